@@ -2,12 +2,12 @@
 #
 # PYTHON: the interpreter .venv is made with, 3.10 or newer.     make test PYTHON=python3.12
 # VENV:   where the environment goes.                            make test VENV=/tmp/venv
-# JOBS:   test processes.                                        make test JOBS=8
+# JOBS:   test processes, by default one a core.                 make test JOBS=8
 # ARGS:   more arguments for pytest.                             make test ARGS="-k checker"
 
 PYTHON ?= python3
 VENV ?= .venv
-JOBS ?= 2
+JOBS ?= $(shell getconf _NPROCESSORS_ONLN)
 ARGS ?=
 
 BIN := $(VENV)/bin
@@ -46,9 +46,9 @@ test-interop: .venv-interop/installed ## run the tests with TorchRL and RLlib, i
 
 .venv-interop/installed: setup.py constraints-interop.txt
 	$(PYTHON) -m venv --clear .venv-interop
-	@echo "Installing gfn-envs[agents,interop] into .venv-interop: once, a few minutes."
+	@echo "Installing gfn-envs[agents,interop,mols] into .venv-interop: once, a few minutes."
 	.venv-interop/bin/python -m pip --disable-pip-version-check install -c constraints-interop.txt torch
-	.venv-interop/bin/python -m pip --disable-pip-version-check install -c constraints-interop.txt -e '.[agents,interop]'
+	.venv-interop/bin/python -m pip --disable-pip-version-check install -c constraints-interop.txt -e '.[agents,interop,mols]'
 	@touch $@
 
 lint: $(VENV)/installed-test ## check style, format and types

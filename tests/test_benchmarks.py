@@ -215,3 +215,9 @@ def test_percent_of_target_mean_over_training():
     text = papers.section({"tfbind8": {"tb": row}, "machine": machine, "date": "today"})
     assert "| tb | 98.0% | 7 | 7 | 7.0 | 0.250 | 7 of 7 | 51.0 | 151.0 | 351.0 |" in text
     assert "* `tb` differs from the paper's settings: hidden (128,)." in text
+
+
+def test_verdict_on_quality_weighs_the_difference_against_the_spread_of_seeds():
+    assert quality.verdict([0.05, 0.06], [0.06, 0.07]) == "no worse"
+    assert quality.verdict([0.05, 0.07], [0.04, 0.07]) == "higher by 0.0050, within 2 standard errors (0.0361)"
+    assert quality.verdict([0.050, 0.051], [0.040, 0.041]) == "higher by 0.0100, beyond 2 standard errors (0.0014)"
