@@ -21,15 +21,12 @@ MODES = ["SameStep", "NextStep", "Disabled"]
 
 per_id = pytest.mark.parametrize("env_id", IDS)
 tiny = pytest.mark.parametrize(("env_id", "kwargs"), TINY)
-every_face = pytest.mark.parametrize(
-    "face",
-    [
-        {"reward_mode": reward_mode, "observation": observation, "dict_observation": dict_observation}
-        for reward_mode, observation in [*((mode, "state") for mode in REWARD_MODES), ("soft", "features")]
-        for dict_observation in (False, True)
-    ],
-    ids=lambda face: "-".join(map(str, face.values())),
-)
+FACES: list[dict[str, Any]] = [
+    {"reward_mode": reward_mode, "observation": observation, "dict_observation": dict_observation}
+    for reward_mode, observation in [*((mode, "state") for mode in REWARD_MODES), ("soft", "features")]
+    for dict_observation in (False, True)
+]
+every_face = pytest.mark.parametrize("face", FACES, ids=lambda face: "-".join(map(str, face.values())))
 
 
 def random_legal(mask: np.ndarray, rng: np.random.Generator) -> int:

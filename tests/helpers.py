@@ -200,6 +200,20 @@ def run_python(*arguments: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(command, env=environment, capture_output=True, text=True, timeout=120, check=False)
 
 
+def agent_cases() -> list[Any]:
+    """(name, env_id, kwargs): every agent on three kinds of dynamics, and tb on every one.
+
+    An agent knows a Dag through its contract alone, so that its pairs with all the others would repeat these.
+    """
+    import agents
+
+    ways = [case for case in TINY if case.values[0] in (GRID, BAYES_NET) or "prepend_append-1" in case.id]
+    assert len(ways) == 3
+    names = [name for name in sorted(agents.AGENTS) if name != "tb"]
+    pairs = [(name, case) for name in names for case in ways] + [("tb", case) for case in TINY]
+    return [pytest.param(name, *case.values, id=f"{name}-{case.id}") for name, case in pairs]
+
+
 #: Settings with which an iteration is short, where the defaults make it long.
 QUICK: dict[str, dict[str, Any]] = {
     "ppo": {"epochs": 1, "minibatches": 2},

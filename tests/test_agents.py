@@ -13,7 +13,7 @@ from agents.registry import GFLOWNETS
 from agents.schedules import Schedule, schedule
 from gfn_envs import exact
 from gfn_envs.hypergrid import HyperGrid
-from tests.helpers import TINY, agent_or_skip, small_dag
+from tests.helpers import TINY, agent_cases, agent_or_skip, small_dag
 
 
 class TabularGrid(HyperGrid):
@@ -158,8 +158,7 @@ def test_evaluation_leaves_the_agent_alone_and_large_dags_are_sampled():
     assert sampled_metrics(agent, 10, seed=1) == sampled_metrics(agent, 10, seed=1)
 
 
-@pytest.mark.parametrize("name", sorted(agents.AGENTS))
-@pytest.mark.parametrize(("env_id", "kwargs"), TINY)
+@pytest.mark.parametrize(("name", "env_id", "kwargs"), agent_cases())
 def test_one_seed_one_result(name, env_id, kwargs):
     def losses(seed):
         agent = agent_or_skip(name, small_dag(env_id, kwargs), seed=seed, hidden=(16,), batch_size=4)

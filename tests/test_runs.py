@@ -16,7 +16,7 @@ import torch
 import agents
 import gfn_envs
 from agents import cli, plots, runs
-from tests.helpers import TINY, agent_or_skip, small_dag
+from tests.helpers import TINY, agent_cases, agent_or_skip, small_dag
 
 GRID = "GFN/HyperGrid-v0"
 SETTINGS = {"hidden": (16,), "batch_size": 4, "epsilon": "0.5,0,20"}
@@ -51,8 +51,7 @@ def assert_same_run(a: Path, b: Path):
     assert without_times([runs.read_json(a / runs.METRICS)]) == without_times([runs.read_json(b / runs.METRICS)])
 
 
-@pytest.mark.parametrize("name", sorted(agents.AGENTS))
-@pytest.mark.parametrize(("env_id", "kwargs"), TINY)
+@pytest.mark.parametrize(("name", "env_id", "kwargs"), agent_cases())
 def test_a_resumed_run_equals_an_uninterrupted_one(tmp_path, name, env_id, kwargs):
     every = {"log_every": 3, "eval_every": 10, "checkpoint_every": 7, "progress": False}
     agents.train(make(name, env_id, kwargs), 30, tmp_path / "whole", **every)

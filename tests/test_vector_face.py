@@ -12,22 +12,25 @@ from gymnasium.vector import AutoresetMode
 
 from gfn_envs import GFNEnv, GFNVectorEnv, HyperGrid
 from tests.faces import (
+    FACES,
     MODES,
     assert_identical,
     both_vectors,
-    every_face,
     mixed_actions,
     tiny,
 )
-from tests.helpers import (
-    BITS,
-    GRID,
-)
+from tests.helpers import BAYES_NET, BITS, GRID, TINY
+
+#: Every environment with one face, and every face on three kinds of dynamics: a face knows a Dag by its contract alone.
+FACES_OF = [
+    pytest.param(*case.values, face, id=f"{case.id}-{'-'.join(map(str, face.values()))}")
+    for case in TINY
+    for face in (FACES if case.values[0] in (GRID, BITS, BAYES_NET) else [FACES[0]])
+]
 
 
 @pytest.mark.parametrize("mode", MODES)
-@every_face
-@tiny
+@pytest.mark.parametrize(("env_id", "kwargs", "face"), FACES_OF)
 def test_the_vector_face_is_sync_vector_env(
     env_id: str, kwargs: dict[str, Any], face: dict[str, Any], mode: str
 ) -> None:
