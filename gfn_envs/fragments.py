@@ -14,6 +14,7 @@ from gfn_envs.block_trees import LARGEST, BlockTrees, Codes, Contents, Trees
 from gfn_envs.dag import BoolArray, Dag, FloatArray, IntArray, checked_log_reward, positive_int
 from gfn_envs.fragment_mols import MoleculeBuilder
 from gfn_envs.fragment_vocabulary import chemistry, load_vocabulary, with_asterisks
+from gfn_envs.graph_layout import GraphLayout, NodeActions
 from gfn_envs.rewards import molecules
 
 #: Rows whose codes are computed at once: their tables stay small.
@@ -152,6 +153,13 @@ class FragmentMolecule(Dag):
         starts = np.cumsum([0, self.num_kinds + 1, m, self.num_stems])
         self._token_start = np.repeat(starts, m)
         self.num_tokens, self.num_positions = int(starts[-1]) + self.num_stems, 4 * m
+        self.graph_layout = GraphLayout(
+            m,
+            self.num_kinds + 1,
+            1 + self.num_stems**2,
+            NodeActions(self.num_stems * self.num_arms, np.arange(self.num_actions - 1)),
+            NodeActions(1, np.arange(m)),
+        )
         self._feature_start = np.cumsum([0, *sizes])
         self.num_features = sum(sizes) + 4
         self.declared_num_states, self.declared_num_terminal_states = fragment_counts.count_states(
@@ -333,6 +341,17 @@ class FragmentMolecule(Dag):
     def tokens(self, states: IntArray) -> IntArray:
         """The row without its flag; kinds, blocks, and positions at either end of a bond have tokens of their own."""
         return states[:, :-1].astype(np.int64) + self._token_start
+
+    def labelled_graphs(self, states: IntArray) -> IntArray:
+        """Blocks with their kinds; two that are bonded at positions p and q have the relations 1 + p S + q and back."""
+        trees, s = self._tree(states), self.num_stems
+        graphs = np.zeros((len(states), self.max_blocks, self.max_blocks), dtype=np.int64)
+        np.einsum("nii->ni", graphs)[:] = trees.kind
+        row, block = np.nonzero(trees.kind[:, 1:])
+        block += 1
+        parent, port, entry = (array[row, block] for array in trees[1:])
+        graphs[row, parent, block], graphs[row, block, parent] = 1 + port * s + entry, 1 + entry * s + port
+        return graphs
 
     # ------------------------------------------------------------------ molecules and rewards
 
