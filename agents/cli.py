@@ -13,6 +13,7 @@ import tyro
 
 from agents import runs
 from agents.cli_parsing import UsageError, environment_arguments, nearest, parse, read_rows
+from agents.cli_plot import draw, plot
 from agents.cli_tables import (
     comparison_json,
     print_agents,
@@ -30,7 +31,7 @@ USAGE = """usage: gfn COMMAND ...
   gfn train AGENT ENV [--env.ARG VALUE ...] [--agent.ARG VALUE ...] [--iterations N] [--seed S] [--out DIR] [--resume]
   gfn evaluate DIR      metrics of a run, as a table (--json: as JSON)
   gfn compare DIR ...   several runs, seeds aggregated: a table, and learning curves in comparison.png
-  gfn plot DIR          figures of a run
+  gfn plot DIR          figures of a run (--state-graph: its states and flows, where they are few)
   gfn envs              the environments
   gfn agents            the agents, with their papers
   gfn check ENV         prove that an environment is a well-formed DAG: gfn check GFN/HyperGrid-v0 ndim=2 side=4
@@ -160,16 +161,6 @@ def _train(agent: Any, out: Path, options: Any) -> int:
     return 0
 
 
-def draw(agent: Any, history: list[dict[str, Any]], out: Path) -> list[Path]:
-    """The figures of a run; returns their paths."""
-    from agents import plots
-
-    paths = [out / "figures" / "learned_against_target.png", out / "figures" / "training.png"]
-    plots.learned_against_target(agent, paths[0])
-    plots.training_curves(history, paths[1])
-    return paths
-
-
 @dataclass
 class EvaluateOptions:
     """Metrics of a run."""
@@ -249,22 +240,6 @@ def compare(arguments: list[str]) -> int:
         return 0
     print_comparison(groups, metric, options.bootstrap)
     print(f"saved {options.out}")
-    return 0
-
-
-@dataclass
-class PlotOptions:
-    """Figures of a run."""
-
-    run: tyro.conf.Positional[Path]
-    """Run directory; figures go to its figures folder."""
-
-
-def plot(arguments: list[str]) -> int:
-    """gfn plot DIR"""
-    options = parse(PlotOptions, arguments, "gfn plot")
-    for path in draw(runs.load_agent(options.run), runs.read_history(options.run), options.run):
-        print(f"saved {path}")
     return 0
 
 

@@ -19,16 +19,17 @@ class Config:
 
     batch_size: int = 16
     """Trajectories in an iteration."""
-    network: Literal["mlp", "transformer"] = "mlp"
-    """What the policy is made of: mlp on features, or transformer on tokens."""
+    network: Literal["mlp", "transformer", "graph"] = "mlp"
+    """What the policy is made of: mlp on features, transformer on tokens, or graph on states that are
+    graphs: attention over their nodes."""
     hidden: tuple[int, ...] = (256, 256)
     """Widths of the hidden layers (mlp)."""
     width: int = 64
-    """Width of token embeddings (transformer)."""
+    """Width of embeddings (transformer, graph)."""
     layers: int = 3
-    """Encoder layers (transformer)."""
+    """Attention layers (transformer, graph)."""
     heads: int = 8
-    """Attention heads (transformer)."""
+    """Attention heads (transformer, graph)."""
     shared: bool = True
     """One trunk for all heads, or a network for each."""
     form: Literal["sa", "ssr"] = "sa"

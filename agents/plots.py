@@ -44,7 +44,7 @@ def learned_against_target(agent: Agent, path: str | os.PathLike[str] | None = N
             figure = _marginals(agent.dag, learned, target)
         else:
             figure = _bars(learned, target) if len(target) <= MAX_BARS else _scatter(learned, target)
-    return _save(figure, path)
+    return save(figure, path)
 
 
 def training_curves(history: Sequence[dict[str, Any]], path: str | os.PathLike[str] | None = None) -> Figure:
@@ -56,7 +56,7 @@ def training_curves(history: Sequence[dict[str, Any]], path: str | os.PathLike[s
     """
     panels = [("loss", "loss", True), ("log_z", "log Z", False), ("tv", "exact total variation", True)]
     panels = [panel for panel in panels if any(row.get(panel[0]) is not None for row in history)]
-    figure = _figure(4.2 * max(len(panels), 1), 3.2)
+    figure = new_figure(4.2 * max(len(panels), 1), 3.2)
     for k, (key, label, log) in enumerate(panels):
         axes = figure.add_subplot(1, len(panels), k + 1)
         rows = [row for row in history if row.get(key) is not None]
@@ -65,7 +65,7 @@ def training_curves(history: Sequence[dict[str, Any]], path: str | os.PathLike[s
         axes.set_ylabel(label)
         if log and all(row[key] > 0 for row in rows):
             axes.set_yscale("log")
-    return _save(figure, path)
+    return save(figure, path)
 
 
 #: Metrics that fall by orders of magnitude.
@@ -83,7 +83,7 @@ def comparison(
         axis: over what.
         path: where to save the figure.
     """
-    figure = _figure(5.2 * len(panels), 3.8)
+    figure = new_figure(5.2 * len(panels), 3.8)
     for axes, (environment, curves) in zip(
         figure.subplots(1, len(panels), squeeze=False)[0], panels.items(), strict=True
     ):
@@ -101,16 +101,16 @@ def comparison(
         axes.set_ylabel(metric)
         axes.set_title(textwrap.fill(environment, 60), fontsize=8)
         axes.legend(fontsize=8)
-    return _save(figure, path)
+    return save(figure, path)
 
 
-def _figure(width: float, height: float) -> Figure:
+def new_figure(width: float, height: float) -> Figure:
     from matplotlib.figure import Figure
 
     return Figure(figsize=(width, height), layout="constrained")
 
 
-def _save(figure: Figure, path: str | os.PathLike[str] | None) -> Figure:
+def save(figure: Figure, path: str | os.PathLike[str] | None) -> Figure:
     if path is not None:
         Path(path).parent.mkdir(parents=True, exist_ok=True)
         figure.savefig(path, dpi=120)
@@ -120,7 +120,7 @@ def _save(figure: Figure, path: str | os.PathLike[str] | None) -> Figure:
 def _marginals(dag: HyperGrid, learned: FloatArray, target: FloatArray) -> Figure:
     cells = dag.terminal_states()[:, :-1].astype(np.int64)
     pairs = list(itertools.islice(itertools.combinations(range(dag.ndim), 2), 3))
-    figure = _figure(3.0 * len(pairs) + 1.0, 6.2)
+    figure = new_figure(3.0 * len(pairs) + 1.0, 6.2)
     axes = figure.subplots(2, len(pairs), squeeze=False)
     for column, (i, j) in enumerate(pairs):
         grids = []
@@ -140,7 +140,7 @@ def _marginals(dag: HyperGrid, learned: FloatArray, target: FloatArray) -> Figur
 
 
 def _bars(learned: FloatArray, target: FloatArray) -> Figure:
-    figure = _figure(7, 3.4)
+    figure = new_figure(7, 3.4)
     axes = figure.add_subplot()
     order = np.argsort(-target, kind="stable")
     axes.bar(np.arange(len(order)), target[order], color="lightgrey", label="target R/Z")
@@ -153,7 +153,7 @@ def _bars(learned: FloatArray, target: FloatArray) -> Figure:
 
 
 def _scatter(learned: FloatArray, target: FloatArray) -> Figure:
-    figure = _figure(4.6, 4.2)
+    figure = new_figure(4.6, 4.2)
     axes = figure.add_subplot()
     axes.loglog(target, np.maximum(learned, 1e-300), ".", markersize=3, alpha=0.4)
     ends = [target.min(), target.max()]
@@ -167,7 +167,7 @@ def _scatter(learned: FloatArray, target: FloatArray) -> Figure:
 
 def _sampled_rewards(agent: Agent, num_samples: int = 2000) -> Figure:
     objects = agent.sample(num_samples, rng=np.random.default_rng(0))
-    figure = _figure(5, 3.4)
+    figure = new_figure(5, 3.4)
     axes = figure.add_subplot()
     axes.hist(agent.dag.log_reward(objects), bins=40, color="C0")
     axes.set_xlabel("log R of sampled objects")

@@ -12,6 +12,7 @@ from gymnasium import spaces
 
 from gfn_envs import digraphs, exact, rendering
 from gfn_envs.dag import BoolArray, Dag, FloatArray, IntArray, all_columns, log_factorials, positive_int
+from gfn_envs.graph_layout import GraphLayout, PairActions
 from gfn_envs.rewards.bayes_scores import SCORES, CachedScores, LocalScore, log_prior
 from gfn_envs.tables import read_table
 
@@ -143,6 +144,8 @@ class BayesNet(Dag):
         self._bits = 1 << np.arange(d, dtype=np.int64)
         # Entry of the adjacency matrix of each edge; and of each action, where it writes and what: a stop adds no edge.
         self._entries = np.flatnonzero(~np.eye(d, dtype=bool))
+        edges = PairActions(self._entries)
+        self.graph_layout = GraphLayout(d, d + 1, 2, edges, edges)
         self._target = np.append(self._entries % d, 0)
         self._bit = np.append(self._bits[self._entries // d], 0)
         self._log_factorials = log_factorials(self.max_length)
@@ -222,6 +225,12 @@ class BayesNet(Dag):
     def tokens(self, states: IntArray) -> IntArray:
         """The adjacency matrix row by row, int64 (n, d^2)."""
         return self.observe(states)
+
+    def labelled_graphs(self, states: IntArray) -> IntArray:
+        """The adjacency matrix, with 1 + j as the label of node j: the columns of the data are not alike."""
+        graphs = digraphs.adjacency(states[:, :-1]).astype(np.int64, order="C")
+        np.einsum("nii->ni", graphs)[:] = 1 + np.arange(self.num_nodes)
+        return graphs
 
     def log_num_paths(self, states: IntArray) -> FloatArray:
         """log of the number of orders in which k edges can be added, k!: every subgraph is acyclic."""

@@ -21,6 +21,7 @@ from gfn_envs import enumeration, graphs
 from gfn_envs.enumeration import EnumerationError as EnumerationError
 from gfn_envs.enumeration import row_keys as row_keys
 from gfn_envs.enumeration import unique_rows as unique_rows
+from gfn_envs.graph_layout import GraphLayout
 
 IntArray = npt.NDArray[Any]
 BoolArray = npt.NDArray[np.bool_]
@@ -51,6 +52,7 @@ class Dag(abc.ABC):
             edge into the terminal state it leads to. Modified detailed balance (Deleu et al. 2022) asks for it. False
             claims nothing.
         num_tokens, num_positions: see :meth:`tokens`; None where it is not defined.
+        graph_layout: see :meth:`labelled_graphs`; None where it is not defined.
     """
 
     num_actions: int
@@ -67,6 +69,7 @@ class Dag(abc.ABC):
     can_stop_anywhere: bool = False
     num_tokens: int | None = None
     num_positions: int | None = None
+    graph_layout: GraphLayout | None = None
 
     # ------------------------------------------------------------------ the contract
 
@@ -158,6 +161,17 @@ class Dag(abc.ABC):
             NotImplementedError: where the environment does not define it.
         """
         raise NotImplementedError(f"{type(self).__name__} does not define states as sequences (tokens)")
+
+    def labelled_graphs(self, states: IntArray) -> IntArray:
+        """States as graphs for graph networks, int64 (n, num_nodes, num_nodes), of the sizes in ``graph_layout``.
+
+        Entry [i, i] is the label of node i, 0 where it is absent; [i, j] the relation of node i to node j, 0 where
+        there is none. Two states that are not terminal have different graphs.
+
+        Raises:
+            NotImplementedError: where the environment does not define it.
+        """
+        raise NotImplementedError(f"{type(self).__name__} does not define states as graphs (labelled_graphs)")
 
     def log_num_paths(self, states: IntArray) -> FloatArray:
         """log of the number of trajectories from s0 to each state, as sequences of edges, float64 (n,).

@@ -10,10 +10,12 @@ import numpy as np
 from gymnasium import spaces
 
 from gfn_envs import fragment_counts, rendering
-from gfn_envs.block_trees import LARGEST, BlockTrees, Codes, Contents, Trees
+from gfn_envs.block_moves import BlockMoves
+from gfn_envs.block_trees import Trees
 from gfn_envs.dag import BoolArray, Dag, FloatArray, IntArray, checked_log_reward, positive_int
 from gfn_envs.fragment_mols import MoleculeBuilder
 from gfn_envs.fragment_vocabulary import chemistry, load_vocabulary, with_asterisks
+from gfn_envs.graph_layout import GraphLayout, NodeActions
 from gfn_envs.rewards import molecules
 
 #: Rows whose codes are computed at once: their tables stay small.
@@ -121,30 +123,12 @@ class FragmentMolecule(Dag):
         self.vocabulary = vocabulary = load_vocabulary(blocks)
         self.score = molecules.make_score(reward, target, reward_of, exponent, floor)
         self.mode_threshold = mode_threshold
-        kinds = vocabulary.kinds
-        self._trees = BlockTrees([kind.automorphisms for kind in kinds])
-        self.num_kinds, self.num_arms, self.num_stems = len(kinds), len(vocabulary.arms), self._trees.num_positions
-        # By kind + 1 and position: how many stems there are, and the first arm that is bonded there, -1 where none is.
-        self._capacity = np.zeros((self.num_kinds + 1, self.num_stems), dtype=np.int64)
-        self._arm = np.full((self.num_kinds + 1, self.num_stems), -1)
-        for k, kind in enumerate(kinds):
-            self._capacity[k + 1, : len(kind.capacity)] = kind.capacity
-            for position in range(len(kind.atoms)):
-                same = np.isin(vocabulary.arms[:, 1], kind.automorphisms[:, position])
-                found = np.flatnonzero(same & (vocabulary.arms[:, 0] == k))
-                self._arm[k + 1, position] = found[0] if len(found) else -1
-        self._arm_kind, self._arm_position = vocabulary.arms[:, 0] + 1, vocabulary.arms[:, 1]
-        legal = self._arm[self._arm_kind, self._arm_position] == np.arange(self.num_arms)
-        self._legal_arms = legal
-        # The first block: one arm for each kind.
-        self._first_arm = np.array([np.flatnonzero(self._arm_kind == k + 1)[0] for k in range(self.num_kinds)])
-        self._first_arms = np.isin(np.arange(self.num_arms), self._first_arm)
-
-        self.num_locations = (m - 1) * self.num_stems
-        self.num_actions = self.num_locations * self.num_arms + 1
+        self._moves = moves = BlockMoves(vocabulary, m)
+        self.num_kinds, self.num_arms, self.num_stems = moves.num_kinds, moves.num_arms, moves.num_stems
+        self.num_actions = moves.num_locations * self.num_arms + 1
         self.num_backward_actions = m + 1
         # Only blocks with two stems or more make trees of more than two blocks.
-        self.max_length = m if self._capacity.sum(1).max() > 1 else 2
+        self.max_length = m if moves.capacity.sum(1).max() > 1 else 2
         self.state_width = 4 * m + 1
         self.state_dtype = np.dtype(np.int16)
         sizes = [self.num_kinds + 1] * m + [m] * m + [self.num_stems] * (2 * m)
@@ -152,12 +136,19 @@ class FragmentMolecule(Dag):
         starts = np.cumsum([0, self.num_kinds + 1, m, self.num_stems])
         self._token_start = np.repeat(starts, m)
         self.num_tokens, self.num_positions = int(starts[-1]) + self.num_stems, 4 * m
+        self.graph_layout = GraphLayout(
+            m,
+            self.num_kinds + 1,
+            1 + self.num_stems**2,
+            NodeActions(self.num_stems * self.num_arms, np.arange(self.num_actions - 1)),
+            NodeActions(1, np.arange(m)),
+        )
         self._feature_start = np.cumsum([0, *sizes])
         self.num_features = sum(sizes) + 4
         self.declared_num_states, self.declared_num_terminal_states = fragment_counts.count_states(
             vocabulary, m, self.min_blocks
         )
-        self._builder = MoleculeBuilder(kinds)
+        self._builder = MoleculeBuilder(vocabulary.kinds)
         self._scores: molecules.RowCache = molecules.RowCache()
 
     # ------------------------------------------------------------------ rows and trees
@@ -170,37 +161,6 @@ class FragmentMolecule(Dag):
         flag = np.broadcast_to(np.asarray(stopped)[..., None], (len(trees.kind), 1))
         return np.concatenate([*trees, flag], axis=1).astype(self.state_dtype)
 
-    def _open(self, trees: Trees) -> IntArray:
-        """How many stems are open at each position of each block, (n, m, s)."""
-        left = self._capacity[trees.kind]
-        row, block = np.nonzero(trees.kind[:, 1:])
-        block += 1
-        np.subtract.at(left, (row, block, trees.entry[row, block]), 1)
-        np.subtract.at(left, (row, trees.parent[row, block], trees.port[row, block]), 1)
-        return left
-
-    def _leaf_arms(self, trees: Trees) -> IntArray:
-        """The arm that puts each leaf back, (n, m); -1 for blocks that are no leaf, or have no such arm."""
-        n, m = trees.kind.shape
-        present = trees.kind > 0
-        row, block = np.nonzero(present[:, 1:])
-        block += 1
-        children = np.zeros((n, m), dtype=np.int64)
-        np.add.at(children, (row, trees.parent[row, block]), 1)
-        by = trees.entry.copy()
-        # A root with one child is a leaf, bonded at the port of that child, block 1.
-        by[:, 0] = trees.port[:, 1]
-        leaf = present & (children == (np.arange(m) == 0))
-        arms = np.where(leaf, self._arm[trees.kind, by], -1)
-        alone = present.sum(1) == 1
-        arms[alone, 0] = self._first_arm[trees.kind[alone, 0] - 1]
-        return arms
-
-    def _stems(self, trees: Trees, contents: Contents) -> Codes:
-        """Codes of the open stems of all blocks but the last (n, num_locations), LARGEST elsewhere."""
-        codes = np.where(self._open(trees) > 0, self._trees.stem_codes(trees, contents), LARGEST)
-        return codes[:, :-1].reshape(len(codes), -1)
-
     # ------------------------------------------------------------------ the contract
 
     def source(self, n: int) -> IntArray:
@@ -212,109 +172,60 @@ class FragmentMolecule(Dag):
     def forward_mask(self, states: IntArray) -> BoolArray:
         mask = np.zeros((len(states), self.num_actions), dtype=bool)
         for part in _chunks(len(states)):
-            self._fill_forward(states[part], mask[part])
+            trees, going = self._tree(states[part]), states[part, -1] == 0
+            mask[part, :-1] = self._moves.additions(trees) & going[:, None]
+            mask[part, -1] = ((trees.kind > 0).sum(1) >= self.min_blocks) & going
         return mask
-
-    def _fill_forward(self, states: IntArray, mask: BoolArray) -> None:
-        trees = self._tree(states)
-        stems = self._stems(trees, self._trees.contents(trees))
-        going = (states[:, -1] == 0)[:, None]
-        by_stem = mask[:, :-1].reshape(len(mask), self.num_locations, self.num_arms)
-        row, location = np.nonzero(_first_of_each(stems) & going)
-        by_stem[row, location] = self._legal_arms
-        count = (trees.kind > 0).sum(1)
-        by_stem[count == 0, 0] = self._first_arms
-        mask[:, -1] = (count >= self.min_blocks) & going[:, 0]
 
     def backward_mask(self, states: IntArray) -> BoolArray:
         mask = np.zeros((len(states), self.num_backward_actions), dtype=bool)
         for part in _chunks(len(states)):
             trees = self._tree(states[part])
-            stopped = self._was_stopped(states[part], trees)
-            codes = np.where(self._leaf_arms(trees) >= 0, self._trees.contents(trees).root, LARGEST)
-            mask[part, :-1] = _first_of_each(codes) & ~stopped[:, None]
+            # Finished by the stop action, not for want of stems or room.
+            stopped = (states[part, -1] == 1) & ~self._moves.must_end(trees)
+            mask[part, :-1] = self._moves.removals(trees) & ~stopped[:, None]
             mask[part, -1] = stopped
         return mask
 
-    def _was_stopped(self, states: IntArray, trees: Trees) -> BoolArray:
-        """True where a state was finished by the stop action, not for want of stems or room."""
-        return (states[:, -1] == 1) & ~self._must_end(trees)
-
-    def _must_end(self, trees: Trees) -> BoolArray:
-        count = (trees.kind > 0).sum(1)
-        return (count == self.max_blocks) | ((count > 0) & ~self._open(trees).any((1, 2)))
-
     def step(self, states: IntArray, actions: IntArray) -> IntArray:
-        return self._forward(states, actions)[0]
+        children, actions = np.array(states), np.asarray(actions)
+        stop = actions == self.num_actions - 1
+        children[stop, -1] = 1
+        for rows in _chunks_of(~stop):
+            grown = self._moves.add(self._tree(states[rows]), actions[rows])
+            children[rows] = self._row(grown, self._moves.must_end(grown))
+        return children
 
     def backward_action(self, states: IntArray, actions: IntArray) -> IntArray:
-        return self._forward(states, actions)[1]
+        actions = np.asarray(actions)
+        back = np.full(len(states), self.max_blocks)
+        for rows in _chunks_of(actions != self.num_actions - 1):
+            back[rows] = self._moves.added_leaf(self._tree(states[rows]), actions[rows])
+        return back
 
     def undo(self, states: IntArray, backward_actions: IntArray) -> IntArray:
-        return self._backward(states, backward_actions)[0]
+        parents, leaves = np.array(states), np.asarray(backward_actions)
+        parents[:, -1] = 0
+        for rows in _chunks_of(leaves != self.max_blocks):
+            parents[rows] = self._row(self._moves.remove(self._tree(states[rows]), leaves[rows]), False)
+        return parents
 
     def forward_action(self, states: IntArray, backward_actions: IntArray) -> IntArray:
-        return self._backward(states, backward_actions)[1]
+        return self._back(states, np.asarray(backward_actions))[1]
 
-    def _forward(self, states: IntArray, actions: IntArray) -> tuple[IntArray, IntArray]:
-        """Children, and the backward actions that undo ``actions``."""
-        children = np.array(states)
-        back = np.full(len(states), self.max_blocks)
-        stop = np.asarray(actions) == self.num_actions - 1
-        children[stop, -1] = 1
-        grow = np.flatnonzero(~stop)
-        for part in _chunks(len(grow)):
-            rows = grow[part]
-            children[rows], back[rows] = self._added(states[rows], np.asarray(actions)[rows])
-        return children, back
+    def parents(self, states: IntArray) -> tuple[IntArray, IntArray, IntArray]:
+        # As in the base class, with one canonical form for both the parent and the action.
+        row, leaves = np.nonzero(self.backward_mask(states))
+        return row, *self._back(states[row], leaves)
 
-    def _added(self, states: IntArray, actions: IntArray) -> tuple[IntArray, IntArray]:
-        location, arm = np.divmod(np.asarray(actions, dtype=np.int64), self.num_arms)
-        trees, rows = self._tree(states), np.arange(len(states))
-        new = (trees.kind > 0).sum(1)
-        trees.kind[rows, new] = self._arm_kind[arm]
-        at, bonded = rows[new > 0], new[new > 0]
-        trees.parent[at, bonded], trees.port[at, bonded] = np.divmod(location[at], self.num_stems)
-        trees.entry[at, bonded] = self._arm_position[arm[at]]
-        contents = self._trees.contents(trees)
-        # The leaves that are exchangeable with the new one, by their new places: the first stands for all.
-        same = (contents.root == contents.root[rows, new][:, None]) & (self._leaf_arms(trees) >= 0)
-        grown, moved = self._trees.canonical(trees, contents)
-        back = np.where(same, moved.block, self.max_blocks).min(1)
-        return self._row(grown, self._must_end(grown)), back
-
-    def _backward(self, states: IntArray, backward_actions: IntArray) -> tuple[IntArray, IntArray]:
+    def _back(self, states: IntArray, leaves: IntArray) -> tuple[IntArray, IntArray]:
         """Parents, and the forward actions that lead back."""
-        parents = np.array(states)
+        parents, forth = np.array(states), np.full(len(states), self.num_actions - 1)
         parents[:, -1] = 0
-        forth = np.full(len(states), self.num_actions - 1)
-        shrink = np.flatnonzero(np.asarray(backward_actions) != self.max_blocks)
-        for part in _chunks(len(shrink)):
-            rows = shrink[part]
-            parents[rows], forth[rows] = self._removed(states[rows], np.asarray(backward_actions)[rows])
+        for rows in _chunks_of(leaves != self.max_blocks):
+            smaller, forth[rows] = self._moves.removed_and_action(self._tree(states[rows]), leaves[rows])
+            parents[rows] = self._row(smaller, False)
         return parents, forth
-
-    def _removed(self, states: IntArray, leaves: IntArray) -> tuple[IntArray, IntArray]:
-        trees, rows = self._tree(states), np.arange(len(states))
-        arm = self._leaf_arms(trees)[rows, leaves]
-        # Where it was bonded; the root, where it is the leaf, was bonded to block 1, which becomes the root.
-        is_root = leaves == 0
-        block = np.where(is_root, 1, trees.parent[rows, leaves])
-        position = np.where(is_root, trees.entry[:, 1], trees.port[rows, leaves])
-        kept = np.arange(self.max_blocks - 1) + (np.arange(self.max_blocks - 1) >= leaves[:, None])
-        smaller = Trees(*(np.pad(np.take_along_axis(array, kept, axis=1), ((0, 0), (0, 1))) for array in trees))
-        smaller.parent[:] = np.maximum(smaller.parent - (smaller.parent > leaves[:, None]), 0)
-        for array in smaller[1:]:
-            array[:, 0] = 0
-        block = np.maximum(block - (block > leaves), 0)
-        contents = self._trees.contents(smaller)
-        stems = self._stems(smaller, contents).reshape(len(rows), -1, self.num_stems)
-        same = stems == stems[rows, block, position][:, None, None]
-        parents, moved = self._trees.canonical(smaller, contents)
-        places = moved.block[:, :-1, None] * self.num_stems + moved.position[:, :-1]
-        location = np.where(same, places, self.num_locations).min((1, 2))
-        empty = parents.kind[:, 0] == 0
-        return self._row(parents, False), np.where(empty, 0, location) * self.num_arms + arm
 
     # ------------------------------------------------------------------ what networks and users see
 
@@ -323,7 +234,7 @@ class FragmentMolecule(Dag):
         features = np.zeros((len(states), self.num_features), dtype=np.float32)
         np.put_along_axis(features, self._feature_start + states.astype(np.int64), 1.0, axis=1)
         trees = self._tree(states)
-        features[:, -2] = self._open(trees).sum((1, 2)) / self.max_blocks
+        features[:, -2] = self._moves.open_stems(trees).sum((1, 2)) / self.max_blocks
         features[:, -1] = (trees.kind > 0).sum(1) / self.max_blocks
         return features
 
@@ -334,6 +245,17 @@ class FragmentMolecule(Dag):
         """The row without its flag; kinds, blocks, and positions at either end of a bond have tokens of their own."""
         return states[:, :-1].astype(np.int64) + self._token_start
 
+    def labelled_graphs(self, states: IntArray) -> IntArray:
+        """Blocks with their kinds; two that are bonded at positions p and q have the relations 1 + p S + q and back."""
+        trees, s = self._tree(states), self.num_stems
+        graphs = np.zeros((len(states), self.max_blocks, self.max_blocks), dtype=np.int64)
+        np.einsum("nii->ni", graphs)[:] = trees.kind
+        row, block = np.nonzero(trees.kind[:, 1:])
+        block += 1
+        parent, port, entry = (array[row, block] for array in trees[1:])
+        graphs[row, parent, block], graphs[row, block, parent] = 1 + port * s + entry, 1 + entry * s + port
+        return graphs
+
     # ------------------------------------------------------------------ molecules and rewards
 
     def to_mol(self, state: IntArray) -> Any:
@@ -342,7 +264,7 @@ class FragmentMolecule(Dag):
 
     def stem_atoms(self, state: IntArray) -> list[int]:
         """Atoms of :meth:`to_mol` with an open stem, each as often as it has one."""
-        return self._builder.stem_atoms(self._lists(state)[0], self._open(self._tree(state[None]))[0])
+        return self._builder.stem_atoms(self._lists(state)[0], self._moves.open_stems(self._tree(state[None]))[0])
 
     def to_smiles(self, states: IntArray, asterisks: bool = False) -> list[str]:
         """Canonical SMILES of each state, with hydrogens, or asterisks, at open stems."""
@@ -417,12 +339,7 @@ def _chunks(n: int) -> Iterator[slice]:
     return (slice(start, start + CHUNK) for start in range(0, n, CHUNK))
 
 
-def _first_of_each(codes: Codes) -> BoolArray:
-    """True at the first place of each code in its row (n, k); never at LARGEST."""
-    order = np.argsort(codes, axis=1, kind="stable")
-    ranked = np.take_along_axis(codes, order, axis=1)
-    new = np.ones(codes.shape, dtype=bool)
-    new[:, 1:] = ranked[:, 1:] != ranked[:, :-1]
-    first = np.zeros(codes.shape, dtype=bool)
-    np.put_along_axis(first, order, new & (ranked != LARGEST), axis=1)
-    return first
+def _chunks_of(chosen: BoolArray) -> Iterator[IntArray]:
+    """Indices of rows where ``chosen`` (n,) is True, a chunk at a time."""
+    rows = np.flatnonzero(chosen)
+    return (rows[part] for part in _chunks(len(rows)))

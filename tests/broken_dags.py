@@ -186,6 +186,8 @@ for _name, _change in [
     ("tokens", too_large),
 ]:
     breaks(_name, Anything)(returns(_name, _change))
+for _change in (as_int8, as_column, negative, too_large):
+    breaks("labelled_graphs", Anything)(returns("labelled_graphs", _change, Table))
 for _change in (as_float32, as_column):
     breaks("partial_log_reward", Anything)(returns("partial_log_reward", _change, Table))
     breaks("uniform_log_pb", Anything)(returns("uniform_log_pb", _change))

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from gfn_envs import HyperGrid
+from gfn_envs.graph_layout import GraphLayout, NodeActions, PairActions
 from tests.broken_dags import Anything, Grid, Table, at, breaks
 from tests.helpers import (
     TableDag,
@@ -210,6 +211,74 @@ class TokensDeclaredAlone(Grid):
         raise NotImplementedError
 
 
+class Pairs(Grid):
+    """A node for each coordinate, labelled by it, and one that is absent; all present ones are related."""
+
+    def __init__(self, forward: list[int] | None = None) -> None:
+        super().__init__()
+        places = PairActions(np.array([0, 4] if forward is None else forward)), NodeActions(1, np.arange(2))
+        self.graph_layout = GraphLayout(3, 4, 2, *places)
+
+    def labelled_graphs(self, states: np.ndarray) -> np.ndarray:
+        graphs = np.zeros((len(states), 3, 3), dtype=np.int64)
+        graphs[:, :2, :2] = 1
+        graphs[:, [0, 1], [0, 1]] = states[:, :2] + 1
+        return graphs
+
+
+@breaks("labelled_graphs", [2, 1, 0])
+class GraphsShared(Pairs):
+    def labelled_graphs(self, states: np.ndarray) -> np.ndarray:
+        return super().labelled_graphs(np.where(at(states, [1, 2, 0])[:, None], [2, 1, 0], states))
+
+
+@breaks("labelled_graphs", [1, 1, 0])
+class AbsentNodeRelated(Pairs):
+    def labelled_graphs(self, states: np.ndarray) -> np.ndarray:
+        graphs = super().labelled_graphs(states)
+        graphs[:, 0, 2] = at(states, [1, 1, 0])
+        return graphs
+
+
+@breaks("labelled_graphs", [1, 1, 0])
+class RelationUnknown(Pairs):
+    def labelled_graphs(self, states: np.ndarray) -> np.ndarray:
+        graphs = super().labelled_graphs(states)
+        graphs[:, 0, 1] += at(states, [1, 1, 0])
+        return graphs
+
+
+@breaks("labelled_graphs")
+class ActionsShareAPlace(Pairs):
+    def __init__(self) -> None:
+        super().__init__([4, 4])
+
+
+@breaks("labelled_graphs")
+class ActionsOfNoPair(Pairs):
+    def __init__(self) -> None:
+        super().__init__([0, 9])
+
+
+@breaks("labelled_graphs")
+class MorePlacesThanActions(Pairs):
+    def __init__(self) -> None:
+        super().__init__([0, 1, 2, 3])
+
+
+@breaks("labelled_graphs")
+class GraphsWithoutLayout(Pairs):
+    def __init__(self) -> None:
+        super().__init__()
+        self.graph_layout = None
+
+
+@breaks("labelled_graphs")
+class LayoutAlone(Pairs):
+    def labelled_graphs(self, states: np.ndarray) -> np.ndarray:
+        raise NotImplementedError
+
+
 # Encodings
 
 
@@ -245,6 +314,7 @@ METHODS += [
     "contains",
     "log_num_paths",
     "tokens",
+    "labelled_graphs",
     "mode_index",
     "uniform_log_pb",
     "step",

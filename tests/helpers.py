@@ -16,6 +16,7 @@ from gymnasium import spaces
 
 import gfn_envs
 from gfn_envs import Dag, datasets
+from gfn_envs.graph_layout import GraphLayout, NodeActions
 from gfn_envs.rewards.hypergrid import REWARDS
 
 GRID, BITS, BAG = "GFN/HyperGrid-v0", "GFN/BitSequence-v0", "GFN/Bag-v0"
@@ -264,6 +265,8 @@ class TableDag(Dag):
         self.max_length = self._longest(0) if max_length is None else max_length
         self.log_rewards = np.linspace(-1.0, 1.0, size)
         self.num_tokens, self.num_positions = size, 1
+        on_node = [NodeActions(count, np.arange(count)) for count in (self.num_actions, self.num_backward_actions)]
+        self.graph_layout = GraphLayout(1, size + 1, 1, *on_node)
         # Paths of each length, from powers of the matrix of edges: right where there are cycles too.
         self.edge_matrix = np.zeros((size, size), dtype=np.int64)
         np.add.at(self.edge_matrix, tuple(np.array(edges)[:, [0, 2]].T), 1)
@@ -315,6 +318,9 @@ class TableDag(Dag):
 
     def tokens(self, states: np.ndarray) -> np.ndarray:
         return states.astype(np.int64)
+
+    def labelled_graphs(self, states: np.ndarray) -> np.ndarray:
+        return 1 + states.astype(np.int64)[:, :, None]
 
     def encode(self, states: np.ndarray) -> np.ndarray:
         return np.eye(self.num_features, dtype=np.float32)[states[:, 0]]

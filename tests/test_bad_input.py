@@ -145,7 +145,7 @@ BAD_SETTINGS = [
     ({"replay": "best"}, r"replay must be 'none' or .*'prioritized', got 'best'"),
     ({"backward": "both"}, r"backward must be .*got 'both'"),
     ({"form": "ssa"}, r"form must be 'sa' or 'ssr', got 'ssa'"),
-    ({"network": "cnn"}, r"network must be 'mlp' or 'transformer', got 'cnn'"),
+    ({"network": "cnn"}, r"network must be 'mlp' or 'transformer' or 'graph', got 'cnn'"),
     ({"replay_mix": "both"}, r"replay_mix must be 'alternate' or 'joint', got 'both'"),
     ({"loss": "absolute"}, r"loss must be .*got 'absolute'"),
     ({"replay_capacity": 0}, "replay_capacity must be at least 1, got 0"),

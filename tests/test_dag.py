@@ -420,10 +420,11 @@ def test_what_an_environment_need_not_define() -> None:
         (lambda: Dag.partial_log_reward(table, table.source(1)), "TableDag defines no intermediate reward"),
         (lambda: Dag.contains(table, table.source(1), table.source(0)), "TableDag does not define which objects"),
         (lambda: Dag.tokens(table, table.source(1)), "TableDag does not define states as sequences"),
+        (lambda: Dag.labelled_graphs(table, table.source(1)), "TableDag does not define states as graphs"),
     ]:
         with pytest.raises(NotImplementedError, match=message):
             ask()
-    assert (Dag.can_stop_anywhere, Dag.num_tokens, Dag.num_positions) == (False, None, None)
+    assert (Dag.can_stop_anywhere, Dag.num_tokens, Dag.num_positions, Dag.graph_layout) == (False, None, None, None)
     assert Dag.mode_index(table, table.source(3)).tolist() == [-1, -1, -1]
     assert (Dag.action_label(table, 2), Dag.render_text(table, np.array([1, 2]))) == ("2", "1 2")
     assert (repr(table), repr(dag)) == (

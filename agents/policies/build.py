@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import functools
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from torch import nn
 
+from agents.policies.graph_network import GraphNetwork
 from agents.policies.mlp import MLP
 from agents.policies.policy import Policy
 from agents.policies.relative_edge_flow import RelativeEdgeFlowPolicy
@@ -28,28 +30,43 @@ def make_policy(dag: Dag, config: Config, backward: bool, flow: bool) -> Policy:
         flow: whether to learn log F(s).
 
     Raises:
-        ValueError: a transformer where the environment has no tokens.
+        ValueError: a transformer where the environment has no tokens, or a graph network where states are no graphs.
     """
-    ssr = config.form == "ssr"
+    build, inputs, width = _mlp, dag.encode, (config.hidden or (64,))[-1]
     if config.network == "transformer":
         if dag.num_tokens is None:
             raise ValueError(f"network 'transformer' needs tokens, and {dag!r} defines none: use network 'mlp'")
-        inputs, embedding = dag.tokens, config.width
-        make_network = functools.partial(_transformer, dag.num_tokens, int(dag.num_positions or 0), config)
-    else:
-        # The last hidden layer of a state-action network is the embedding of one that scores pairs.
-        inputs, embedding = dag.encode, (config.hidden or (64,))[-1]
-        hidden = config.hidden[:-1] if ssr else config.hidden
-        make_network = functools.partial(_mlp, dag.num_features, hidden)
-    if ssr:
-        return RelativeEdgeFlowPolicy(dag, inputs, make_network, embedding, embedding, backward, flow)
+        build, inputs, width = _transformer, dag.tokens, config.width
+    elif config.network == "graph":
+        if dag.graph_layout is None:
+            raise ValueError(f"network 'graph' needs states that are graphs (labelled_graphs), and {dag!r} has none")
+        build, inputs, width = _graph_network, dag.labelled_graphs, config.width
+    make_network = functools.partial(build, dag, config)
+    if config.form == "ssr":
+        # An embedding is, like a flow, of the state as a whole.
+        embed = lambda size: make_network([0, 0, size])  # noqa: E731
+        return RelativeEdgeFlowPolicy(dag, inputs, embed, width, width, backward, flow)
     num_backward = dag.num_backward_actions if backward else 0
     return StateActionPolicy(inputs, make_network, dag.num_actions, num_backward, flow, config.shared)
 
 
-def _mlp(num_features: int, hidden: tuple[int, ...], outputs: int) -> nn.Module:
-    return MLP([num_features, *hidden, outputs])
+# Networks with so many outputs for forward logits, backward logits and flows.
 
 
-def _transformer(num_tokens: int, num_positions: int, config: Config, outputs: int) -> nn.Module:
-    return Transformer(num_tokens, num_positions, outputs, config.width, config.layers, config.heads)
+def _mlp(dag: Dag, config: Config, sizes: Sequence[int]) -> nn.Module:
+    # The last hidden layer of a state-action network is the embedding of one that scores pairs.
+    hidden = config.hidden[:-1] if config.form == "ssr" else config.hidden
+    return MLP([dag.num_features, *hidden, sum(sizes)])
+
+
+def _transformer(dag: Dag, config: Config, sizes: Sequence[int]) -> nn.Module:
+    num_tokens, num_positions = int(dag.num_tokens or 0), int(dag.num_positions or 0)
+    return Transformer(num_tokens, num_positions, sum(sizes), config.width, config.layers, config.heads)
+
+
+def _graph_network(dag: Dag, config: Config, sizes: Sequence[int]) -> nn.Module:
+    layout = dag.graph_layout
+    assert layout is not None
+    actions = (layout.forward, layout.backward, None)
+    readouts = [(size, of_head) for size, of_head in zip(sizes, actions, strict=True) if size]
+    return GraphNetwork(layout, readouts, config.width, config.layers, config.heads)

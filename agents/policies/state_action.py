@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, Protocol
 
 from torch import Tensor, nn
@@ -28,7 +28,8 @@ class StateActionPolicy(Policy):
 
     Args:
         inputs: what the network reads of states, such as ``dag.encode`` or ``dag.tokens``.
-        make_network: from the number of outputs to a :class:`Network` module.
+        make_network: from the numbers of forward logits, backward logits and flows, 0 where it is to have none, to a
+            :class:`Network` module whose outputs are these in order.
         num_actions: forward logits.
         num_backward_actions: backward logits; 0 where P_B is not learned.
         flow: whether to predict log F(s).
@@ -38,7 +39,7 @@ class StateActionPolicy(Policy):
     def __init__(
         self,
         inputs: Callable[[IntArray], Any],
-        make_network: Callable[[int], nn.Module],
+        make_network: Callable[[Sequence[int]], nn.Module],
         num_actions: int,
         num_backward_actions: int = 0,
         flow: bool = False,
@@ -48,8 +49,9 @@ class StateActionPolicy(Policy):
         self.inputs = inputs
         self.sizes = [num_actions, num_backward_actions, int(flow)]
         self.learns_backward, self.learns_flow = num_backward_actions > 0, flow
-        outputs = [sum(self.sizes)] if shared else [size for size in self.sizes if size]
-        self.networks = nn.ModuleList(make_network(size) for size in outputs)
+        apart = [[size if i == head else 0 for i, size in enumerate(self.sizes)] for head in range(3)]
+        outputs = [self.sizes] if shared else apart
+        self.networks = nn.ModuleList(make_network(sizes) for sizes in outputs if any(sizes))
 
     def forward(self, states: IntArray) -> Heads:
         inputs = self.read(states)

@@ -16,8 +16,8 @@ from benchmarks.peers.speed import REWARDS, our_task, peer_task, training_worker
 GRIDS = [(2, 8), (4, 8)]
 SEEDS = [0, 1, 2]
 ITERATIONS = 5000
-#: At a constant learning rate TV swings by a fifth from one hundred iterations to the next, so the last iterate alone says
-#: little: it is also measured this often over the last iterations, and the means are compared.
+#: At a constant learning rate TV swings by a fifth from one hundred iterations to the next, so the last iterate alone
+#: says little: TV is measured this often over the last iterations, and the means are compared.
 CHECKS, CHECK_EVERY = 10, 100
 
 TARGET_TV = 0.05

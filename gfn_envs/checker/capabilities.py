@@ -19,6 +19,7 @@ from gfn_envs.checker.explore import random_legal
 from gfn_envs.checker.purity import check_purity_of_capabilities
 from gfn_envs.checker.report import DagError
 from gfn_envs.dag import BoolArray, Dag, IntArray, row_keys
+from gfn_envs.graph_layout import PairActions
 
 #: Walks back from an object that must never leave what contains it.
 MAX_WALKS = 64
@@ -28,6 +29,7 @@ def check_capabilities(dag: Dag, states: IntArray, rng: np.random.Generator) -> 
     """Every optional capability that ``dag`` has, on ``states``."""
     check_purity_of_capabilities(dag, states[rng.permutation(len(states))[:64]])
     check_tokens(dag, states)
+    check_labelled_graphs(dag, states)
     objects = some_objects(dag, states, rng)
     check_contains_on_walks(dag, objects, rng)
     for chunk in chunks(states, dag.num_actions):
@@ -96,10 +98,47 @@ def check_tokens(dag: Dag, states: IntArray) -> None:
         raise DagError("tokens", f"must be {expected}, got {tokens.dtype} {tokens.shape}", states[0])
     outside = ((tokens < 0) | (tokens >= dag.num_tokens)).any(1)
     expect_none("tokens", f"must lie in 0..{dag.num_tokens - 1}", states, outside)
+    _expect_distinct("tokens", dag, states, tokens)
+
+
+def check_labelled_graphs(dag: Dag, states: IntArray) -> None:
+    """int64 (n, num_nodes, num_nodes), labels and relations in range, distinct where the states are and are not
+    terminal; an absent node has no relations; and every action has a place of its own."""
+    layout = dag.graph_layout
+    if not defines(dag, "labelled_graphs"):
+        if layout is not None:
+            raise DagError("labelled_graphs", "graph_layout is declared, yet labelled_graphs is not defined")
+        return
+    if layout is None:
+        raise DagError("labelled_graphs", "is defined, yet no graph_layout is declared")
+    nodes = layout.num_nodes
+    for which, count in (("forward", dag.num_actions), ("backward", dag.num_backward_actions)):
+        actions = getattr(layout, which)
+        place, size = actions.place, nodes * (nodes if isinstance(actions, PairActions) else actions.per_node)
+        if len(place) > count or len(np.unique(place)) < len(place) or not np.isin(place, np.arange(size)).all():
+            expected = f"at most {count} different places in 0..{size - 1}"
+            raise DagError("labelled_graphs", f"graph_layout.{which} must give {expected}, got {place.tolist()}")
+    graphs, shape = dag.labelled_graphs(states), (len(states), nodes, nodes)
+    if graphs.shape != shape or graphs.dtype != np.int64:
+        raise DagError(
+            "labelled_graphs", f"must be int64 of shape {shape}, got {graphs.dtype} {graphs.shape}", states[0]
+        )
+    limit = np.where(np.eye(nodes, dtype=bool), layout.num_labels, layout.num_relations)
+    outside = ((graphs < 0) | (graphs >= limit)).any((1, 2))
+    allowed = f"labels must lie in 0..{layout.num_labels - 1}, relations in 0..{layout.num_relations - 1}"
+    expect_none("labelled_graphs", allowed, states, outside)
+    absent = np.einsum("nii->ni", graphs) == 0
+    related = ((graphs != 0) & (absent[:, :, None] | absent[:, None, :])).any((1, 2))
+    expect_none("labelled_graphs", "an absent node has a relation", states, related)
+    _expect_distinct("labelled_graphs", dag, states, graphs.reshape(len(graphs), nodes * nodes))
+
+
+def _expect_distinct(name: str, dag: Dag, states: IntArray, rows: IntArray) -> None:
+    """``rows`` (n, k) differ where the states differ and are not terminal."""
     inner = ~terminal_of(dag, states)
-    first = np.unique(row_keys(tokens[inner]), return_index=True)[1]
+    first = np.unique(row_keys(rows[inner]), return_index=True)[1]
     repeated = ~np.isin(np.arange(inner.sum()), first)
-    expect_none("tokens", "are those of another state that is not terminal", states[inner], repeated)
+    expect_none(name, "are those of another state that is not terminal", states[inner], repeated)
 
 
 def some_objects(dag: Dag, states: IntArray, rng: np.random.Generator) -> IntArray:

@@ -33,7 +33,7 @@ def check_purity(dag: Dag, states: IntArray) -> None:
 
 def check_purity_of_capabilities(dag: Dag, states: IntArray) -> None:
     """The same for the optional capabilities that the DAG has."""
-    for name in ("partial_log_reward", "log_num_paths", "tokens"):
+    for name in ("partial_log_reward", "log_num_paths", "tokens", "labelled_graphs"):
         if defines(dag, name):
             _check_pure(name, getattr(dag, name), (states,))
     objects = states[terminal_of(dag, states)]

@@ -1,0 +1,148 @@
+"""Attention over the nodes of a labelled graph."""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Callable, Sequence
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from gfn_envs.graph_layout import GraphLayout, NodeActions, PairActions
+
+
+class GraphNetwork(nn.Module):
+    """Masked attention over nodes, biased by their relations, and a node that stands for the whole graph.
+
+    A node starts as the sum of an embedding of its label and of its relations. In attention each head adds a bias for
+    the relation of either node to the other (Ying et al. 2021, Graphormer). Nothing depends on the order of nodes, and
+    absent nodes are seen by nobody. Logits of nodes are linear in the node; those of pairs are bilinear in both nodes;
+    all others are linear in the node of the whole graph.
+
+    Args:
+        layout: sizes of the graphs.
+        readouts: what each head says: (number of outputs, the actions among them; None where all are the graph's).
+        width: of embeddings; a multiple of ``heads``.
+        layers: attention layers.
+        heads: attention heads.
+    """
+
+    def __init__(
+        self,
+        layout: GraphLayout,
+        readouts: Sequence[tuple[int, NodeActions | PairActions | None]],
+        width: int,
+        layers: int,
+        heads: int,
+    ):
+        super().__init__()
+        self.num_relations = layout.num_relations
+        self.label = nn.Embedding(layout.num_labels, width)
+        self.root = nn.Parameter(torch.randn(width))
+        self.relations = nn.Linear(2 * layout.num_relations, width, bias=False)
+        # One more relation: of any node to that of the whole graph.
+        self.bias = nn.ModuleList(nn.Embedding(layout.num_relations + 1, heads) for _ in range(2))
+        self.layers = nn.ModuleList(AttentionLayer(width, heads) for _ in range(layers))
+        self.norm = nn.LayerNorm(width)
+        self.readouts = nn.ModuleList(Readout(width, layout.num_nodes, *readout) for readout in readouts)
+        self.ends = list(itertools.accumulate(size for size, _ in readouts))
+
+    def forward(self, graphs: Tensor) -> Tensor:
+        """graphs, int64 (n, num_nodes, num_nodes) -> (n, outputs)."""
+        nodes = self.encode(graphs)
+        return torch.cat([readout(nodes) for readout in self.readouts], dim=1)
+
+    def columns(self, first: int, last: int) -> Callable[[Tensor], Tensor]:
+        """Outputs ``first:last`` only, which are those of one head."""
+        readout = self.readouts[self.ends.index(last)]
+        return lambda graphs: readout(self.encode(graphs))
+
+    def encode(self, graphs: Tensor) -> Tensor:
+        """(n, 1 + num_nodes, width): the whole graph, and its nodes."""
+        labels = graphs.diagonal(dim1=1, dim2=2)
+        relations = graphs - torch.diag_embed(labels)
+        nodes = self.label(labels) + self.relations(self._counts(relations))
+        x = torch.cat([self.root.expand(len(graphs), 1, -1), nodes], dim=1)
+        padded = functional.pad(relations, (1, 0, 1, 0), value=self.num_relations)
+        to, back = self.bias
+        bias = to(padded) + back(padded.transpose(1, 2))
+        absent = functional.pad(labels == 0, (1, 0), value=False)
+        bias = bias.masked_fill(absent[:, None, :, None], -math.inf)
+        bias = bias.permute(0, 3, 1, 2)
+        for layer in self.layers:
+            x = layer(x, bias)
+        return self.norm(x)
+
+    def _counts(self, relations: Tensor) -> Tensor:
+        """How often each node has each relation to others, and others to it: (n, num_nodes, 2 num_relations)."""
+        both = []
+        for related in (relations, relations.transpose(1, 2)):
+            counts = self.root.new_zeros(*related.shape[:2], self.num_relations)
+            counts.scatter_add_(2, related, self.root.new_ones(1).expand(related.shape))
+            both.append(counts)
+        result = torch.cat(both, dim=2)
+        # Having no relation says nothing; absent nodes would count.
+        result[:, :, :: self.num_relations] = 0
+        return result
+
+
+class AttentionLayer(nn.Module):
+    """A transformer layer, normalised first, without dropout: a policy is one function in rollouts and in the loss.
+
+    Attention is written out, as torch's fused one takes longer where there are a few nodes to a graph.
+
+    Args:
+        width: of embeddings.
+        heads: attention heads.
+    """
+
+    def __init__(self, width: int, heads: int):
+        super().__init__()
+        self.heads = heads
+        self.before, self.between = nn.LayerNorm(width), nn.LayerNorm(width)
+        self.project, self.merge = nn.Linear(width, 3 * width), nn.Linear(width, width)
+        self.widen, self.narrow = nn.Linear(width, 2 * width), nn.Linear(2 * width, width)
+
+    def forward(self, x: Tensor, bias: Tensor) -> Tensor:
+        """x (n, k, width), and what is added to its attention (n, heads, k, k) -> (n, k, width)."""
+        n, k, width = x.shape
+        query, key, value = self.project(self.before(x)).view(n, k, 3, self.heads, -1).permute(2, 0, 3, 1, 4)
+        scores = query @ key.transpose(2, 3) / math.sqrt(key.shape[3]) + bias
+        x = x + self.merge((scores.softmax(3) @ value).transpose(1, 2).reshape(n, k, width))
+        return x + self.narrow(self.widen(self.between(x)).relu())
+
+
+class Readout(nn.Module):
+    """Logits of actions on nodes, or on pairs of nodes, and then of those on the whole graph.
+
+    Args:
+        width: of nodes.
+        num_nodes: of a graph.
+        outputs: all logits.
+        actions: where logits are on nodes or on pairs; None where none are.
+    """
+
+    def __init__(self, width: int, num_nodes: int, outputs: int, actions: NodeActions | PairActions | None):
+        super().__init__()
+        on_parts = 0 if actions is None else len(actions.place)
+        self.whole = nn.Linear(width, outputs - on_parts) if outputs > on_parts else None
+        self.node = nn.Linear(width, actions.per_node) if isinstance(actions, NodeActions) else None
+        self.pair = nn.Linear(width, 2 * width) if isinstance(actions, PairActions) else None
+        if actions is not None:
+            # Sizes of graphs are in no weight, so that those learned on small graphs fit larger ones.
+            self.register_buffer("place", torch.from_numpy(actions.place).long(), persistent=False)
+
+    def forward(self, nodes: Tensor) -> Tensor:
+        """(n, 1 + num_nodes, width) -> (n, outputs)."""
+        parts = []
+        if self.node is not None:
+            parts.append(self.node(nodes[:, 1:]).flatten(1).index_select(1, self.place))
+        if self.pair is not None:
+            source, target = self.pair(nodes[:, 1:]).chunk(2, dim=2)
+            logits = source @ target.transpose(1, 2) / math.sqrt(source.shape[2])
+            parts.append(logits.flatten(1).index_select(1, self.place))
+        if self.whole is not None:
+            parts.append(self.whole(nodes[:, 0]))
+        return torch.cat(parts, dim=1)
