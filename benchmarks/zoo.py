@@ -106,6 +106,7 @@ RECIPES: dict[str, dict[str, Recipe]] = {
         "rl-u": policy_gradient("rl-u", 800),
         "rl-b": policy_gradient("rl-b", 600),
         "rl-t": policy_gradient("rl-t", 144),
+        **{name: Recipe(name, iterations) for name, iterations in BASELINES.items()},
     },
 }
 
