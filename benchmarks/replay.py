@@ -47,7 +47,9 @@ COMMON = {"init_log_z": 5.0, "epsilon": 0.1, "batch_size": 16}
 SETTINGS = {
     "constant": Setting(3000, 100, {"hidden": (64, 64), "lr": 1e-3, "lr_log_z": 1e-1, **COMMON}),
     # The same at first; then learning rates fall to a hundredth, as in the sweep of all agents.
-    "decaying": Setting(3000, 100, {"hidden": (64, 64), "lr": "1e-3,1e-5,3000", "lr_log_z": "1e-1,1e-3,3000", **COMMON}),
+    "decaying": Setting(
+        3000, 100, {"hidden": (64, 64), "lr": "1e-3,1e-5,3000", "lr_log_z": "1e-1,1e-3,3000", **COMMON}
+    ),
     "paper": Setting(16000, 500, {"hidden": (16, 16), "shared": False, "lr": 1e-4, "lr_log_z": 1e-2, **COMMON}),
 }
 ERRORS = (0.5, 0.2, 0.1)

@@ -32,7 +32,7 @@ class MLP(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         *hidden, (weight, bias) = self.layers
         for w, b in hidden:
-            x = torch.addmm(b, x, w).relu()
+            x = torch.addmm(b, x, w).relu_()
         return torch.addmm(bias, x, weight)
 
     def columns(self, first: int, last: int) -> Callable[[Tensor], Tensor]:
