@@ -78,22 +78,22 @@ def section(results: dict[str, Any]) -> str:
         [
             "## What SSR costs",
             "",
-            "`python -m benchmarks.policy_forms`: CPU milliseconds, on one thread, of a TB iteration, and how many times "
-            "SA's they are, which is to be at most the mean number of children; batch 16, hidden layers of 256, medians "
-            "of alternating blocks.",
+            "`python -m benchmarks.policy_forms`: CPU milliseconds, on one thread, of a TB iteration, and how many "
+            "times SA's they are, which is to be at most the mean number of children; batch 16, hidden layers of 256, "
+            "medians of alternating blocks.",
             "",
             report.table(header, rows),
             "",
             *(f"* {note}" for note in NOTES),
-            f"* Measured on {results['machine']}.",
+            *(f"* Measured on {machine}." for machine in sorted({record["machine"] for record in results["cases"]})),
         ]
     )
 
 
 NOTES = [
-    "SSR has two hidden layers on the way from a state to a score, as SA has: the encoder's one, which is the embedding, "
-    "and the scorer's one (`hidden` 256; Shen et al. 2023 have one in each too). A layer deeper is what SSR is with "
-    "SA's `hidden` 256, 256: for each distinct child twice the products of a state of SA's network.",
+    "SSR has two hidden layers on the way from a state to a score, as SA has: the encoder's one, which is the "
+    "embedding, and the scorer's one (`hidden` 256; Shen et al. 2023 have one in each too). A layer deeper is what SSR "
+    "is with SA's `hidden` 256, 256: for each distinct child twice the products of a state of SA's network.",
     "SA has one network for P_F and P_B, SSR one for each.",
 ]
 
@@ -104,6 +104,7 @@ def main() -> None:
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
+    parser.add_argument("--env", default="", metavar="NAMES", help="such as Bag,HyperGrid; default all of them")
     parser.add_argument("--blocks", type=int, default=4, help="of each form, after one to warm up")
     parser.add_argument("--seconds", type=float, default=0.4, help="of a block, at least two iterations")
     parser.add_argument("--quick", action="store_true", help="one short block, nothing written")
@@ -112,15 +113,28 @@ def main() -> None:
     options = parser.parse_args()
     torch.set_num_threads(1)
     blocks, seconds = (1, 0.01) if options.quick else (options.blocks, options.seconds)
-    cases = [(*environment, backward) for environment in ENVIRONMENTS for backward in ("learned", "uniform")]
-    results: dict[str, Any] = {"machine": report.machine()}
-    results["cases"] = []
+    wanted = [name.strip() for name in options.env.split(",") if name.strip()]
+    names = [environment[0].split("/")[1].split("-")[0] for environment in ENVIRONMENTS]
+    if unknown := [name for name in wanted if name not in names]:
+        parser.error(f"--env: no {', '.join(unknown)}; allowed: {', '.join(names)}")
+    environments = [e for e, name in zip(ENVIRONMENTS, names, strict=True) if not wanted or name in wanted]
+    cases = [(*environment, backward) for environment in environments for backward in ("learned", "uniform")]
+    results: dict[str, Any] = {} if options.quick else report.load(options.results)
     for case in tqdm(cases, unit="case", leave=False):
-        results["cases"].append(measure(*case, blocks, seconds))
-        tqdm.write(section(results).split("\n")[6 + len(results["cases"]) - 1])
+        record = {**measure(*case, blocks, seconds), "machine": report.machine()}
+        results["cases"] = merged(results.get("cases", []), record)
+        tqdm.write(str({form: f"{np.median(ms):.2f} ms" for form, ms in record["ms"].items()}))
+        if not options.quick:
+            report.save(options.results, results)
     if not options.quick:
-        report.save(options.results, results)
         report.write_section("policy_forms", section(results), options.page)
+
+
+def merged(records: list[dict[str, Any]], record: dict[str, Any]) -> list[dict[str, Any]]:
+    """The records with a new one in the place of that of the same case."""
+    same = [(r["environment"], r["backward"]) == (record["environment"], record["backward"]) for r in records]
+    kept = [record if replaced else r for r, replaced in zip(records, same, strict=True)]
+    return kept if any(same) else [*records, record]
 
 
 if __name__ == "__main__":
