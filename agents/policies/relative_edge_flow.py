@@ -104,7 +104,7 @@ class RelativeEdgeFlowPolicy(Policy):
         own = torch.addmm(bias, here, weight[: self.embedding])
         other = encoded @ weight[self.embedding :]
         hidden = own.index_select(0, row).add_(other.index_select(0, there)).relu_()
-        score = torch.addmv(out_bias, hidden, out.squeeze(1))
+        score = torch.addmv(out_bias, hidden, out.squeeze(0))
         edge = score.index_select(0, pair) + torch.from_numpy(pairs.log_share).to(score)
         logits = torch.zeros(len(states) * pairs.width, dtype=score.dtype, device=device).index_copy(0, flat, edge)
         return logits.view(len(states), pairs.width), here
@@ -112,7 +112,7 @@ class RelativeEdgeFlowPolicy(Policy):
     def _numpy_scores(self, head: Head, encode: Callable[[FloatArray], FloatArray], scorer: Any) -> Any:
         """The logits of :meth:`_scores` in NumPy, on the CPU: for a handful of rows its calls cost half as much."""
         (weight, bias), (out, out_bias) = [(w.detach().numpy(), b.detach().numpy()) for w, b in scorer.layers]
-        upper, lower, vector = weight[: self.embedding], weight[self.embedding :], out[:, 0]
+        upper, lower, vector = weight[: self.embedding], weight[self.embedding :], out[0]
 
         def logits(states: IntArray) -> FloatArray:
             pairs = self._pairs(states, head)
