@@ -140,10 +140,10 @@ NOTES = [
     "With the paper's settings PRT reaches every error that anyone reaches with fewer objects than uniform replay, and "
     "that with fewer than none; two of three seeds without replay do not come to 0.5. Nobody comes close to the target "
     "in this time.",
-    "With a wider network and ten times the learning rates PRT comes to 0.5 before no replay too, but no replay is ahead "
-    "at 0.2. Its mean reward is then right for the wrong reason: at a decaying rate TV ends at 0.42 without replay and "
-    "at 0.26 with PRT, which has the lowest TV in all three settings. Only PRT comes to 0.1, at the constant rate, from "
-    "two of three seeds.",
+    "With a wider network and ten times the learning rates PRT comes to 0.5 before no replay too, but no replay is "
+    "ahead at 0.2. Its mean reward is then right for the wrong reason: at a decaying rate TV ends at 0.42 without "
+    "replay and at 0.26 with PRT, which has the lowest TV in all three settings. Only PRT comes to 0.1, at the "
+    "constant rate, from two of three seeds.",
     "A rate that decays does not lower the last errors in so short a run: learning stops before the modes are known.",
     "Shen et al. 2023 (table 1) give 13,820 ± 1,740 rounds to the target mean for TB on Bag and 20,575 ± 2,355 with "
     "PRT: there too PRT is later where the last part of the way counts.",

@@ -242,8 +242,8 @@ NOTES: dict[str, list[str]] = {
         "Which of the bags with a repeated letter are modes was drawn by chance, so a network must learn them by "
         "heart: TV measures capacity and length of training more than the objective.",
         "The agents with their defaults have narrower networks, smaller batches and a quarter of the iterations of the "
-        "others. With them `soft-dqn` diverges here, as the error of its log Z shows, and so does `munchausen-dqn` from "
-        "some seeds.",
+        "others. With them `soft-dqn` diverges here, as the error of its log Z shows, and so does `munchausen-dqn` "
+        "from two seeds.",
     ],
 }
 
