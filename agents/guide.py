@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from agents.likelihood import distinct
 from agents.policies.relative_edge_flow import parallel_edges
 from agents.trajectories import Trajectories
 from gfn_envs.dag import BoolArray, Dag, FloatArray, IntArray, row_keys
@@ -85,7 +86,7 @@ def log_agreement(dag: Dag, states: IntArray, objects: IntArray, log_reward: Flo
     Where several actions lead to one child they share its probability equally.
     """
     row, children, actions = dag.children(states)
-    pair, log_share, first = parallel_edges(row, children)
+    pair, log_share, first = parallel_edges(row, distinct(children)[1])
     log_phi = log_mean_reward(dag, children[first], objects, np.asarray(log_reward, np.float64))
     logits = np.full((len(states), dag.num_actions), -np.inf)
     logits[row, actions] = np.maximum(log_phi, np.log(FLOOR))[pair] + log_share

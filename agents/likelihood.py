@@ -72,7 +72,7 @@ def edge_terms(dag: Dag, policy: Policy, trajectories: Trajectories) -> EdgeTerm
     Raises:
         NoLegalActionError: a trajectory passes on from a state without a legal action.
     """
-    device = next(policy.parameters()).device
+    device = policy.anchor.device
     unique, inverse = distinct(trajectories.states)
     forward_mask, backward_mask = dag.forward_mask(unique), dag.backward_mask(unique)
     inner: BoolArray = np.logical_or.reduce(forward_mask, axis=1)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import abc
+import functools
 from collections.abc import Callable
 from typing import Literal, NamedTuple
 
@@ -46,12 +47,17 @@ class Policy(nn.Module, abc.ABC):
 
     def read(self, states: IntArray) -> Tensor:
         """What the network reads of states: features in its own precision, or integer tokens; on its device."""
-        inputs, parameter = torch.from_numpy(self.inputs(states)), next(self.parameters())
-        return inputs.to(parameter) if inputs.is_floating_point() else inputs.to(parameter.device)
+        inputs = torch.from_numpy(self.inputs(states))
+        return inputs.to(self.anchor) if inputs.is_floating_point() else inputs.to(self.anchor.device)
+
+    @functools.cached_property
+    def anchor(self) -> nn.Parameter:
+        """A parameter, for its device and precision; to look for one takes as long as a matrix product."""
+        return next(self.parameters())
 
     def logits(self, head: Head) -> Callable[[IntArray], FloatArray]:
         """:meth:`head` from NumPy to NumPy, to be called inside ``torch.inference_mode()``."""
         evaluate = self.head(head)
-        if next(self.parameters()).device.type == "cpu":
+        if self.anchor.device.type == "cpu":
             return lambda states: evaluate(states).numpy()
         return lambda states: np.asarray(evaluate(states).cpu().numpy())

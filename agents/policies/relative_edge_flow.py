@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -12,7 +12,29 @@ from torch import Tensor, nn
 from agents.likelihood import distinct
 from agents.policies.mlp import MLP
 from agents.policies.policy import Head, Heads, Policy
+from agents.policies.state_action import NUMPY_ROWS
 from gfn_envs.dag import Dag, FloatArray, IntArray
+
+
+class Pairs(NamedTuple):
+    """The distinct pairs of a state of a batch and a neighbour of it, and the edges they stand for."""
+
+    unique: IntArray
+    """Every state that occurs, each once (u, state_width)."""
+    place: IntArray
+    """Which of them each state of the batch is (n,)."""
+    row: IntArray
+    """State of each pair, as a row of the batch (p,)."""
+    there: IntArray
+    """Neighbour of each pair, as a row of ``unique`` (p,)."""
+    pair: IntArray
+    """Pair that each edge belongs to (e,)."""
+    log_share: FloatArray
+    """Minus log of the number of edges of that pair (e,)."""
+    flat: IntArray
+    """Where each edge is in logits (n, width), flattened (e,)."""
+    width: int
+    """Number of actions."""
 
 
 class RelativeEdgeFlowPolicy(Policy):
@@ -58,48 +80,89 @@ class RelativeEdgeFlowPolicy(Policy):
     def head(self, head: Head) -> Callable[[IntArray], Tensor]:
         return lambda states: self._scores(states, head)[0]
 
+    def logits(self, head: Head) -> Callable[[IntArray], FloatArray]:
+        many, which = super().logits(head), 0 if head == "forward" else 1
+        encoder: Any = self.encoders[which]
+        if not isinstance(encoder, MLP) or self.anchor.device.type != "cpu":
+            return many
+        few = self._numpy_scores(head, encoder.numpy_columns(0, self.embedding), self.scorers[which])
+        return lambda states: few(states) if len(states) < NUMPY_ROWS else many(states)
+
     def _scores(self, states: IntArray, head: Head) -> tuple[Tensor, Tensor]:
         """Logits (n, actions), 0 where illegal, and E(s) (n, embedding)."""
-        dag, which = self.dag, 0 if head == "forward" else 1
+        which, device = 0 if head == "forward" else 1, self.anchor.device
         encoder: Any = self.encoders[which]
         scorer: Any = self.scorers[which]
+        pairs = self._pairs(states, head)
+        place, row, there, pair, flat = (
+            torch.from_numpy(index).to(device)
+            for index in (pairs.place, pairs.row, pairs.there, pairs.pair, pairs.flat)
+        )
+        encoded = encoder(self.read(pairs.unique)).relu_()
+        (weight, bias), (out, out_bias) = scorer.layers
+        here = encoded.index_select(0, place)
+        own = torch.addmm(bias, here, weight[: self.embedding])
+        other = encoded @ weight[self.embedding :]
+        hidden = own.index_select(0, row).add_(other.index_select(0, there)).relu_()
+        score = torch.addmv(out_bias, hidden, out.squeeze(0))
+        edge = score.index_select(0, pair) + torch.from_numpy(pairs.log_share).to(score)
+        logits = torch.zeros(len(states) * pairs.width, dtype=score.dtype, device=device).index_copy(0, flat, edge)
+        return logits.view(len(states), pairs.width), here
+
+    def _numpy_scores(self, head: Head, encode: Callable[[FloatArray], FloatArray], scorer: Any) -> Any:
+        """The logits of :meth:`_scores` in NumPy, on the CPU: for a handful of rows its calls cost half as much."""
+        (weight, bias), (out, out_bias) = [(w.detach().numpy(), b.detach().numpy()) for w, b in scorer.layers]
+        upper, lower, vector = weight[: self.embedding], weight[self.embedding :], out[0]
+
+        def logits(states: IntArray) -> FloatArray:
+            pairs = self._pairs(states, head)
+            encoded = encode(self.inputs(pairs.unique))
+            np.maximum(encoded, 0, out=encoded)
+            hidden = (encoded.take(pairs.place, axis=0) @ upper + bias).take(pairs.row, axis=0)
+            hidden += (encoded @ lower).take(pairs.there, axis=0)
+            np.maximum(hidden, 0, out=hidden)
+            result = np.zeros(len(states) * pairs.width, dtype=hidden.dtype)
+            result[pairs.flat] = (hidden @ vector + out_bias).take(pairs.pair) + pairs.log_share
+            return result.reshape(len(states), pairs.width)
+
+        return logits
+
+    def _pairs(self, states: IntArray, head: Head) -> Pairs:
+        """Children of the states, or their parents.
+
+        A child is often another's child too, or in the batch itself: each distinct state is encoded once, and so is its
+        share of the scorer's first layer, which is linear in [E(s); E(s')].
+        """
+        dag = self.dag
         if head == "forward":
             row, neighbours, actions = dag.children(states)
             width = dag.num_actions
         else:
             row, actions = np.nonzero(dag.backward_mask(states))
-            neighbours, width = dag.undo(states[row], actions), dag.num_backward_actions
-        pair, log_share, first = parallel_edges(row, neighbours)
-        # A child is often another's child too, or in the batch itself: each distinct state is encoded once, and so is
-        # its share of the scorer's first layer, which is linear in [E(s); E(s')].
-        unique, place = distinct(np.concatenate([states, neighbours[first]]))
-        places = torch.from_numpy(place).to(next(self.parameters()).device)
-        encoded = encoder(self.read(unique)).relu()
-        (weight, bias), (out, out_bias) = scorer.layers
-        here = encoded.index_select(0, places[: len(states)])
-        own = torch.addmm(bias, here, weight[: self.embedding])
-        other = encoded @ weight[self.embedding :]
-        rows = torch.from_numpy(row[first]).to(own.device)
-        hidden = (own.index_select(0, rows) + other.index_select(0, places[len(states) :])).relu()
-        score = torch.addmm(out_bias, hidden, out).squeeze(1)
-        edge = score.index_select(0, torch.from_numpy(pair).to(score.device)) + torch.from_numpy(log_share).to(score)
-        flat = torch.from_numpy(row * width + actions).to(score.device)
-        logits = torch.zeros(len(states) * width, dtype=score.dtype, device=score.device).index_copy(0, flat, edge)
-        return logits.view(len(states), width), here
+            neighbours, width = dag.undo(states.take(row, axis=0), actions), dag.num_backward_actions
+        unique, place = distinct(np.concatenate([states, neighbours]))
+        there = place[len(states) :]
+        pair, log_share, first = parallel_edges(row, there)
+        return Pairs(
+            unique, place[: len(states)], row[first], there[first], pair, log_share, row * width + actions, width
+        )
 
 
-def parallel_edges(row: IntArray, neighbours: IntArray) -> tuple[IntArray, FloatArray, IntArray]:
+def parallel_edges(row: IntArray, neighbour: IntArray) -> tuple[IntArray, FloatArray, IntArray]:
     """Merge edges between the same two states.
 
     Args:
-        row: of each edge's own state in the batch (e,), ascending.
-        neighbours: the state at its other end (e, state_width).
+        row: of each edge's own state in the batch (e,).
+        neighbour: number of the distinct state at its other end (e,).
 
     Returns:
         ``(pair, log_share, first)``: which distinct pair each edge belongs to (e,), minus the log of the number of
         edges of that pair (e,), and one edge of each pair (p,).
     """
-    _, pair = distinct(np.concatenate([row[:, None], neighbours], axis=1))
-    first = np.empty(pair.max(initial=-1) + 1, dtype=np.int64)
-    first[pair] = np.arange(len(pair))
-    return pair, -np.log(np.bincount(pair)[pair]), first
+    key = row * (neighbour.max(initial=0) + 1) + neighbour
+    ordered = np.sort(key)
+    if (ordered[1:] != ordered[:-1]).all():
+        each = np.arange(len(key))
+        return each, np.zeros(len(key)), each
+    _, first, pair, count = np.unique(key, return_index=True, return_inverse=True, return_counts=True)
+    return pair, -np.log(count[pair]), first

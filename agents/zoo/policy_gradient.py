@@ -98,6 +98,10 @@ class PolicyGradient(Agent):
         batch = self.sample_trajectories(
             self.config.batch_size, self.config.epsilon(self.iteration), self.config.temperature(self.iteration)
         )
+        if "P_B" in self.values:
+            # P_B comes last: what it lacks is to be noticed before P_F is stepped.
+            with torch.inference_mode():
+                self.finite(self.evaluate("P_B", batch.states[batch.targets]), "value of P_B")
         terms = edge_terms(self.dag, self.policy, batch)
         costs = self.costs(terms, batch)
         advantages = self.advantages("P_F", batch, costs)

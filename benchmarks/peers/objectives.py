@@ -11,8 +11,9 @@ from benchmarks.peers.speed import TB, alternate, our_task, peer_task, summary, 
 
 #: What each objective is given besides what all are. gfnx has no baseline of flow matching.
 SETTINGS: dict[str, dict[str, Any]] = {"tb": {}, "db": {}, "subtb": {"lamda": 0.9}, "fm": {}}
-OURS = [("ours", name) for name in SETTINGS]
-BOTH = [("gfnx", name) for name in ("tb", "db", "subtb")] + OURS
+#: (library, objective, threads): ours on one thread and on two, the better of which counts; gfnx with its default.
+OURS: list[tuple[str, str, int | None]] = [("ours", name, threads) for name in SETTINGS for threads in (1, 2)]
+BOTH: list[tuple[str, str, int | None]] = [("gfnx", name, None) for name in ("tb", "db", "subtb")] + OURS
 
 #: How many times faster than gfnx we want to be, and how many times an iteration of ours "tb" a "subtb" may take.
 AIMS = {"db": 5, "subtb": 5}
@@ -25,7 +26,7 @@ class Case:
 
     batch: int
     lr: float
-    contestants: list[tuple[str, str]]
+    contestants: list[tuple[str, str, int | None]]
     iterations: int
 
     @property
@@ -51,13 +52,15 @@ def measure(quick: bool) -> list[dict[str, Any]]:
 
 
 def measure_case(case: Case, rounds: int, iterations: int) -> dict[str, Any]:
-    """Alternate blocks between the objectives of both libraries; ours run on one thread."""
+    """Alternate blocks between the objectives of both libraries."""
     with ExitStack() as stack:
-        workers = [stack.enter_context(start(case, library, name)) for library, name in case.contestants]
+        workers = [stack.enter_context(start(case, *contestant)) for contestant in case.contestants]
         blocks = alternate(workers, rounds, iterations, f"objectives: {case.title}")
     times: dict[str, dict[str, Any]] = {"ours": {}, "gfnx": {}}
-    for (library, name), answers in zip(case.contestants, blocks, strict=True):
-        times[library][name] = summary(answers, case.batch)
+    for (library, name, threads), answers in zip(case.contestants, blocks, strict=True):
+        found, best = {**summary(answers, case.batch), "threads": threads}, times[library].get(name)
+        if best is None or found["best_ms"] < best["best_ms"]:
+            times[library][name] = found
     ours, gfnx = times["ours"], times["gfnx"]
     return {
         "case": case.title,
@@ -68,10 +71,13 @@ def measure_case(case: Case, rounds: int, iterations: int) -> dict[str, Any]:
     }
 
 
-def start(case: Case, library: str, objective: str) -> Worker:
+def start(case: Case, library: str, objective: str, threads: int | None) -> Worker:
     """The process of one contestant. On-policy, as gfnx's baselines of detailed and sub-trajectory balance."""
-    make_task = our_task if library == "ours" else peer_task
-    task = make_task(4, 20, case.batch, objective=objective, lr=case.lr, epsilon=0.0, **SETTINGS[objective])
+    settings: dict[str, Any] = {"objective": objective, "lr": case.lr, "epsilon": 0.0, **SETTINGS[objective]}
+    if library == "ours":
+        task = our_task(4, 20, case.batch, threads=threads or 1, **settings)
+    else:
+        task = peer_task(4, 20, case.batch, **settings)
     return training_worker(library, task)
 
 
