@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from agents import objectives, rollout
+from agents.adam import adam_step
 from agents.backward import TrajectoryMemory, maxent_log_pb, maxent_logits, negative_log_likelihood
 from agents.config import Config
 from agents.likelihood import EdgeTerms, distinct, edge_terms
@@ -194,7 +195,7 @@ class Agent:
         loss.backward()
         if self.config.max_grad_norm is not None:
             nn.utils.clip_grad_norm_(self.policy.parameters(), self.config.max_grad_norm)
-        self.optimizer.step()
+        adam_step(self.optimizer)
 
     # ------------------------------------------------------------------ sampling
 

@@ -6,6 +6,7 @@ rolled out. Only unfinished trajectories are kept from step to step.
 
 from __future__ import annotations
 
+import contextlib
 import functools
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -26,7 +27,11 @@ class NoLegalActionError(RuntimeError):
 
 def one_blas_thread() -> Any:
     """A context in which NumPy multiplies matrices on one thread: its pool would fight torch's for the cores."""
-    return _openblas().limit(limits=1)
+    libraries = _openblas()
+    # To set what is set already, and back, takes as long as a step of a rollout.
+    if all(library.num_threads == 1 for library in libraries.lib_controllers):
+        return contextlib.nullcontext()
+    return libraries.limit(limits=1)
 
 
 @functools.lru_cache

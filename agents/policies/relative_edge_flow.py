@@ -73,7 +73,7 @@ class RelativeEdgeFlowPolicy(Policy):
         # A child is often another's child too, or in the batch itself: each distinct state is encoded once, and so is
         # its share of the scorer's first layer, which is linear in [E(s); E(s')].
         unique, place = distinct(np.concatenate([states, neighbours[first]]))
-        places = torch.from_numpy(place).to(next(self.parameters()).device)
+        places = torch.from_numpy(place).to(self.parameter.device)
         encoded = encoder(self.read(unique)).relu()
         (weight, bias), (out, out_bias) = scorer.layers
         here = encoded.index_select(0, places[: len(states)])

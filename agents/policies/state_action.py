@@ -73,7 +73,7 @@ class StateActionPolicy(Policy):
     def logits(self, head: Head) -> Callable[[IntArray], FloatArray]:
         many = super().logits(head)
         network, first, last = self._columns(head)
-        if not isinstance(network, MLP) or next(self.parameters()).device.type != "cpu":
+        if not isinstance(network, MLP) or self.parameter.device.type != "cpu":
             return many
         few = network.numpy_columns(first, last)
         return lambda states: few(self.inputs(states)) if len(states) < NUMPY_ROWS else many(states)
