@@ -153,7 +153,10 @@ class Agent:
     def replayed(self, batch: Trajectories) -> list[Trajectories]:
         """What else this iteration learns from: objects that local search finds from those of ``batch``, and objects
         of the buffer, which ``batch`` enters; each with a trajectory sampled by P_B."""
-        objects, log_reward, others = batch.terminal_states, batch.log_reward, []
+        others: list[Trajectories] = []
+        if not self.config.local_search and self.replay is None:
+            return others
+        objects, log_reward = batch.terminal_states, batch.log_reward
         if self.config.local_search:
             with torch.inference_mode(), rollout.one_blas_thread():
                 found = local_search(

@@ -55,7 +55,7 @@ def masked_log_softmax(logits: Tensor, mask: BoolArray) -> Tensor:
 
     Rows without a legal action are the caller's to leave out.
     """
-    if mask.all():
+    if (mask.all(1) | ~mask.any(1)).all():
         return logits.log_softmax(1)
     illegal = torch.from_numpy(~mask).to(logits.device)
     return logits.masked_fill(illegal, torch.finfo(logits.dtype).min).log_softmax(1)
@@ -74,7 +74,7 @@ def edge_terms(dag: Dag, policy: Policy, trajectories: Trajectories) -> EdgeTerm
     Raises:
         NoLegalActionError: a trajectory passes on from a state without a legal action.
     """
-    device = policy.parameter.device
+    device = policy.anchor.device
     unique, inverse = distinct(trajectories.states)
     forward_mask, backward_mask = dag.forward_mask(unique), dag.backward_mask(unique)
     inner: BoolArray = np.logical_or.reduce(forward_mask, axis=1)

@@ -16,8 +16,8 @@ class MLP(nn.Module):
     """Linear layers with ReLU between them; sizes (in, hidden..., out); first weights drawn as ``nn.Linear`` does.
 
     Weights are stored (in, out) rather than (out, in): the products of small batches in rollouts are then half again as
-    fast. Only the last layer's lie in memory as (out, in): products with a handful of columns are several times as
-    fast that way. Layers are plain function calls, because a module call costs more than a small matrix product.
+    fast. Only those of the last layer, whose few outputs make slow columns, are stored (out, in). Layers are plain
+    function calls, because a module call costs more than a small matrix product.
     """
 
     def __init__(self, sizes: Sequence[int]):
@@ -25,9 +25,10 @@ class MLP(nn.Module):
         self.layers: list[tuple[nn.Parameter, nn.Parameter]] = []
         for i, (a, b) in enumerate(itertools.pairwise(sizes)):
             layer = nn.Linear(a, b)
-            weight = layer.weight.detach().t()
             last = i == len(sizes) - 2
-            self.layers.append((nn.Parameter(weight if last else weight.contiguous()), layer.bias))
+            self.layers.append(
+                (layer.weight if last else nn.Parameter(layer.weight.detach().t().contiguous()), layer.bias)
+            )
             # A ParameterList would be walked at every call, at the price of a matrix product.
             self.register_parameter(f"weight{i}", self.layers[-1][0])
             self.register_parameter(f"bias{i}", self.layers[-1][1])
@@ -35,13 +36,13 @@ class MLP(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         *hidden, (weight, bias) = self.layers
         for w, b in hidden:
-            x = torch.addmm(b, x, w).relu()
-        return torch.addmm(bias, x, weight)
+            x = torch.addmm(b, x, w).relu_()
+        return torch.addmm(bias, x, weight.t())
 
     def columns(self, first: int, last: int) -> Callable[[Tensor], Tensor]:
         """A lean function for rollouts, inside ``torch.inference_mode()``, that gives outputs ``first:last`` only."""
         *hidden, (weight, bias) = self.layers
-        head, head_bias = weight[:, first:last], bias[first:last]
+        head, head_bias = weight[first:last].t(), bias[first:last]
 
         def run(x: Tensor) -> Tensor:
             for w, b in hidden:
@@ -53,7 +54,7 @@ class MLP(nn.Module):
     def numpy_columns(self, first: int, last: int) -> Callable[[FloatArray], FloatArray]:
         """The same in NumPy, on the CPU: for a handful of rows its matrix product costs half as much."""
         *hidden, (weight, bias) = [(w.detach().numpy(), b.detach().numpy()) for w, b in self.layers]
-        head, head_bias = np.ascontiguousarray(weight[:, first:last]), bias[first:last]
+        head, head_bias = np.ascontiguousarray(weight[first:last].T), bias[first:last]
 
         def run(x: FloatArray) -> FloatArray:
             for w, b in hidden:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import abc
+import functools
 from collections.abc import Callable
 from typing import Literal, NamedTuple
 
@@ -44,24 +45,19 @@ class Policy(nn.Module, abc.ABC):
     def head(self, head: Head) -> Callable[[IntArray], Tensor]:
         """The logits of one head as a lean function of states, for rollouts."""
 
-    @property
-    def parameter(self) -> nn.Parameter:
-        """One of the parameters, for its device and type. They all have the same."""
-        # Walking through the modules to the first one takes as long as a layer does on a small batch. A tuple, as the
-        # module would enter a bare parameter among its own.
-        found: tuple[nn.Parameter] | None = self.__dict__.get("_one_parameter")
-        if found is None:
-            found = self.__dict__["_one_parameter"] = (next(self.parameters()),)
-        return found[0]
-
     def read(self, states: IntArray) -> Tensor:
         """What the network reads of states: features in its own precision, or integer tokens; on its device."""
-        inputs, parameter = torch.from_numpy(self.inputs(states)), self.parameter
-        return inputs.to(parameter) if inputs.is_floating_point() else inputs.to(parameter.device)
+        inputs = torch.from_numpy(self.inputs(states))
+        return inputs.to(self.anchor) if inputs.is_floating_point() else inputs.to(self.anchor.device)
+
+    @functools.cached_property
+    def anchor(self) -> nn.Parameter:
+        """A parameter, for its device and precision; to look for one takes as long as a matrix product."""
+        return next(self.parameters())
 
     def logits(self, head: Head) -> Callable[[IntArray], FloatArray]:
         """:meth:`head` from NumPy to NumPy, to be called inside ``torch.inference_mode()``."""
         evaluate = self.head(head)
-        if self.parameter.device.type == "cpu":
+        if self.anchor.device.type == "cpu":
             return lambda states: evaluate(states).numpy()
         return lambda states: np.asarray(evaluate(states).cpu().numpy())

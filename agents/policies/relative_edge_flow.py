@@ -73,7 +73,7 @@ class RelativeEdgeFlowPolicy(Policy):
         # A child is often another's child too, or in the batch itself: each distinct state is encoded once, and so is
         # its share of the scorer's first layer, which is linear in [E(s); E(s')].
         unique, place = distinct(np.concatenate([states, neighbours[first]]))
-        places = torch.from_numpy(place).to(self.parameter.device)
+        places = torch.from_numpy(place).to(self.anchor.device)
         encoded = encoder(self.read(unique)).relu()
         (weight, bias), (out, out_bias) = scorer.layers
         here = encoded.index_select(0, places[: len(states)])
@@ -81,7 +81,7 @@ class RelativeEdgeFlowPolicy(Policy):
         other = encoded @ weight[self.embedding :]
         rows = torch.from_numpy(row[first]).to(own.device)
         hidden = (own.index_select(0, rows) + other.index_select(0, places[len(states) :])).relu()
-        score = torch.addmm(out_bias, hidden, out).squeeze(1)
+        score = torch.addmm(out_bias, hidden, out.t()).squeeze(1)
         edge = score.index_select(0, torch.from_numpy(pair).to(score.device)) + torch.from_numpy(log_share).to(score)
         flat = torch.from_numpy(row * width + actions).to(score.device)
         logits = torch.zeros(len(states) * width, dtype=score.dtype, device=score.device).index_copy(0, flat, edge)
