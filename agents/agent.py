@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from agents import objectives, rollout
+from agents.adam import adam_step
 from agents.backward import TrajectoryMemory, maxent_log_pb, maxent_logits, negative_log_likelihood
 from agents.config import Config
 from agents.likelihood import EdgeTerms, distinct, edge_terms
@@ -152,7 +153,10 @@ class Agent:
     def replayed(self, batch: Trajectories) -> list[Trajectories]:
         """What else this iteration learns from: objects that local search finds from those of ``batch``, and objects
         of the buffer, which ``batch`` enters; each with a trajectory sampled by P_B."""
-        objects, log_reward, others = batch.terminal_states, batch.log_reward, []
+        others: list[Trajectories] = []
+        if not self.config.local_search and self.replay is None:
+            return others
+        objects, log_reward = batch.terminal_states, batch.log_reward
         if self.config.local_search:
             with torch.inference_mode(), rollout.one_blas_thread():
                 found = local_search(
@@ -194,7 +198,7 @@ class Agent:
         loss.backward()
         if self.config.max_grad_norm is not None:
             nn.utils.clip_grad_norm_(self.policy.parameters(), self.config.max_grad_norm)
-        self.optimizer.step()
+        adam_step(self.optimizer)
 
     # ------------------------------------------------------------------ sampling
 

@@ -19,16 +19,25 @@ CHUNK_NUMBERS = 2**24
 
 def log_ratios(agent: Agent, trajectories: Trajectories) -> FloatArray:
     """log P_B(tau|x) - log P_F(tau) of each trajectory, float64 (n,)."""
-    with torch.inference_mode():
-        terms = agent.terms(trajectories)
-        difference = (terms.log_pb - terms.log_pf).double().cpu().numpy()
-    return np.add.reduceat(difference, trajectories.edge_offsets[:-1])
+    chunk, parts = _chunk(agent), []
+    for start in range(0, len(trajectories), chunk):
+        part = trajectories.part(start, min(start + chunk, len(trajectories)))
+        with torch.inference_mode():
+            terms = agent.terms(part)
+            difference = (terms.log_pb - terms.log_pf).double().cpu().numpy()
+        parts.append(np.add.reduceat(difference, part.edge_offsets[:-1]))
+    return np.concatenate(parts)
+
+
+def _chunk(agent: Agent) -> int:
+    """How many of the longest trajectories one call may hold: what the network reads of them, and its logits."""
+    dag = agent.dag
+    return max(1, CHUNK_NUMBERS // ((dag.num_features + dag.num_actions) * (dag.max_length + 1)))
 
 
 def backward_log_ratios(agent: Agent, objects: IntArray, rng: np.random.Generator) -> FloatArray:
     """:func:`log_ratios` of one trajectory to each of ``objects`` (n, state_width), sampled from P_B, float64 (n,)."""
-    chunk = max(1, CHUNK_NUMBERS // (agent.dag.num_features * (agent.dag.max_length + 1)))
-    parts = []
+    chunk, parts = _chunk(agent), []
     for start in range(0, len(objects), chunk):
         with torch.inference_mode():
             batch = sample_backward(agent.dag, objects[start : start + chunk], agent.backward_logits(), rng)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 
 from agents.likelihood import distinct
@@ -42,10 +44,25 @@ def log_guide(
         ValueError: T that is negative or not finite, shapes that do not fit, or a trajectory that ``contains``
             contradicts: it passes through a state from which it says the trajectory's end cannot be built.
     """
-    if not 0 <= temperature < np.inf:
-        raise ValueError(f"log_guide: temperature must be finite and >= 0, got {temperature}")
     if len(objects) != len(log_reward):
         raise ValueError(f"log_guide: got {len(objects)} objects and {len(log_reward)} log rewards")
+
+    def log_phi(states: IntArray, ends: IntArray, end: IntArray) -> FloatArray:
+        return log_mean_reward(dag, states, objects, np.asarray(log_reward, np.float64), left_out=(ends, end))
+
+    return log_guide_of_scores(dag, trajectories, log_phi, temperature)
+
+
+def log_guide_of_scores(
+    dag: Dag,
+    trajectories: Trajectories,
+    log_phi: Callable[[IntArray, IntArray, IntArray], FloatArray],
+    temperature: float = 1.0,
+) -> FloatArray:
+    """:func:`log_guide` with phi from elsewhere: ``log_phi(states (k, w), ends (n, w), end (k,)) -> (k,)``, where each
+    state leaves out ``ends[end]``, such as :meth:`agents.substructures.Substructures.log_mean_reward`."""
+    if not 0 <= temperature < np.inf:
+        raise ValueError(f"log_guide: temperature must be finite and >= 0, got {temperature}")
     ends = trajectories.terminal_states
     edge, children, actions = dag.children(trajectories.states[trajectories.sources])
     trajectory = np.repeat(np.arange(len(trajectories)), trajectories.lengths)
@@ -59,10 +76,7 @@ def log_guide(
         return_counts=True,
     )
     parent = edge[first]
-    log_phi = log_mean_reward(
-        dag, children[first], objects, np.asarray(log_reward, np.float64), left_out=(ends, trajectory[parent])
-    )
-    score = temperature * np.maximum(log_phi, np.log(FLOOR))
+    score = temperature * np.maximum(log_phi(children[first], ends, trajectory[parent]), np.log(FLOOR))
     best = np.full(trajectories.num_edges, -np.inf)
     np.maximum.at(best, parent, score)
     weight = np.exp(score - best[parent])

@@ -55,6 +55,8 @@ def masked_log_softmax(logits: Tensor, mask: BoolArray) -> Tensor:
 
     Rows without a legal action are the caller's to leave out.
     """
+    if (mask.all(1) | ~mask.any(1)).all():
+        return logits.log_softmax(1)
     illegal = torch.from_numpy(~mask).to(logits.device)
     return logits.masked_fill(illegal, torch.finfo(logits.dtype).min).log_softmax(1)
 
@@ -90,11 +92,13 @@ def edge_terms(dag: Dag, policy: Policy, trajectories: Trajectories) -> EdgeTerm
     if heads.backward_logits is None:
         log_pb = torch.from_numpy(-np.log(num_parents[target])).to(log_pf)
     else:
-        table = masked_log_softmax(heads.backward_logits, backward_mask[shown])
         target_row = row[target]
-        edges = np.flatnonzero(target_row >= 0)
-        chosen = _pick(table, target_row[edges], trajectories.backward_actions[edges])
-        log_pb = torch.zeros_like(log_pf).index_copy(0, torch.from_numpy(edges).to(device), chosen)
+        edges = np.flatnonzero(num_parents[target] > 1)
+        log_pb = torch.zeros_like(log_pf)
+        if len(edges):
+            table = masked_log_softmax(heads.backward_logits, backward_mask[shown])
+            chosen = _pick(table, target_row[edges], trajectories.backward_actions[edges])
+            log_pb = log_pb.index_copy(0, torch.from_numpy(edges).to(device), chosen)
     log_flow = None
     if heads.log_flow is not None:
         log_reward = torch.from_numpy(trajectories.log_reward).to(heads.log_flow)

@@ -6,6 +6,7 @@ rolled out. Only unfinished trajectories are kept from step to step.
 
 from __future__ import annotations
 
+import contextlib
 import functools
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -20,13 +21,21 @@ from gfn_envs.dag import BoolArray, Dag, FloatArray, IntArray
 Logits = Callable[[IntArray], FloatArray]
 
 
+#: Scores of actions are checked all at once, or whenever there are so many.
+HELD_SCORES = 2**22
+
+
 class NoLegalActionError(RuntimeError):
     """A state that is not finished offers no legal action; it is never turned into a uniform choice."""
 
 
 def one_blas_thread() -> Any:
     """A context in which NumPy multiplies matrices on one thread: its pool would fight torch's for the cores."""
-    return _openblas().limit(limits=1)
+    libraries = _openblas()
+    # To set what is set already, and back, takes as long as a step of a rollout.
+    if all(library.num_threads == 1 for library in libraries.lib_controllers):
+        return contextlib.nullcontext()
+    return libraries.limit(limits=1)
 
 
 @functools.lru_cache
@@ -88,6 +97,8 @@ def _choose(logits: FloatArray, mask: BoolArray, gumbel: FloatArray, temperature
 
 def _check(scores: list[FloatArray], actions: list[IntArray]) -> None:
     """Raise where a chosen action's score is NaN (as a logit was) or -inf (as nothing was legal)."""
+    if not scores:
+        return
     every, chosen = np.concatenate(scores), np.concatenate(actions)
     best = every[np.arange(len(chosen)), chosen]
     if not np.isfinite(best).all():
@@ -113,8 +124,11 @@ def sample_forward(
         actions, score = _choose(logits(states), dag.forward_mask(states), next(noise), temperature)
         scores.append(score)
         actions_taken.append(actions)
+        if len(scores) * score.size > HELD_SCORES:
+            _check(scores, actions_taken[-len(scores) :])
+            scores.clear()
         if len(visited) > dag.max_length:
-            _check(scores, actions_taken)
+            _check(scores, actions_taken[len(actions_taken) - len(scores) :])
             raise NoLegalActionError(f"a trajectory is longer than max_length = {dag.max_length}")
         states = dag.step(states, actions)
         visited.append(states)
@@ -122,7 +136,7 @@ def sample_forward(
         ended = dag.is_terminal(states)
         if np.count_nonzero(ended):
             states, rows = states.compress(~ended, axis=0), rows.compress(~ended)
-    _check(scores, actions_taken)
+    _check(scores, actions_taken[len(actions_taken) - len(scores) :])
     packed, offsets, place, edge_rows = _pack(dag, visited, row_lists, n, backward=False)
     taken, edge = np.concatenate(actions_taken), place[n:] - edge_rows - 1
     actions, backward_actions = np.empty((2, len(edge)), dtype=np.int64)

@@ -65,6 +65,18 @@ class Trajectories:
         """The objects (n, state_width)."""
         return self.states[self.last]
 
+    def part(self, first: int, last: int) -> Trajectories:
+        """Trajectories ``first:last``."""
+        states = slice(self.offsets[first], self.offsets[last])
+        edges = slice(self.edge_offsets[first], self.edge_offsets[last])
+        return Trajectories(
+            states=self.states[states],
+            actions=self.actions[edges],
+            backward_actions=self.backward_actions[edges],
+            offsets=self.offsets[first : last + 1] - self.offsets[first],
+            log_reward=self.log_reward[first:last],
+        )
+
 
 def concatenate(*batches: Trajectories) -> Trajectories:
     """One batch of all the trajectories, in order."""

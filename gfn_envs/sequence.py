@@ -255,9 +255,11 @@ class Sequence(Dag):
     # ------------------------------------------------------------------ the contract
 
     def source(self, n: int) -> IntArray:
-        states = np.full((n, self.length + 1), self.num_letters, dtype=self.state_dtype)
-        states[:, -1] = 0
-        return states
+        return self._source.repeat(n, axis=0)
+
+    @functools.cached_property
+    def _source(self) -> IntArray:
+        return np.array([[self.num_letters] * self.length + [0]], dtype=self.state_dtype)
 
     def is_terminal(self, states: IntArray) -> BoolArray:
         return states[:, -1] > self.length if self._stops else states[:, -1] == self.length

@@ -129,7 +129,10 @@ def test_the_estimate_of_p_is_unbiased(env_id, kwargs, backward):
 def test_chunks_change_no_estimate(monkeypatch):
     agent = table_agent(noise=1.0)
     objects = np.repeat(agent.dag.terminal_states(), 50, axis=0)
+    sampled = agent.sample_trajectories(101, rng=np.random.default_rng(1))
+    at_once = estimates.log_ratios(agent, sampled)
     monkeypatch.setattr(estimates, "CHUNK_NUMBERS", 300)
+    np.testing.assert_allclose(estimates.log_ratios(agent, sampled), at_once, rtol=0, atol=1e-12)
     ratios = estimates.backward_log_ratios(agent, objects, np.random.default_rng(0))
     possible = [np.log(pb / pf) for _, pf, pb in paths(agent.dag, agent)]
     assert ratios.shape == (len(objects),)

@@ -5,9 +5,12 @@ import functools
 import numpy as np
 import pytest
 
+import agents
 from agents import guide
-from agents.guide import log_guide, log_mean_reward
+from agents.guide import log_guide, log_guide_of_scores, log_mean_reward
 from agents.rollout import sample_backward, sample_forward
+from agents.substructures import Substructures, TooManyPartsError
+from gfn_envs import make_dag
 from gfn_envs.bag import Bag
 from gfn_envs.bit_sequence import BitSequence
 from gfn_envs.hypergrid import HyperGrid
@@ -181,3 +184,66 @@ def test_bad_input_is_refused(monkeypatch):
     monkeypatch.setattr(dag, "contains", lambda states, objects: (states[:, None] < objects).all(2))
     with pytest.raises(ValueError, match="cannot be built from"):
         log_guide(dag, batch, terminal, dag.log_reward(terminal))
+
+
+@pytest.mark.parametrize("name", DAGS)
+@pytest.mark.parametrize("seen", ["own", "some", "all"])
+def test_sums_over_substructures_give_the_same_guide(name, seen):
+    dag, rng = DAGS[name], np.random.default_rng(2)
+    terminal = dag.terminal_states()
+    batch = sample_forward(dag, hashed_logits(dag, "forward"), 6, rng)
+    objects = {"own": np.unique(batch.terminal_states[:2], axis=0), "some": terminal[::2], "all": terminal}[seen]
+    log_reward = rng.normal(size=len(objects)) * 3
+    sums, times = Substructures(dag), np.r_[np.arange(len(objects)), rng.integers(len(objects), size=5)]
+    for some in np.array_split(times, 3):  # In pieces, and some objects again.
+        sums.add(objects[some], log_reward[some])
+    found = log_guide_of_scores(dag, batch, sums.log_mean_reward, 1.5)
+    np.testing.assert_allclose(found, slow_guide(dag, batch, objects, log_reward, 1.5), rtol=0, atol=1e-9)
+
+
+@pytest.mark.parametrize("name", sorted(set(DAGS) - {"table"}))  # It has two objects only.
+def test_what_is_forgotten_leaves_the_sums(name):
+    dag, rng = DAGS[name], np.random.default_rng(3)
+    terminal = rng.permutation(dag.terminal_states())
+    log_reward = rng.normal(size=len(terminal))
+    few, states = Substructures(dag, max_remembered=12), all_states(dag)
+    for x, value in zip(terminal, log_reward, strict=True):
+        few.add(x[None], np.array([value]))
+    kept = len(few)
+    assert 0 < kept < len(terminal)
+    rest = Substructures(dag)
+    rest.add(terminal[-kept:], log_reward[-kept:])
+    nobody = (terminal[:1], np.zeros(len(states), dtype=np.int64))  # Forgotten, so nothing is left out.
+    np.testing.assert_allclose(
+        few.log_mean_reward(states, *nobody), rest.log_mean_reward(states, *nobody), rtol=0, atol=1e-9
+    )
+    again = Substructures(dag)
+    again.load_state_dict(few.state_dict())
+    assert again.state_dict().keys() == few.state_dict().keys()
+    for key, value in few.state_dict().items():
+        np.testing.assert_array_equal(again.state_dict()[key], value)
+
+
+def test_objects_of_too_many_parts_are_refused():
+    dag = GuidedBits(n=56, word_size=4, construction="non_autoregressive", num_modes=2)
+    objects = sample_forward(dag, hashed_logits(dag, "forward"), 2, np.random.default_rng(0)).terminal_states
+    sums = Substructures(dag)
+    with pytest.raises(TooManyPartsError, match="4,096"):
+        sums.add(objects, np.zeros(2))
+    with pytest.raises(TooManyPartsError, match=r"e\^600"):
+        sums.add(objects, np.full(2, 601.0))
+    assert len(sums) == 0
+
+
+STRINGS = {"length": 5, "table": [float((i * 7919) % 1024) for i in range(1024)]}
+
+
+def test_guided_tb_looks_at_all_objects_seen():
+    """More than it would draw: its guide is that of the definition, on everything that it has seen."""
+    agent = agents.make_agent("gtb", make_dag("GFN/TFBind8-v0", **STRINGS), guide_objects=4, hidden=(8,), batch_size=8)
+    for _ in range(10):
+        agent.update()
+    batch = agent.sample_trajectories(8)
+    found, seen = agent.log_guide(batch), agent.seen
+    assert len(seen) > 40
+    np.testing.assert_allclose(found, log_guide(agent.dag, batch, seen.objects, seen.log_reward), rtol=0, atol=1e-9)

@@ -6,6 +6,7 @@ import torch
 from scipy import stats
 
 import gfn_envs
+from agents import rollout
 from agents.config import Config
 from agents.likelihood import distinct, edge_terms
 from agents.policies import build
@@ -105,6 +106,19 @@ def test_no_legal_action_and_nan_are_refused():
         sample_actions(np.array([[np.nan, 0.0]], np.float32), legal[:1], rng)
     # A NaN among illegal actions has no consequence.
     assert sample_actions(np.array([[0.0, np.nan]], np.float32), legal[:1], rng) == 0
+
+
+@pytest.mark.parametrize("held", [0, 60, 2**22])
+@pytest.mark.parametrize("step", [0, 3])
+def test_a_nan_on_the_way_is_refused_however_many_scores_are_held(held, step, monkeypatch):
+    monkeypatch.setattr(rollout, "HELD_SCORES", held)
+    dag, calls = small_dag("GFN/TFBind8-v0", {"length": 5, "table": list(range(1024))}), iter(range(99))
+
+    def logits(states):
+        return np.full((len(states), dag.num_actions), np.nan if next(calls) == step else 0.0, np.float32)
+
+    with pytest.raises(FloatingPointError, match="nan"):
+        sample_forward(dag, logits, 4, np.random.default_rng(0))
 
 
 def test_distinct_is_exact_even_when_hashes_collide(monkeypatch):

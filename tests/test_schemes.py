@@ -101,7 +101,7 @@ class Recorded:
             agent.sample_trajectories,
             agent.sample_backward,
             agent.loss,
-            agent.optimizer.step,
+            agent.step_optimizer,
         )
         search = agent_module.local_search
         agent.sample_trajectories = lambda *a, **k: self.keep(self.sampled, sample(*a, **k))
@@ -113,7 +113,7 @@ class Recorded:
             self.steps += 1
             return step(*args, **kwargs)
 
-        agent.optimizer.step = counted
+        agent.step_optimizer = counted
 
     @staticmethod
     def keep(where, value):

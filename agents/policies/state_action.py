@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Sequence
 from typing import Any, Protocol
 
@@ -73,12 +74,13 @@ class StateActionPolicy(Policy):
         return lambda states: run(self.read(states))
 
     def logits(self, head: Head) -> Callable[[IntArray], FloatArray]:
-        many = super().logits(head)
         network, first, last = self._columns(head)
         if not isinstance(network, MLP) or self.anchor.device.type != "cpu":
-            return many
+            return super().logits(head)
         few = network.numpy_columns(first, last)
-        return lambda states: few(self.inputs(states)) if len(states) < NUMPY_ROWS else many(states)
+        # Made when it is first needed, which is never in rollouts of small batches.
+        many = functools.cache(lambda: super(StateActionPolicy, self).logits(head))
+        return lambda states: few(self.inputs(states)) if len(states) < NUMPY_ROWS else many()(states)
 
     def _columns(self, head: Head) -> tuple[Any, int, int]:
         """The network that has a head, and where among its outputs: (network, first, last)."""

@@ -12,10 +12,11 @@ from torch import Tensor
 from agents import objectives
 from agents.agent import Agent, UnsupportedError
 from agents.config import Config, require
-from agents.guide import log_guide
+from agents.guide import log_guide, log_guide_of_scores
 from agents.likelihood import EdgeTerms
 from agents.policies.policy import Policy
 from agents.replay import ReplayBuffer
+from agents.substructures import Substructures, TooManyPartsError
 from agents.trajectories import Trajectories
 from gfn_envs.dag import Dag
 
@@ -31,7 +32,8 @@ class GTBConfig(Config):
     guide_temperature: float = 1.0
     """Exponent T of the guide: 0 is uniform over the parts of x, and the larger, the greedier."""
     guide_objects: int = 1000
-    """Objects that the guide looks at, drawn in each iteration from all that were seen."""
+    """The guide looks at all objects seen. Only where an object has too many parts to keep sums of rewards for (over
+    4,096) it looks at so many, drawn in each iteration: beware, few objects make a poor guide (see GTB)."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -41,7 +43,12 @@ class GTBConfig(Config):
 
 
 class GTB(Agent):
-    """Guided trajectory balance: credit goes to the substructures that good objects share."""
+    """Guided trajectory balance: credit goes to the substructures that good objects share.
+
+    The guide needs all objects seen. A small sample of them shares hardly any of the larger substructures: the scores
+    of most are then 0, and the guide goes by chance one way or the other, at odds of the floor, 1e-5, to the power of
+    T. Learning that, P_F moves away from R / Z.
+    """
 
     name = "gtb"
     paper = "Shen et al. 2023"
@@ -51,6 +58,8 @@ class GTB(Agent):
     def __init__(self, dag: Dag, config: Config | None = None, seed: int = 0, policy: Policy | None = None):
         super().__init__(dag, config, seed, policy)
         self.seen = ReplayBuffer(dag, self.config.replay_capacity, "uniform")
+        #: Sums over all objects seen; None where there would be too many.
+        self.parts: Substructures | None = Substructures(dag)
 
     def check(self) -> None:
         try:
@@ -72,13 +81,24 @@ class GTB(Agent):
 
     def log_guide(self, trajectories: Trajectories) -> np.ndarray:
         """log p_guide of the edges (e,), from the objects seen so far, those of ``trajectories`` included."""
+        temperature = self.config.guide_temperature
         self.seen.add(trajectories.terminal_states, trajectories.log_reward)
+        if self.parts is not None:
+            try:
+                self.parts.add(trajectories.terminal_states, trajectories.log_reward)
+                return log_guide_of_scores(self.dag, trajectories, self.parts.log_mean_reward, temperature)
+            except TooManyPartsError:
+                self.parts = None
         objects, log_reward = self.seen.sample(self.config.guide_objects, self.rng)
-        return log_guide(self.dag, trajectories, objects, log_reward, self.config.guide_temperature)
+        return log_guide(self.dag, trajectories, objects, log_reward, temperature)
 
     def state_dict(self) -> dict[str, Any]:
-        return super().state_dict() | {"seen": self.seen.state_dict()}
+        parts = None if self.parts is None else self.parts.state_dict()
+        return super().state_dict() | {"seen": self.seen.state_dict(), "parts": parts}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         self.seen.load_state_dict(state["seen"])  # First, as it may refuse.
         super().load_state_dict(state)
+        self.parts = None if state["parts"] is None else Substructures(self.dag)
+        if self.parts is not None:
+            self.parts.load_state_dict(state["parts"])

@@ -82,7 +82,7 @@ def quality_record(
 
 
 def verdict(ours: list[float], theirs: list[float]) -> str:
-    """"no worse" unless our mean is above theirs; then whether by more than twice the standard error between seeds."""
+    """ "no worse" unless our mean is above theirs; then whether by more than twice the standard error between seeds."""
     difference = mean(ours) - mean(theirs)
     if difference <= 0:
         return "no worse"

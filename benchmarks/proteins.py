@@ -1,0 +1,70 @@
+"""Peptides and proteins of Madan et al. 2023 at --quick scale: the three scripts' tables, into docs/results.md.
+
+Runs examples/madan2023_{amp,gfp,inverse_folding}.py --quick (about two minutes each; rows that are there already are
+not run again) and writes the section. GFP and inverse folding need their data sets (gfn data fetch gfp gfp-distances).
+
+    python -m benchmarks.proteins
+"""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from agents import runs
+from benchmarks import report
+from benchmarks.papers import tables
+
+TASKS = {"madan2023_amp": "AMP", "madan2023_gfp": "GFP", "madan2023_inverse_folding": "Inverse folding"}
+NOTES = {
+    "madan2023_amp": "Built by appending; R = p^3, with the probability p of our classifier, which is not the paper's: "
+    "compare the methods with each other, and only their order with the paper's. Diversity is the mean Levenshtein "
+    "distance between the 100 best of 2,000 samples. A2C-ER maximises E R, and so finds peptides that the classifier "
+    "is certain of; whether they are antimicrobial is another question.",
+    "madan2023_gfp": "Up to 5 mutations of the wild type, where the paper builds whole proteins: diversity is bounded "
+    "by 10, and is not to be compared. R = y^3, with our model's brightness y between the least and the most that was "
+    "measured. A dash: fewer than 100 distinct proteins among 2,000 samples.",
+    "madan2023_inverse_folding": "avGFP's backbone, 100 samples; log R = -E / 50. The paper "
+    "draws curves, so there are no figures beside. After so few rounds nothing but MCMC, which needs no network, has "
+    "moved far from random sequences.",
+}
+
+
+def part(name: str, results: dict[str, Any]) -> str:
+    """The Markdown of one script's results."""
+    shared, experiment = tables(), importlib.import_module(name).EXPERIMENT
+    head = ["row", "rounds", "seconds", f"published: {experiment.published}", *(c.heading for c in experiment.columns)]
+    lines = []
+    for row, described in experiment.rows.items():
+        if (entry := results.get(shared.key(row, 0))) is not None:
+            figures = [shared.summary([entry], column) for column in experiment.columns]
+            lines.append([row, f"{entry['rounds']:,}", f"{entry['seconds']:.0f}", described.published, *figures])
+    return f"### {TASKS[name]}\n\n{report.table(head, lines)}\n\n* {NOTES[name]}"
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    parser = argparse.ArgumentParser(
+        prog="python -m benchmarks.proteins", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--runs", type=Path, default=Path("runs/proteins"), metavar="DIR", help="where rows are kept")
+    parser.add_argument("--page", type=Path, default=report.PAGE, metavar="FILE", help="Markdown file with our section")
+    options = parser.parse_args(arguments)
+    shared = tables()
+    texts = [
+        "## Madan et al. 2023: peptides, proteins, inverse folding",
+        "`python -m benchmarks.proteins`: a quick look, one seed. The published figures took far more training, and "
+        "another reward model. Seconds are those of training, on one thread of a machine that did other work too.",
+    ]
+    for name in TASKS:
+        module, out = importlib.import_module(name), options.runs / name
+        shared.main(module.EXPERIMENT, module.__doc__, ["--quick", "--out", str(out)])
+        texts.append(part(name, runs.read_json(out / "results.json")))
+    texts.append(f"* Measured on {report.machine()}.")
+    report.write_section("proteins", "\n\n".join(texts), options.page)
+
+
+if __name__ == "__main__":
+    main()
