@@ -16,19 +16,17 @@ class MLP(nn.Module):
     """Linear layers with ReLU between them; sizes (in, hidden..., out); first weights drawn as ``nn.Linear`` does.
 
     Weights are stored (in, out) rather than (out, in): the products of small batches in rollouts are then half again as
-    fast. Only those of the last layer, whose few outputs make slow columns, are stored (out, in). Layers are plain
-    function calls, because a module call costs more than a small matrix product.
+    fast. Only those of the last layer are stored (out, in), as products with a handful of columns are slow. Layers are
+    plain function calls, because a module call costs more than a small matrix product.
     """
 
     def __init__(self, sizes: Sequence[int]):
         super().__init__()
         self.layers: list[tuple[nn.Parameter, nn.Parameter]] = []
         for i, (a, b) in enumerate(itertools.pairwise(sizes)):
-            layer = nn.Linear(a, b)
-            last = i == len(sizes) - 2
-            self.layers.append(
-                (layer.weight if last else nn.Parameter(layer.weight.detach().t().contiguous()), layer.bias)
-            )
+            layer, last = nn.Linear(a, b), i == len(sizes) - 2
+            weight = layer.weight.detach()
+            self.layers.append((nn.Parameter(weight if last else weight.t().contiguous()), layer.bias))
             # A ParameterList would be walked at every call, at the price of a matrix product.
             self.register_parameter(f"weight{i}", self.layers[-1][0])
             self.register_parameter(f"bias{i}", self.layers[-1][1])
