@@ -73,13 +73,14 @@ def section(results: dict[str, Any]) -> str:
         if not found:
             continue
         shown = [r for r in ROUNDS if any(str(r) in entry["percent"] for entry in found.values())]
-        head = ["row", "published", "rounds", "seconds", "% of target mean", "exact TV", "modes"]
+        head = ["row", "published", "rounds", "seconds", "% of target mean", "rounds to 100%", "exact TV", "modes"]
         head += [f"% at {r:,}" for r in shown]
         lines = [head, ["---"] * len(head)]
         for row, entry in found.items():
             modes = f"{entry['modes']:,} of {entry['num_modes']:,}"
             curve = [f"{entry['percent'][str(r)]:.1f}" if str(r) in entry["percent"] else "" for r in shown]
-            figures = [f"{entry['percent_of_target']:.1f}", f"{entry['tv']:.3f}", modes, *curve]
+            reached = "-" if entry["rounds_to_target"] is None else f"{entry['rounds_to_target']:,}"
+            figures = [f"{entry['percent_of_target']:.1f}", reached, f"{entry['tv']:.3f}", modes, *curve]
             lines.append([row, entry["published"], f"{entry['rounds']:,}", f"{entry['seconds']:.0f}", *figures])
         parts += [f"### {title}", "\n".join(f"| {' | '.join(line)} |" for line in lines)]
         for row, entry in found.items():

@@ -213,7 +213,7 @@ def test_percent_of_target_mean_over_training():
     row = {**kept, "published": "98.0%", "changes": {"hidden": (128,)}}
     machine = {"processor": "p", "cores": 2, "torch": "2"}
     text = papers.section({"tfbind8": {"tb": row}, "machine": machine, "date": "today"})
-    assert "| tb | 98.0% | 7 | 7 | 7.0 | 0.250 | 7 of 7 | 51.0 | 151.0 | 351.0 |" in text
+    assert "| tb | 98.0% | 7 | 7 | 7.0 | 7 | 0.250 | 7 of 7 | 51.0 | 151.0 | 351.0 |" in text
     assert "* `tb` differs from the paper's settings: hidden (128,)." in text
 
 
