@@ -91,14 +91,15 @@ def edge_terms(dag: Dag, policy: Policy, trajectories: Trajectories) -> EdgeTerm
     log_pf = _pick(masked_log_softmax(heads.forward_logits, forward_mask[shown]), source_row, trajectories.actions)
     if heads.backward_logits is None:
         log_pb = torch.from_numpy(-np.log(num_parents[target])).to(log_pf)
+    elif dag.num_backward_actions == 1:
+        # Certain, whatever the network says; objectives differentiate it all the same.
+        log_pb = torch.zeros_like(log_pf) + heads.backward_logits[:0].sum()
     else:
+        table = masked_log_softmax(heads.backward_logits, backward_mask[shown])
         target_row = row[target]
-        edges = np.flatnonzero(num_parents[target] > 1)
-        log_pb = torch.zeros_like(log_pf)
-        if len(edges):
-            table = masked_log_softmax(heads.backward_logits, backward_mask[shown])
-            chosen = _pick(table, target_row[edges], trajectories.backward_actions[edges])
-            log_pb = log_pb.index_copy(0, torch.from_numpy(edges).to(device), chosen)
+        edges = np.flatnonzero(target_row >= 0)
+        chosen = _pick(table, target_row[edges], trajectories.backward_actions[edges])
+        log_pb = torch.zeros_like(log_pf).index_copy(0, torch.from_numpy(edges).to(device), chosen)
     log_flow = None
     if heads.log_flow is not None:
         log_reward = torch.from_numpy(trajectories.log_reward).to(heads.log_flow)

@@ -10,7 +10,7 @@ import pytest
 
 import agents
 import gfn_envs
-from benchmarks import environments, matmul_peak, papers, replay, report, sequences, zoo
+from benchmarks import environments, matmul_peak, papers, proteins, replay, report, sequences, zoo
 from benchmarks.peers import objectives, quality, speed
 from benchmarks.peers.libraries import HERE
 from benchmarks.peers.report import markdown
@@ -215,7 +215,7 @@ def test_percent_of_target_mean_over_training():
     row = {**kept, "published": "98.0%", "changes": {"hidden": (128,)}}
     machine = {"processor": "p", "cores": 2, "torch": "2"}
     text = papers.section({"tfbind8": {"tb": row}, "machine": machine, "date": "today"})
-    assert "| tb | 98.0% | 7 | 7 | 7.0 | 0.250 | 7 of 7 | 51.0 | 151.0 | 351.0 |" in text
+    assert "| tb | 98.0% | 7 | 7 | 7.0 | 7 | 0.250 | 7 of 7 | 51.0 | 151.0 | 351.0 |" in text
     assert "* `tb` differs from the paper's settings: hidden (128,)." in text
 
 
@@ -223,3 +223,12 @@ def test_verdict_on_quality_weighs_the_difference_against_the_spread_of_seeds():
     assert quality.verdict([0.05, 0.06], [0.06, 0.07]) == "no worse"
     assert quality.verdict([0.05, 0.07], [0.04, 0.07]) == "higher by 0.0050, within 2 standard errors (0.0361)"
     assert quality.verdict([0.050, 0.051], [0.040, 0.041]) == "higher by 0.0100, beyond 2 standard errors (0.0014)"
+
+
+def test_tables_of_proteins_put_published_beside_measured() -> None:
+    entry = {"rounds": 150, "seconds": 3.2, "evaluation": {"top_100_value": 0.5, "top_100_levenshtein": 44.128}}
+    text = proteins.part("madan2023_amp", {"subtb, seed 0": entry, "sac, seed 0": {**entry, "evaluation": {}}})
+    rows = [line for line in text.splitlines() if line.startswith("| ")]
+    assert rows[2].startswith("| subtb | 150 | 3 | 0.96 ± 0.02, 42.23 ± 3.4 | 0.5 | 44.13 |")
+    assert rows[3].startswith("| sac | 150 | 3 | 0.80 ± 0.01, 8.36 ± 1.44 | - | - |")
+    assert len(rows) == 4
