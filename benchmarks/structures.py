@@ -54,8 +54,8 @@ CASES = {
         "BayesNet", "5 nodes, BGe", "mdb", 128, 40, {"backward": "uniform", "target_every": 1000, "loss": "huber"}
     ),
     "PhyloTree": Case("PhyloTree", "DS1, 27 taxa", "fldb", 32, 20, {"backward": "uniform"}),
-    "Ising": Case("Ising", "10 x 10", "tb", 16, 40, {}),
-    "Ising-256": Case("Ising", "10 x 10", "tb", 256, 4, {}),
+    "Ising": Case("Ising", "10 x 10", "tb", 16, 20, {}),
+    "Ising-256": Case("Ising", "10 x 10", "tb", 256, 2, {}),
 }
 
 
@@ -201,7 +201,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     results = {} if options.quick else report.load(options.results)
     for name in chosen:
         case = CASES[name]
-        rounds, iterations = (2, max(1, case.iterations // 4)) if options.quick else (6, case.iterations)
+        rounds, iterations = (2, max(1, case.iterations // 4)) if options.quick else (5, case.iterations)
         results[name] = {**measure(case, rounds, iterations), "machine": report.machine()}
         for c in results[name]["contestants"]:
             print(
