@@ -51,11 +51,11 @@ class Case:
 
 CASES = {
     "BayesNet": Case(
-        "BayesNet", "5 nodes, BGe", "mdb", 128, 40, {"backward": "uniform", "target_every": 1000, "loss": "huber"}
+        "BayesNet", "5 nodes, BGe", "mdb", 128, 20, {"backward": "uniform", "target_every": 1000, "loss": "huber"}
     ),
-    "PhyloTree": Case("PhyloTree", "DS1, 27 taxa", "fldb", 32, 20, {"backward": "uniform"}),
-    "Ising": Case("Ising", "10 x 10", "tb", 16, 20, {}),
-    "Ising-256": Case("Ising", "10 x 10", "tb", 256, 2, {}),
+    "PhyloTree": Case("PhyloTree", "DS1, 27 taxa", "fldb", 32, 6, {"backward": "uniform"}),
+    "Ising": Case("Ising", "10 x 10", "tb", 16, 8, {}),
+    "Ising-256": Case("Ising", "10 x 10", "tb", 256, 1, {}),
 }
 
 

@@ -69,6 +69,8 @@ class Experiment:
         quick: what --quick takes instead, ``(rounds, env_arguments, settings)``.
         test_objects: on which log p(x) and log R(x) are correlated; None takes every object where they are enumerable.
         target_mean: sum R^2 / sum R where the environment is too large to enumerate.
+        more: further figures of a trained agent, by name, for its columns.
+        draw: saves pictures of a trained agent in its directory, and returns what is to be said of them.
     """
 
     name: str
@@ -82,6 +84,8 @@ class Experiment:
     env_arguments: dict[str, Any] = field(default_factory=dict)
     test_objects: Callable[[Dag], IntArray] | None = None
     target_mean: Callable[[Dag], float | None] | None = None
+    more: Callable[[agents.Agent], dict[str, Any]] | None = None
+    draw: Callable[[agents.Agent, Path], str] | None = None
 
 
 def shen2023_rows(
@@ -202,6 +206,8 @@ def run_row(
             if evaluated or perf_counter() - saved > CHECKPOINT_SECONDS:
                 runs.save_checkpoint(out, agent, dataclasses.asdict(watch))
                 saved = perf_counter()
+    if experiment.draw is not None:
+        print(f"{title}: {experiment.draw(agent, out)}")
     return {"config": config, "rounds": agent.iteration, "seconds": watch.seconds, **measure(experiment, agent, watch)}
 
 
@@ -246,7 +252,7 @@ def measure(experiment: Experiment, agent: agents.Agent, watch: Watch) -> dict[s
         "num_modes": dag.num_modes,
         "target_mean": target,
         "looks": watch.looks,
-        "evaluation": found,
+        "evaluation": found | (experiment.more(agent) if experiment.more else {}),
     }
 
 
@@ -331,7 +337,7 @@ def parser(experiment: Experiment, description: str | None) -> argparse.Argument
         "--minutes", type=float, metavar="M", help="stop each row after so much training; more minutes continue it"
     )
     made.add_argument("--env", nargs="*", default=[], metavar="KEY=VALUE", help="arguments of the environment")
-    made.add_argument("--set", nargs="*", default=[], metavar="KEY=VALUE", help="settings of all agents")
+    made.add_argument("--set", nargs="*", default=[], metavar="KEY=VALUE", help="settings of all agents that have them")
     quick = ", ".join([f"{rounds:,} rounds", *(f"{k} {v}" for k, v in {**environment, **settings}.items())])
     made.add_argument("--quick", action="store_true", help=f"a look in at most two minutes: {quick}")
     made.add_argument("--out", type=Path, metavar="DIR", help=f"default runs/{experiment.name}, or -quick behind it")
@@ -399,7 +405,11 @@ def run(
     file = out / "results.json"
     results = runs.read_json(file) if file.exists() else {}
     for name in names:
-        row = dataclasses.replace(experiment.rows[name], settings={**experiment.rows[name].settings, **settings})
+        row = experiment.rows[name]
+        # A Markov chain has no network: what means nothing to an agent is not set.
+        unused = getattr(agents.AGENTS[row.agent].config_class, "unused", ())
+        fitting = {key: value for key, value in settings.items() if key not in unused}
+        row = dataclasses.replace(row, settings={**row.settings, **fitting})
         for seed in seeds:
             label, folder = key(name, seed), out / f"{name.replace(' ', '')}-seed{seed}"
             known = results.get(label)

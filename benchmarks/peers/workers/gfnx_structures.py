@@ -126,9 +126,7 @@ def edges(trainable, trajectories):
     """log P_F and log P_B of padded edges, (batch, steps), and log F of states, (batch, steps + 1)."""
     shape = trajectories.pad.shape
     model = eqx.combine(trainable["network"], static)
-    forward, backward, log_flow = (
-        x.reshape(shape + x.shape[1:]) for x in heads(model, flat(trajectories.obs))
-    )
+    forward, backward, log_flow = (x.reshape(shape + x.shape[1:]) for x in heads(model, flat(trajectories.obs)))
     before = flat(jax.tree.map(lambda x: x[:, :-1], trajectories.state))
     after = flat(jax.tree.map(lambda x: x[:, 1:], trajectories.state))
     action = flat(trajectories.action[:, :-1])
