@@ -1,4 +1,4 @@
-"""Bayesian networks, phylogenetic trees and Ising models beside gfnx: training and random rollouts, in alternating blocks.
+"""Bayesian networks, phylogenetic trees and Ising models beside gfnx: training, and random rollouts, in turns.
 
 Everybody gets the same instances, batches and two hidden layers of 256: MDB on structures of 5 nodes (BGe, uniform
 P_B, target network), FLDB on the trees of DS1 (27 taxa, uniform P_B), TB on a 10 x 10 torus (learned P_B). gfnx runs in

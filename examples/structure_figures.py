@@ -39,7 +39,7 @@ def learned(agent: agents.Agent, folder: Path) -> str:
 
 
 def molecule_scores(agent: agents.Agent) -> dict[str, Any]:
-    """``mean_score``, and ``top_10_score`` and ``top_100_score`` of distinct molecules; of "seh" times 8, as published."""
+    """``mean_score``, and ``top_10_score`` and ``top_100_score`` of distinct molecules; "seh" times 8, as published."""
     dag = agent.dag
     assert isinstance(dag, FragmentMolecule)
     objects = samples(agent)[0]

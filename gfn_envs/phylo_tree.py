@@ -224,7 +224,7 @@ class PhyloTree(Dag):
         state has at most; no taxa where a state has fewer."""
         into, merged = self.merges(states)
         joins = int((into >= 0).sum(1).max(initial=0))
-        # One more tree than there are names, without taxa: what does not happen happens to that one, as -1 is its place.
+        # One more tree than there are names, without taxa: what does not happen happens to that one; -1 is its place.
         trees = np.zeros((len(states), self.num_taxa + 1, self.num_taxa), dtype=bool)
         trees[:, :-1] = np.eye(self.num_taxa, dtype=bool)
         left, right = np.empty((2, len(states), joins, self.num_taxa), dtype=bool)

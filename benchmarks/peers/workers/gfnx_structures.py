@@ -1,4 +1,4 @@
-"""gfnx: random rollouts of, and training on, its Bayesian networks (MDB), phylogenetic trees (FLDB) and Ising model (TB).
+"""gfnx: random rollouts of, and training on, Bayesian networks (MDB), phylogenetic trees (FLDB) and Ising models (TB).
 
 Task: env ("BayesNet", "PhyloTree" or "Ising"), instance (a JSON file: "data", "sequences", or "side" and "sigma"),
 batch, hidden, lr, lr_log_z, seed. A request {"iterations": n} trains n iterations inside one compiled scan, the
