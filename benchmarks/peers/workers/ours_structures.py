@@ -6,6 +6,7 @@ true makes n batches of random trajectories, with their log rewards.
 """
 
 import json
+import time
 from pathlib import Path
 
 import torch
@@ -32,9 +33,11 @@ def rollout():
 
 
 def block(request):
-    if request.get("random"):
-        return {**train(rollout, request["iterations"]), "mean_log_reward": mean_log_reward}
-    return train(lambda: agent.update()["transitions"], request["iterations"])
+    random = request.get("random", False)
+    busy = time.process_time()
+    answer = train(rollout if random else lambda: agent.update()["transitions"], request["iterations"])
+    answer["cpu_seconds"] = time.process_time() - busy
+    return {**answer, "mean_log_reward": mean_log_reward} if random else answer
 
 
 serve(block)
