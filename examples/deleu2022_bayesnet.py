@@ -1,4 +1,4 @@
-"""The posterior over Bayesian networks (Deleu et al. 2022, section 5.1).
+"""The posterior over Bayesian networks (Deleu et al. 2022, section 5).
 
 Rows: modified detailed balance (mdb), the paper's objective; trajectory balance (tb); SubTB that looks ahead (flsubtb);
 and Markov chain Monte Carlo on graphs (mcmc).

@@ -1,4 +1,4 @@
-"""Molecules for sEH by sub-trajectory balance (Madan et al. 2023, section 4.2).
+"""Molecules for sEH by sub-trajectory balance (Madan et al. 2023).
 
 Rows: SubTB(lambda) with lambda 0.99, trajectory balance and detailed balance.
 

@@ -1,4 +1,4 @@
-"""Bayesian networks by policy gradients, beside objectives of balance (Niu et al. 2024, section 5.3).
+"""Bayesian networks by policy gradients, beside objectives of balance (Niu et al. 2024).
 
 Rows: RL-U, RL-B, RL-G and RL-T, policy gradients with a uniform, learned or guided backward policy and with trust
 regions; and TB, DB and SubTB with a uniform (-u) or learned (-b) backward policy.
