@@ -17,7 +17,7 @@ from __future__ import annotations
 from typing import Any
 
 from paper_tables import Column, Experiment, Row, main
-from structure_figures import draw_spins, spin_figures
+from structure_figures import SAMPLES, draw_spins, spin_figures
 
 BOTH: dict[str, Any] = {"batch_size": 32, "backward": "uniform", "epsilon": 0.1}
 
@@ -43,6 +43,7 @@ EXPERIMENT = Experiment(
     published="none: the couplings are learned there",
     rounds=5_000,
     quick=(400, {"side": 4}, {}),
+    num_samples=SAMPLES,
     more=spin_figures,
     draw=draw_spins,
 )

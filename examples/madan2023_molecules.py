@@ -18,7 +18,7 @@ from typing import Any
 
 from bengio2021_seh_molecules import SCORE_COLUMNS
 from paper_tables import Column, Experiment, Row, main
-from structure_figures import draw_molecules, molecule_scores, random_objects
+from structure_figures import SAMPLES, draw_molecules, molecule_scores, random_objects
 
 BOTH: dict[str, Any] = {"batch_size": 16, "lr": 5e-4, "epsilon": 0.05, "backward": "uniform"}
 
@@ -39,8 +39,9 @@ EXPERIMENT = Experiment(
     ),
     published="none: curves",
     rounds=30_000,
-    quick=(60, {}, {}),
+    quick=(30, {}, {}),
     test_objects=random_objects,
+    num_samples=SAMPLES,
     more=molecule_scores,
     draw=draw_molecules,
 )

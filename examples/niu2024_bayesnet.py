@@ -24,7 +24,7 @@ EXPERIMENT = Experiment(
     columns=(*NIU2024_COLUMNS[:3], Column("edge_error", "edge error")),
     published="none: curves",
     rounds=2_000,
-    quick=(40, {"num_nodes": 4}, {}),
+    quick=(100, {"num_nodes": 4}, {}),
     more=marginal_errors,
     draw=draw_marginals,
 )

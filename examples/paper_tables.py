@@ -69,6 +69,7 @@ class Experiment:
         quick: what --quick takes instead, ``(rounds, env_arguments, settings)``.
         test_objects: on which log p(x) and log R(x) are correlated; None takes every object where they are enumerable.
         target_mean: sum R^2 / sum R where the environment is too large to enumerate.
+        num_samples: objects in the evaluation of a trained agent.
         more: further figures of a trained agent, by name, for its columns.
         draw: saves pictures of a trained agent in its directory, and returns what is to be said of them.
     """
@@ -84,6 +85,7 @@ class Experiment:
     env_arguments: dict[str, Any] = field(default_factory=dict)
     test_objects: Callable[[Dag], IntArray] | None = None
     target_mean: Callable[[Dag], float | None] | None = None
+    num_samples: int = 2000
     more: Callable[[agents.Agent], dict[str, Any]] | None = None
     draw: Callable[[agents.Agent, Path], str] | None = None
 
@@ -238,7 +240,7 @@ def measure(experiment: Experiment, agent: agents.Agent, watch: Watch) -> dict[s
     """
     dag = agent.dag
     objects = None if experiment.test_objects is None else experiment.test_objects(dag)
-    found = agents.full_evaluation(agent, test_objects=objects)
+    found = agents.full_evaluation(agent, experiment.num_samples, test_objects=objects)
     target = found["target_mean_reward"]
     if target is None and experiment.target_mean is not None:
         target = experiment.target_mean(dag)

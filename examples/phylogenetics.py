@@ -18,7 +18,7 @@ from __future__ import annotations
 from typing import Any
 
 from paper_tables import Column, Experiment, Row, main
-from structure_figures import draw_tree, random_objects, tree_figures
+from structure_figures import SAMPLES, draw_tree, random_objects, tree_figures
 
 BOTH: dict[str, Any] = {"batch_size": 32, "backward": "uniform", "lr": (3e-4, 1e-5, 20_000), "epsilon": 0.05}
 
@@ -46,6 +46,7 @@ EXPERIMENT = Experiment(
     rounds=20_000,
     quick=(300, {"alignment": None, "num_taxa": 7}, {"lr": 1e-3}),
     test_objects=random_objects,
+    num_samples=SAMPLES,
     more=tree_figures,
     draw=draw_tree,
 )

@@ -19,8 +19,8 @@ SAMPLES, TEST_OBJECTS = 1000, 100
 
 
 def samples(agent: agents.Agent) -> tuple[IntArray, FloatArray]:
-    """SAMPLES objects of the agent and their log R, from a stream of their own."""
-    found = agent.sample_trajectories(SAMPLES, rng=np.random.default_rng([agent.seed, 1]))
+    """SAMPLES objects of the agent and their log R: those of ``full_evaluation``, whose rewards are known."""
+    found = agent.sample_trajectories(SAMPLES, rng=np.random.default_rng(0))
     return found.terminal_states, found.log_reward
 
 
