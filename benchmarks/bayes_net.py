@@ -11,7 +11,7 @@ benchmark may be interrupted, and run in pieces. Move the file away to begin ane
 examples:
   python -m benchmarks.bayes_net --quick               nothing written
   python -m benchmarks.bayes_net --nodes 5 --agents tb
-  python -m benchmarks.bayes_net                       all of it, about 10 minutes
+  python -m benchmarks.bayes_net                       all of it, about 15 minutes
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ from gfn_envs import BayesNet, exact
 
 AGENTS = ("tb", "db", "subtb", "mdb")
 #: Nodes -> iterations, and the settings of all agents.
-ITERATIONS = {4: 4000, 5: 8000}
+ITERATIONS = {4: 8000, 5: 8000}
 AIMS = {4: ("tv", 0.1), 5: ("edge", 0.05)}
 FEATURES = ("edge", "path", "markov_blanket")
 
