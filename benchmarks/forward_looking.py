@@ -124,9 +124,9 @@ NOTES = [
     "iterations to the last.",
     "On the 3 x 3 torus it gains little: FLDB equals DB, and FLSubTB is ahead of SubTB for 600 iterations and then "
     "behind. Nine spins are learned whole by either.",
-    "On the chain it learns more slowly, and is not worse at the end. Each of its pairs is worth up to 7.5 nats, to be had by whatever is "
-    "assigned last: what a partial assignment can still gain differs as much as what it has. All four lose most of its "
-    "modes here (a TV of 0.6 and more).",
+    "On the chain it learns more slowly, and is not worse at the end. Each of its pairs is worth up to 7.5 nats, to be "
+    "had by whatever is assigned last: what a partial assignment can still gain differs as much as what it has. All "
+    "four lose most of its modes here (a TV of 0.6 and more).",
 ]
 
 
