@@ -26,6 +26,10 @@ class EdgeTerms(NamedTuple):
     """(e,)"""
     log_flow: Tensor | None
     """(s,): the network's log F, log R at terminal states; None where the policy has no flow head."""
+    log_policy: Tensor
+    """(k, num_actions): log P_F of the distinct states that the network was shown."""
+    rows: IntArray
+    """(e,): the row of ``log_policy`` that is the edge's source."""
 
 
 def distinct(states: IntArray) -> tuple[IntArray, IntArray]:
@@ -88,7 +92,8 @@ def edge_terms(dag: Dag, policy: Policy, trajectories: Trajectories) -> EdgeTerm
         raise NoLegalActionError("a trajectory passes on from a state that has no legal action")
 
     heads = policy(unique[shown])
-    log_pf = _pick(masked_log_softmax(heads.forward_logits, forward_mask[shown]), source_row, trajectories.actions)
+    log_policy = masked_log_softmax(heads.forward_logits, forward_mask[shown])
+    log_pf = _pick(log_policy, source_row, trajectories.actions)
     if heads.backward_logits is None:
         log_pb = torch.from_numpy(-np.log(num_parents[target])).to(log_pf)
     elif dag.num_backward_actions == 1:
@@ -106,7 +111,7 @@ def edge_terms(dag: Dag, policy: Policy, trajectories: Trajectories) -> EdgeTerm
         known = row[inverse]
         known[trajectories.last] = len(shown) + np.arange(len(trajectories))
         log_flow = torch.cat([heads.log_flow, log_reward]).index_select(0, torch.from_numpy(known).to(device))
-    return EdgeTerms(log_pf, log_pb, log_flow)
+    return EdgeTerms(log_pf, log_pb, log_flow, log_policy, source_row)
 
 
 def _pick(table: Tensor, rows: IntArray, columns: IntArray) -> Tensor:

@@ -305,7 +305,7 @@ def curves(results: dict[str, Any], names: Sequence[str], seeds: Sequence[int], 
             for point in entry["looks"]:
                 if point.get(column) is not None and (scale or metric != "percent_of_target"):
                     points.setdefault(point["round"], []).append(point[column] * (scale or 1))
-        if points:
+        if points and not (metric == "modes" and all(entry["modes"] == 0 for entry in results.values())):
             rounds = sorted(points)
             means, errors = zip(*(metrics.mean_and_error(points[r]) for r in rounds), strict=True)
             counts = np.array([len(points[r]) for r in rounds])

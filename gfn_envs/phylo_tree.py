@@ -212,25 +212,29 @@ class PhyloTree(Dag):
         return (self.constant - self.mutations(states)) / self.temperature
 
     def encode(self, states: IntArray) -> FloatArray:
-        together = np.zeros((len(states), self.num_taxa, self.num_taxa), dtype=np.float32)
-        for row, left, right in self._subtrees(states):
-            both = left | right
-            size = both.sum(1, dtype=np.float32)[:, None, None] / self.num_taxa
-            across = left[:, :, None] & right[:, None, :]
-            together[row] += size * (across | across.transpose(0, 2, 1))
-        return together[:, self._first, self._second]
+        left, right = (side.astype(np.float32) for side in self._subtrees(states))
+        size = (left.sum(2) + right.sum(2)) / np.float32(self.num_taxa)
+        # Of each pair of taxa, one is left and the other right of one join at most.
+        together = ((left * size[:, :, None]).transpose(0, 2, 1) @ right).reshape(len(states), self.num_taxa**2)
+        entry, mirrored = (i * self.num_taxa + j for i, j in [(self._first, self._second), (self._second, self._first)])
+        return together.take(entry, axis=1) + together.take(mirrored, axis=1)
 
-    def _subtrees(self, states: IntArray) -> list[tuple[IntArray, BoolArray, BoolArray]]:
-        """Join after join: the rows (r,) that have one, and the taxa of the two trees, bool (r, num_taxa)."""
+    def _subtrees(self, states: IntArray) -> tuple[BoolArray, BoolArray]:
+        """The taxa of the two trees of each join, from the leaves up: two bool (n, joins, num_taxa), as many joins as a
+        state has at most; no taxa where a state has fewer."""
         into, merged = self.merges(states)
-        members = np.repeat(np.eye(self.num_taxa, dtype=bool)[None], len(states), axis=0)
-        result = []
-        for k in range(self.num_taxa - 1):
-            row = np.flatnonzero(into[:, k] >= 0)
-            left, right = members[row, into[row, k]], members[row, merged[row, k]]
-            members[row, into[row, k]] = left | right
-            result.append((row, left, right))
-        return result
+        joins = int((into >= 0).sum(1).max(initial=0))
+        # One more tree than there are names, without taxa: what does not happen happens to that one; -1 is its place.
+        trees = np.zeros((len(states), self.num_taxa + 1, self.num_taxa), dtype=bool)
+        trees[:, :-1] = np.eye(self.num_taxa, dtype=bool)
+        left, right = np.empty((2, len(states), joins, self.num_taxa), dtype=bool)
+        place = np.arange(len(states)) * (self.num_taxa + 1)
+        into, merged = (place[:, None] + side[:, :joins] % (self.num_taxa + 1) for side in (into, merged))
+        members = trees.reshape(-1, self.num_taxa)
+        for k in range(joins):
+            left[:, k], right[:, k] = members.take(into[:, k], axis=0), members.take(merged[:, k], axis=0)
+            members[into[:, k]] = left[:, k] | right[:, k]
+        return left, right
 
     def observe(self, states: IntArray) -> IntArray:
         return states.astype(np.int64)
@@ -261,8 +265,8 @@ class PhyloTree(Dag):
         """The taxa below each inner node as bytes, (n, n - 1); empty where there is none."""
         width = -(-self.num_taxa // 8)
         clades = np.zeros((len(states), self.num_taxa - 1, width), dtype=np.uint8)
-        for k, (row, left, right) in enumerate(self._subtrees(states)):
-            clades[row, k] = np.packbits(left | right, axis=1)
+        left, right = self._subtrees(states)
+        clades[:, : left.shape[1]] = np.packbits(left | right, axis=2)
         return clades.view(f"S{width}")[..., 0]
 
     @functools.cached_property
@@ -272,10 +276,9 @@ class PhyloTree(Dag):
     def log_num_paths(self, states: IntArray) -> FloatArray:
         """log of the orders of the m joins: m! over the product of the inner nodes of each subtree (hook lengths)."""
         joins = (states[:, : self.num_taxa - 1] != 0).sum(1)
-        total = self._log_factorials[joins]
-        for row, left, right in self._subtrees(states):
-            total[row] -= np.log(left.sum(1) + right.sum(1) - 1)
-        return total
+        left, right = self._subtrees(states)
+        inner = np.maximum(left.sum(2) + right.sum(2) - 1, 1)
+        return self._log_factorials[joins] - np.log(inner).sum(1)
 
     # ------------------------------------------------------------------ for people
 

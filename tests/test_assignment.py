@@ -57,6 +57,7 @@ def test_ising_log_z_is_that_of_variable_elimination(side: int, sigma: float, co
     expected = eliminated_log_z(ising_factors(side, sigma), side**2)
     assert math.isclose(exact.log_partition(dag), expected, rel_tol=1e-12)
     assert math.isclose(exact.log_flows(dag)[0], expected, rel_tol=1e-12)
+    assert math.isclose(dag.log_partition(), expected, rel_tol=1e-12)
 
 
 @pytest.mark.parametrize("side", [2, 3, 4, 10])
@@ -73,6 +74,14 @@ def test_ising_reward_is_the_quadratic_form(side: int) -> None:
     np.testing.assert_allclose(dag.partial_log_reward(states), expected, rtol=1e-12, atol=1e-12)
     up = np.ones((1, side**2), dtype=np.int8)
     assert math.isclose(dag.log_reward(up)[0], 0.3 * 4 * side**2)
+
+
+def test_the_transfer_matrix_of_large_ising_models() -> None:
+    # Without coupling every grid counts once; with a strong one only the two that agree everywhere.
+    assert math.isclose(Ising(10, 0.0).log_partition(), 100 * math.log(2), rel_tol=1e-12)
+    assert math.isclose(Ising(8, 5.0).log_partition(), math.log(2) + 2 * 5.0 * 128, rel_tol=1e-12)
+    with pytest.raises(ValueError, match="log_partition needs side <= 12, got 13"):
+        Ising(13).log_partition()
 
 
 def test_ising_by_hand() -> None:

@@ -275,7 +275,7 @@ def test_path_consistency_is_subtrajectory_balance():
     agent = agents.make_agent("pcl", UNEVEN, hidden=(8,))
     batch = agent.sample_trajectories(20)
     with torch.no_grad():
-        log_pf, log_pb, value = (term.double() for term in edge_terms(UNEVEN, agent.policy, batch))
+        log_pf, log_pb, value = (term.double() for term in edge_terms(UNEVEN, agent.policy, batch)[:3])
     offsets = torch.from_numpy(batch.offsets)
     whole = path_consistency(log_pf, log_pb, value, offsets)
     first = whole[torch.from_numpy(batch.edge_offsets[:-1])]

@@ -10,9 +10,21 @@ import pytest
 
 import agents
 import gfn_envs
-from benchmarks import environments, matmul_peak, papers, proteins, replay, report, sequences, zoo
+from benchmarks import (
+    bayes_net,
+    environments,
+    forward_looking,
+    matmul_peak,
+    papers,
+    proteins,
+    replay,
+    report,
+    sequences,
+    structures,
+    zoo,
+)
 from benchmarks.peers import objectives, quality, speed
-from benchmarks.peers.libraries import HERE
+from benchmarks.peers.libraries import HERE, Worker
 from benchmarks.peers.report import markdown
 from gfn_envs import exact
 
@@ -232,3 +244,62 @@ def test_tables_of_proteins_put_published_beside_measured() -> None:
     assert rows[2].startswith("| subtb | 150 | 3 | 0.96 ± 0.02, 42.23 ± 3.4 | 0.5 | 44.13 |")
     assert rows[3].startswith("| sac | 150 | 3 | 0.80 ± 0.01, 8.36 ± 1.44 | - | - |")
     assert len(rows) == 4
+
+
+def test_our_worker_on_structures(tmp_path):
+    case = structures.Case("BayesNet", "3 nodes", "mdb", 4, 2, structures.CASES["BayesNet"].settings)
+    told = structures.task("ours", 1, case, tmp_path)
+    with Worker("ours", "ours_structures.py", told, sys.executable) as worker:
+        assert worker.ask(iterations=2)["transitions"] >= 8
+        assert np.isfinite(worker.ask(iterations=2, random=True)["mean_log_reward"])
+
+
+def test_report_of_structures_beside_gfnx():
+    times = {"gfnx": (6.0, 8.0, 1e5), "ours": (2.0, 4.0, 3e5)}
+    contestants = [
+        {
+            "library": name,
+            "threads": 1,
+            "best_ms": ms,
+            "median_ms": median,
+            "cpu_ms": ms,
+            "best_rate": rate,
+            "median_rate": rate,
+        }
+        for name, (ms, median, rate) in times.items()
+    ]
+    slower = {**contestants[1], "threads": 2, "best_ms": 9.0}
+    case = {"env": "Ising", "what": "w", "agent": "tb", "batch": 16, "contestants": [*contestants, slower]}
+    text = structures.section({"Ising": {**case, "machine": "m"}})
+    assert "| TB iteration, ms | 2.0 (4.0) | 6.0 (8.0) | 3.0x (2.0x) |" in text
+    assert "| random transitions, thousand a second | 300 (300) | 100 (100) | 3.0x (3.0x) |" in text
+
+
+def test_forward_looking_gap_is_the_divergence_of_trajectories():
+    """log Z - ELBO is 0 for the policy whose flows are exact, and its estimate is what a run records."""
+    case = forward_looking.Case("GFN/Ising-v0", {"side": 2, "sigma": 0.2})
+    found = forward_looking.run(case, "fldb", 0, iterations=20, every=10)
+    assert found["iterations"] == [10, 20]
+    dag = gfn_envs.make_dag(case.env, **case.arguments)
+    uniform = agents.make_agent("random", dag)
+    policy = agents.evaluate(uniform, 4000)["elbo"]
+    # Uniform actions build every grid alike: KL = log Z - E log R - log 2^4, and the mean of log R is 0 on a torus.
+    assert forward_looking.log_partition(dag) - policy == pytest.approx(
+        exact.log_partition(dag) - 4 * np.log(2), abs=0.1
+    )
+    assert 0 < found["gap"][-1] < 1
+    assert 0 <= found["tv"] <= 1
+
+
+def test_posteriors_over_bayesian_networks(tmp_path):
+    dag = gfn_envs.make_dag("GFN/BayesNet-v0", num_nodes=3)
+    agent = agents.make_agent("tb", dag, hidden=(8,))
+    found = bayes_net.errors(agent)
+    learned, truth = agents.exact_distribution(agent), exact.target_distribution(dag)
+    edge = dag.features(dag.terminal_states())["edge"]
+    expected = np.abs(np.einsum("g,gij->ij", learned - truth, edge)).max()
+    assert found["edge"] == pytest.approx(expected, abs=1e-12)
+    assert found["tv"] == pytest.approx(0.5 * np.abs(learned - truth).sum(), abs=1e-12)
+    runs = {str(n): {"mdb": {"0": {**found, "iterations": 10, "seconds": 1.0}}} for n in (4, 5)}
+    met = "met" if found["edge"] <= 0.05 else "missed"
+    assert f"edge at most 0.05: {met}" in bayes_net.section({"runs": runs, "machine": "m"})

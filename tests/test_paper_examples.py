@@ -19,6 +19,7 @@ EXAMPLES = Path(__file__).resolve().parents[1] / "examples"
 SHORT_PROTEIN = {"wild_type": "MK", "table": scores(400)}
 #: Distances between five residues, of which those three or more apart are in contact.
 BACKBONE = [[5.0 if abs(i - j) >= 3 else 4.0 * abs(i - j) for j in range(5)] for i in range(5)]
+MOLECULES = {"blocks": ["*CC*", "*c1ccccc1", "*O"], "max_blocks": 3, "reward": "qed", "mode_threshold": 0.4}
 
 #: Script -> rows to run (two at most, of different agents), and a small environment.
 SCRIPTS: dict[str, tuple[str, dict[str, Any]]] = {
@@ -35,6 +36,14 @@ SCRIPTS: dict[str, tuple[str, dict[str, Any]]] = {
     "madan2023_inverse_folding": ("flsubtb,mcmc", {"distances": BACKBONE, "native": "ACDEF", "alphabet": "ACDEF"}),
     "niu2024_hypergrid": ("rl-g,tb-u", {"ndim": 2, "side": 6}),
     "niu2024_sequences": ("rl-t,db-b", {"length": 3, "table": scores(64)}),
+    "bengio2021_seh_molecules": ("fm,mcmc", MOLECULES),
+    "madan2023_molecules": ("subtb,db", MOLECULES),
+    "qed_molecules": ("flsubtb,ppo", MOLECULES),
+    "deleu2022_bayesnet": ("mdb,mcmc", {"num_nodes": 3}),
+    "niu2024_bayesnet": ("rl-u,db-b", {"num_nodes": 3}),
+    "phylogenetics": ("fldb,mcmc", {"alignment": None, "num_taxa": 4, "num_sites": 20}),
+    "factor_graphs": ("flsubtb,mcmc", {"num_variables": 3, "num_values": 2}),
+    "ising": ("fldb,mcmc-pt", {"side": 2}),
 }
 SMALLER = {"hidden": (8, 8), "batch_size": 4}
 
@@ -57,7 +66,9 @@ def texts(settings: dict[str, Any]) -> list[str]:
 
 
 def test_every_script_is_here() -> None:
-    assert {path.stem for path in EXAMPLES.glob("*20[0-9][0-9]_*.py")} == set(SCRIPTS)
+    assert {path.stem for path in EXAMPLES.glob("*.py") if re.search("^EXPERIMENTS? =", path.read_text(), re.M)} == set(
+        SCRIPTS
+    )
 
 
 @pytest.mark.parametrize("name", SCRIPTS)

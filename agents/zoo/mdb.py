@@ -73,31 +73,26 @@ class MDB(Agent):
         """Mean penalty over the edges that do not stop, equation 6; 0 where all trajectories stop at once."""
         terms = self.terms(trajectories)
         edges = np.flatnonzero(trajectories.actions != self.dag.num_actions - 1)
-        edge = torch.from_numpy(edges).to(self.device)
-        log_reward_source, log_stop_source = self.stopping(
-            self.policy, trajectories.states[trajectories.sources[edges]]
-        )
-        log_reward_target, log_stop_target = self.stopping(
-            self.target or self.policy, trajectories.states[trajectories.targets[edges]]
+        states, row = distinct(trajectories.states[trajectories.sources])
+        log_reward = torch.from_numpy(self.stopped_log_reward(states)).to(terms.log_pf)
+        log_stop = terms.log_policy[:, -1]
+        # Trajectories end with a stop: the state that another edge enters is the one that the next edge leaves.
+        sources, targets, edge, own_sources, own_targets = (
+            torch.from_numpy(i).to(self.device)
+            for i in (row[edges], row[edges + 1], edges, terms.rows[edges], terms.rows[edges + 1])
         )
         residual = objectives.modified_detailed_balance(
             terms.log_pf[edge],
             terms.log_pb[edge],
-            log_reward_source,
-            log_reward_target,
-            log_stop_source,
-            log_stop_target,
+            log_reward.index_select(0, sources),
+            log_reward.index_select(0, targets),
+            log_stop.index_select(0, own_sources),
+            log_stop.index_select(0, own_targets)
+            if self.target is None
+            else self.log_stop(self.target, states).index_select(0, targets),
         )
         # The sum, not the mean: a batch whose trajectories all stop at once has no residual.
         return self.penalty(residual).sum() / max(len(edges), 1)
-
-    def stopping(self, policy: Policy, states: IntArray) -> tuple[Tensor, Tensor]:
-        """log R of the objects that states stop in, and log P_F(stop|s), each (n,)."""
-        unique, inverse = distinct(states)
-        rows = torch.from_numpy(inverse).to(self.device)
-        log_stop = self.log_stop(policy, unique)
-        log_reward = torch.from_numpy(self.stopped_log_reward(unique)).to(log_stop)
-        return log_reward.index_select(0, rows), log_stop.index_select(0, rows)
 
     def update(self) -> dict[str, float]:
         info = super().update()

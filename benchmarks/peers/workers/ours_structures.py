@@ -1,0 +1,43 @@
+"""Our library: random rollouts of, and training on, GFN/BayesNet-v0, GFN/PhyloTree-v0 and GFN/Ising-v0.
+
+Task: env (the name), instance (a JSON file: arguments of the environment), agent (the name of the agent) and settings
+(its), batch (of random rollouts), seed, threads. A request {"iterations": n} trains n iterations, or with "random":
+true makes n batches of random trajectories, with their log rewards.
+"""
+
+import json
+import time
+from pathlib import Path
+
+import torch
+from protocol import serve, settings, train
+
+import agents
+import gfn_envs
+from benchmarks.environments import generator, sample_dropped
+
+task = settings(__doc__)
+torch.set_num_threads(task.threads)
+dag = gfn_envs.make_dag(f"GFN/{task.env}-v0", **json.loads(Path(task.instance).read_text()))
+agent = agents.make_agent(task.agent, dag, seed=task.seed, **task.settings)
+rng = generator(task.seed)
+mean_log_reward = 0.0
+
+
+def rollout():
+    """A batch of random trajectories; its number of transitions."""
+    global mean_log_reward
+    transitions, objects = sample_dropped(dag, rng, task.batch)
+    mean_log_reward = float(dag.log_reward(objects).mean())
+    return transitions
+
+
+def block(request):
+    random = request.get("random", False)
+    busy = time.process_time()
+    answer = train(rollout if random else lambda: agent.update()["transitions"], request["iterations"])
+    answer["cpu_seconds"] = time.process_time() - busy
+    return {**answer, "mean_log_reward": mean_log_reward} if random else answer
+
+
+serve(block)
