@@ -139,7 +139,7 @@ def gradients(agent: Agent, values: dict[str, Tensor]) -> dict[str, np.ndarray]:
     for name, value in values.items():
         parts = list(torch.autograd.grad(value, parameters, retain_graph=True))
         if not alone:  # The last output of the one network is log F.
-            parts[-2:] = parts[-2][:, :-1], parts[-1][:-1]
+            parts[-2:] = parts[-2][:-1], parts[-1][:-1]
         found[name] = torch.cat([part.reshape(-1) for part in parts]).double().numpy()
     return found
 
