@@ -16,7 +16,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from paper_tables import Column, Experiment, Row, main
+from paper_runs import Column, Experiment, Row
+from paper_tables import main
 from structure_figures import draw_marginals, marginal_errors
 
 BOTH: dict[str, Any] = {"batch_size": 32, "backward": "uniform", "epsilon": 0.1}

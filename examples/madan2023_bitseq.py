@@ -15,7 +15,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from paper_tables import Column, Experiment, Row, main
+from paper_runs import Column, Experiment, Row
+from paper_tables import main
 
 from gfn_envs import BitSequence
 from gfn_envs.dag import Dag, IntArray

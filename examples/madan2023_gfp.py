@@ -19,7 +19,8 @@ from __future__ import annotations
 import functools
 from typing import Any
 
-from paper_tables import Column, Experiment, Row, main
+from paper_runs import Column, Experiment, Row
+from paper_tables import main
 from sequence_figures import top_sequences
 
 TRANSFORMER: dict[str, Any] = {"network": "transformer", "width": 64, "layers": 3, "heads": 8}

@@ -16,7 +16,8 @@ from __future__ import annotations
 import functools
 from typing import Any
 
-from paper_tables import Column, Experiment, Row, main
+from paper_runs import Column, Experiment, Row
+from paper_tables import main
 from sequence_figures import energies
 
 BOTH: dict[str, Any] = {"batch_size": 16, "lr": 1e-3, "epsilon": 1e-3, "backward": "uniform"}

@@ -17,7 +17,8 @@ from __future__ import annotations
 from typing import Any
 
 from bengio2021_seh_molecules import SCORE_COLUMNS
-from paper_tables import Column, Experiment, Row, main
+from paper_runs import Column, Experiment, Row
+from paper_tables import main
 from structure_figures import SAMPLES, draw_molecules, molecule_scores, random_objects
 
 BOTH: dict[str, Any] = {"batch_size": 16, "lr": 5e-4, "epsilon": 0.05, "backward": "uniform"}

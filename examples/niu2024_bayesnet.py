@@ -12,7 +12,8 @@ python examples/niu2024_bayesnet.py --quick
 
 from __future__ import annotations
 
-from paper_tables import NIU2024_COLUMNS, Column, Experiment, main, niu2024_rows
+from paper_runs import Column, Experiment
+from paper_tables import NIU2024_COLUMNS, main, niu2024_rows
 from structure_figures import draw_marginals, marginal_errors
 
 EXPERIMENT = Experiment(

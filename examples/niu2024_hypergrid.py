@@ -13,7 +13,8 @@ python examples/niu2024_hypergrid.py --quick
 
 from __future__ import annotations
 
-from paper_tables import NIU2024_COLUMNS, Experiment, main, niu2024_rows
+from paper_runs import Experiment
+from paper_tables import NIU2024_COLUMNS, main, niu2024_rows
 
 EXPERIMENT = Experiment(
     name="niu2024_hypergrid",

@@ -17,7 +17,8 @@ from __future__ import annotations
 import sys
 from collections.abc import Sequence
 
-from paper_tables import NIU2024_COLUMNS, Experiment, main, niu2024_rows
+from paper_runs import Experiment
+from paper_tables import NIU2024_COLUMNS, main, niu2024_rows
 
 TASKS = {
     "tfbind8": "GFN/TFBind8-v0",

@@ -17,7 +17,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from paper_tables import Column, Experiment, Row, main
+from paper_runs import Column, Experiment, Row
+from paper_tables import main
 from structure_figures import SAMPLES, draw_tree, random_objects, tree_figures
 
 BOTH: dict[str, Any] = {"batch_size": 32, "backward": "uniform", "lr": (3e-4, 1e-5, 20_000), "epsilon": 0.05}

@@ -21,7 +21,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from paper_tables import Column, Experiment, Row, main
+from paper_runs import Column, Experiment, Row
+from paper_tables import main
 from structure_figures import SAMPLES, draw_molecules, molecule_scores
 
 BOTH: dict[str, Any] = {"batch_size": 32, "lr": 1e-3, "epsilon": 0.05}

@@ -13,7 +13,8 @@ python examples/shen2023_bag.py --quick
 
 from __future__ import annotations
 
-from paper_tables import SHEN2023_COLUMNS, SHEN2023_PUBLISHED, Experiment, main, shen2023_rows
+from paper_runs import Experiment
+from paper_tables import SHEN2023_COLUMNS, SHEN2023_PUBLISHED, main, shen2023_rows
 
 EXPERIMENT = Experiment(
     name="shen2023_bag",

@@ -14,7 +14,8 @@ python examples/shen2023_sehstr.py --quick
 from __future__ import annotations
 
 import numpy as np
-from paper_tables import SHEN2023_COLUMNS, SHEN2023_PUBLISHED, Experiment, main, shen2023_rows
+from paper_runs import Experiment
+from paper_tables import SHEN2023_COLUMNS, SHEN2023_PUBLISHED, main, shen2023_rows
 from tqdm import tqdm
 
 from gfn_envs import SEHStr, datasets

@@ -127,7 +127,7 @@ def test_percent_of_target_mean(load: Any, tmp_path: Path) -> None:
 
 
 def test_the_first_round_that_reaches_the_target(load: Any) -> None:
-    first = load("paper_tables").rounds_to_target
+    first = load("paper_runs").rounds_to_target
     rewards = np.concatenate([np.zeros(30), np.ones(80)])
     rounds = list(range(10, 1110, 10))
     assert first(rewards, rounds, 0.5) == rounds[30 + 25 - 1]
