@@ -22,7 +22,6 @@ import numpy as np
 
 from agents import runs
 from benchmarks import report
-from benchmarks.peers.__main__ import machine
 
 ROOT = Path(__file__).resolve().parents[1]
 RESULTS = ROOT / "benchmarks" / "results" / "papers.json"
@@ -115,7 +114,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
             if (entry := kept.get(shared.key(row, 0))) is not None:
                 results.setdefault(task, {})[row] = {**compact(entry), "changes": changes}
             date = datetime.datetime.now(datetime.timezone.utc).strftime("%Y-%m-%d")
-            results |= {"machine": machine(), "date": date}
+            results |= {"machine": report.machine_facts(), "date": date}
             runs.write_json(options.results, results)
             report.write_section("papers", section(results), options.page)
     print(section(results))

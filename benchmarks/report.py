@@ -65,14 +65,23 @@ def cell(values: list[float], digits: int = 2) -> str:
     return f"{mean:.{digits}g}" + ("" if np.isnan(error) else f" ± {error:.{digits}g}")
 
 
-def machine() -> str:
-    """Processor, cores, torch and date, in one line."""
+def machine_facts() -> dict[str, Any]:
+    """What figures depend on: processor, cores, python, torch."""
     processor = platform.processor() or platform.machine()
     cpuinfo = Path("/proc/cpuinfo")
     if cpuinfo.exists():
         names = [line.split(":")[1].strip() for line in cpuinfo.read_text().splitlines() if "model name" in line]
         processor = names[0] if names else processor
-    today = datetime.datetime.now(datetime.timezone.utc).strftime("%Y-%m-%d")
-    return (
-        f"{processor}, {os.cpu_count()} cores, torch {torch.__version__} on {torch.get_num_threads()} thread, {today}"
-    )
+    return {
+        "processor": processor,
+        "cores": os.cpu_count(),
+        "python": platform.python_version(),
+        "torch": torch.__version__,
+    }
+
+
+def machine() -> str:
+    """Processor, cores, torch and date, in one line."""
+    facts, today = machine_facts(), datetime.datetime.now(datetime.timezone.utc).strftime("%Y-%m-%d")
+    torch_text = f"torch {facts['torch']} on {torch.get_num_threads()} thread"
+    return f"{facts['processor']}, {facts['cores']} cores, {torch_text}, {today}"

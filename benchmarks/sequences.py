@@ -28,7 +28,7 @@ import numpy as np
 from tqdm import tqdm
 
 import gfn_envs
-from benchmarks.peers.__main__ import machine
+from benchmarks import report
 from benchmarks.peers.libraries import ROOT, Worker, python_of
 from benchmarks.peers.speed import summary
 from gfn_envs.datasets import DatasetError
@@ -126,7 +126,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
                 continue
             date = datetime.datetime.now(datetime.timezone.utc).strftime("%Y-%m-%d %H:%M UTC")
             found = measure_case(env, construction, rewards, rounds, iterations)
-            results[name] = {"quick": options.quick, "date": date, "machine": machine(), **found}
+            results[name] = {"quick": options.quick, "date": date, "machine": report.machine_facts(), **found}
             options.results.write_text(json.dumps(results, indent=1) + "\n")
             options.results.with_suffix(".md").write_text(f"# String environments against gfnx\n\n{markdown(results)}")
     print(markdown(results))

@@ -23,38 +23,17 @@ from __future__ import annotations
 
 import argparse
 import datetime
-import json
-import os
-import platform
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import torch
-
+from benchmarks import report
 from benchmarks.peers import objectives, quality, rollout, speed
 from benchmarks.peers.libraries import ROOT
 from benchmarks.peers.report import markdown
 
 RESULTS = ROOT / "benchmarks" / "results" / "peers.json"
 PARTS = ("speed", "objectives", "quality", "time", "rollout")
-
-
-def machine() -> dict[str, Any]:
-    """What the figures depend on."""
-    processor = platform.processor() or platform.machine()
-    cpuinfo = Path("/proc/cpuinfo")
-    if cpuinfo.exists():
-        names = [
-            line.split(":")[1].strip() for line in cpuinfo.read_text().splitlines() if line.startswith("model name")
-        ]
-        processor = names[0] if names else processor
-    return {
-        "processor": processor,
-        "cores": os.cpu_count(),
-        "python": platform.python_version(),
-        "torch": torch.__version__,
-    }
 
 
 def main() -> None:
@@ -79,13 +58,12 @@ def main() -> None:
         "time": lambda: quality.measure_time(options.quick, options.time_limit),
         "rollout": lambda: rollout.measure(options.quick),
     }
-    options.results.parent.mkdir(parents=True, exist_ok=True)
-    results = json.loads(options.results.read_text()) if options.results.exists() else {}
+    results = report.load(options.results)
     for part in parts:
         print(f"== {part}", flush=True)
         date = datetime.datetime.now(datetime.timezone.utc).strftime("%Y-%m-%d %H:%M UTC")
-        results[part] = {"quick": options.quick, "date": date, "machine": machine(), "result": run[part]()}
-        options.results.write_text(json.dumps(results, indent=1))
+        results[part] = {"quick": options.quick, "date": date, "machine": report.machine_facts(), "result": run[part]()}
+        report.save(options.results, results)
         options.results.with_suffix(".md").write_text(markdown(results))
     print(markdown(results))
     print(f"written: {options.results} and {options.results.with_suffix('.md').name}")
