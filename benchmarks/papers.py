@@ -36,16 +36,16 @@ CHANGES: dict[tuple[str, str], dict[str, Any]] = {
 ROUNDS = (500, 1_000, 2_000, 5_000, 10_000, 20_000, 50_000)
 
 
-def tables() -> Any:
-    """The module that the scripts share."""
+def tables(name: str = "paper_tables") -> Any:
+    """A module that the scripts share."""
     if str(ROOT / "examples") not in sys.path:
         sys.path.insert(0, str(ROOT / "examples"))
-    return importlib.import_module("paper_tables")
+    return importlib.import_module(name)
 
 
 def compact(entry: dict[str, Any]) -> dict[str, Any]:
     """What is kept of a row: without the looks, but with the percentages over training that follow from them."""
-    looks, last = entry["looks"], tables().LOOKS
+    looks, last = entry["looks"], tables("paper_runs").LOOKS
     mean = [look["mean_reward"] for look in looks]
     curve = {
         str(looks[i]["round"]): 100 * float(np.mean(mean[max(0, i + 1 - last) : i + 1])) / entry["target_mean"]
