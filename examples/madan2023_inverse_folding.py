@@ -44,7 +44,7 @@ EXPERIMENT = Experiment(
     ),
     published="none: curves",
     rounds=10_000,
-    quick=(40, {}, {"hidden": (32, 32), "lr": 5e-3}),
+    quick=(30, {}, {"hidden": (32, 32), "lr": 5e-3}),
     more=functools.partial(energies, num_samples=100),
     samples=(2000, 100),
 )
