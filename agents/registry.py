@@ -21,6 +21,7 @@ from agents.baselines import (
     Reinforce,
     SoftDQN,
 )
+from agents.policies.policy import Policy
 from agents.zoo import DB, FLDB, FM, GTB, MDB, RLB, RLG, RLT, RLU, TB, FLSubTB, SubTB, VarGrad
 from gfn_envs.dag import Dag
 
@@ -47,13 +48,14 @@ def agent_class(name: str) -> type[Agent]:
     return AGENTS[name]
 
 
-def make_agent(name: str, dag: Dag, seed: int = 0, **settings: Any) -> Agent:
+def make_agent(name: str, dag: Dag, seed: int = 0, policy: Policy | None = None, **settings: Any) -> Agent:
     """An agent on ``dag``.
 
     Args:
         name: such as "tb"; see :data:`AGENTS`.
         dag: the environment's core.
         seed: one seed, one result.
+        policy: a network of your own in place of the one that the settings describe.
         **settings: fields of the agent's config, such as ``batch_size``, ``hidden``, ``lr``, ``epsilon``.
 
     Raises:
@@ -64,4 +66,4 @@ def make_agent(name: str, dag: Dag, seed: int = 0, **settings: Any) -> Agent:
     allowed = [field.name for field in dataclasses.fields(chosen.config_class)]
     if unknown := [setting for setting in settings if setting not in allowed]:
         raise TypeError(f"agent {name!r} has no setting {', '.join(unknown)}; allowed: {', '.join(allowed)}")
-    return chosen(dag, chosen.config_class(**settings), seed)
+    return chosen(dag, chosen.config_class(**settings), seed, policy)

@@ -230,3 +230,12 @@ def test_unknown_agents_and_settings_name_what_is_known():
         agents.make_agent("tbb", dag)
     with pytest.raises(TypeError, match=r"batchsize.*allowed: batch_size"):
         agents.make_agent("tb", dag, batchsize=3)
+
+
+def test_make_agent_takes_a_network_of_your_own():
+    dag = gfn_envs.make_dag("GFN/HyperGrid-v0", ndim=2, side=4)
+    policy = agents.make_agent("tb", dag, seed=3, hidden=(8,)).policy
+    agent = agents.make_agent("tb", dag, policy=policy)
+    assert agent.policy is policy
+    with pytest.raises(ValueError, match="learns a P_B"):
+        agents.make_agent("tb", dag, policy=policy, backward="uniform")

@@ -66,8 +66,8 @@ class MCMC(Agent):
     config_class = MCMCConfig
     config: MCMCConfig
 
-    def __init__(self, dag: Dag, config: MCMCConfig | None = None, seed: int = 0) -> None:
-        super().__init__(dag, config, seed)
+    def __init__(self, dag: Dag, config: MCMCConfig | None = None, seed: int = 0, policy: Policy | None = None) -> None:
+        super().__init__(dag, config, seed, policy)
         half = math.ceil(dag.max_length / 2)
         steps = max(half, self.config.min_steps) if self.config.steps is None else self.config.steps
         self.low, self.high = step_range(dag, steps, self.config.min_steps)
