@@ -121,7 +121,9 @@ def sample_forward(
     visited, row_lists, actions_taken, scores = [states], [rows], [], []
     noise = _noise(rng, n, dag.num_actions, epsilon)
     while len(rows):
-        actions, score = _choose(logits(states), dag.forward_mask(states), next(noise), temperature)
+        # All begin in s0.
+        shown = states if actions_taken else states[:1]
+        actions, score = _choose(logits(shown), dag.forward_mask(states), next(noise), temperature)
         scores.append(score)
         actions_taken.append(actions)
         if len(scores) * score.size > HELD_SCORES:
