@@ -122,7 +122,7 @@ def sample_forward(
     noise = _noise(rng, n, dag.num_actions, epsilon)
     while len(rows):
         # All begin in s0.
-        shown = states if actions_taken else states[:1]
+        shown = states[:1] if len(visited) == 1 else states
         actions, score = _choose(logits(shown), dag.forward_mask(states), next(noise), temperature)
         scores.append(score)
         actions_taken.append(actions)
