@@ -234,7 +234,7 @@ def _save(path: Path, arrays: Arrays) -> None:
 
 
 def packaged(name: str) -> dict[str, np.ndarray]:
-    """Arrays of a re-encoded data set that is part of the package: ``"tfbind8"`` or ``"amp"`` (data/README.md)."""
+    """Arrays that are part of the package, such as ``"tfbind8"`` or ``"gfp_proxy"`` (data/README.md)."""
     return _load(_packaged(f"{name}.npz"))
 
 

@@ -14,7 +14,7 @@ from gfn_envs import datasets
 from gfn_envs.constructions import CONSTRUCTIONS, Fill
 from gfn_envs.dag import BoolArray, FloatArray, IntArray, all_columns, log_factorials, positive_int
 from gfn_envs.rewards import string_table
-from gfn_envs.rewards.brightness import AVGFP, BRIGHTEST, DARKEST, Brightness, fit_published
+from gfn_envs.rewards.brightness import AVGFP, BRIGHTEST, DARKEST, Brightness
 from gfn_envs.rewards.peptides import AMINO_ACIDS
 from gfn_envs.sequence import Sequence
 
@@ -75,8 +75,8 @@ class GFP(Sequence):
 
     ## Rewards
     R = max(y, floor)^exponent, y the model's log10 brightness, with the least and the largest that were measured as 0
-    and 1. The model (gfn_envs/rewards/brightness.py) is fitted at first use, in seconds, to the data set gfp of ``gfn
-    data`` (downloaded, or in the mirror that GFN_ENVS_DATA names) and kept in the cache.
+    and 1 (gfn_envs/rewards/brightness.py; its weights come with the package, and gfn_envs/data/README.md says how well
+    it ranks genotypes that it was not fitted to).
 
     ## Episode End
     mutate: at the stop action, legal always and forced after ``max_mutations``; otherwise after 237 residues.
@@ -157,8 +157,8 @@ class GFP(Sequence):
 
     @functools.cached_property
     def proxy(self) -> Brightness:
-        """The model: log10 brightness of tokens (n, 237). Raises DatasetError where its data cannot be had."""
-        return Brightness(datasets.converted("gfp", fit_published))
+        """The model: log10 brightness of tokens (n, 237)."""
+        return Brightness(datasets.packaged("gfp_proxy"))
 
     def values(self, tokens: IntArray) -> FloatArray:
         """y of finished sequences, float64 (n,), tokens int64 (n, length)."""

@@ -150,7 +150,6 @@ TINY_ARGUMENTS: dict[str, list[dict[str, Any]]] = {
 DEFAULTS_NEED: dict[str, list[str]] = {
     QM9STR: ["qm9str"],
     SEHSTR: ["sehstr-model"],
-    GFP: ["gfp"],
     INVERSE_FOLDING: ["gfp-distances"],
     PHO4: ["a table of PHO4, which no address offers"],
 }

@@ -4,8 +4,8 @@
 
 This is the shape that Sarkisyan et al. 2016 found: mutations add up until the fold no longer stands. The effect of
 residue a at position i is mean + site[i] + exchange[wild type of i, a] + own[i, a], all but the mean drawn to 0, so
-that mutations nobody measured get what is known of their site and their kind. Fitted in NumPy in seconds, from the
-measured genotypes.
+that mutations nobody measured get what is known of their site and their kind. Fitted in NumPy in seconds to the
+measured genotypes by docs/train_gfp_proxy.py; the weights are data/gfp_proxy.npz.
 """
 
 from __future__ import annotations
@@ -115,11 +115,6 @@ def fit(genotypes: Genotypes, wild_type: str = AVGFP) -> dict[str, np.ndarray]:
     effect = p["mean"] + p["site"][:, None] + p["exchange"][wild] + p["own"]
     effect[np.arange(length), wild] = 0.0
     return {"effect": effect, **{name: p[name] for name in ("threshold", "low", "span")}}
-
-
-def fit_published(data: bytes) -> dict[str, np.ndarray]:
-    """:func:`fit` to all genotypes of the published table."""
-    return fit(read_genotypes(data))
 
 
 class Brightness:

@@ -1,6 +1,6 @@
-"""How well the proxy of GFN/GFP-v0 ranks genotypes it was not fitted to.
+"""Fit the proxy of GFN/GFP-v0, write gfn_envs/data/gfp_proxy.npz, and say how it ranks genotypes it was not fitted to.
 
-``python docs/evaluate_gfp_proxy.py`` needs the data set gfp (``gfn data fetch gfp``) and scipy, and takes a minute.
+``python docs/train_gfp_proxy.py`` needs the data set gfp (``gfn data fetch gfp``) and scipy, and takes a minute.
 
 The split is that of TAPE (Rao et al. 2019): fitted to genotypes of at most 3 mutations, judged on those of 4 and more.
 TAPE counts genotypes with a stop codon too; these are left out here.
@@ -8,11 +8,16 @@ TAPE counts genotypes with a stop codon too; these are left out here.
 
 from __future__ import annotations
 
+import argparse
+from pathlib import Path
+
 import numpy as np
 from scipy.stats import spearmanr
 
 from gfn_envs import datasets
 from gfn_envs.rewards.brightness import AMINO_ACIDS, AVGFP, Brightness, Genotypes, fit, read_genotypes
+
+OUT = Path(datasets.__file__).parent / "data" / "gfp_proxy.npz"
 
 
 def tokens_of(genotypes: Genotypes) -> np.ndarray:
@@ -29,6 +34,9 @@ def report(title: str, model: Brightness, genotypes: Genotypes) -> None:
 
 
 def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--out", type=Path, default=OUT)
+    options = parser.parse_args()
     genotypes = read_genotypes(datasets.read("gfp"))
     count = genotypes.num_mutations
     print(f"{len(count):,} genotypes without a stop codon")
@@ -40,8 +48,10 @@ def main() -> None:
     report("4 mutations and more", model, genotypes.select(np.flatnonzero(count > 3)))
     for k in range(4, 9):
         report(f"  {k} mutations", model, genotypes.select(np.flatnonzero(count == k)))
-    everything = Brightness(fit(genotypes))
-    report("fitted to all, judged on all", everything, genotypes)
+    weights = {name: value.astype(np.float32) for name, value in fit(genotypes).items()}
+    report("fitted to all, judged on all", Brightness(weights), genotypes)
+    np.savez_compressed(options.out, **weights)  # type: ignore[arg-type]
+    print(f"{options.out}: {options.out.stat().st_size:,} bytes")
 
 
 if __name__ == "__main__":
