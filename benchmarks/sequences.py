@@ -41,6 +41,7 @@ CASES = {
     for env, construction in itertools.product(("TFBind8", "QM9Str"), ("append", "prepend_append"))
 }
 CONTESTANTS: list[tuple[str, int | None]] = [("gfnx", None), ("ours", 1), ("ours", 2)]
+WORKERS = {"gfnx": "gfnx_train.py", "ours": "ours_strings.py"}
 AIM = 2.0
 
 
@@ -48,7 +49,7 @@ def task(library: str, threads: int | None, env: str, construction: str, rewards
     """What a worker is told."""
     common = {"env": env, "construction": construction, "rewards": str(rewards), "seed": 0}
     if library == "gfnx":
-        return {**common, "batch": BATCH, "hidden": HIDDEN, **LEARNING}
+        return {**common, "objective": "tb", "batch": BATCH, "hidden": HIDDEN, **LEARNING}
     return {**common, "threads": threads, "agent": {"batch_size": BATCH, "hidden": HIDDEN, **LEARNING}}
 
 
@@ -60,7 +61,7 @@ def measure_case(env: str, construction: str, rewards: Path, rounds: int, iterat
             stack.enter_context(
                 Worker(
                     library,
-                    f"{library}_strings.py",
+                    WORKERS[library],
                     task(library, threads, env, construction, rewards),
                     python_of(library),
                 )

@@ -55,7 +55,7 @@ def peer_task(
     ndim: int, side: int, batch: int, seed: int = 0, threads: int | None = None, objective: str = "tb", **settings: Any
 ) -> dict[str, Any]:
     """A task for the scripts of gfnx and torchgfn (which knows "tb" only)."""
-    sizes = {"ndim": ndim, "side": side, "batch": batch, "hidden": HIDDEN, "seed": seed}
+    sizes = {"env": "HyperGrid", "ndim": ndim, "side": side, "batch": batch, "hidden": HIDDEN, "seed": seed}
     task = {**sizes, "objective": objective, **TB, **settings}
     return task if threads is None else {**task, "threads": threads, "rewards": REWARDS["easy"], "max_grad_norm": None}
 

@@ -1,7 +1,10 @@
-"""gfnx: an objective on its HyperGrid (easy reward), computed the way its own baseline does, without metrics.
+"""gfnx: an objective on its HyperGrid (easy reward) or on strings, the way its own baselines do, without metrics.
 
-Task: ndim, side, batch, hidden, lr, lr_log_z, epsilon, seed, objective ("tb", "db" or "subtb"), lamda (for subtb). A
-request {"iterations": n} trains n iterations inside one compiled scan, the fastest way gfnx offers; it is compiled
+Task: env ("HyperGrid", with ndim and side; "TFBind8" or "QM9Str", with construction, "append" or "prepend_append", and
+rewards, a .npy file: R of every string in alphabetical order), batch, hidden, lr, lr_log_z, epsilon, seed, objective
+("tb", "db" or "subtb"), lamda (for subtb).
+
+A request {"iterations": n} trains n iterations inside one compiled scan, the fastest way gfnx offers; it is compiled
 again when n changes.
 """
 
@@ -10,6 +13,7 @@ import time
 
 import equinox as eqx
 import gfnx
+import gfnx_strings
 import jax
 import jax.numpy as jnp
 import optax
@@ -17,13 +21,17 @@ from gfnx.reward import EasyHypergridRewardModule
 from protocol import serve, settings
 
 task = settings(__doc__)
-env = gfnx.HypergridEnvironment(EasyHypergridRewardModule(), dim=task.ndim, side=task.side)
+if task.env == "HyperGrid":
+    env = gfnx.HypergridEnvironment(EasyHypergridRewardModule(), dim=task.ndim, side=task.side)
+    num_features, features = task.ndim * task.side, lambda observation: observation
+else:
+    env, num_features, features = gfnx_strings.make(task.env, task.construction, task.rewards)
 env_params = env.init(jax.random.PRNGKey(0))
 num_forward, num_backward = env.action_space.n, env.backward_action_space.n
 width, depth = task.hidden[0], len(task.hidden)
 num_flows = 0 if task.objective == "tb" else 1
 network = eqx.nn.MLP(
-    task.ndim * task.side, num_forward + num_backward + num_flows, width, depth, key=jax.random.PRNGKey(task.seed + 1)
+    num_features, num_forward + num_backward + num_flows, width, depth, key=jax.random.PRNGKey(task.seed + 1)
 )
 parameters, static = eqx.partition(network, eqx.is_array)
 optimiser = optax.multi_transform(
@@ -33,7 +41,7 @@ optimiser = optax.multi_transform(
 
 def heads(model, observation):
     """Forward and backward logits of one observation, and log F where it is learned."""
-    out = model(observation)
+    out = model(features(observation))
     return out[:num_forward], out[num_forward : num_forward + num_backward], out[num_forward + num_backward :].sum()
 
 
