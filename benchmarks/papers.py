@@ -62,7 +62,7 @@ def section(results: dict[str, Any]) -> str:
         "## Shen et al. 2023, table 1",
         "`python -m benchmarks.papers`: % of target mean is the mean reward of 128 objects sampled at every tenth of "
         "the last 500 rounds over sum R² / sum R. The published figure is that percentage or, where it reached 100%, "
-        "the rounds to it, over several seeds and far more rounds than here. TV is exact: total variation between what "
+        "the rounds to it, over several seeds. TV is exact: total variation between what "
         "is sampled and R(x) / Z. A percentage above 100 is an excess of high rewards, which TV counts as an error. "
         "One seed; seconds are those of training, on a machine that did other work too. Guided TB (sub) keeps a "
         "distance from R / Z by construction: its guide looks at x, so no Markov P_F fits it.",

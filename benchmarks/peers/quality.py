@@ -14,7 +14,6 @@ from benchmarks.peers.libraries import python_of
 from benchmarks.peers.speed import REWARDS, our_task, peer_task, training_worker
 
 GRIDS = [(2, 8), (4, 8)]
-SEEDS = [0, 1, 2]
 ITERATIONS = 5000
 #: At a constant learning rate TV swings by a fifth from one hundred iterations to the next, so the last iterate alone
 #: says little: TV is measured this often over the last iterations, and the means are compared.
@@ -28,11 +27,11 @@ TORCHGFN_DEFAULTS = {"batch": 16, "epsilon": 0.0, "max_grad_norm": 1.0}
 OUR_BATCH, OUR_LR = 128, [2e-3, 2e-4, 2500]
 
 
-def measure(quick: bool) -> list[dict[str, Any]]:
+def measure(quick: bool, num_seeds: int) -> list[dict[str, Any]]:
     """TV after 5,000 iterations of batch 16 with the reward "standard": one record for each grid."""
     python_of("torchgfn")
     iterations = ITERATIONS // 10 if quick else ITERATIONS
-    seeds = SEEDS[:1] if quick else SEEDS
+    seeds = range(1 if quick else num_seeds)
     tasks = [(grid, seed, library) for grid in GRIDS for seed in seeds for library in ("torchgfn", "ours")]
     processors = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     with (

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from statistics import mean
+from statistics import mean, stdev
 from typing import Any
 
 Row = tuple[str, str, str, str, str, str]
@@ -59,14 +59,17 @@ def objective_rows(records: list[dict[str, Any]]) -> list[Row]:
 
 def quality_rows(records: list[dict[str, Any]]) -> list[Row]:
     def cell(values: list[float]) -> str:
-        return f"{mean(values):.4f} ({', '.join(f'{tv:.4f}' for tv in values)})"
+        spread = f" ± {stdev(values) / len(values) ** 0.5:.4f}" if len(values) > 1 else ""
+        return f"{mean(values):.4f}{spread} ({', '.join(f'{tv:.4f}' for tv in values)})"
 
     rows = []
     for record in records:
         after = f"exact TV after {record['iterations']:,} iterations of 16"
         for key, what, verdict in (("late_tv", "mean of the last ten", record["verdict"]), ("tv", "the last", "")):
             ours, theirs = (cell(record[key][name]) for name in ("ours", "torchgfn"))
-            rows.append((f"{after}, {what}, mean (seeds): {record['grid']}", ours, "", theirs, "", verdict))
+            rows.append(
+                (f"{after}, {what}, mean ± standard error (seeds): {record['grid']}", ours, "", theirs, "", verdict)
+            )
     return rows
 
 
