@@ -27,7 +27,7 @@ ROOT = Path(__file__).resolve().parents[1]
 RESULTS = ROOT / "benchmarks" / "results" / "papers.json"
 TASKS = {"tfbind8": "TFBind8 (SIX6)", "qm9str": "QM9str"}
 ROWS = ("tb", "tb+prt", "tb+prt+ssr", "sub+prt+ssr")
-#: What differs from the paper's settings: with its width of 1024 a round of SSR takes seconds on one core.
+#: What differs from the paper's settings: with its width of 1024 a round of SSR takes 0.4 s on one core.
 CHANGES: dict[tuple[str, str], dict[str, Any]] = {
     ("qm9str", "tb+prt+ssr"): {"hidden": (128,)},
     ("qm9str", "sub+prt+ssr"): {"hidden": (128,)},

@@ -47,7 +47,7 @@ def _fasta(text: str, where: str, path: Path) -> dict[str, str]:
 
 
 def _nexus(text: str, where: str, path: Path) -> dict[str, str]:
-    """The MATRIX of a DATA or CHARACTERS block; interleaved lines of one taxon are joined."""
+    """The MATRIX of a DATA or CHARACTERS block, interleaved or not; NCHAR, where it is given, is held to."""
     text = re.sub(r"\[[^\]]*\]", "", text)
     block = re.search(r"begin\s+(?:data|characters)\s*;(.*?)\bend(?:block)?\s*;", text, re.I | re.S)
     matrix = re.search(r"\bmatrix\b(.*?);", block[1], re.I | re.S) if block else None
@@ -57,19 +57,55 @@ def _nexus(text: str, where: str, path: Path) -> dict[str, str]:
     for symbol, standard in (("missing", "?"), ("gap", "-"), ("matchchar", "=")):
         if match := re.search(rf"\b{symbol}\s*=\s*[\"']?(\S)", block[1], re.I):
             symbols[match[1]] = standard
-    found: dict[str, str] = {}
-    for line in matrix[1].splitlines():
-        match = re.match(r"\s*(?:'([^']+)'|\"([^\"]+)\"|(\S+))\s+(.*\S)", line)
-        if match:
-            name = match[1] or match[2] or match[3]
-            sequence = "".join(match[4].split())
-            found[name] = found.get(name, "") + "".join(symbols.get(letter, letter) for letter in sequence)
+    given = re.search(r"\bnchar\s*=\s*(\d+)", block[1], re.I)
+    sites = int(given[1]) if given else None
+    lines = [words for line in matrix[1].splitlines() if (words := _words(line))]
+    # A taxon on every line, or sequences that go on below their taxon, until they have NCHAR sites.
+    if sites is None or (all(len(words) > 1 for words in lines) and _sites(_by_line(lines)) == {sites}):
+        found = _by_line(lines)
+    else:
+        found = _by_length([word for words in lines for word in words], sites)
+    if short := [words for words in lines if len(words) < 2] if sites is None else []:
+        raise ValueError(f"{where}: {path}: {short[0][0]!r} stands alone on its line, and NCHAR is missing")
+    if sites is not None and (wrong := [name for name, sequence in found.items() if len(sequence) != sites]):
+        raise ValueError(f"{where}: {path}: taxon {wrong[0]!r} has {len(found[wrong[0]])} sites, and NCHAR is {sites}")
+    found = {name: "".join(symbols.get(letter, letter) for letter in sequence) for name, sequence in found.items()}
     first = next(iter(found.values()), "")
     # A match character repeats the first taxon's letter.
     return {
         name: "".join(first[i] if letter == "=" and i < len(first) else letter for i, letter in enumerate(sequence))
         for name, sequence in found.items()
     }
+
+
+def _words(text: str) -> list[str]:
+    """What white space separates; a name in quotes is one word."""
+    return [a or b or c for a, b, c in re.findall(r"'([^']+)'|\"([^\"]+)\"|(\S+)", text)]
+
+
+def _by_line(lines: list[list[str]]) -> dict[str, str]:
+    """Each line begins with its taxon; the lines of one are joined."""
+    found: dict[str, str] = {}
+    for name, *parts in lines:
+        found[name] = found.get(name, "") + "".join(parts)
+    return found
+
+
+def _by_length(words: list[str], sites: int) -> dict[str, str]:
+    """Each taxon's words follow its name, until there are so many sites."""
+    found: dict[str, str] = {}
+    name = None
+    for word in words:
+        if name is None or len(found[name]) >= sites:
+            name = word
+            found[name] = ""
+        else:
+            found[name] += word
+    return found
+
+
+def _sites(found: Mapping[str, str]) -> set[int]:
+    return {len(sequence) for sequence in found.values()}
 
 
 def encode_alignment(sequences: Mapping[str, str], where: str) -> IntArray:

@@ -116,6 +116,8 @@ class BayesNet(Dag):
             if score not in SCORES:
                 raise ValueError(f"{where}: score must be one of {tuple(SCORES)}, or a callable, got {score!r}")
             self._local: LocalScore = SCORES[score](self.data, **dict(score_kwargs or {}))
+        elif score_kwargs:
+            raise ValueError(f"{where}: score_kwargs {dict(score_kwargs)} were given with a callable score")
         else:
             self._local = score
         self._scores = CachedScores(self._local, d, where)

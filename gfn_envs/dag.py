@@ -303,6 +303,15 @@ class Dag(abc.ABC):
 # ---------------------------------------------------------------------- helpers for environments
 
 
+def observation_at(observations: Any, i: int) -> Any:
+    """Observation ``i`` of what :meth:`Dag.observe` gives: an array, or dicts and tuples of arrays."""
+    if isinstance(observations, dict):
+        return {key: observation_at(value, i) for key, value in observations.items()}
+    if isinstance(observations, tuple):
+        return tuple(observation_at(value, i) for value in observations)
+    return observations[i]
+
+
 def checked_log_reward(reward: npt.ArrayLike, states: IntArray, where: str) -> FloatArray:
     """log of rewards (n,), refusing what a reward may not be.
 

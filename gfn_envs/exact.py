@@ -54,6 +54,9 @@ def state_graph(dag: Dag) -> StateGraph:
         states = np.concatenate(levels)
         level_offsets = np.cumsum([0] + [len(level) for level in levels])
         source, children, action = dag.children(states)
+        if (source[1:] < source[:-1]).any():  # A Dag may list its edges in any order.
+            order = source.argsort(kind="stable")
+            source, children, action = source[order], children[order], action[order]
         target = dag.state_index(children)
         edge_offsets = np.searchsorted(source, level_offsets)
         terminal = np.flatnonzero(dag.is_terminal(states))

@@ -142,7 +142,7 @@ class HyperGrid(Dag):
     @functools.cached_property
     def num_modes(self) -> int | None:  # type: ignore[override]
         """Modes, counted by enumeration; None where there are none or the grid has more than a million cells."""
-        if self.side**self.ndim > 10**6:
+        if callable(self.arguments["reward"]) or self.side**self.ndim > 10**6:
             return None
         return int(self._reward(self._cells())[1].sum()) or None
 
@@ -181,7 +181,7 @@ class HyperGrid(Dag):
     def log_reward(self, states: IntArray) -> FloatArray:
         if self._log_reward_table is not None:
             return self._log_reward_table.take(states @ self._strides)
-        return self._computed_log_reward(states[:, :-1])
+        return self._computed_log_reward(states[:, :-1].astype(np.int64))
 
     def _computed_log_reward(self, cells: IntArray) -> FloatArray:
         return checked_log_reward(self._reward(cells)[0], cells, "HyperGrid")
@@ -194,6 +194,8 @@ class HyperGrid(Dag):
         return self._computed_log_reward(self._cells())
 
     def mode_index(self, states: IntArray) -> IntArray:
+        if callable(self.arguments["reward"]):
+            return super().mode_index(states)
         cells = states[:, :-1].astype(np.int64)
         return np.where(self._reward(cells)[1], cells @ (self.side ** np.arange(self.ndim)), -1)
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import math
 import os
 from collections.abc import Mapping
 from collections.abc import Sequence as Letters
@@ -105,6 +104,10 @@ class SEHStr(Sequence):
         """The published model. Raises DatasetError where its file cannot be had."""
         return StringTrees(Trees(datasets.converted("sehstr-model", pickled_model)), len(ALPHABET), LENGTH)
 
+    def values(self, tokens: IntArray) -> FloatArray:
+        """The trees' predictions for finished strings, float64 (n,), tokens (n, 6)."""
+        return super().values(tokens) if self._table is not None else self.trees.score(tokens)
+
     @functools.cached_property
     def _summary(self) -> dict[str, FloatArray]:
         """Of all predictions: the largest, and the positions of the modes; from the cache, or the scoring of all."""
@@ -116,14 +119,14 @@ class SEHStr(Sequence):
         if self.reward_table is not None:
             return super().log_reward(states)
         tokens = states[:, :-1]
-        y = self._raised(self.trees.score(tokens)) / self._raised(self._summary["best"])
+        y = self._raised(self.values(tokens)) / self._raised(self._summary["best"])
         return checked_log_reward(self.scale * y**self.exponent, tokens, "SEHStr")
 
     @functools.cached_property
     def mode_strings(self) -> IntArray | None:
         if self.reward_table is not None:
             return super().mode_strings
-        return self._summary["modes"]
+        return None if self.mode_fraction is None else self._summary["modes"]
 
 
 def best_strings(trees: StringTrees, fraction: float) -> dict[str, FloatArray]:
@@ -131,13 +134,13 @@ def best_strings(trees: StringTrees, fraction: float) -> dict[str, FloatArray]:
 
     Scores all strings, in pieces; of what was seen it keeps what can still be among the best.
     """
-    count = math.ceil(fraction * trees.num_letters**trees.length)
+    count = max(1, string_table.share(fraction, trees.num_letters**trees.length))
     values, where, start = np.zeros(0), np.zeros(0, dtype=np.int64), 0
     for scores in trees.score_all():
         threshold = np.partition(values, -count)[-count] if len(values) >= count else -np.inf
         good = np.flatnonzero(scores >= threshold)
         values, where = np.concatenate([values, scores[good]]), np.concatenate([where, good + start])
         start += len(scores)
-        best = string_table.top_fraction(values, min(1.0, count / len(values)))
+        best = string_table.top(values, min(count, len(values)))
         values, where = values[best], where[best]
     return {"best": values.max(), "modes": where}

@@ -165,11 +165,11 @@ class Sequence(Dag):
 
     def values(self, tokens: IntArray) -> FloatArray:
         """What ``reward`` says of finished strings, tokens int64 (n, length), before floor and exponent."""
-        if self._reward is None:
-            return np.ones(len(tokens))
-        if not callable(self._reward):
+        if callable(self._reward):
+            return np.asarray(self._reward(tokens), dtype=np.float64)
+        if self.reward_table is not None:
             raise TypeError(f"{type(self).__name__}: values of a table are in reward_table")
-        return np.asarray(self._reward(tokens), dtype=np.float64)
+        return np.ones(len(tokens))
 
     @functools.cached_property
     def reward_table(self) -> FloatArray | None:
@@ -199,11 +199,13 @@ class Sequence(Dag):
     def _log_reward_table(self) -> FloatArray:
         table = self.reward_table
         assert table is not None
-        if not (table > 0).all():
-            bad = int(np.argmin(table > 0))
+        good = (table > 0) & np.isfinite(table)
+        if not good.all():
+            bad = int(np.argmin(good))
             text = string_table.string_at(bad, self.letters, self.min_length)
             raise ValueError(
-                f"{type(self).__name__}: the reward of {text!r} is {table[bad]}; allowed: > 0 (give a floor)"
+                f"{type(self).__name__}: the reward of {text!r} is {table[bad]}; allowed: finite, > 0 "
+                "(give a floor, or a smaller exponent)"
             )
         return np.log(table)
 

@@ -100,6 +100,8 @@ class TFBind8(Sequence):
         return self._raised(self.scale * (y / y.max()) ** self.exponent)
 
     @functools.cached_property
-    def mode_strings(self) -> IntArray:
-        """Positions of the modes in alphabetical order, ascending, int64 (num_modes,)."""
-        return string_table.separated_top(self.reward_table, 4, self.length, self.mode_fraction or 0.0)
+    def mode_strings(self) -> IntArray | None:
+        """Positions of the modes in alphabetical order, ascending, int64 (num_modes,); None where there are none."""
+        if self.mode_fraction is None:
+            return None
+        return string_table.separated_top(self.reward_table, 4, self.length, self.mode_fraction)

@@ -253,6 +253,7 @@ def test_main_reports_a_reward_that_the_environment_refuses(capsys: pytest.Captu
         ([GRID, "sied=3"], "unknown argument sied; allowed: ndim, side, reward, reward_kwargs"),
         ([GRID, "side=1"], "side must be an integer >= 2, got 1"),
         ([GRID, "side=two"], "side must be an integer >= 2, got 'two'"),
+        (["GFN/PHO4-v0"], "the binding table is not part of this package"),
         ([GRID, "side"], "expected name=value, got 'side'"),
         ([GRID, "2=side"], "expected name=value, got '2=side'"),
         ([BAG, "modes=/nowhere/modes.txt"], "/nowhere/modes.txt"),
@@ -264,6 +265,14 @@ def test_main_refuses_bad_arguments(arguments: list[str], message: str, capsys: 
     assert out == ""
     assert err.startswith("error: ")
     assert message in err
+
+
+def test_no_walks_are_refused(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(ValueError, match="num_walks must be at least 1, got 0"):
+        check_dag(gfn_envs.HyperGrid(), num_walks=0)
+    with pytest.raises(SystemExit):
+        main([GRID, "--num-walks", "0"])
+    assert "--num-walks at least 1, got 20000 and 0" in capsys.readouterr().err
 
 
 def test_main_without_an_environment_prints_its_usage(capsys: pytest.CaptureFixture[str]) -> None:

@@ -261,8 +261,11 @@ def test_callable_rewards_get_cells(ndim: int, side: int, seed: int) -> None:
     cells = np.random.default_rng(seed).integers(side, size=(7, ndim))
     np.testing.assert_allclose(dag.log_reward(stopped(cells)), np.log(1.0 + cells.sum(1)), rtol=1e-15)
     np.testing.assert_array_equal(seen[-1], cells)
+    assert seen[-1].dtype == np.int64  # a user's 1000 * cells must not overflow
+    calls = len(seen)
     assert dag.num_modes is None
     assert (dag.mode_index(stopped(cells)) == -1).all()
+    assert len(seen) == calls
 
 
 @pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf, -2.0, 0.0])

@@ -347,3 +347,18 @@ def test_an_object_that_is_never_sampled_costs_nothing_in_kl() -> None:
     p, q = np.array([0.5, 0.5, 0.0]), np.array([0.25, 0.25, 0.5])
     assert np.isclose(exact.kl_divergence(p, q), np.log(2), rtol=1e-15)
     assert exact.kl_divergence(q, p) == np.inf
+
+
+def test_edges_may_come_in_any_order() -> None:
+    class Shuffled(HyperGrid):
+        def children(self, states: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+            row, children, action = super().children(states)
+            order = np.random.default_rng(0).permutation(len(row))
+            return row[order], children[order], action[order]
+
+    plain, shuffled = HyperGrid(2, 4), Shuffled(2, 4)
+    policy = random_policy(plain)
+    np.testing.assert_allclose(
+        exact.terminal_distribution(shuffled, policy), exact.terminal_distribution(plain, policy), rtol=1e-12
+    )
+    assert exact.log_flows(shuffled)[0] == pytest.approx(exact.log_partition(plain))

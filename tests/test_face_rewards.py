@@ -178,3 +178,17 @@ def test_an_illegal_action_leaves_the_neighbours_alone(env_id: str, kwargs: dict
         # The new episode knows nothing of it.
         assert other_info["illegal_action"].tolist() == [False] * 3
         assert other_info["action_mask"][1].any()
+
+
+def test_rewards_too_large_for_a_number_are_refused() -> None:
+    arguments = {"ndim": 2, "side": 2, "reward": lambda cells: np.full(len(cells), 2.0)}
+    single = gym.make(GRID, disable_env_checker=True, **arguments)
+    vector = gym.make_vec(GRID, num_envs=2, **arguments)
+    log_reward = gym.make(GRID, disable_env_checker=True, reward_mode="log_reward", **arguments)
+    for env in (single, vector, log_reward):
+        env.reset()
+        env.unwrapped.dag.log_reward = lambda states: np.full(len(states), 710.0)
+    assert log_reward.step(2)[1] == 710.0
+    for step in (lambda: single.step(2), lambda: vector.step(np.array([0, 2]))):
+        with pytest.raises(ValueError, match=r"R\(x\) of \[0, 0, 1\] is exp\(710\), too large"):
+            step()

@@ -333,3 +333,37 @@ def test_the_keys_of_dict_observations_are_the_callers(env_id: str, kwargs: dict
 def test_the_two_keys_must_differ() -> None:
     with pytest.raises(ValueError, match="'x' for both"):
         gym.make(GRID, dict_observation=True, mask_key="x", observation_key="x")
+
+
+class Nested(gfn_envs.HyperGrid):
+    """A grid that is seen as a tuple of its cell and a dictionary."""
+
+    def __init__(self) -> None:
+        super().__init__(2, 3)
+        self.observation_space = gym.spaces.Tuple(
+            [gym.spaces.MultiDiscrete([3, 3]), gym.spaces.Dict({"sum": gym.spaces.Box(0, 4, (1,), np.int64)})]
+        )
+
+    def observe(self, states: np.ndarray) -> Any:
+        cells = states[:, :-1].astype(np.int64)
+        return cells, {"sum": cells.sum(1, keepdims=True)}
+
+
+@pytest.mark.parametrize("dict_observation", [False, True])
+def test_observations_of_tuples_and_dictionaries(dict_observation: bool) -> None:
+    gfn_envs.check_dag(Nested())
+    single = gfn_envs.faces.GFNEnv(Nested(), dict_observation=dict_observation)
+    vector = gfn_envs.faces.GFNVectorEnv(Nested(), num_envs=2, dict_observation=dict_observation)
+    assert single.observation_space.contains(single.reset()[0])
+    assert vector.observation_space.contains(vector.reset()[0])
+    for action in (0, 1, 2):
+        seen = single.step(action)[0]
+        assert single.observation_space.contains(seen)
+        observations, *_, info = vector.step(np.array([action, action]))
+        assert vector.observation_space.contains(observations)
+    inside = seen["observations"] if dict_observation else seen
+    assert inside[0].tolist() == [1, 1]
+    assert inside[1]["sum"].tolist() == [2]
+    assert [parent for parent, _ in single.unwrapped.parents()]
+    if "final_obs" in info:
+        assert single.observation_space.contains(info["final_obs"][0])

@@ -225,6 +225,29 @@ def test_files_and_mappings_are_one_environment(tmp_path: Path) -> None:
     assert dags[2].sequences["bee"] == "AC-T?C"
 
 
+WRAPPED = """#NEXUS
+begin data;
+dimensions nchar=8;
+format datatype=dna;
+matrix
+t1 ACGT
+   AAAA
+'t 2'
+ACGA CCCC
+t3 ACGGGGGG;
+end;
+"""
+
+
+def test_sequences_that_go_on_below_their_taxon(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text(WRAPPED)
+    assert alignments.read_alignment(tmp_path / "file", "here") == {
+        "t1": "ACGTAAAA",
+        "t 2": "ACGACCCC",
+        "t3": "ACGGGGGG",
+    }
+
+
 @pytest.mark.parametrize(
     ("alignment", "message"),
     [
@@ -245,6 +268,8 @@ def test_bad_alignments(alignment: dict[str, str], message: str) -> None:
         ("ACGT", "neither FASTA"),
         (">a\nAC\n>a\nAC\n", "different names, got 'a'"),
         ("#NEXUS\nbegin trees;\nend;\n", "no DATA or CHARACTERS block with a MATRIX"),
+        (WRAPPED.replace("nchar=8", ""), "'AAAA' stands alone on its line, and NCHAR is missing"),
+        (WRAPPED.replace("nchar=8", "nchar=9"), "taxon .* sites, and NCHAR is 9"),
         (">a\nAC\n>b\nACG\n", "ragged: taxon 'b' has 3 sites, 'a' 2"),
     ],
 )

@@ -187,6 +187,13 @@ def test_every_form_of_reward_agrees(way: str, min_length: int | None, tmp_path:
         assert [names[i] for i in dag.string_index(objects)] == dag.to_text(objects)
 
 
+@pytest.mark.parametrize(("value", "reward"), [(1e3, "inf"), (1e-3, "0.0")])
+def test_rewards_beyond_all_numbers_are_refused(value: float, reward: str) -> None:
+    dag = Sequence("AB", 2, reward=[value, 1.0, 1.0, 1.0], exponent=200)
+    with np.errstate(over="ignore"), pytest.raises(ValueError, match=f"'AA' is {reward}; allowed: finite, > 0"):
+        dag.log_reward(dag.terminal_states())
+
+
 def test_ties_are_modes_too() -> None:
     dag = Sequence("AB", 2, reward=[1.0, 2.0, 2.0, 2.0], mode_fraction=0.25)
     assert dag.num_modes == 3
@@ -203,7 +210,7 @@ def test_no_reward_is_uniform() -> None:
     [
         ([1.0, 2.0, 3.0], r"one value for each of 4 strings, got \(3,\)"),
         ([1.0, 2.0, 3.0, np.nan], "value nan in the table"),
-        ([1.0, 0.0, 3.0, 4.0], r"the reward of 'AB' is 0\.0; allowed: > 0"),
+        ([1.0, 0.0, 3.0, 4.0], r"the reward of 'AB' is 0\.0; allowed: finite, > 0"),
         ([1.0, -2.0, 3.0, 4.0], r"the reward of 'AB' is -2\.0"),
         ({"AA": 1.0, "AB": 2.0}, r"has 'BA' 0 times \(2 are missing, 0 repeated\)"),
         ({"AA": 1.0, "AB": 2.0, "BA": 1.0, "BC": 1.0}, "'BC' is not a string of 2 to 2 letters of 'AB'"),

@@ -67,6 +67,24 @@ def test_tfbind8_modes_are_those_of_the_file() -> None:
     assert modes(TFBind8(), strings("ACGT", 8)) == names
 
 
+def test_shares_are_those_of_decimal_numbers() -> None:
+    for percent in range(1, 101):
+        assert len(string_table.top_fraction(np.arange(100.0), percent / 100)) == percent
+    assert string_table.share(0.005, 65_536) == 328  # 327.68
+
+
+@pytest.mark.parametrize("make", [TFBind8, QM9Str, SEHStr, PHO4])
+def test_no_modes_and_no_values_of_tables(make: Any) -> None:
+    letters = len(make(table=lambda: None).letters) if make is not PHO4 else 4
+    dag = make(table=np.linspace(0.1, 1.0, letters**2).tolist(), length=2, mode_fraction=None)
+    assert dag.mode_strings is None
+    assert dag.num_modes is None
+    objects = dag.terminal_states()
+    assert (dag.mode_index(objects) == -1).all()
+    with pytest.raises(TypeError, match="values of a table are in reward_table"):
+        dag.values(dag.tokens(objects))
+
+
 def test_separated_top_by_hand() -> None:
     # AA 9, AB 8 (next to AA), BB 7, BA 6 (next to both): two of four.
     values = np.array([9.0, 8.0, 6.0, 7.0])

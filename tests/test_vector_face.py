@@ -71,9 +71,13 @@ def test_default_options_and_seeds_of_resets_are_those_of_sync(env_id: str, kwar
     for env in (native, sync):
         with pytest.raises(ValueError, match=r"3.*2"):
             env.reset(seed=[1, 2])
+    with pytest.raises(gym.error.Error, match="Seed must be a python integer"):
+        native.reset(seed=np.int64(3))
 
 
-@pytest.mark.parametrize("name", ["action_masks", "backward_action_masks", "state", "render_mode", "render", "dag"])
+@pytest.mark.parametrize(
+    "name", ["action_masks", "backward_action_masks", "state", "parents", "render_mode", "render", "dag"]
+)
 @pytest.mark.parametrize("render_mode", [None, "ansi"])
 @pytest.mark.filterwarnings("ignore:.*render method without specifying any render mode")
 def test_calls_answer_for_each_environment(name: str, render_mode: str | None) -> None:

@@ -28,7 +28,10 @@ def check_dag(dag: Dag, max_states: int = 20_000, num_walks: int = 200, seed: in
 
     Raises:
         DagError: the first broken invariant, with the state and action that break it.
+        ValueError: ``num_walks`` below 1.
     """
+    if num_walks < 1:
+        raise ValueError(f"num_walks must be at least 1, got {num_walks}")
     rng = np.random.default_rng(seed)
     check_source(dag)
     reachable = explore(dag, max_states)

@@ -40,13 +40,19 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--num-walks", type=int, default=200, help="random walks on larger DAGs (%(default)s)")
     parser.add_argument("--seed", type=int, default=0, help="seed of the walks (%(default)s)")
     options = parser.parse_args(argv)
+    if options.max_states < 0 or options.num_walks < 1:
+        given = f"got {options.max_states} and {options.num_walks}"
+        parser.error(f"--max-states must be at least 0 and --num-walks at least 1, {given}")
     try:
         dag = make_dag(options.id, **parse_arguments(options.arguments))
-    except (ValueError, TypeError, OSError) as error:
+    except (ValueError, TypeError, OSError, ImportError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
     try:
         report = check_dag(dag, options.max_states, options.num_walks, options.seed)
+    except (OSError, ImportError) as error:  # data or a library that the environment needs
+        print(f"error: {error}", file=sys.stderr)
+        return 2
     except DagError as error:
         print(f"{dag!r} is broken: {error}", file=sys.stderr)
         return 1

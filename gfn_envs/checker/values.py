@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 
 from gfn_envs.checker.calls import expect_none, log_reward_of, one_per_row, terminal_of
 from gfn_envs.checker.report import DagError
-from gfn_envs.dag import Dag, IntArray
+from gfn_envs.dag import Dag, IntArray, observation_at
 
 
 def check_rewards(dag: Dag, states: IntArray) -> None:
@@ -32,14 +30,6 @@ def check_encodings(dag: Dag, states: IntArray) -> None:
     expect_none("encode", "is not finite", states, ~np.isfinite(features).all(1))
     observations = dag.observe(states)
     for i in range(len(states)):
-        row = _row(observations, i)
+        row = observation_at(observations, i)
         if not dag.observation_space.contains(row):
             raise DagError("observe", f"observation {row!r} is outside {dag.observation_space}", states[i])
-
-
-def _row(observations: Any, i: int) -> Any:
-    if isinstance(observations, dict):
-        return {key: _row(value, i) for key, value in observations.items()}
-    if isinstance(observations, tuple):
-        return tuple(_row(value, i) for value in observations)
-    return observations[i]

@@ -8,8 +8,8 @@ from typing import Any
 import gymnasium
 import numpy as np
 
-from gfn_envs.dag import BoolArray, Dag, IntArray
-from gfn_envs.faces.transition import METADATA, build, checked_render_mode, unbatched
+from gfn_envs.dag import BoolArray, Dag, IntArray, observation_at
+from gfn_envs.faces.transition import METADATA, build, checked_render_mode
 
 
 class GFNEnv(gymnasium.Env[Any, Any]):
@@ -55,12 +55,10 @@ class GFNEnv(gymnasium.Env[Any, Any]):
 
     def parents(self) -> list[tuple[Any, int]]:
         """(parent's observation, action that leads here), one for each backward action."""
-        _, states, actions = self.dag.parents(self._states)
-        masks = self.dag.forward_mask(states)
-        return [(self._observe(states[i : i + 1], masks[i : i + 1]), int(a)) for i, a in enumerate(actions)]
+        return self._core.parents(self._states[0])
 
     def _observe(self, states: IntArray, mask: BoolArray) -> Any:
-        return unbatched(self._core.observe(states, mask))
+        return observation_at(self._core.observe(states, mask), 0)
 
     def _info(self, illegal: bool) -> dict[str, Any]:
         return {"action_mask": self._mask[0].astype(np.int8), "illegal_action": np.array(illegal)}
@@ -92,4 +90,4 @@ class GFNEnv(gymnasium.Env[Any, Any]):
             return self.dag.render_text(self._states[0])
         if self.render_mode == "rgb_array":
             return self.dag.render_image(self._states[0], np.concatenate(self._path))
-        return super().render() if self.render_mode else None
+        return None

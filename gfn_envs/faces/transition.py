@@ -8,11 +8,12 @@ from typing import Any
 import numpy as np
 from gymnasium import spaces
 
-from gfn_envs.dag import BoolArray, Dag, FloatArray, IntArray
+from gfn_envs.dag import BoolArray, Dag, FloatArray, IntArray, observation_at
 from gfn_envs.registration import check_arguments, load_dag_class
 
 REWARD_MODES = ("reward", "log_reward", "soft")
 OBSERVATIONS = ("state", "features")
+LARGEST_LOG_REWARD = float(np.log(np.finfo(np.float64).max))
 METADATA: dict[str, Any] = {"render_modes": ["ansi", "rgb_array"], "render_fps": 4}
 
 
@@ -96,8 +97,20 @@ class Transition:
         ended = terminated.nonzero()[0]
         if len(ended):
             log_reward = dag.log_reward(after.take(ended, axis=0))
-            reward[ended] += np.exp(log_reward) if self.reward_mode == "reward" else log_reward
+            reward[ended] += self._paid(log_reward, after, ended)
         return after, dag.forward_mask(after), reward, terminated
+
+    def _paid(self, log_reward: FloatArray, states: IntArray, ended: IntArray) -> FloatArray:
+        """What the objects at positions ``ended`` of ``states`` earn at the end."""
+        if self.reward_mode != "reward":
+            return log_reward
+        if (log_reward > LARGEST_LOG_REWARD).any():
+            best = int(log_reward.argmax())
+            raise ValueError(
+                f"{self.dag!r}: R(x) of {states[ended[best]].tolist()} is exp({log_reward[best]:g}), too large for a "
+                'number; use reward_mode="log_reward" or "soft"'
+            )
+        return np.exp(log_reward)
 
     def advance(
         self, states: IntArray, mask: BoolArray, actions: IntArray
@@ -122,6 +135,12 @@ class Transition:
         if legal.any():
             after[legal], new_mask[legal], reward[legal], terminated[legal] = self.apply(states[legal], actions[legal])
         return after, new_mask, reward, terminated, ~legal
+
+    def parents(self, state: IntArray) -> list[tuple[Any, int]]:
+        """(parent's observation, action that leads to ``state``), one for each backward action."""
+        _, states, actions = self.dag.parents(state[None])
+        seen = self.observe(states, self.dag.forward_mask(states))
+        return [(observation_at(seen, i), action) for i, action in enumerate(actions.tolist())]
 
     def observe(self, states: IntArray, mask: BoolArray) -> Any:
         """Batched observations of ``states``."""
@@ -150,11 +169,6 @@ def is_reachable(dag: Dag, state: IntArray) -> bool:
     except (IndexError, KeyError, ValueError, OverflowError):
         pass  # A Dag promises nothing about rows that are no states.
     return False
-
-
-def unbatched(seen: Any) -> Any:
-    """The observation in a batch of one."""
-    return {key: value[0] for key, value in seen.items()} if isinstance(seen, dict) else seen[0]
 
 
 #: Arguments of every face, beside those of the Dag; their defaults are those of Transition.

@@ -9,7 +9,7 @@ import numpy.typing as npt
 from gymnasium.vector import AutoresetMode, VectorEnv
 from gymnasium.vector.utils import batch_space
 
-from gfn_envs.dag import BoolArray, Dag, FloatArray, IntArray
+from gfn_envs.dag import BoolArray, Dag, FloatArray, IntArray, observation_at
 from gfn_envs.faces.transition import METADATA, build, checked_render_mode
 
 
@@ -87,7 +87,7 @@ class GFNVectorEnv(VectorEnv[Any, Any, Any]):
         # Resets draw nothing; a list of seeds is accepted because SyncVectorEnv accepts one.
         if isinstance(seed, list) and len(seed) != self.num_envs:
             raise ValueError(f"a list of seeds must have one for each of {self.num_envs} environments, got {seed}")
-        super().reset(seed=seed if isinstance(seed, int) else None)
+        super().reset(seed=None if isinstance(seed, list) else seed)
         rows = np.ones(self.num_envs, dtype=bool)
         if options is not None and options.get("reset_mask") is not None:
             rows = self._checked_reset_mask(options["reset_mask"])
@@ -194,9 +194,7 @@ class GFNVectorEnv(VectorEnv[Any, Any, Any]):
     def _seen_one_by_one(self, rows: IntArray) -> list[Any]:
         """The observation of each of the positions ``rows``."""
         seen = self._core.observe(self.states.take(rows, axis=0), self._mask.take(rows, axis=0))
-        if isinstance(seen, dict):
-            return [dict(zip(seen, values, strict=True)) for values in zip(*seen.values(), strict=True)]
-        return list(seen)
+        return list(seen) if isinstance(seen, np.ndarray) else [observation_at(seen, i) for i in range(len(rows))]
 
     def _final(self, rows: IntArray, ended: BoolArray, illegal: BoolArray) -> dict[str, Any]:
         """final_obs and final_info of the episodes that ended in this step, at positions ``rows``."""
@@ -228,6 +226,8 @@ class GFNVectorEnv(VectorEnv[Any, Any, Any]):
         """An attribute or method of every environment, as ``SyncVectorEnv.call`` gives it."""
         if name == "state":
             return tuple(self.states.copy())
+        if name == "parents":
+            return tuple(self._core.parents(state) for state in self.states)
         if name in ("action_masks", "backward_action_masks", "render"):
             rows = getattr(self, name)(*args, **kwargs)
             return (None,) * self.num_envs if rows is None else tuple(rows)

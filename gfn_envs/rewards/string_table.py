@@ -123,9 +123,18 @@ def string_at(position: int, alphabet: Sequence[str], shortest: int) -> str:
 
 def top_fraction(values: FloatArray, fraction: float) -> IntArray:
     """Positions (m,), ascending, of the best ``ceil(fraction * n)`` of ``values`` (n,), and of ties with the last."""
-    count = math.ceil(fraction * len(values))
+    return top(values, share(fraction, len(values)))
+
+
+def top(values: FloatArray, count: int) -> IntArray:
+    """Positions (m,), ascending, of the best ``count`` of ``values`` (n,), and of ties with the last."""
     threshold = np.partition(values, -count)[-count]
     return np.flatnonzero(values >= threshold)
+
+
+def share(fraction: float, n: int) -> int:
+    """``ceil(fraction * n)`` of the decimal number that was meant: 0.07 * 100 is a little more than 7 in binary."""
+    return math.ceil(round(fraction * n, 6))
 
 
 def separated_top(values: FloatArray, num_letters: int, length: int, fraction: float) -> IntArray:
@@ -140,7 +149,7 @@ def separated_top(values: FloatArray, num_letters: int, length: int, fraction: f
         if near[position]:
             continue
         taken.append(position)
-        if len(taken) == math.ceil(fraction * len(values)):
+        if len(taken) == share(fraction, len(values)):
             break
         digits = position // strides % num_letters
         near[(position - (digits * strides)[:, None] + strides[:, None] * np.arange(num_letters)).ravel()] = True
