@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import functools
 from typing import Any, ClassVar
 
@@ -29,6 +30,16 @@ class UnsupportedError(ValueError):
     """An agent's method makes no sense on an environment; the message says why."""
 
 
+def usable_device(name: str) -> torch.device:
+    """The device of that name. Raises ValueError where this machine, or this build of torch, has none."""
+    try:
+        device = torch.device(name)
+        torch.empty(0, device=device)
+    except (RuntimeError, AssertionError) as error:
+        raise ValueError(f"device {name!r} cannot be used here: {str(error).splitlines()[0]}") from error
+    return device
+
+
 class Agent:
     """A GFlowNet: a policy on a Dag, and how it learns.
 
@@ -50,6 +61,8 @@ class Agent:
     paper: ClassVar[str]
     config_class: ClassVar[type[Config]] = Config
     learns_flow: ClassVar[bool] = False
+    #: Whether a network of the user's own can take the place of the one that the settings describe.
+    takes_policy: ClassVar[bool] = True
     #: Whether objects are what rollouts of P_F end in, so that their distribution follows from :meth:`probabilities`.
     samples_by_policy: ClassVar[bool] = True
     #: Where they are not: objects that stand for the distribution instead (m, state_width).
@@ -57,7 +70,10 @@ class Agent:
 
     def __init__(self, dag: Dag, config: Config | None = None, seed: int = 0, policy: Policy | None = None):
         self.dag, self.config, self.seed = dag, config or self.config_class(), seed
-        self.device = torch.device(self.config.device)
+        self.device = usable_device(self.config.device)
+        if policy is not None and not self.takes_policy:
+            raise ValueError(f"agent {self.name!r} brings its own policy; policy must be None")
+        self.policy_given = policy is not None
         self.rng = np.random.default_rng(seed)
         self.check()
         with torch.random.fork_rng(devices=[]):
@@ -290,6 +306,7 @@ class Agent:
         self.policy.load_state_dict(state["policy"])
         with torch.no_grad():
             self.log_z_parameter.copy_(state["log_z"])
-        self.optimizer.load_state_dict(state["optimizer"])
+        # Adam keeps the tensors it is given, and goes on to change them.
+        self.optimizer.load_state_dict(copy.deepcopy(state["optimizer"]))
         self.rng.bit_generator.state = state["rng"]
         self.memory.load_state_dict(state["memory"])

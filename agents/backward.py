@@ -63,7 +63,7 @@ class TrajectoryMemory:
 
     def load_state_dict(self, state: list[dict[str, Any]]) -> None:
         self.batches.clear()
-        self.batches.extend(Trajectories(**{k: v.numpy() for k, v in batch.items()}) for batch in state)
+        self.batches.extend(Trajectories(**{k: v.cpu().numpy() for k, v in batch.items()}) for batch in state)
 
 
 def vars_of(batch: Trajectories) -> dict[str, IntArray]:

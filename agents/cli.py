@@ -50,7 +50,7 @@ def main(argv: Sequence[str] | None = None) -> NoReturn:
         print(f"error: {error}", file=sys.stderr)
         sys.exit(2)
     except KeyboardInterrupt:
-        print("interrupted; continue with --resume", file=sys.stderr)
+        print("interrupted" + "; continue with --resume" * (arguments[:1] == ["train"]), file=sys.stderr)
         sys.exit(130)
 
 
@@ -149,7 +149,7 @@ def _train(agent: Any, out: Path, options: Any) -> int:
             tensorboard=options.tensorboard,
             resume=options.resume,
         )
-    except ValueError as error:
+    except (ValueError, FloatingPointError) as error:
         hint = " (--resume, or another --out)" if "already holds" in str(error) else ""
         raise UsageError(f"{error}{hint}") from None
     metrics = runs.read_json(out / runs.METRICS)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 import inspect
 import json
-import math
 import sys
 from collections.abc import Sequence
 from typing import Any
@@ -15,6 +14,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from agents import runs
 from agents.compare import Group, Summary, final_metrics, short_environments
 from agents.registry import AGENTS
 from gfn_envs.registration import load_dag_class, registered_ids
@@ -125,16 +125,8 @@ def comparison_json(group: Group, bootstrap: bool) -> dict[str, Any]:
 
 
 def print_json(value: Any) -> None:
-    """Indented JSON, in which NaN and infinity, which it does not have, are null."""
-
-    def finite(item: Any) -> Any:
-        if isinstance(item, dict):
-            return {key: finite(element) for key, element in item.items()}
-        if isinstance(item, list):
-            return [finite(element) for element in item]
-        return None if isinstance(item, float) and not math.isfinite(item) else item
-
-    print(json.dumps(finite(value), indent=2))
+    """Indented JSON, in which NaN and infinity are null."""
+    print(json.dumps(runs.finite(value), indent=2))
 
 
 def print_environments() -> None:

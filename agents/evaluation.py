@@ -18,10 +18,7 @@ EXACT_STATES = 2_000_000
 
 def is_enumerable(dag: Dag, max_states: int = EXACT_STATES) -> bool:
     """Whether exact evaluation of ``dag`` is possible within ``max_states`` states."""
-    try:
-        return dag.num_states <= max_states
-    except EnumerationError:
-        return False
+    return dag.has_at_most(max_states)
 
 
 def exact_distribution(agent: Agent) -> FloatArray:
@@ -89,19 +86,22 @@ def exact_metrics(agent: Agent, learned: FloatArray | None = None) -> dict[str, 
         ``tv``: total variation, in [0, 1]. ``jsd``: Jensen-Shannon divergence, nats. ``kl``: KL(P_T || R/Z), nats.
         ``l1_mean``: mean of abs(P_T - R/Z) over objects. ``log_z_error``: abs(log Z of the agent - log Z), None
         where it estimates none.
-        ``mean_reward``: E of R under P_T. ``target_mean_reward``: sum R^2 / sum R. ``mean_reward_error``: their
-        relative difference (Shen et al. 2023).
+        ``mean_reward``: E of R under P_T. ``target_mean_reward``: sum R^2 / sum R. Both None where too large for a
+        number. ``mean_reward_error``: their relative difference (Shen et al. 2023).
     """
     learned = exact_distribution(agent) if learned is None else learned
     log_reward = exact.log_rewards(agent.dag)
     log_z = float(np.logaddexp.reduce(log_reward))
-    target, reward = np.exp(log_reward - log_z), np.exp(log_reward)
+    target = np.exp(log_reward - log_z)
+    # In units of the largest reward: R itself may be too large or too small for a number.
+    unit = log_reward.max()
+    reward = np.exp(log_reward - unit)
     mean, target_mean = float(learned @ reward), float(target @ reward)
     return {
-        **metrics.distances(learned, target),
+        **metrics.distances(learned, target, log_reward - log_z),
         "log_z_error": None if agent.log_z is None else abs(agent.log_z - log_z),
-        "mean_reward": mean,
-        "target_mean_reward": target_mean,
+        "mean_reward": metrics.in_units(mean, unit),
+        "target_mean_reward": metrics.in_units(target_mean, unit),
         "mean_reward_error": metrics.relative_error(mean, target_mean),
     }
 
@@ -119,14 +119,15 @@ def sampled_metrics(
     """
     if trajectories is None:
         trajectories = agent.sample_trajectories(num_samples, rng=np.random.default_rng(seed))
-    mean, mean_se = metrics.mean_and_error(np.exp(trajectories.log_reward))
+    unit = trajectories.log_reward.max()
+    mean, mean_se = metrics.mean_and_error(np.exp(trajectories.log_reward - unit))
     elbo, elbo_se = None, None
     if agent.samples_by_policy:
         elbo, elbo_se = metrics.mean_and_error(estimates.log_ratios(agent, trajectories) + trajectories.log_reward)
     modes = agent.dag.mode_index(trajectories.terminal_states)
     return {
-        "sampled_mean_reward": mean,
-        "sampled_mean_reward_se": mean_se if agent.samples_by_policy else None,
+        "sampled_mean_reward": metrics.in_units(mean, unit),
+        "sampled_mean_reward_se": metrics.in_units(mean_se, unit) if agent.samples_by_policy else None,
         "elbo": elbo,
         "elbo_se": elbo_se,
         "modes_found": len(np.unique(modes[modes >= 0])),
@@ -185,18 +186,19 @@ def full_evaluation(
     # A stream for each kind of samples: what is asked for beside them changes none of them.
     backward, target = (np.random.default_rng([seed, k]) for k in (1, 2))
     trajectories = agent.sample_trajectories(num_samples, rng=np.random.default_rng(seed))
-    objects, rewards = trajectories.terminal_states, np.exp(trajectories.log_reward)
+    objects = trajectories.terminal_states
     learned = learned_distribution(agent) if is_enumerable(dag) else None
     found: dict[str, Any] = dict.fromkeys((*EXACT_METRICS, *FULL_EXACT_METRICS))
     found |= {"log_z": agent.log_z} | sampled_metrics(agent, trajectories=trajectories)
     if learned is not None and agent.samples_by_policy:
         found |= exact_metrics(agent, learned) | _against_target(agent, learned, trajectories, found, target)
     elif learned is not None:
-        found |= recorded_metrics(agent) | _mean_against_target(agent, found)
+        against = _mean_against_target(agent, trajectories.log_reward)
+        found |= recorded_metrics(agent) | against | {"percent_of_target_mean_se": None}  # samples are correlated
     found |= _correlation(agent, learned, test_objects, num_backward, backward)
     if distance is None:
         distance = getattr(dag, "distance", metrics.hamming)
-    found |= metrics.top_k(objects, rewards, distance=distance, reference=reference)
+    found |= metrics.top_k(objects, trajectories.log_reward, distance=distance, reference=reference)
     return found | {"distinct_objects": len(np.unique(objects, axis=0)), "num_modes": dag.num_modes}
 
 
@@ -207,13 +209,15 @@ FULL_EXACT_METRICS = (
 )
 
 
-def _mean_against_target(agent: Agent, found: dict[str, Any]) -> dict[str, float]:
-    """The samples' mean reward against the target's."""
-    target_mean = float(exact.target_distribution(agent.dag) @ np.exp(exact.log_rewards(agent.dag)))
-    mean = found["sampled_mean_reward"]
+def _mean_against_target(agent: Agent, log_reward: FloatArray) -> dict[str, float | None]:
+    """The mean reward of samples, given as log R (n,), against the target's."""
+    every = exact.log_rewards(agent.dag)
+    target_mean = float(exact.target_distribution(agent.dag) @ np.exp(every - every.max()))
+    mean, error = metrics.mean_and_error(np.exp(log_reward - every.max()))
     return {
         "sampled_mean_reward_error": metrics.relative_error(mean, target_mean),
         "percent_of_target_mean": 100 * mean / target_mean,
+        "percent_of_target_mean_se": None if error is None else 100 * error / target_mean,
     }
 
 
@@ -222,18 +226,18 @@ def _against_target(
 ) -> dict[str, Any]:
     """FULL_EXACT_METRICS, which need the target distribution."""
     dag, num_samples = agent.dag, len(trajectories)
-    reward, target, log_z = np.exp(exact.log_rewards(dag)), exact.target_distribution(dag), exact.log_partition(dag)
-    target_mean = float(target @ reward)
+    log_reward, log_z = exact.log_rewards(dag), exact.log_partition(dag)
+    target, reward = np.exp(log_reward - log_z), np.exp(log_reward - log_reward.max())
     empirical = metrics.EmpiricalDistribution(dag, capacity=num_samples)
     empirical.add(trajectories.terminal_states)
-    drawn = np.exp(dag.log_reward(estimates.target_samples(agent, num_samples, rng)))
+    drawn = dag.log_reward(estimates.target_samples(agent, num_samples, rng))
     eubo, eubo_se = metrics.mean_and_error(estimates.upper_bounds(agent, num_samples, rng))
     return {
         "kl_reverse": exact.kl_divergence(target, learned),
-        "accuracy": metrics.accuracy(float(learned @ reward), target_mean),
-        **_mean_against_target(agent, found),
-        "percent_of_target_mean_se": 100 * found["sampled_mean_reward_se"] / target_mean,
-        "anderson_darling": metrics.anderson_darling(np.exp(trajectories.log_reward), drawn),
+        "accuracy": metrics.accuracy(float(learned @ reward), float(target @ reward)),
+        **_mean_against_target(agent, trajectories.log_reward),
+        # A statistic of ranks: the same of log R as of R.
+        "anderson_darling": metrics.anderson_darling(trajectories.log_reward, drawn),
         **{f"empirical_{name}": value for name, value in empirical.distances().items()},
         "eubo": eubo,
         "eubo_se": eubo_se,

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+import sys
 import warnings
 from collections.abc import Callable, Sequence
 
@@ -12,6 +14,8 @@ from gfn_envs import exact
 from gfn_envs.dag import Dag, FloatArray, IntArray, row_keys
 
 # scipy.stats takes a second to import, so the functions that need it import it themselves.
+
+LARGEST_LOG = math.log(sys.float_info.max)
 
 #: Critical value of the two-sample Anderson-Darling statistic at level 5% (Scholz and Stephens 1987).
 ANDERSON_DARLING_5_PERCENT = 1.961
@@ -29,6 +33,14 @@ def mean_and_error(values: npt.ArrayLike) -> tuple[float, float | None]:
 
 
 # ---------------------------------------------------------------------- rewards
+
+
+def in_units(value: float | None, log_unit: float) -> float | None:
+    """``value * exp(log_unit)``; None where that is too large for a number, or ``value`` is None."""
+    if not value:
+        return value
+    log_value = math.log(value) + log_unit
+    return math.exp(log_value) if log_value <= LARGEST_LOG else None
 
 
 def relative_error(mean_reward: float, target_mean: float) -> float:
@@ -113,7 +125,7 @@ def best_objects(objects: IntArray, rewards: FloatArray) -> tuple[IntArray, Floa
 
 def top_k(
     objects: IntArray,
-    rewards: FloatArray,
+    log_reward: FloatArray,
     ks: Sequence[int] = (10, 50, 100),
     distance: Distance = hamming,
     reference: IntArray | None = None,
@@ -122,7 +134,7 @@ def top_k(
 
     Args:
         objects: samples (n, w), repetitions included.
-        rewards: theirs (n,).
+        log_reward: theirs (n,).
         ks: each at least 2.
         distance: between objects.
         reference: known objects (m, w), for the novelty.
@@ -131,23 +143,26 @@ def top_k(
         For each K ``top_K_reward`` (mean), ``top_K_diversity`` and, given a reference set, ``top_K_novelty``; None
         where there are fewer than K distinct objects.
     """
-    best, best_rewards = best_objects(objects, rewards)
+    best, best_log_reward = best_objects(objects, log_reward)
+    unit = float(best_log_reward[0])
     metrics: dict[str, float | None] = {}
     for k in ks:
         enough = len(best) >= k
-        metrics[f"top_{k}_reward"] = float(best_rewards[:k].mean()) if enough else None
+        mean = float(np.exp(best_log_reward[:k] - unit).mean())
+        metrics[f"top_{k}_reward"] = in_units(mean, unit) if enough else None
         metrics[f"top_{k}_diversity"] = diversity(best[:k], distance) if enough else None
         if reference is not None:
             metrics[f"top_{k}_novelty"] = novelty(best[:k], reference, distance) if enough else None
     return metrics
 
 
-def distances(p: FloatArray, q: FloatArray) -> dict[str, float]:
-    """``tv``, ``jsd``, ``kl`` = KL(p || q) and ``l1_mean`` between two distributions over objects."""
+def distances(p: FloatArray, q: FloatArray, log_q: FloatArray | None = None) -> dict[str, float]:
+    """``tv``, ``jsd``, ``kl`` = KL(p || q) and ``l1_mean`` between two distributions over objects; log q where it is
+    known better than from q, which may be too small for a number."""
     return {
         "tv": exact.total_variation(p, q),
         "jsd": exact.jensen_shannon(p, q),
-        "kl": exact.kl_divergence(p, q),
+        "kl": exact.kl_divergence(p, q, log_q),
         "l1_mean": exact.l1_mean(p, q),
     }
 

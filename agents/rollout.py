@@ -65,24 +65,28 @@ def sample_actions(
         FloatingPointError: a NaN among the logits of legal actions.
     """
     n, width = mask.shape
-    actions, scores = _choose(logits, mask, next(_noise(rng, n, width, epsilon)), temperature)
+    actions, scores = _choose(logits, mask, _noise(rng, 1, n, width, epsilon)[0], temperature)
     _check([scores], [actions])
     return actions
 
 
-def _noise(rng: np.random.Generator, n: int, width: int, epsilon: float) -> Iterator[FloatArray]:
-    """Gumbel noise float32 (n, width) for each step, drawn for several steps at once.
+def _noise(rng: np.random.Generator, steps: int, n: int, width: int, epsilon: float) -> FloatArray:
+    """Gumbel noise float32 (steps, n, width).
 
     Rows that explore, each with probability ``epsilon``, get noise so loud that no logit is heard over it.
     """
-    steps = max(1, 2048 // (n * width))
+    # In single precision an exponential can be exactly 0.
+    gumbel = rng.standard_exponential((steps, n, width), dtype=np.float32)
+    np.negative(np.log(np.maximum(gumbel, np.float32(1e-30), out=gumbel), out=gumbel), out=gumbel)
+    if epsilon > 0:
+        gumbel[rng.random((steps, n), dtype=np.float32) < epsilon] *= np.float32(1e20)
+    return gumbel
+
+
+def _noise_of_steps(rng: np.random.Generator, n: int, width: int, epsilon: float) -> Iterator[FloatArray]:
+    """The noise (n, width) of one step after another, drawn for several at once."""
     while True:
-        # In single precision an exponential can be exactly 0.
-        gumbel = rng.standard_exponential((steps, n, width), dtype=np.float32)
-        np.negative(np.log(np.maximum(gumbel, np.float32(1e-30), out=gumbel), out=gumbel), out=gumbel)
-        if epsilon > 0:
-            gumbel[rng.random((steps, n), dtype=np.float32) < epsilon] *= np.float32(1e20)
-        yield from gumbel
+        yield from _noise(rng, max(1, 2048 // (n * width)), n, width, epsilon)
 
 
 def _choose(logits: FloatArray, mask: BoolArray, gumbel: FloatArray, temperature: float) -> tuple[IntArray, FloatArray]:
@@ -119,7 +123,7 @@ def sample_forward(
     """``n`` trajectories from s0 under a forward policy."""
     states, rows = dag.source(n), np.arange(n)
     visited, row_lists, actions_taken, scores = [states], [rows], [], []
-    noise = _noise(rng, n, dag.num_actions, epsilon)
+    noise = _noise_of_steps(rng, n, dag.num_actions, epsilon)
     while len(rows):
         # All begin in s0.
         shown = states[:1] if len(visited) == 1 else states
@@ -162,7 +166,7 @@ def sample_backward(
     n = len(objects)
     states, rows = np.array(objects, dtype=dag.state_dtype), np.arange(n)
     visited, row_lists, undone = [states], [rows], []
-    noise = _noise(rng, n, dag.num_backward_actions, 0.0)
+    noise = _noise_of_steps(rng, n, dag.num_backward_actions, 0.0)
     while len(rows):
         mask = dag.backward_mask(states)
         chosen = np.zeros(mask.shape, np.float32) if logits is None else logits(states)

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import math
 import os
 from collections.abc import Callable
 from pathlib import Path
@@ -22,6 +23,7 @@ import gymnasium
 import torch
 
 from agents.agent import Agent
+from agents.policies.policy import Policy
 from agents.registry import make_agent
 from agents.schedules import Schedule
 from gfn_envs.dag import Dag
@@ -49,8 +51,17 @@ def write_atomically(path: Path, write: Callable[[BinaryIO], Any]) -> None:
 
 
 def write_json(path: Path, value: Any) -> None:
-    """Write ``value`` as indented JSON, atomically."""
-    write_atomically(path, lambda file: file.write((json.dumps(value, indent=2) + "\n").encode()))
+    """Write ``value`` as indented JSON, atomically; NaN and infinity are null."""
+    write_atomically(path, lambda file: file.write((json.dumps(finite(value), indent=2) + "\n").encode()))
+
+
+def finite(value: Any) -> Any:
+    """``value`` with None for every NaN and infinity in it, which JSON does not have."""
+    if isinstance(value, dict):
+        return {key: finite(element) for key, element in value.items()}
+    if isinstance(value, list):
+        return [finite(element) for element in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def read_json(path: Path) -> Any:
@@ -79,6 +90,8 @@ def describe(agent: Agent) -> dict[str, Any]:
         "env_arguments": arguments,
         "seed": agent.seed,
     }
+    if agent.policy_given:
+        config["policy"] = f"{type(agent.policy).__module__}:{type(agent.policy).__qualname__}"
     # A callable reward, say, is recorded by its name only; such a run is reloaded with `dag=`.
     return json.loads(json.dumps(config, default=repr))
 
@@ -109,22 +122,29 @@ def load_checkpoint(out: Path, agent: Agent) -> dict[str, Any]:
         raise RunError(f"{path} cannot be loaded: {type(error).__name__}: {first_line}") from error
 
 
-def load_agent(out: str | os.PathLike[str], dag: Dag | None = None) -> Agent:
+def load_agent(
+    out: str | os.PathLike[str], dag: Dag | None = None, policy: Policy | None = None, device: str | None = None
+) -> Agent:
     """The agent of a run directory, at its last checkpoint.
 
     Args:
         out: the directory.
         dag: the environment, needed where it was not made from a registered id with plain arguments.
+        policy: a network like that of the run, needed where it was the user's own; it gets the run's weights.
+        device: where the agent is to live; by default where it was trained.
 
     Raises:
-        RunError: not a run, or damaged.
+        RunError: not a run, or damaged; a run of a user's own network without ``policy``.
     """
     out = Path(out)
     config = read_json(out / CONFIG)
+    if "policy" in config and policy is None:
+        raise RunError(f"{out} trained a network of its user's own, {config['policy']}: give one like it as policy=...")
+    settings = config["settings"] if device is None else {**config["settings"], "device": device}
     try:
         if dag is None:
             dag = make_dag(config["env"], **config["env_arguments"])
-        agent = make_agent(config["agent"], dag, seed=config["seed"], **config["settings"])
+        agent = make_agent(config["agent"], dag, seed=config["seed"], policy=policy, **settings)
     except (KeyError, TypeError, ValueError) as error:
         raise RunError(f"{out / CONFIG}: {error} (an environment of your own is given as dag=...)") from error
     load_checkpoint(out, agent)

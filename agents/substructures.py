@@ -119,8 +119,8 @@ class Substructures:
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        states = _keys(state["states"].numpy())
-        self._reward = dict(zip(_keys(state["objects"].numpy()), state["reward"].tolist(), strict=True))
+        states = _keys(state["states"].cpu().numpy())
+        self._reward = dict(zip(_keys(state["objects"].cpu().numpy()), state["reward"].tolist(), strict=True))
         self._sum = dict(zip(states, state["sum"].tolist(), strict=True))
         self._count = dict(zip(states, state["count"].tolist(), strict=True))
 

@@ -14,6 +14,7 @@ from tqdm import tqdm
 from agents import runs
 from agents.agent import Agent
 from agents.evaluation import evaluate, is_enumerable
+from agents.interrupt import Interrupt
 
 
 @dataclass
@@ -23,6 +24,8 @@ class Progress:
     transitions: int = 0
     seconds: float = 0.0
     """Time spent in iterations, without evaluation and checkpoints."""
+    begun: int = 0
+    """Iterations that the agent had behind it when the run began."""
     window: int = 0
     loss_sum: float = 0.0
     tv: float | None = None
@@ -80,15 +83,16 @@ def train(
         row = _row(agent, state, metrics)
         history.append(row)
         if log is not None:
-            log.write(json.dumps(row) + "\n")
+            log.write(json.dumps(runs.finite(row)) + "\n")
             log.flush()
         if writer is not None:
             _write_scalars(writer, row)
         return row
 
+    interrupt = Interrupt()
     bar = tqdm(total=iterations, initial=agent.iteration, disable=not progress, unit="it", dynamic_ncols=True)
     try:
-        while agent.iteration < iterations:
+        while agent.iteration < iterations and not interrupt.heard:
             start = time.perf_counter()
             info = agent.update()
             state.seconds += time.perf_counter() - start
@@ -100,36 +104,39 @@ def train(
             if i % log_every == 0 or evaluated:
                 row = record(evaluate(agent) if evaluated else {})
                 bar.set_postfix({k: f"{row[k]:.4g}" for k in ("loss", "log_z", "tv") if row.get(k) is not None})
-            if directory is not None and (i % checkpoint_every == 0 or last):
+            if directory is not None and (i % checkpoint_every == 0 or last or interrupt.heard):
                 runs.save_checkpoint(directory, agent, asdict(state))
-        if not any("elbo" in row for row in history):  # The agent had no iteration left to do.
+        if agent.iteration < iterations:
+            raise KeyboardInterrupt
+        # The agent had no iteration left to do, or was stopped in its last evaluation.
+        if not (history and "elbo" in history[-1] and history[-1]["iteration"] == agent.iteration):
             record(evaluate(agent))
             if directory is not None:
                 runs.save_checkpoint(directory, agent, asdict(state))
-    except KeyboardInterrupt:
-        if directory is not None:
-            runs.save_checkpoint(directory, agent, asdict(state))
-        raise
     finally:
+        interrupt.forget()
         bar.close()
         if log is not None:
             log.close()
         if writer is not None:
             writer.close()
     if directory is not None:
-        runs.write_json(directory / runs.METRICS, final_metrics(agent, history))
+        runs.write_json(directory / runs.METRICS, final_metrics(agent, history, state.begun))
     return history
 
 
-def final_metrics(agent: Agent, history: list[dict[str, Any]]) -> dict[str, Any]:
-    """The last evaluation of a run, with its speed and seed; speeds are None where no iteration was left to do."""
+def final_metrics(agent: Agent, history: list[dict[str, Any]], begun: int = 0) -> dict[str, Any]:
+    """The last evaluation of a run, with its speed and seed; speeds are None where no iteration was left to do.
+
+    ``begun`` is the iteration at which the run began.
+    """
     last = [row for row in history if "elbo" in row][-1]
     seconds = last["seconds"]
     return {
         **last,
         "agent": agent.name,
         "seed": agent.seed,
-        "iterations_per_second": last["iteration"] / seconds if seconds else None,
+        "iterations_per_second": (last["iteration"] - begun) / seconds if seconds else None,
         "transitions_per_second": last["transitions"] / seconds if seconds else None,
     }
 
@@ -145,19 +152,19 @@ def _interval(name: str, value: int | None, default: int) -> int:
 def _open(directory: Path | None, agent: Agent, iterations: int, resume: bool) -> tuple[Progress, list[dict[str, Any]]]:
     """Begin a run directory, or restore the one that is there."""
     if directory is None:
-        return Progress(), []
+        return Progress(begun=agent.iteration), []
     config = {**runs.describe(agent), "iterations": iterations}
     if not (directory / runs.CONFIG).exists():
         runs.write_json(directory / runs.CONFIG, config)
         runs.truncate_history(directory, -1)
-        return Progress(), []
+        return Progress(begun=agent.iteration), []
     if not resume:
         raise runs.RunError(f"{directory} already holds a run: resume it, or choose another directory")
     runs.check_same(directory, config)
     runs.write_json(directory / runs.CONFIG, config)
     if not (directory / runs.CHECKPOINT).exists():
         runs.truncate_history(directory, -1)
-        return Progress(), []
+        return Progress(begun=agent.iteration), []
     state = Progress(**runs.load_checkpoint(directory, agent))
     return state, runs.truncate_history(directory, agent.iteration)
 

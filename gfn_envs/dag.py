@@ -239,6 +239,18 @@ class Dag(abc.ABC):
         """Number of terminal states (objects). Raises as :attr:`num_states` does."""
         return self.declared_num_terminal_states or len(self._enumerated().terminal)
 
+    def has_at_most(self, num_states: int) -> bool:
+        """Whether there are at most so many states, and they can be listed; no more than that are listed to know."""
+        if self.declared_num_states:
+            return self.declared_num_states <= num_states and enumeration.is_listable(self, self.declared_num_states)
+        if "_enumeration" not in self.__dict__ and self.__dict__.get("_more_states_than", -1) >= num_states:
+            return False
+        try:
+            return len(self._enumerated(num_states).states) <= num_states
+        except EnumerationError:
+            self.__dict__["_more_states_than"] = num_states
+            return False
+
     def levels(self) -> Iterator[IntArray]:
         """All states in topological order: level ``t`` holds the states whose longest path from s0 has length ``t``.
 
@@ -282,18 +294,19 @@ class Dag(abc.ABC):
         """
         return graphs.to_networkx(self, max_states)
 
-    def _enumerated(self) -> enumeration.Enumeration:
-        """Every state, listed at first use."""
+    def _enumerated(self, max_states: int | None = None) -> enumeration.Enumeration:
+        """Every state, listed at first use; given up where there are more than ``max_states``."""
         cached: enumeration.Enumeration | None = self.__dict__.get("_enumeration")
         if cached is None:
             if self.declared_num_states:
                 enumeration.check_enumerable(self, self.declared_num_states)
-            cached = self.__dict__["_enumeration"] = enumeration.enumerate_states(self, self._breadth_first())
+            levels = self._breadth_first(max_states)
+            cached = self.__dict__["_enumeration"] = enumeration.enumerate_states(self, levels)
         return cached
 
-    def _breadth_first(self) -> list[IntArray]:
+    def _breadth_first(self, max_states: int | None) -> list[IntArray]:
         """The levels, computed; a DAG whose levels are known may override it."""
-        return enumeration.breadth_first(self)
+        return enumeration.breadth_first(self, max_states)
 
     def __repr__(self) -> str:
         arguments = ", ".join(f"{k}={v!r}" for k, v in self.arguments.items())

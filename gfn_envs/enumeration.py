@@ -57,11 +57,12 @@ def enumerate_states(dag: Dag, levels: list[IntArray]) -> Enumeration:
     return enumeration
 
 
-def breadth_first(dag: Dag) -> list[IntArray]:
+def breadth_first(dag: Dag, max_states: int | None = None) -> list[IntArray]:
     """States by length of the longest path from s0.
 
     Raises:
-        EnumerationError: the states would not fit in ``ENUMERATION_BYTES``, or a walk is longer than ``max_length``.
+        EnumerationError: the states would not fit in ``ENUMERATION_BYTES`` or are more than ``max_states``, or a walk
+            is longer than ``max_length``.
     """
     frontiers, size = [dag.source(1)], 0
     while len(frontiers[-1]):
@@ -71,7 +72,8 @@ def breadth_first(dag: Dag) -> list[IntArray]:
                 "(a cycle, or max_length is too small)"
             )
         size += frontiers[-1].nbytes
-        if size > ENUMERATION_BYTES:
+        # Only in a graded DAG is no state in two frontiers.
+        if size > ENUMERATION_BYTES or (max_states is not None and len(frontiers[-1]) > max_states):
             raise EnumerationError(_too_large(dag, f"more than {sum(map(len, frontiers)):,}"))
         frontiers.append(unique_rows(dag.children(frontiers[-1])[1]))
     # In a graded DAG no state is met twice; elsewhere the last meeting is the longest path, so it counts.
@@ -83,9 +85,14 @@ def breadth_first(dag: Dag) -> list[IntArray]:
     return [states[last[depth[last] == t]] for t in range(len(frontiers) - 1)]
 
 
+def is_listable(dag: Dag, num_states: int) -> bool:
+    """Whether so many states fit in ``ENUMERATION_BYTES``."""
+    return num_states * dag.state_width * np.dtype(dag.state_dtype).itemsize <= ENUMERATION_BYTES
+
+
 def check_enumerable(dag: Dag, num_states: int) -> None:
-    """EnumerationError where ``num_states`` would not fit in ``ENUMERATION_BYTES``."""
-    if num_states * dag.state_width * np.dtype(dag.state_dtype).itemsize > ENUMERATION_BYTES:
+    """EnumerationError where they do not."""
+    if not is_listable(dag, num_states):
         raise EnumerationError(_too_large(dag, f"{num_states:,}"))
 
 

@@ -227,11 +227,12 @@ def l1_mean(p: FloatArray, q: FloatArray) -> float:
     return float(np.abs(p - q).mean())
 
 
-def kl_divergence(p: FloatArray, q: FloatArray) -> float:
-    """KL(p || q) in nats; infinite where q is 0 and p is not."""
+def kl_divergence(p: FloatArray, q: FloatArray, log_q: FloatArray | None = None) -> float:
+    """KL(p || q) in nats; infinite where q is 0 and p is not, unless log q is given."""
     support = p > 0
     with np.errstate(divide="ignore"):
-        return float((p[support] * (np.log(p[support]) - np.log(q[support]))).sum())
+        log_q = np.log(q[support]) if log_q is None else log_q[support]
+        return float((p[support] * (np.log(p[support]) - log_q)).sum())
 
 
 def jensen_shannon(p: FloatArray, q: FloatArray) -> float:

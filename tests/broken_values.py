@@ -467,12 +467,12 @@ class TerminalIndexReversed(Grid):
 class LevelsByShortestPath(Table):
     """1, 2 and 3 are all one step from 0, but 2 leads to 3: the first listed edge that goes nowhere is 1 -> 2."""
 
-    def _breadth_first(self) -> Any:
+    def _breadth_first(self, max_states: Any) -> Any:
         return [np.array(level, dtype=np.int16)[:, None] for level in ([0, 1, 2, 3], [4, 5])]
 
 
 @breaks("levels", [1])
 class LevelsMerged(Table):
-    def _breadth_first(self) -> Any:
-        first, second, third, *rest = super()._breadth_first()
+    def _breadth_first(self, max_states: Any) -> Any:
+        first, second, third, *rest = super()._breadth_first(max_states)
         return [first, np.concatenate([second, third]), *rest]

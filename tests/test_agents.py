@@ -239,3 +239,13 @@ def test_make_agent_takes_a_network_of_your_own():
     assert agent.policy is policy
     with pytest.raises(ValueError, match="learns a P_B"):
         agents.make_agent("tb", dag, policy=policy, backward="uniform")
+
+
+def test_an_agent_restored_from_another_shares_nothing_with_it():
+    dag = gfn_envs.make_dag("GFN/HyperGrid-v0", ndim=2, side=4)
+    first, second = (agents.make_agent("tb", dag, seed=seed, hidden=(8,)) for seed in (0, 1))
+    first.update()
+    snapshot = first.state_dict()
+    second.load_state_dict(snapshot)
+    expected = [second.update()["loss"] for _ in range(3)]
+    assert [first.update()["loss"] for _ in range(3)] == expected

@@ -120,6 +120,15 @@ def test_objects_that_gtb_saw_elsewhere_are_refused():
     assert_unharmed(agent, before, 1)
 
 
+@pytest.mark.parametrize("name", ["soft-dqn", "sac"])
+def test_transitions_of_another_environment_are_refused(name):
+    saved, agent = saved_and_other(name, {}, OTHER_REWARD())
+    before = parameters(agent)
+    with pytest.raises(ValueError, match="another"):
+        agent.load_state_dict(saved.state_dict())
+    assert_unharmed(agent, before, 1)
+
+
 @pytest.mark.parametrize(("first", "second"), [("none", "fifo"), ("fifo", "none"), ("fifo", "uniform")])
 @pytest.mark.parametrize("name", BALANCE)
 def test_a_buffer_where_none_or_another_is_expected(name, first, second):
@@ -158,6 +167,25 @@ BAD_SETTINGS = [
     ({"lr": float("nan")}, "lr must not be negative"),
     ({"max_grad_norm": float("nan")}, "max_grad_norm must be > 0"),
 ]
+
+
+@pytest.mark.parametrize("name", ["vargrad", "reinforce"])
+def test_a_batch_of_one_that_would_teach_nothing_is_refused(name):
+    with pytest.raises(ValueError, match="batch_size of at least 2, got 1"):
+        make(name, batch_size=1)
+
+
+@pytest.mark.parametrize("name", ["random", "mcmc", "sb3-ppo"])
+def test_agents_without_a_network_take_none(name):
+    with pytest.raises(ValueError, match=f"agent '{name}' brings its own policy"):
+        agents.make_agent(name, small_dag(*GRID), policy=make().policy)
+
+
+@pytest.mark.parametrize("name", ["reinforce", "ppo", "a2c-er"])
+def test_rewards_too_large_for_single_precision_say_so(name):
+    dag = gfn_envs.make_dag(GRID[0], ndim=2, side=4, reward=lambda cells: np.full(len(cells), 1e40))
+    with pytest.raises(FloatingPointError, match=r"log R = 92\.1, is too large .*reward_mode='log_reward'"):
+        make(name, dag).update()
 
 
 @pytest.mark.parametrize(("settings", "message"), BAD_SETTINGS, ids=["-".join(s) for s, _ in BAD_SETTINGS])

@@ -24,7 +24,7 @@ from gfn_envs.bag import Bag
 from gfn_envs.faces import Transition
 from gfn_envs.hypergrid import HyperGrid
 from tests import test_local_search
-from tests.helpers import GRID, TINY, UNEVEN_EDGES, TableDag, agent_or_skip, small_dag
+from tests.helpers import BAYES_NET, GRID, TINY, UNEVEN_EDGES, TableDag, agent_or_skip, small_dag
 
 UNEVEN = TableDag(UNEVEN_EDGES)
 SOFT = ["soft-dqn", "munchausen-dqn", "sac", "pcl"]
@@ -405,3 +405,25 @@ def test_library_agents_leave_global_random_streams_alone(name):
     agent.update()
     assert torch.equal(before, torch.random.get_rng_state())
     np.testing.assert_array_equal(numpy_before, np.random.get_state()[1])  # noqa: NPY002
+
+
+@pytest.mark.parametrize("name", ["soft-dqn", "sac", "mdb"])
+def test_target_networks_share_the_environment(name):
+    dag = small_dag(BAYES_NET, {"num_nodes": 3})
+    agent = agents.make_agent(name, dag, hidden=(8,))
+    targets = agent.targets if name == "sac" else [agent.target]
+    assert all(target.inputs.__self__ is dag for target in targets)
+
+
+@pytest.mark.parametrize(("epsilon", "temperature"), [(0.0, 1.0), (0.5, 1.0), (0.3, 2.0), (1.0, 1.0)])
+def test_a2c_er_knows_how_likely_its_actions_were(epsilon, temperature):
+    dag = small_dag(GRID, {"ndim": 2, "side": 4})
+    agent = agents.make_agent("a2c-er", dag, hidden=(8,), epsilon=epsilon, temperature=temperature)
+    batch = agent.sample_batch()
+    states, found = batch.states[batch.sources], agent.log_behaviour(batch).numpy()
+    with torch.no_grad():
+        logits = agent.policy(states).forward_logits.numpy() / temperature
+    for state, action, logit, value in zip(states, batch.actions, logits, found, strict=True):
+        legal = dag.forward_mask(state[None])[0]
+        p = np.exp(logit) * legal / (np.exp(logit) * legal).sum()
+        assert np.exp(value) == pytest.approx((1 - epsilon) * p[action] + epsilon / legal.sum(), rel=1e-5)

@@ -202,8 +202,9 @@ def test_top_k_counts_each_object_once():
     best, best_rewards = metrics.best_objects(objects, rewards)
     assert best[:, 0].tolist() == [3, 1, 2, 5]  # equal rewards in order of appearance
     assert best_rewards.tolist() == [9.0, 4.0, 4.0, 1.0]
-    found = metrics.top_k(objects, rewards, ks=(2, 3, 5), reference=np.array([[3]]))
-    assert (found["top_2_reward"], found["top_3_reward"], found["top_5_reward"]) == (6.5, pytest.approx(17 / 3), None)
+    found = metrics.top_k(objects, np.log(rewards), ks=(2, 3, 5), reference=np.array([[3]]))
+    assert found["top_5_reward"] is None
+    assert [found["top_2_reward"], found["top_3_reward"]] == pytest.approx([6.5, 17 / 3])
     assert (found["top_2_diversity"], found["top_5_diversity"]) == (1.0, None)
     assert found["top_2_novelty"] == 0.5
 
@@ -266,6 +267,64 @@ def test_exact_metrics_by_their_formulas():
     assert found["accuracy"] == pytest.approx(min(1, p @ reward / (q @ reward)))
     assert found["percent_of_target_mean"] == pytest.approx(100 * found["sampled_mean_reward"] / (q @ reward))
     assert found["pearson"] == pytest.approx(np.corrcoef(np.log(p), np.log(q))[0, 1])
+
+
+SCALE_FREE = (
+    "tv",
+    "jsd",
+    "kl",
+    "kl_reverse",
+    "l1_mean",
+    "mean_reward_error",
+    "accuracy",
+    "anderson_darling",
+    "pearson",
+)
+SCALE_FREE += (
+    "sampled_mean_reward_error",
+    "percent_of_target_mean",
+    "percent_of_target_mean_se",
+    "elbo_gap",
+    "spearman",
+)
+
+
+@pytest.mark.parametrize("shift", [-2000.0, 30.0, 2000.0])
+def test_rewards_far_beyond_all_numbers_have_metrics(shift):
+    dag, plain = TableDag(UNEVEN_EDGES), table_agent(noise=1.0)
+    dag.log_rewards = dag.log_rewards + shift
+    agent = table_agent(noise=1.0, dag=dag)
+    found, expected = agents.full_evaluation(agent, 500), agents.full_evaluation(plain, 500)
+    assert {key: found[key] for key in SCALE_FREE} == pytest.approx(
+        {key: expected[key] for key in SCALE_FREE}, rel=1e-9
+    )
+    for key in ("mean_reward", "target_mean_reward", "sampled_mean_reward", "sampled_mean_reward_se"):
+        scaled = {-2000.0: 0.0, 30.0: expected[key] * np.exp(30.0), 2000.0: None}[shift]
+        assert found[key] == (scaled if scaled is None else pytest.approx(scaled))
+
+
+def test_an_object_of_next_to_no_reward_leaves_kl_finite():
+    dag = TableDag(UNEVEN_EDGES)
+    agent = table_agent(noise=1.0, dag=dag)
+    graph = exact.state_graph(dag)
+    dag.log_rewards = dag.log_rewards.copy()
+    dag.log_rewards[graph.states[graph.terminal[0], 0]] = -5000.0
+    p, log_q = evaluation.exact_distribution(agent), exact.log_rewards(dag) - exact.log_partition(dag)
+    assert evaluation.exact_metrics(agent)["kl"] == pytest.approx((p * (np.log(p) - log_q)).sum())
+
+
+def test_no_more_states_are_listed_than_it_takes_to_know_that_there_are_too_many(monkeypatch):
+    dag = gfn_envs.make_dag("GFN/BayesNet-v0", num_nodes=5, max_parents=2)
+    widest, children = [], dag.children
+    monkeypatch.setattr(dag, "children", lambda states: widest.append(len(states)) or children(states))
+    assert not evaluation.is_enumerable(dag, 500)
+    assert 0 < max(widest) <= 500
+    widest.clear()
+    assert not evaluation.is_enumerable(dag, 500)
+    assert not widest
+    assert evaluation.is_enumerable(dag, 100_000)
+    assert dag.has_at_most(dag.num_states)
+    assert not dag.has_at_most(dag.num_states - 1)
 
 
 def test_where_nothing_can_be_enumerated():

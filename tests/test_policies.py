@@ -237,3 +237,14 @@ def test_products_in_pieces_are_the_product(rows, dtype):
     found = product(x, weight)
     assert found.dtype == dtype
     np.testing.assert_array_equal(found, x.astype(np.int64) @ weight.astype(np.int64))  # small integers are exact
+
+
+@pytest.mark.parametrize("name", ["tb", "db", "rl-b"])
+def test_relative_edge_flows_where_every_trajectory_is_one_step(name):
+    """No pair of states is left for P_B to score."""
+    dag = gfn_envs.make_dag("GFN/HyperGrid-v0", ndim=1, side=2)
+    agent = agents.make_agent(name, dag, form="ssr", batch_size=1, hidden=(8,), shared=name != "rl-b")
+    lengths = []
+    for _ in range(20):
+        lengths.append(agent.update()["transitions"])
+    assert 1 in lengths

@@ -16,6 +16,7 @@ import torch
 import agents
 import gfn_envs
 from agents import cli, plots, runs
+from agents.interrupt import Interrupt
 from tests.helpers import TINY, agent_cases, agent_or_skip, small_dag
 
 GRID = "GFN/HyperGrid-v0"
@@ -70,6 +71,85 @@ def test_a_resumed_run_equals_an_uninterrupted_one(tmp_path, name, env_id, kwarg
     assert len(runs.read_history(tmp_path / "parts")) > 0
     agents.train(make(name, env_id, kwargs), 30, tmp_path / "parts", resume=True, **every)
     assert_same_run(tmp_path / "whole", tmp_path / "parts")
+
+
+@pytest.mark.parametrize("where", ["learn", "evaluate"])
+def test_ctrl_c_stops_between_iterations_and_a_resumed_run_equals_an_uninterrupted_one(tmp_path, monkeypatch, where):
+    every = {"log_every": 3, "eval_every": 10, "checkpoint_every": 20, "progress": False}
+    settings = {"replay": "prioritized", "replay_batch_size": 4}  # two gradient steps an iteration
+    agents.train(make(**settings), 20, tmp_path / "whole", **every)
+    agent, owner = make(**settings), agents.training
+    if where == "learn":
+        owner = agent
+    function, calls = getattr(owner, where), []
+
+    def interrupted(*arguments, **kwargs):
+        calls.append(1)
+        if len(calls) == {"learn": 18, "evaluate": 2}[where]:  # evaluate: of iteration 10; one counts states first
+            os.kill(os.getpid(), signal.SIGINT)
+        return function(*arguments, **kwargs)
+
+    monkeypatch.setattr(owner, where, interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        agents.train(agent, 20, tmp_path / "parts", **every)
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    assert agents.load_agent(tmp_path / "parts").iteration == agent.iteration == {"learn": 9, "evaluate": 10}[where]
+    monkeypatch.undo()
+    agents.train(make(**settings), 20, tmp_path / "parts", resume=True, **every)
+    assert_same_run(tmp_path / "whole", tmp_path / "parts")
+
+
+def test_a_second_ctrl_c_stops_at_once():
+    interrupt = Interrupt()
+    try:
+        os.kill(os.getpid(), signal.SIGINT)
+        assert interrupt.heard
+        with pytest.raises(KeyboardInterrupt):
+            os.kill(os.getpid(), signal.SIGINT)
+    finally:
+        interrupt.forget()
+
+
+def test_a_run_stopped_in_its_last_evaluation_is_evaluated_when_resumed(tmp_path, monkeypatch):
+    every = {"eval_every": 5, "checkpoint_every": 10, "progress": False}
+    agents.train(make(), 10, tmp_path, **every)
+    runs.truncate_history(tmp_path, 9)  # as if killed after the checkpoint, before the row was on disk
+    (tmp_path / runs.METRICS).unlink()
+    agents.train(make(), 10, tmp_path, resume=True, **every)
+    assert runs.read_json(tmp_path / runs.METRICS)["iteration"] == 10
+
+
+def test_speed_counts_the_iterations_of_this_run_alone(tmp_path):
+    agent = make()
+    agents.train(agent, 15, progress=False)
+    agents.train(agent, 20, tmp_path, progress=False)
+    metrics = runs.read_json(tmp_path / runs.METRICS)
+    assert metrics["iterations_per_second"] * metrics["seconds"] == pytest.approx(5)
+
+
+def test_a_run_of_a_network_of_ones_own(tmp_path):
+    dag = small_dag(GRID, {"ndim": 2, "side": 4})
+    own = agents.make_agent("tb", dag, hidden=(9,), seed=3).policy
+    agent = agents.make_agent("tb", dag, policy=own)
+    agents.train(agent, 3, tmp_path, progress=False)
+    with pytest.raises(agents.RunError, match=r"network of its user's own, .*StateActionPolicy: .*policy="):
+        agents.load_agent(tmp_path)
+    again = agents.load_agent(tmp_path, policy=agents.make_agent("tb", dag, hidden=(9,)).policy)
+    assert agents.exact_distribution(again).tolist() == agents.exact_distribution(agent).tolist()
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU")
+def test_a_device_that_is_not_there(tmp_path, capsys):
+    agents.train(make(), 3, tmp_path, progress=False)
+    config = runs.read_json(tmp_path / runs.CONFIG)
+    runs.write_json(tmp_path / runs.CONFIG, config | {"settings": config["settings"] | {"device": "cuda"}})
+    with pytest.raises(agents.RunError, match="device 'cuda' cannot be used here"):
+        agents.load_agent(tmp_path)
+    assert agents.load_agent(tmp_path, device="cpu").iteration == 3
+    with pytest.raises(SystemExit) as caught:
+        cli.main(["train", "tb", GRID, "--agent.device", "cuda", "--out", str(tmp_path / "new")])
+    assert caught.value.code == 2
+    assert "device 'cuda' cannot be used here" in capsys.readouterr().err
 
 
 def gfn(*arguments, **kwargs):

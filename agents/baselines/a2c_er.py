@@ -14,7 +14,7 @@ from agents.backward import vars_of
 from agents.baselines.actor_critic import ActorCritic, ActorCriticConfig, chosen
 from agents.baselines.soft_values import entropy
 from agents.config import require
-from agents.likelihood import distinct
+from agents.likelihood import distinct, masked_log_softmax
 from agents.policies.policy import Policy
 from agents.trajectories import Trajectories
 from gfn_envs.dag import Dag, FloatArray, IntArray
@@ -61,9 +61,7 @@ class A2CER(ActorCritic):
                 values.
         """
         batch = self.sample_batch()
-        with torch.no_grad():
-            states, rows = distinct(batch.states[batch.sources])
-            behaviour = chosen(self.log_policy(states), rows, batch.actions)
+        behaviour = self.log_behaviour(batch)
         losses = [self.learn_from(batch, behaviour)]
         remembered = [int(i) for i in self.rng.integers(len(self.memory_of_batches) or 1, size=self.config.replays)]
         for i in remembered if self.memory_of_batches else ():
@@ -71,6 +69,18 @@ class A2CER(ActorCritic):
         self.memory_of_batches.append((batch, behaviour))
         self.iteration += 1
         return self.summary(batch, losses[0])
+
+    @torch.no_grad()
+    def log_behaviour(self, batch: Trajectories) -> Tensor:
+        """log-probability (e,) of each action of a new batch when it was taken: at this iteration's temperature, and
+        uniform with probability epsilon."""
+        epsilon, temperature = self.config.epsilon(self.iteration), self.config.temperature(self.iteration)
+        states, rows = distinct(batch.states[batch.sources])
+        mask = self.dag.forward_mask(states)
+        log_p = chosen(masked_log_softmax(self.policy(states).forward_logits / temperature, mask), rows, batch.actions)
+        uniform = torch.from_numpy(-np.log(mask.sum(1))[rows]).to(log_p)
+        weights = torch.tensor([1 - epsilon, epsilon]).to(log_p).log()
+        return torch.logaddexp(weights[0] + log_p, weights[1] + uniform)
 
     def learn_from(self, batch: Trajectories, behaviour: Tensor) -> float:
         """A step of policy and value on trajectories whose actions had log-probabilities ``behaviour`` (e,)."""

@@ -79,7 +79,14 @@ class ReturnAgent(Agent):
 
     def rewards(self, batch: Trajectories) -> Tensor:
         """Reward of each edge, in single precision (e,)."""
-        return torch.from_numpy(edge_rewards(self.dag, batch, self.config.reward_mode)).float().to(self.device)
+        with np.errstate(over="ignore"):
+            rewards = torch.from_numpy(edge_rewards(self.dag, batch, self.config.reward_mode)).float()
+        if not torch.isfinite(rewards).all():
+            raise FloatingPointError(
+                f"iteration {self.iteration}: a reward, log R = {batch.log_reward.max():.4g}, is too large for single "
+                "precision; use reward_mode='log_reward' or 'soft'"
+            )
+        return rewards.to(self.device)
 
     def log_policy(self, states: IntArray) -> Tensor:
         """log pi of non-terminal states, (n, num_actions)."""

@@ -62,7 +62,7 @@ class MCMC(Agent):
 
     name = "mcmc"
     paper = "Hastings 1970; Xie et al. 2021 (MARS)"
-    samples_by_policy = False
+    samples_by_policy = takes_policy = False
     config_class = MCMCConfig
     config: MCMCConfig
 

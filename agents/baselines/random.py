@@ -57,6 +57,7 @@ class Random(Agent):
     paper = "none"
     config_class = RandomConfig
     config: RandomConfig
+    takes_policy = False
 
     def __init__(
         self, dag: Dag, config: RandomConfig | None = None, seed: int = 0, policy: Policy | None = None

@@ -8,6 +8,7 @@ import torch
 
 from agents.baselines.actor_critic import ReturnAgent, ReturnConfig, chosen
 from agents.baselines.soft_values import entropy
+from agents.config import require
 from agents.likelihood import distinct
 from agents.objectives import segment_ids, segment_sum
 
@@ -19,6 +20,9 @@ class Reinforce(ReturnAgent):
     paper = "Williams 1992"
     config_class = ReturnConfig
     config: ReturnConfig
+
+    def check(self) -> None:
+        require(self.config.batch_size >= 2, "the batch mean needs a batch_size of at least 2", self.config.batch_size)
 
     def update(self) -> dict[str, Any]:
         """One iteration: sample trajectories, a gradient step.

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -16,7 +15,7 @@ from agents.baselines.soft_dqn import follow
 from agents.baselines.soft_values import entropy, expected_soft_value, soft_target, soft_value
 from agents.config import require
 from agents.likelihood import distinct, masked_log_softmax
-from agents.policies.policy import Policy
+from agents.policies.policy import Policy, frozen_copy
 from agents.schedules import Schedule
 from agents.transitions import PrioritizedTransitions, Transitions, transitions
 from gfn_envs.dag import Dag, IntArray
@@ -69,7 +68,7 @@ class SAC(Agent):
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed + 1)
             self.critics = nn.ModuleList([self.make_policy(), self.make_policy()]).to(self.device)
-        self.targets = copy.deepcopy(self.critics).requires_grad_(False)
+        self.targets = frozen_copy(self.critics, dag)
         self.critic_optimizer = torch.optim.Adam(self.critics.parameters(), lr=1e-3, fused=True)
         start = np.log(self.config.entropy_coefficient)
         self.log_coefficient = nn.Parameter(torch.tensor(float(start), device=self.device))
@@ -187,8 +186,9 @@ class SAC(Agent):
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
+        self.transitions.load_state_dict(state["transitions"])  # first, as it may refuse
         super().load_state_dict(state)
-        for name in ("critics", "targets", "critic_optimizer", "coefficient_optimizer", "transitions"):
+        for name in ("critics", "targets", "critic_optimizer", "coefficient_optimizer"):
             getattr(self, name).load_state_dict(state[name])
         with torch.no_grad():
             self.log_coefficient.copy_(state["log_coefficient"])

@@ -83,7 +83,7 @@ class SB3Agent(Agent):
     config: SB3Config
     #: Counters of the model that later iterations depend on.
     counters: tuple[str, ...] = ("num_timesteps", "_n_updates", "_episode_num")
-    greedy = False
+    greedy = takes_policy = False
 
     @property
     def log_z(self) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 from dataclasses import dataclass
 from typing import Any, ClassVar, Literal
 
@@ -15,7 +14,7 @@ from agents.baselines.config import NO_LOG_Z, NO_REPLAY_OF_OBJECTS, BaselineConf
 from agents.baselines.soft_values import soft_target, soft_value
 from agents.config import require
 from agents.likelihood import distinct
-from agents.policies.policy import Policy
+from agents.policies.policy import Policy, frozen_copy
 from agents.schedules import Schedule
 from agents.transitions import PrioritizedTransitions, Transitions, transitions
 from gfn_envs.dag import Dag, IntArray
@@ -63,7 +62,7 @@ class SoftDQN(Agent):
         self, dag: Dag, config: SoftDQNConfig | None = None, seed: int = 0, policy: Policy | None = None
     ) -> None:
         super().__init__(dag, config, seed, policy)
-        self.target = copy.deepcopy(self.policy).requires_grad_(False)
+        self.target = frozen_copy(self.policy, dag)
         self.transitions = PrioritizedTransitions(dag, self.config.replay_capacity, self.config.per_alpha)
 
     @property
@@ -146,9 +145,9 @@ class SoftDQN(Agent):
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
+        self.transitions.load_state_dict(state["transitions"])  # first, as it may refuse
         super().load_state_dict(state)
         self.target.load_state_dict(state["target"])
-        self.transitions.load_state_dict(state["transitions"])
 
 
 @torch.no_grad()

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import abc
+import copy
 import functools
 from collections.abc import Callable
-from typing import Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
-from gfn_envs.dag import FloatArray, IntArray
+from gfn_envs.dag import Dag, FloatArray, IntArray
 
 Head = Literal["forward", "backward"]
 
@@ -25,6 +26,11 @@ class Heads(NamedTuple):
     """(n, num_backward_actions), None where P_B is not learned"""
     log_flow: Tensor | None
     """(n,), None where state flows are not learned"""
+
+
+def frozen_copy(network: Any, dag: Dag) -> Any:
+    """A target network: a copy that is not trained. The environment that it reads, with all its states, is shared."""
+    return copy.deepcopy(network, {id(dag): dag}).requires_grad_(False)
 
 
 class Policy(nn.Module, abc.ABC):

@@ -104,7 +104,8 @@ class RelativeEdgeFlowPolicy(Policy):
         own = torch.addmm(bias, here, weight[: self.embedding])
         other = encoded @ weight[self.embedding :]
         hidden = own.index_select(0, row).add_(other.index_select(0, there)).relu_()
-        score = torch.addmv(out_bias, hidden, out.squeeze(0))
+        # Of no pairs too, which torch.addmv would give the shape of its bias.
+        score = hidden.mv(out.squeeze(0)) + out_bias
         edge = score.index_select(0, pair) + torch.from_numpy(pairs.log_share).to(score)
         logits = torch.zeros(len(states) * pairs.width, dtype=score.dtype, device=device).index_copy(0, flat, edge)
         return logits.view(len(states), pairs.width), here

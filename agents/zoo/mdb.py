@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -14,7 +13,7 @@ from agents import objectives
 from agents.agent import Agent, UnsupportedError
 from agents.config import Config, require
 from agents.likelihood import distinct, masked_log_softmax
-from agents.policies.policy import Policy
+from agents.policies.policy import Policy, frozen_copy
 from agents.trajectories import Trajectories
 from gfn_envs.dag import Dag, FloatArray, IntArray
 
@@ -44,9 +43,7 @@ class MDB(Agent):
 
     def __init__(self, dag: Dag, config: Config | None = None, seed: int = 0, policy: Policy | None = None):
         super().__init__(dag, config, seed, policy)
-        # The network is copied, the environment that it reads is not: it may hold millions of states.
-        memo: dict[int, Any] = {id(dag): dag}
-        self.target = copy.deepcopy(self.policy, memo).requires_grad_(False) if self.config.target_every else None
+        self.target = frozen_copy(self.policy, dag) if self.config.target_every else None
 
     def check(self) -> None:
         if not self.dag.can_stop_anywhere:

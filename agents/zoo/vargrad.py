@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 
 from agents import objectives
+from agents.config import require
 from agents.likelihood import EdgeTerms
 from agents.trajectories import Trajectories
 from agents.zoo.tb import TB
@@ -16,6 +17,9 @@ class VarGrad(TB):
 
     name = "vargrad"
     paper = "Zhang et al. 2023"
+
+    def check(self) -> None:
+        require(self.config.batch_size >= 2, "a variance needs a batch_size of at least 2", self.config.batch_size)
 
     def objective(self, terms: EdgeTerms, trajectories: Trajectories) -> Tensor:
         """Variance over the batch of log R + sum log P_B - sum log P_F; log Z follows its mean."""
