@@ -46,6 +46,7 @@ def main() -> None:
         "--time-limit", type=float, default=600.0, metavar="S", help="part time: seconds of training each (default 600)"
     )
     parser.add_argument("--seeds", type=int, default=3, metavar="N", help="part quality: seeds of each (default 3)")
+    parser.add_argument("--our-seeds", type=int, metavar="N", help="part quality: more of ours, which take less time")
     parser.add_argument("--results", type=Path, default=RESULTS, metavar="FILE", help="JSON file to merge results into")
     options = parser.parse_args()
     parts = [part.strip() for part in options.only.split(",")]
@@ -55,7 +56,7 @@ def main() -> None:
     run: dict[str, Callable[[], Any]] = {
         "speed": lambda: speed.measure(options.quick),
         "objectives": lambda: objectives.measure(options.quick),
-        "quality": lambda: quality.measure(options.quick, options.seeds),
+        "quality": lambda: quality.measure(options.quick, options.seeds, options.our_seeds),
         "time": lambda: quality.measure_time(options.quick, options.time_limit),
         "rollout": lambda: rollout.measure(options.quick),
     }

@@ -27,12 +27,17 @@ TORCHGFN_DEFAULTS = {"batch": 16, "epsilon": 0.0, "max_grad_norm": 1.0}
 OUR_BATCH, OUR_LR = 128, [2e-3, 2e-4, 2500]
 
 
-def measure(quick: bool, num_seeds: int) -> list[dict[str, Any]]:
+def measure(quick: bool, num_seeds: int, our_seeds: int | None = None) -> list[dict[str, Any]]:
     """TV after 5,000 iterations of batch 16 with the reward "standard": one record for each grid."""
     python_of("torchgfn")
     iterations = ITERATIONS // 10 if quick else ITERATIONS
-    seeds = range(1 if quick else num_seeds)
-    tasks = [(grid, seed, library) for grid in GRIDS for seed in seeds for library in ("torchgfn", "ours")]
+    counts = {"torchgfn": num_seeds, "ours": our_seeds or num_seeds}
+    tasks = [
+        (grid, seed, library)
+        for grid in GRIDS
+        for library, count in counts.items()
+        for seed in range(1 if quick else count)
+    ]
     processors = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     with (
         tqdm(total=len(tasks) * iterations, desc="quality at equal budget", unit="it", smoothing=0.05) as progress,
