@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import math
 import os
 from collections.abc import Mapping, Sequence
@@ -115,6 +116,9 @@ class BayesNet(Dag):
         if isinstance(score, str):
             if score not in SCORES:
                 raise ValueError(f"{where}: score must be one of {tuple(SCORES)}, or a callable, got {score!r}")
+            allowed = list(inspect.signature(SCORES[score]).parameters)[1:]
+            if unknown := sorted(set(score_kwargs or {}) - set(allowed)):
+                raise ValueError(f"{where}: score {score!r} has no parameters {unknown}; allowed: {allowed}")
             self._local: LocalScore = SCORES[score](self.data, **dict(score_kwargs or {}))
         elif score_kwargs:
             raise ValueError(f"{where}: score_kwargs {dict(score_kwargs)} were given with a callable score")

@@ -317,6 +317,10 @@ def test_bad_csv_files(tmp_path: Path, text: str, message: str) -> None:
         ({"max_parents": 0}, "max_parents must be an integer >= 1, got 0"),
         ({"edges_per_node": -1.0}, "edges_per_node must be finite and >= 0"),
         ({"score_kwargs": {"alpha_w": 3.0}}, "alpha_w > 6"),
+        (
+            {"score_kwargs": {"alpha": 1.0}},
+            r"score 'bge' has no parameters \['alpha'\]; allowed: \['alpha_mu', 'alpha_w'\]",
+        ),
         ({"score": np.sum, "score_kwargs": {"alpha_w": 3.0}}, "were given with a callable score"),
         (
             {"score": "linear_gaussian", "score_kwargs": {"noise_variance": 0.0}},
