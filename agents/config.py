@@ -5,17 +5,23 @@ from __future__ import annotations
 import dataclasses
 import typing
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 from agents.schedules import Schedule, schedule
 
 Backward = Literal["learned", "uniform", "maxent", "pessimistic", "tlm"]
 Replay = Literal["none", "fifo", "uniform", "proportional", "prioritized"]
 
+#: Settings that mean nothing to an agent which learns no log Z.
+NO_LOG_Z = ("lr_log_z", "init_log_z")
+
 
 @dataclass(frozen=True)
 class Config:
-    """Settings that all GFlowNet agents share."""
+    """Settings that all GFlowNet agents share; those that mean nothing to one must keep their default."""
+
+    unused: ClassVar[tuple[str, ...]] = ()
+    """Settings that mean nothing to the agent."""
 
     batch_size: int = 16
     """Trajectories in an iteration."""
@@ -71,6 +77,10 @@ class Config:
             if field.type == "Schedule":
                 object.__setattr__(self, field.name, schedule(getattr(self, field.name)))
         object.__setattr__(self, "hidden", tuple(int(width) for width in self.hidden))
+        for field in dataclasses.fields(self):
+            if field.name in self.unused:
+                message = f"{field.name} means nothing to this agent and must stay {field.default}"
+                require(getattr(self, field.name) == field.default, message, getattr(self, field.name))
         require_choices(self)
         for name in ("batch_size", "width", "layers", "heads", "replay_batch_size", "replay_capacity"):
             require(getattr(self, name) >= 1, f"{name} must be at least 1", getattr(self, name))
@@ -85,6 +95,13 @@ class Config:
         require(self.local_search >= 0, "local_search must not be negative", self.local_search)
         for name in ("max_grad_norm", "clamp_loss"):
             require(getattr(self, name) is None or getattr(self, name) > 0, f"{name} must be > 0", getattr(self, name))
+
+
+@dataclass(frozen=True)
+class FlowConfig(Config):
+    """Settings of agents whose log Z is the flow of s0, or follows from their policy."""
+
+    unused: ClassVar[tuple[str, ...]] = NO_LOG_Z
 
 
 def require(condition: bool, message: str, value: Any) -> None:

@@ -58,9 +58,10 @@ def recipe(agent: str, iterations: int, **settings: Any) -> Recipe:
     common = {
         "hidden": (64, 64),
         "lr": f"5e-3,1e-5,{iterations}",
-        "lr_log_z": f"1e-1,1e-3,{iterations}",
         "epsilon": f"0.2,0,{iterations // 2}",
     }
+    if "lr_log_z" not in agents.AGENTS[agent].config_class.unused:
+        common["lr_log_z"] = f"1e-1,1e-3,{iterations}"
     return Recipe(agent, iterations, common | settings)
 
 

@@ -169,6 +169,13 @@ BAD_SETTINGS = [
 ]
 
 
+@pytest.mark.parametrize("name", ["fm", "db", "subtb", "fldb", "flsubtb", "mdb", "pcl"])
+@pytest.mark.parametrize("settings", [{"init_log_z": 5.0}, {"lr_log_z": 0.5}])
+def test_settings_of_log_z_are_refused_where_none_is_learned(name, settings):
+    with pytest.raises(ValueError, match=f"{next(iter(settings))} means nothing to this agent and must stay"):
+        make(name, **settings)
+
+
 @pytest.mark.parametrize("name", ["vargrad", "reinforce"])
 def test_a_batch_of_one_that_would_teach_nothing_is_refused(name):
     with pytest.raises(ValueError, match="batch_size of at least 2, got 1"):

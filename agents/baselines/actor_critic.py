@@ -10,8 +10,8 @@ import torch
 from torch import Tensor
 
 from agents.agent import Agent
-from agents.baselines.config import NO_LOG_Z, NO_REPLAY_OF_OBJECTS, BaselineConfig
-from agents.config import require
+from agents.baselines.config import NO_REPLAY_OF_OBJECTS, BaselineConfig
+from agents.config import NO_LOG_Z, require
 from agents.likelihood import distinct, masked_log_softmax
 from agents.policies.mlp import MLP
 from agents.policies.policy import Policy

@@ -11,9 +11,9 @@ import torch
 
 from agents import rollout
 from agents.agent import Agent
-from agents.baselines.config import NO_LOG_Z, NO_REPLAY_OF_OBJECTS, BaselineConfig
+from agents.baselines.config import NO_REPLAY_OF_OBJECTS, BaselineConfig
 from agents.baselines.random import NETWORK, UniformPolicy
-from agents.config import require
+from agents.config import NO_LOG_Z, require
 from agents.local_search import Path, backtrack, log_move, reconstruct, step_range
 from agents.policies.policy import Policy
 from agents.trajectories import Trajectories

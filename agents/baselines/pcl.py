@@ -7,8 +7,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from agents.baselines.config import NO_LOG_Z, BaselineConfig
-from agents.config import require
+from agents.baselines.config import BaselineConfig
+from agents.config import NO_LOG_Z, require
 from agents.likelihood import EdgeTerms
 from agents.objectives import segment_ids
 from agents.trajectories import Trajectories

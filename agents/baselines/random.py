@@ -11,7 +11,8 @@ import torch
 from torch import Tensor, nn
 
 from agents.agent import Agent
-from agents.baselines.config import NO_LOG_Z, NO_REPLAY_OF_OBJECTS, BaselineConfig
+from agents.baselines.config import NO_REPLAY_OF_OBJECTS, BaselineConfig
+from agents.config import NO_LOG_Z
 from agents.policies.policy import Head, Heads, Policy
 from gfn_envs.dag import Dag, FloatArray, IntArray
 

@@ -18,8 +18,8 @@ import torch
 from torch import Tensor
 
 from agents.agent import Agent
-from agents.baselines.config import NO_LOG_Z, NO_REPLAY_OF_OBJECTS, BaselineConfig
-from agents.config import require
+from agents.baselines.config import NO_REPLAY_OF_OBJECTS, BaselineConfig
+from agents.config import NO_LOG_Z, require
 from agents.policies.policy import Head, Heads, Policy
 from agents.schedules import Schedule
 from gfn_envs.dag import Dag, IntArray

@@ -10,9 +10,9 @@ import torch
 from torch import Tensor, nn
 
 from agents.agent import Agent
-from agents.baselines.config import NO_LOG_Z, NO_REPLAY_OF_OBJECTS, BaselineConfig
+from agents.baselines.config import NO_REPLAY_OF_OBJECTS, BaselineConfig
 from agents.baselines.soft_values import soft_target, soft_value
-from agents.config import require
+from agents.config import NO_LOG_Z, require
 from agents.likelihood import distinct
 from agents.policies.policy import Policy, frozen_copy
 from agents.schedules import Schedule

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 import numpy as np
 import torch
 from torch import Tensor
 
 from agents import objectives
 from agents.agent import Agent
+from agents.config import Config, FlowConfig
 from agents.likelihood import EdgeTerms
 from agents.trajectories import Trajectories
 
@@ -16,6 +19,7 @@ class FlowAgent(Agent):
     """Agents that learn log F(s), whose value at s0 is their estimate of log Z."""
 
     learns_flow = True
+    config_class: ClassVar[type[Config]] = FlowConfig
 
     @property
     def log_z(self) -> float:

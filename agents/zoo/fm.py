@@ -11,13 +11,13 @@ from torch import Tensor
 
 from agents import objectives
 from agents.agent import Agent
-from agents.config import Config, require
+from agents.config import FlowConfig, require
 from agents.likelihood import distinct
 from agents.trajectories import Trajectories
 
 
 @dataclass(frozen=True)
-class FMConfig(Config):
+class FMConfig(FlowConfig):
     """Settings of flow matching."""
 
     backward: Literal["uniform"] = "uniform"

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from agents import objectives
 from agents.agent import Agent, UnsupportedError
-from agents.config import Config, require
+from agents.config import Config, FlowConfig, require
 from agents.likelihood import distinct, masked_log_softmax
 from agents.policies.policy import Policy, frozen_copy
 from agents.trajectories import Trajectories
@@ -19,7 +19,7 @@ from gfn_envs.dag import Dag, FloatArray, IntArray
 
 
 @dataclass(frozen=True)
-class MDBConfig(Config):
+class MDBConfig(FlowConfig):
     """Settings of modified detailed balance."""
 
     loss: Literal["squared", "huber", "log-cosh"] = "huber"

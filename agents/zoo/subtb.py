@@ -9,14 +9,14 @@ import torch
 from torch import Tensor
 
 from agents import objectives
-from agents.config import Config, require
+from agents.config import FlowConfig, require
 from agents.likelihood import EdgeTerms
 from agents.trajectories import Trajectories
 from agents.zoo.db import FlowAgent
 
 
 @dataclass(frozen=True)
-class SubTBConfig(Config):
+class SubTBConfig(FlowConfig):
     """Settings of sub-trajectory balance."""
 
     lamda: float = 0.9
