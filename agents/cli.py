@@ -50,7 +50,8 @@ def main(argv: Sequence[str] | None = None) -> NoReturn:
         print(f"error: {error}", file=sys.stderr)
         sys.exit(2)
     except KeyboardInterrupt:
-        print("interrupted" + "; continue with --resume" * (arguments[:1] == ["train"]), file=sys.stderr)
+        hint = "; continue with --resume" if arguments[:1] == ["train"] else ""
+        print(f"interrupted{hint}", file=sys.stderr)
         sys.exit(130)
 
 

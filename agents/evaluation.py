@@ -193,7 +193,7 @@ def full_evaluation(
     if learned is not None and agent.samples_by_policy:
         found |= exact_metrics(agent, learned) | _against_target(agent, learned, trajectories, found, target)
     elif learned is not None:
-        against = _mean_against_target(agent, trajectories.log_reward)
+        against = _mean_against_target(trajectories.log_reward, exact.log_rewards(dag))
         found |= recorded_metrics(agent) | against | {"percent_of_target_mean_se": None}  # samples are correlated
     found |= _correlation(agent, learned, test_objects, num_backward, backward)
     if distance is None:
@@ -209,11 +209,11 @@ FULL_EXACT_METRICS = (
 )
 
 
-def _mean_against_target(agent: Agent, log_reward: FloatArray) -> dict[str, float | None]:
-    """The mean reward of samples, given as log R (n,), against the target's."""
-    every = exact.log_rewards(agent.dag)
-    target_mean = float(exact.target_distribution(agent.dag) @ np.exp(every - every.max()))
-    mean, error = metrics.mean_and_error(np.exp(log_reward - every.max()))
+def _mean_against_target(sampled: FloatArray, log_reward: FloatArray) -> dict[str, float | None]:
+    """The mean reward of samples, given as log R (n,), against the target's, given log R of every object."""
+    reward = np.exp(log_reward - log_reward.max())
+    target_mean = float(reward @ reward / reward.sum())
+    mean, error = metrics.mean_and_error(np.exp(sampled - log_reward.max()))
     return {
         "sampled_mean_reward_error": metrics.relative_error(mean, target_mean),
         "percent_of_target_mean": 100 * mean / target_mean,
@@ -226,7 +226,8 @@ def _against_target(
 ) -> dict[str, Any]:
     """FULL_EXACT_METRICS, which need the target distribution."""
     dag, num_samples = agent.dag, len(trajectories)
-    log_reward, log_z = exact.log_rewards(dag), exact.log_partition(dag)
+    log_reward = exact.log_rewards(dag)
+    log_z = float(np.logaddexp.reduce(log_reward))
     target, reward = np.exp(log_reward - log_z), np.exp(log_reward - log_reward.max())
     empirical = metrics.EmpiricalDistribution(dag, capacity=num_samples)
     empirical.add(trajectories.terminal_states)
@@ -235,7 +236,7 @@ def _against_target(
     return {
         "kl_reverse": exact.kl_divergence(target, learned),
         "accuracy": metrics.accuracy(float(learned @ reward), float(target @ reward)),
-        **_mean_against_target(agent, trajectories.log_reward),
+        **_mean_against_target(trajectories.log_reward, log_reward),
         # A statistic of ranks: the same of log R as of R.
         "anderson_darling": metrics.anderson_darling(trajectories.log_reward, drawn),
         **{f"empirical_{name}": value for name, value in empirical.distances().items()},

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import sys
 import warnings
 from collections.abc import Callable, Sequence
 
@@ -14,8 +13,6 @@ from gfn_envs import exact
 from gfn_envs.dag import Dag, FloatArray, IntArray, row_keys
 
 # scipy.stats takes a second to import, so the functions that need it import it themselves.
-
-LARGEST_LOG = math.log(sys.float_info.max)
 
 #: Critical value of the two-sample Anderson-Darling statistic at level 5% (Scholz and Stephens 1987).
 ANDERSON_DARLING_5_PERCENT = 1.961
@@ -40,7 +37,7 @@ def in_units(value: float | None, log_unit: float) -> float | None:
     if not value:
         return value
     log_value = math.log(value) + log_unit
-    return math.exp(log_value) if log_value <= LARGEST_LOG else None
+    return math.exp(log_value) if log_value <= exact.LARGEST_LOG else None
 
 
 def relative_error(mean_reward: float, target_mean: float) -> float:

@@ -89,8 +89,8 @@ def train(
             _write_scalars(writer, row)
         return row
 
-    interrupt = Interrupt()
     bar = tqdm(total=iterations, initial=agent.iteration, disable=not progress, unit="it", dynamic_ncols=True)
+    interrupt = Interrupt()
     try:
         while agent.iteration < iterations and not interrupt.heard:
             start = time.perf_counter()

@@ -60,13 +60,13 @@ def _nexus(text: str, where: str, path: Path) -> dict[str, str]:
     given = re.search(r"\bnchar\s*=\s*(\d+)", block[1], re.I)
     sites = int(given[1]) if given else None
     lines = [words for line in matrix[1].splitlines() if (words := _words(line))]
-    # A taxon on every line, or sequences that go on below their taxon, until they have NCHAR sites.
-    if sites is None or (all(len(words) > 1 for words in lines) and _sites(_by_line(lines)) == {sites}):
-        found = _by_line(lines)
-    else:
+    alone = [words[0] for words in lines if len(words) == 1]
+    if alone and sites is None:
+        raise ValueError(f"{where}: {path}: {alone[0]!r} stands alone on its line, and NCHAR is missing")
+    found = _by_line(lines)
+    # Where not every line begins with its taxon, sequences go on below it until they have NCHAR sites.
+    if sites is not None and (alone or {len(sequence) for sequence in found.values()} != {sites}):
         found = _by_length([word for words in lines for word in words], sites)
-    if short := [words for words in lines if len(words) < 2] if sites is None else []:
-        raise ValueError(f"{where}: {path}: {short[0][0]!r} stands alone on its line, and NCHAR is missing")
     if sites is not None and (wrong := [name for name, sequence in found.items() if len(sequence) != sites]):
         raise ValueError(f"{where}: {path}: taxon {wrong[0]!r} has {len(found[wrong[0]])} sites, and NCHAR is {sites}")
     found = {name: "".join(symbols.get(letter, letter) for letter in sequence) for name, sequence in found.items()}
@@ -102,10 +102,6 @@ def _by_length(words: list[str], sites: int) -> dict[str, str]:
         else:
             found[name] += word
     return found
-
-
-def _sites(found: Mapping[str, str]) -> set[int]:
-    return {len(sequence) for sequence in found.values()}
 
 
 def encode_alignment(sequences: Mapping[str, str], where: str) -> IntArray:

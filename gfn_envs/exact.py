@@ -16,6 +16,9 @@ from gfn_envs.dag import Dag, FloatArray, IntArray
 
 ForwardPolicy = Callable[[IntArray], FloatArray]
 
+#: exp of more than this is no finite number in double precision.
+LARGEST_LOG = float(np.log(np.finfo(np.float64).max))
+
 
 @dataclass(frozen=True)
 class StateGraph:

@@ -364,6 +364,5 @@ def test_observations_of_tuples_and_dictionaries(dict_observation: bool) -> None
     inside = seen["observations"] if dict_observation else seen
     assert inside[0].tolist() == [1, 1]
     assert inside[1]["sum"].tolist() == [2]
-    assert [parent for parent, _ in single.unwrapped.parents()]
-    if "final_obs" in info:
-        assert single.observation_space.contains(info["final_obs"][0])
+    assert [single.observation_space.contains(parent) for parent, _ in single.unwrapped.parents()] == [True]
+    assert single.observation_space.contains(info["final_obs"][0])

@@ -8,12 +8,12 @@ from typing import Any
 import numpy as np
 from gymnasium import spaces
 
+from gfn_envs import exact
 from gfn_envs.dag import BoolArray, Dag, FloatArray, IntArray, observation_at
 from gfn_envs.registration import check_arguments, load_dag_class
 
 REWARD_MODES = ("reward", "log_reward", "soft")
 OBSERVATIONS = ("state", "features")
-LARGEST_LOG_REWARD = float(np.log(np.finfo(np.float64).max))
 METADATA: dict[str, Any] = {"render_modes": ["ansi", "rgb_array"], "render_fps": 4}
 
 
@@ -104,7 +104,7 @@ class Transition:
         """What the objects at positions ``ended`` of ``states`` earn at the end."""
         if self.reward_mode != "reward":
             return log_reward
-        if (log_reward > LARGEST_LOG_REWARD).any():
+        if (log_reward > exact.LARGEST_LOG).any():
             best = int(log_reward.argmax())
             raise ValueError(
                 f"{self.dag!r}: R(x) of {states[ended[best]].tolist()} is exp({log_reward[best]:g}), too large for a "
