@@ -10,13 +10,18 @@ from typing import Any
 class Interrupt:
     """Ctrl-C, heard between iterations, so that what is saved is whole; a second one stops at once, and saves nothing.
 
-    Only the main thread is ever interrupted; elsewhere nothing is heard.
+    Only the main thread is ever interrupted; elsewhere nothing is heard, nor where Ctrl-C is ignored, as in jobs that a
+    shell script put into the background.
     """
 
     def __init__(self) -> None:
         self.heard = False
-        self._main = threading.current_thread() is threading.main_thread()
-        self._before = signal.signal(signal.SIGINT, self._hear) if self._main else None
+        self._before = signal.getsignal(signal.SIGINT)
+        main = threading.current_thread() is threading.main_thread()
+        # None: a handler that is not Python's, which could not be given back.
+        self._listens = main and self._before not in (signal.SIG_IGN, None)
+        if self._listens:
+            signal.signal(signal.SIGINT, self._hear)
 
     def _hear(self, *_: Any) -> None:
         if self.heard:
@@ -25,5 +30,5 @@ class Interrupt:
 
     def forget(self) -> None:
         """Leave Ctrl-C to whoever had it before."""
-        if self._main:
-            signal.signal(signal.SIGINT, self._before or signal.default_int_handler)
+        if self._listens:
+            signal.signal(signal.SIGINT, self._before)

@@ -73,6 +73,15 @@ def test_a_resumed_run_equals_an_uninterrupted_one(tmp_path, name, env_id, kwarg
     assert_same_run(tmp_path / "whole", tmp_path / "parts")
 
 
+@pytest.fixture
+def ctrl_c():
+    """Ctrl-C as in a terminal: where the tests run in the background it is ignored."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.usefixtures("ctrl_c")
 @pytest.mark.parametrize("where", ["learn", "evaluate"])
 def test_ctrl_c_stops_between_iterations_and_a_resumed_run_equals_an_uninterrupted_one(tmp_path, monkeypatch, where):
     every = {"log_every": 3, "eval_every": 10, "checkpoint_every": 20, "progress": False}
@@ -99,6 +108,18 @@ def test_ctrl_c_stops_between_iterations_and_a_resumed_run_equals_an_uninterrupt
     assert_same_run(tmp_path / "whole", tmp_path / "parts")
 
 
+@pytest.mark.usefixtures("ctrl_c")
+@pytest.mark.parametrize("before", [signal.SIG_IGN, signal.SIG_DFL, signal.default_int_handler])
+def test_ctrl_c_is_given_back_and_stays_ignored_where_it_was(before):
+    signal.signal(signal.SIGINT, before)
+    interrupt = Interrupt()
+    os.kill(os.getpid(), signal.SIGINT)
+    assert interrupt.heard == (before is not signal.SIG_IGN)
+    interrupt.forget()
+    assert signal.getsignal(signal.SIGINT) is before
+
+
+@pytest.mark.usefixtures("ctrl_c")
 def test_a_second_ctrl_c_stops_at_once():
     interrupt = Interrupt()
     try:
