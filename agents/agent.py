@@ -143,7 +143,7 @@ class Agent:
         """One iteration: sample a batch, take a gradient step; with replay, learn from the buffer too.
 
         Returns:
-            ``loss``, ``log_z``, ``transitions``, ``mean_log_reward`` of the batch sampled.
+            ``loss``, ``log_z``, ``mean_log_reward`` of the batch sampled; ``transitions``, all steps taken or undone.
 
         Raises:
             FloatingPointError: the loss or the policy's logits became NaN or infinite; the parameters keep their last
@@ -153,7 +153,7 @@ class Agent:
             self.config.batch_size, self.config.epsilon(self.iteration), self.config.temperature(self.iteration)
         )
         fitted = self.backward_loss(batch) if self.config.backward in ("tlm", "pessimistic") else None
-        others = self.replayed(batch)
+        others, searched = self.replayed(batch)
         joint = self.config.replay_mix == "joint"
         value = self.learn(concatenate(batch, *others) if joint and others else batch, fitted)
         for other in () if joint else others:
@@ -162,16 +162,17 @@ class Agent:
         return {
             "loss": value,
             "log_z": self.log_z,
-            "transitions": batch.num_edges + sum(other.num_edges for other in others),
+            "transitions": batch.num_edges + searched + sum(other.num_edges for other in others),
             "mean_log_reward": float(batch.log_reward.sum()) / len(batch),
         }
 
-    def replayed(self, batch: Trajectories) -> list[Trajectories]:
+    def replayed(self, batch: Trajectories) -> tuple[list[Trajectories], int]:
         """What else this iteration learns from: objects that local search finds from those of ``batch``, and objects
-        of the buffer, which ``batch`` enters; each with a trajectory sampled by P_B."""
+        of the buffer, which ``batch`` enters; each with a trajectory sampled by P_B. And the steps of the search."""
         others: list[Trajectories] = []
+        searched = 0
         if not self.config.local_search and self.replay is None:
-            return others
+            return others, searched
         objects, log_reward = batch.terminal_states, batch.log_reward
         if self.config.local_search:
             with torch.inference_mode(), rollout.one_blas_thread():
@@ -185,13 +186,14 @@ class Agent:
                     min_steps=1,
                     rounds=self.config.local_search,
                 )
+            searched = found.transitions
             others.append(self.sample_backward(found.objects, found.log_reward))
             objects = np.concatenate([objects, found.proposals])
             log_reward = np.concatenate([log_reward, found.proposals_log_reward])
         if self.replay is not None:
             self.replay.add(objects, log_reward)
             others.append(self.sample_backward(*self.replay.sample(self.config.replay_batch_size, self.rng)))
-        return others
+        return others, searched
 
     def learn(self, trajectories: Trajectories, extra: Tensor | None = None) -> float:
         """A gradient step on a batch; returns its loss."""

@@ -37,7 +37,7 @@ class Config:
     heads: int = 8
     """Attention heads (transformer, graph)."""
     shared: bool = True
-    """One trunk for all heads, or a network for each."""
+    """One trunk for all heads, or a network for each (sa)."""
     form: Literal["sa", "ssr"] = "sa"
     """Policy form: state-action, or relative edge flows that score each pair of a state and its child."""
     backward: Backward = "learned"

@@ -42,6 +42,8 @@ class LocalSearch(NamedTuple):
     """Every rebuilt object, accepted or not, round by round (rounds * n, state_width)."""
     proposals_log_reward: FloatArray
     """log R of them (rounds * n,)."""
+    transitions: int
+    """Steps undone and built, over all rounds."""
 
 
 class Path(NamedTuple):
@@ -102,6 +104,7 @@ def local_search(
     if not (terminal := dag.is_terminal(objects)).all():
         raise ValueError(f"local_search: {objects[int(np.argmin(terminal))].tolist()} is not a terminal state")
     accepted, proposals, proposals_log_reward = np.zeros(len(objects), dtype=np.int64), [], []
+    transitions = 0
     for _ in range(rounds if len(objects) else 0):
         k = rng.integers(low, high, size=len(objects), endpoint=True)
         states, undone = backtrack(dag, objects, k, backward, rng)
@@ -118,6 +121,7 @@ def local_search(
         objects = np.where(better[:, None], found, objects)
         log_reward = np.where(better, found_log_reward, log_reward)
         accepted += better
+        transitions += len(undone.rows) + len(built.rows)
         proposals.append(found)
         proposals_log_reward.append(found_log_reward)
     return LocalSearch(
@@ -126,6 +130,7 @@ def local_search(
         accepted,
         np.concatenate([objects[:0], *proposals]),
         np.concatenate([log_reward[:0], *proposals_log_reward]),
+        transitions,
     )
 
 

@@ -3,22 +3,19 @@
 from __future__ import annotations
 
 import functools
-import os
-from collections.abc import Mapping
-from collections.abc import Sequence as Letters
 
 import numpy as np
 
 from gfn_envs import datasets
 from gfn_envs.dag import FloatArray
+from gfn_envs.published_strings import PublishedStrings, Table
 from gfn_envs.rewards import string_table
-from gfn_envs.sequence import Sequence, positive
 from gfn_envs.unpickling import read_pickle
 
 ALPHABET = "0123456789a"
 
 
-class QM9Str(Sequence):
+class QM9Str(PublishedStrings):
     """Build a small molecule as a string of five blocks; the reward is a proxy of its HOMO-LUMO gap (QM9str).
 
     ## Description
@@ -71,31 +68,16 @@ class QM9Str(Sequence):
         scale: float = 100.0,
         floor: float = 1e-3,
         mode_fraction: float = 0.005,
-        table: Mapping[str, float] | Letters[float] | str | os.PathLike[str] | None = None,
+        table: Table | None = None,
         length: int = 5,
     ):
-        super().__init__(ALPHABET, length, construction, exponent=exponent, floor=floor, mode_fraction=mode_fraction)
-        self.scale, self._table = positive("scale", scale, "QM9Str"), table
-        if table is None and length != 5:
-            raise ValueError(f"QM9Str: length must be 5 unless a table is given, got {length}")
-        self.arguments = {
-            "construction": construction,
-            "exponent": exponent,
-            "scale": scale,
-            "floor": floor,
-            "mode_fraction": mode_fraction,
-            "table": table,
-            "length": length,
-        }
+        super().__init__(ALPHABET, 5, construction, exponent, scale, floor, mode_fraction, table, length)
 
     @functools.cached_property
     def reward_table(self) -> FloatArray:
         """R of every string in alphabetical order, float64 (11^length,). Raises DatasetError without the data."""
-        if self._table is None:
-            y = datasets.converted("qm9str", _values)["y"].astype(np.float64)
-        else:
-            y = string_table.table_values(self._table, self.letters, self.length, self.length, "QM9Str")
-        y = self._raised(y)
+        given = self._table_values()
+        y = self._raised(datasets.converted("qm9str", _values)["y"].astype(np.float64) if given is None else given)
         return self.scale * (y / y.max()) ** self.exponent
 
 

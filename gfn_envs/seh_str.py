@@ -3,23 +3,20 @@
 from __future__ import annotations
 
 import functools
-import os
-from collections.abc import Mapping
-from collections.abc import Sequence as Letters
 
 import numpy as np
 
 from gfn_envs import datasets
 from gfn_envs.dag import FloatArray, IntArray, checked_log_reward
+from gfn_envs.published_strings import PublishedStrings, Table
 from gfn_envs.rewards import string_table
 from gfn_envs.rewards.trees import StringTrees, Trees, pickled_model
-from gfn_envs.sequence import Sequence, positive
 
 ALPHABET = "0123456789abcdefgh"
 LENGTH = 6
 
 
-class SEHStr(Sequence):
+class SEHStr(PublishedStrings):
     """Build a molecule as a string of six blocks; the reward is a proxy of how well it binds to sEH (sEHstr).
 
     ## Description
@@ -73,30 +70,18 @@ class SEHStr(Sequence):
         scale: float = 10.0,
         floor: float = 1e-3,
         mode_fraction: float = 0.001,
-        table: Mapping[str, float] | Letters[float] | str | os.PathLike[str] | None = None,
+        table: Table | None = None,
         length: int = LENGTH,
     ):
-        super().__init__(ALPHABET, length, construction, exponent=exponent, floor=floor, mode_fraction=mode_fraction)
-        self.scale, self._table = positive("scale", scale, "SEHStr"), table
-        if table is None and length != LENGTH:
-            raise ValueError(f"SEHStr: length must be {LENGTH} unless a table is given, got {length}")
-        self.arguments = {
-            "construction": construction,
-            "exponent": exponent,
-            "scale": scale,
-            "floor": floor,
-            "mode_fraction": mode_fraction,
-            "table": table,
-            "length": length,
-        }
+        super().__init__(ALPHABET, LENGTH, construction, exponent, scale, floor, mode_fraction, table, length)
 
     @functools.cached_property
     def reward_table(self) -> FloatArray | None:
         """R of every string in alphabetical order, where a table was given; None where the trees give it."""
-        if self._table is None:
+        given = self._table_values()
+        if given is None:
             return None
-        predictions = string_table.table_values(self._table, self.letters, self.length, self.length, "SEHStr")
-        y = self._raised(predictions)
+        y = self._raised(given)
         return self.scale * (y / y.max()) ** self.exponent
 
     @functools.cached_property

@@ -3,19 +3,16 @@
 from __future__ import annotations
 
 import functools
-import os
-from collections.abc import Mapping
-from collections.abc import Sequence as Letters
 
 import numpy as np
 
 from gfn_envs import datasets
 from gfn_envs.dag import FloatArray, IntArray
+from gfn_envs.published_strings import PublishedStrings, Table
 from gfn_envs.rewards import string_table
-from gfn_envs.sequence import Sequence, positive
 
 
-class TFBind8(Sequence):
+class TFBind8(PublishedStrings):
     """Build a DNA 8-mer; the reward is how strongly the human transcription factor SIX6 binds it.
 
     ## Description
@@ -70,30 +67,16 @@ class TFBind8(Sequence):
         scale: float = 10.0,
         floor: float = 1e-3,
         mode_fraction: float = 0.005,
-        table: Mapping[str, float] | Letters[float] | str | os.PathLike[str] | None = None,
+        table: Table | None = None,
         length: int = 8,
     ):
-        super().__init__("ACGT", length, construction, exponent=exponent, floor=floor, mode_fraction=mode_fraction)
-        self.scale, self._table = positive("scale", scale, "TFBind8"), table
-        if table is None and length != 8:
-            raise ValueError(f"TFBind8: length must be 8 unless a table is given, got {length}")
-        self.arguments = {
-            "construction": construction,
-            "exponent": exponent,
-            "scale": scale,
-            "floor": floor,
-            "mode_fraction": mode_fraction,
-            "table": table,
-            "length": length,
-        }
+        super().__init__("ACGT", 8, construction, exponent, scale, floor, mode_fraction, table, length)
 
     @functools.cached_property
     def reward_table(self) -> FloatArray:
         """R of every string in alphabetical order, float64 (4^length,)."""
-        if self._table is None:
-            scores = datasets.tfbind8_scores()
-        else:
-            scores = string_table.table_values(self._table, self.letters, self.length, self.length, "TFBind8")
+        given = self._table_values()
+        scores = datasets.tfbind8_scores() if given is None else given
         y = (scores - scores.min()) / (np.ptp(scores) or 1.0)
         if not y.any():
             raise ValueError("TFBind8: the scores in the table are all equal")

@@ -119,6 +119,20 @@ def test_the_search_follows_its_transition_matrix(case, accept):
     assert stats.chi2.sf(statistic, freedom) > 1e-4
 
 
+@pytest.mark.parametrize("accept", ["metropolis", "greedy"])
+def test_transitions_are_the_steps_undone_and_built(monkeypatch, accept):
+    dag, taken = HyperGrid(ndim=2, side=4), []
+    objects = dag.terminal_states()
+
+    def counted(move):
+        return lambda states, actions: taken.append(len(states)) or move(states, actions)
+
+    monkeypatch.setattr(dag, "step", counted(dag.step))
+    monkeypatch.setattr(dag, "undo", counted(dag.undo))
+    found = local_search(dag, objects, dag.log_reward(objects), None, None, np.random.default_rng(0), accept=accept)
+    assert found.transitions == sum(taken) > len(objects)
+
+
 @pytest.mark.parametrize("case", ["uneven, K = 1..2", "grid, K = 1..3", "bag, K = 2"])
 def test_samples_of_the_target_stay_samples_of_the_target(case):
     dag, steps, min_steps = CASES[case]

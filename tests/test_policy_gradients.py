@@ -352,6 +352,7 @@ def test_each_policy_is_stepped_by_its_own_loss():
         ("rl-u", {"value_hidden": (0,)}, "value_hidden"),
         ("rl-t", {"trust_region": 0}, "trust_region"),
         ("rl-t", {"damping": 0}, "damping"),
+        ("rl-t", {"max_grad_norm": 1.0}, "max_grad_norm means nothing to this agent"),
         ("rl-t", {"cg_iterations": 0}, "cg_iterations"),
     ],
 )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
 import torch
@@ -19,6 +20,8 @@ from agents.zoo.policy_gradient import PolicyGradient, PolicyGradientConfig
 @dataclass(frozen=True)
 class RLTConfig(PolicyGradientConfig):
     """Settings of RL-T. ``lr`` is without effect: the trust region decides how far P_F moves."""
+
+    unused: ClassVar[tuple[str, ...]] = ("max_grad_norm",)
 
     trust_region: Schedule = Schedule(1e-2, 1e-2, 1)
     """Largest mean KL(old || new) over the states visited: a number, or start,end,steps."""
