@@ -77,10 +77,6 @@ class Config:
             if field.type == "Schedule":
                 object.__setattr__(self, field.name, schedule(getattr(self, field.name)))
         object.__setattr__(self, "hidden", tuple(int(width) for width in self.hidden))
-        for field in dataclasses.fields(self):
-            if field.name in self.unused:
-                message = f"{field.name} means nothing to this agent and must stay {field.default}"
-                require(getattr(self, field.name) == field.default, message, getattr(self, field.name))
         require_choices(self)
         for name in ("batch_size", "width", "layers", "heads", "replay_batch_size", "replay_capacity"):
             require(getattr(self, name) >= 1, f"{name} must be at least 1", getattr(self, name))
@@ -95,6 +91,10 @@ class Config:
         require(self.local_search >= 0, "local_search must not be negative", self.local_search)
         for name in ("max_grad_norm", "clamp_loss"):
             require(getattr(self, name) is None or getattr(self, name) > 0, f"{name} must be > 0", getattr(self, name))
+        for field in dataclasses.fields(self):
+            if field.name in self.unused:
+                message = f"{field.name} means nothing to this agent and must stay {field.default}"
+                require(getattr(self, field.name) == field.default, message, getattr(self, field.name))
 
 
 @dataclass(frozen=True)

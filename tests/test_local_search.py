@@ -182,7 +182,7 @@ def test_one_seed_one_search(accept):
             3,
             accept,
         )
-        return [array.tolist() for array in found]
+        return [np.asarray(part).tolist() for part in found]
 
     assert run(0) == run(0)
     assert run(0) != run(1)
