@@ -260,14 +260,23 @@ class Agent:
         return self.sample_trajectories(n, rng=rng).terminal_states
 
     def probabilities(self, states: IntArray) -> FloatArray:
-        """P_F of non-terminal states, float64 (n, num_actions); illegal actions have probability 0."""
+        """P_F of non-terminal states, float64 (n, num_actions); illegal actions have probability 0.
+
+        Raises:
+            NoLegalActionError: a state without a legal action.
+            FloatingPointError: NaN or infinite logits.
+        """
         mask = self.dag.forward_mask(states)
         if not mask.any(1).all():
             raise rollout.NoLegalActionError(f"state {states[int(np.argmin(mask.any(1)))].tolist()} has no action")
         with torch.inference_mode():
             logits = self.forward_logits()(states).astype(np.float64)
         logits[~mask] = -np.inf
-        weights = np.exp(logits - logits.max(1, keepdims=True))
+        largest = logits.max(1, keepdims=True)
+        if not np.isfinite(largest).all():
+            row = int(np.argmin(np.isfinite(largest)))
+            raise FloatingPointError(f"the policy gave NaN or infinite logits at state {states[row].tolist()}")
+        weights = np.exp(logits - largest)
         return weights / weights.sum(1, keepdims=True)
 
     @property

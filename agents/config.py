@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 import typing
 from dataclasses import dataclass
 from typing import Any, ClassVar, Literal
@@ -75,7 +76,10 @@ class Config:
     def __post_init__(self) -> None:
         for field in dataclasses.fields(self):
             if field.type == "Schedule":
-                object.__setattr__(self, field.name, schedule(getattr(self, field.name)))
+                try:
+                    object.__setattr__(self, field.name, schedule(getattr(self, field.name)))
+                except ValueError as error:
+                    raise ValueError(f"{field.name}: {error}") from None
         object.__setattr__(self, "hidden", tuple(int(width) for width in self.hidden))
         require_choices(self)
         for name in ("batch_size", "width", "layers", "heads", "replay_batch_size", "replay_capacity"):
@@ -88,6 +92,7 @@ class Config:
         require(min(self.epsilon.start, self.epsilon.end) >= 0, "epsilon must lie in [0, 1]", self.epsilon)
         require(max(self.epsilon.start, self.epsilon.end) <= 1, "epsilon must lie in [0, 1]", self.epsilon)
         require(min(self.temperature.start, self.temperature.end) > 0, "temperature must be > 0", self.temperature)
+        require(math.isfinite(self.init_log_z), "init_log_z must be finite", self.init_log_z)
         require(self.local_search >= 0, "local_search must not be negative", self.local_search)
         for name in ("max_grad_norm", "clamp_loss"):
             require(getattr(self, name) is None or getattr(self, name) > 0, f"{name} must be > 0", getattr(self, name))

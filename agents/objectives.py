@@ -50,7 +50,11 @@ def penalty(residual: Tensor, loss: str = "squared", clamp: float | None = None)
         value = size + torch.nn.functional.softplus(-2 * size) - math.log(2)
     else:
         raise ValueError(f"loss must be 'squared', 'huber' or 'log-cosh', got {loss!r}")
-    return value if clamp is None else value.clamp(max=clamp)
+    if clamp is None:
+        return value
+    # The gradient of an infinite residual is to be 0 too, and 0 times infinity is not.
+    large = value.detach() > clamp
+    return penalty(residual.masked_fill(large, 0.0), loss).masked_fill(large, clamp)
 
 
 def trajectory_balance(

@@ -62,11 +62,11 @@ def sample_actions(
 
     Raises:
         NoLegalActionError: a row without a legal action.
-        FloatingPointError: a NaN among the logits of legal actions.
+        FloatingPointError: a NaN among the logits of legal actions, or all of them -inf.
     """
     n, width = mask.shape
     actions, scores = _choose(logits, mask, _noise(rng, 1, n, width, epsilon)[0], temperature)
-    _check([scores], [actions])
+    _check([scores], [mask], [actions])
     return actions
 
 
@@ -99,17 +99,21 @@ def _choose(logits: FloatArray, mask: BoolArray, gumbel: FloatArray, temperature
     return scores.argmax(1), scores
 
 
-def _check(scores: list[FloatArray], actions: list[IntArray]) -> None:
-    """Raise where a chosen action's score is NaN (as a logit was) or -inf (as nothing was legal)."""
+def _check(scores: list[FloatArray], masks: list[BoolArray], actions: list[IntArray]) -> None:
+    """Raise where a chosen action's score is not finite: no action was legal, or the logits were no numbers."""
     if not scores:
         return
     every, chosen = np.concatenate(scores), np.concatenate(actions)
     best = every[np.arange(len(chosen)), chosen]
     if not np.isfinite(best).all():
         row = int(np.argmin(np.isfinite(best)))
-        if (every[row] == -np.inf).all():
+        legal = np.concatenate(masks)[row]
+        if not legal.any():
             raise NoLegalActionError(f"row {row} of the batch has no legal action")
-        raise FloatingPointError(f"the policy gave NaN or infinite logits: scores {every[row]}, -inf where illegal")
+        raise FloatingPointError(
+            f"the policy gave NaN or infinite logits: scores {every[row][legal]} of the legal actions "
+            f"{np.flatnonzero(legal).tolist()}"
+        )
 
 
 def sample_forward(
@@ -122,27 +126,42 @@ def sample_forward(
 ) -> Trajectories:
     """``n`` trajectories from s0 under a forward policy."""
     states, rows = dag.source(n), np.arange(n)
-    visited, row_lists, actions_taken, scores = [states], [rows], [], []
+    visited, row_lists = [states], [rows]
+    actions_taken: list[IntArray] = []
+    scores: list[FloatArray] = []
+    masks: list[BoolArray] = []
+
+    def check() -> None:
+        _check(scores, masks, actions_taken[len(actions_taken) - len(scores) :])
+
     noise = _noise_of_steps(rng, n, dag.num_actions, epsilon)
     while len(rows):
         # All begin in s0.
         shown = states[:1] if len(visited) == 1 else states
-        actions, score = _choose(logits(shown), dag.forward_mask(states), next(noise), temperature)
+        mask = dag.forward_mask(states)
+        actions, score = _choose(logits(shown), mask, next(noise), temperature)
         scores.append(score)
+        masks.append(mask)
         actions_taken.append(actions)
         if len(scores) * score.size > HELD_SCORES:
-            _check(scores, actions_taken[-len(scores) :])
+            check()
             scores.clear()
+            masks.clear()
         if len(visited) > dag.max_length:
-            _check(scores, actions_taken[len(actions_taken) - len(scores) :])
+            check()
             raise NoLegalActionError(f"a trajectory is longer than max_length = {dag.max_length}")
-        states = dag.step(states, actions)
+        try:
+            states = dag.step(states, actions)
+        except Exception:
+            # Logits that are no numbers choose actions that are not legal: say that, not what came of it.
+            check()
+            raise
         visited.append(states)
         row_lists.append(rows)
         ended = dag.is_terminal(states)
         if np.count_nonzero(ended):
             states, rows = states.compress(~ended, axis=0), rows.compress(~ended)
-    _check(scores, actions_taken[len(actions_taken) - len(scores) :])
+    check()
     packed, offsets, place, edge_rows = _pack(dag, visited, row_lists, n, backward=False)
     taken, edge = np.concatenate(actions_taken), place[n:] - edge_rows - 1
     actions, backward_actions = np.empty((2, len(edge)), dtype=np.int64)
@@ -171,7 +190,7 @@ def sample_backward(
         mask = dag.backward_mask(states)
         chosen = np.zeros(mask.shape, np.float32) if logits is None else logits(states)
         backward, score = _choose(chosen, mask, next(noise), 1.0)
-        _check([score], [backward])
+        _check([score], [mask], [backward])
         states = dag.undo(states, backward)
         undone.append(backward)
         visited.append(states)

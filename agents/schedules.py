@@ -2,16 +2,25 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 
 @dataclass(frozen=True)
 class Schedule:
-    """``start`` at iteration 0, moving linearly to ``end`` at iteration ``steps``, then constant."""
+    """``start`` at iteration 0, moving linearly to ``end`` at iteration ``steps`` >= 1, then constant.
+
+    Raises:
+        ValueError: an end that is NaN or infinite.
+    """
 
     start: float
     end: float
     steps: int
+
+    def __post_init__(self) -> None:
+        if not (math.isfinite(self.start) and math.isfinite(self.end)):
+            raise ValueError(f"a schedule needs finite ends, got {self}")
 
     def __call__(self, iteration: int) -> float:
         return self.start + (self.end - self.start) * min(iteration / self.steps, 1.0)

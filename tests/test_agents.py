@@ -193,6 +193,9 @@ def test_a_network_that_diverges_is_reported_and_not_saved_over():
     with pytest.raises(FloatingPointError, match="nan"):
         agent.update()
     assert agent.iteration == 0
+    # Of NaN there is no distribution, and no distance either.
+    with pytest.raises(FloatingPointError, match=r"NaN or infinite logits at state \["):
+        evaluate(agent)
 
 
 def test_schedules():

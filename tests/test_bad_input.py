@@ -163,8 +163,10 @@ BAD_SETTINGS = [
     ({"width": 12, "heads": 8}, "width must be a multiple of heads, got 12 and 8"),
     ({"layers": 0}, "layers must be at least 1, got 0"),
     ({"temperature": 0.0}, "temperature must be > 0"),
-    ({"epsilon": float("nan")}, "epsilon must lie in"),
-    ({"lr": float("nan")}, "lr must not be negative"),
+    ({"epsilon": float("nan")}, "epsilon: a schedule needs finite ends, got nan"),
+    ({"epsilon": "0,nan,10"}, "epsilon: a schedule needs finite ends, got 0.0,nan,10"),
+    ({"lr": (1e-3, float("inf"), 20)}, "lr: a schedule needs finite ends, got 0.001,inf,20"),
+    ({"lr": "1e-3,nan,20"}, "lr: a schedule needs finite ends"),
     ({"max_grad_norm": float("nan")}, "max_grad_norm must be > 0"),
 ]
 
@@ -193,6 +195,13 @@ def test_rewards_too_large_for_single_precision_say_so(name):
     dag = gfn_envs.make_dag(GRID[0], ndim=2, side=4, reward=lambda cells: np.full(len(cells), 1e40))
     with pytest.raises(FloatingPointError, match=r"log R = 92\.1, is too large .*reward_mode='log_reward'"):
         make(name, dag).update()
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), -float("inf")])
+@pytest.mark.parametrize("name", ["tb", "gtb", "rl-u"])
+def test_the_first_log_z_is_finite(name, value):
+    with pytest.raises(ValueError, match=f"init_log_z must be finite, got {value}"):
+        make(name, init_log_z=value)
 
 
 @pytest.mark.parametrize(("settings", "message"), BAD_SETTINGS, ids=["-".join(s) for s, _ in BAD_SETTINGS])

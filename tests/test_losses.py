@@ -93,6 +93,17 @@ def test_bounds_that_are_not_positive_are_refused(clamp):
         Config(clamp_loss=clamp)
 
 
+@pytest.mark.parametrize("loss", ["squared", "huber", "log-cosh"])
+def test_the_bound_holds_for_infinite_residuals_too_and_hides_no_nan(loss):
+    residual = torch.tensor([0.5, 1e30, float("inf"), -float("inf")], requires_grad=True)
+    value = objectives.penalty(residual, loss, 3.0)
+    value.sum().backward()
+    assert value.tolist() == [objectives.penalty(residual[:1], loss).item(), 3.0, 3.0, 3.0]
+    assert residual.grad[0] > 0
+    assert residual.grad[1:].tolist() == [0, 0, 0]
+    assert objectives.penalty(torch.tensor([float("nan")]), loss, 3.0).isnan()
+
+
 def test_a_clamped_agent_learns_nothing_from_a_residual_beyond_the_bound():
     dag = TableDag(UNEVEN_EDGES)
     for log_z, learns in ((9.0, True), (50.0, False)):

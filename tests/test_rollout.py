@@ -108,6 +108,14 @@ def test_no_legal_action_and_nan_are_refused():
     assert sample_actions(np.array([[0.0, np.nan]], np.float32), legal[:1], rng) == 0
 
 
+@pytest.mark.parametrize("value", [-np.inf, np.nan, np.inf])
+@pytest.mark.parametrize(("env_id", "kwargs"), TINY)
+def test_logits_that_are_no_numbers_are_named_whatever_action_they_choose(env_id, kwargs, value):
+    dag, rng = small_dag(env_id, kwargs), np.random.default_rng(0)
+    with pytest.raises(FloatingPointError, match="the policy gave NaN or infinite logits"):
+        sample_forward(dag, lambda states: np.full((len(states), dag.num_actions), value, np.float32), 5, rng)
+
+
 @pytest.mark.parametrize("held", [0, 60, 2**22])
 @pytest.mark.parametrize("step", [0, 3])
 def test_a_nan_on_the_way_is_refused_however_many_scores_are_held(held, step, monkeypatch):
