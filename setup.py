@@ -10,7 +10,7 @@ HERE = Path(__file__).parent
 VERSION = re.search(r'^__version__ = "(.+)"$', (HERE / "gfn_envs" / "__init__.py").read_text("utf-8"), re.M)[1]
 
 EXTRAS = {
-    "agents": ["torch>=2.4", "scipy", "threadpoolctl", "tqdm", "tyro", "rich"],
+    "agents": ["torch>=2.4", "scipy", "threadpoolctl", "tqdm", "tyro", "rich", "rapidfuzz"],
     "data": ["pooch", "tqdm"],
     "diversity": ["rapidfuzz"],
     "plot": ["matplotlib"],

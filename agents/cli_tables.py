@@ -50,6 +50,7 @@ LABELS = {
     "modes_found": "modes found (sampled)",
     "num_modes": "modes there are",
     "distinct_objects": "distinct objects (sampled)",
+    "distance": "distance between objects",
     **{f"top_{k}_reward": f"mean reward of the {k} best" for k in (10, 50, 100)},
     **{f"top_{k}_diversity": f"mean distance between the {k} best" for k in (10, 50, 100)},
     **{f"top_{k}_novelty": f"mean distance of the {k} best to the reference" for k in (10, 50, 100)},

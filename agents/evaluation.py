@@ -11,6 +11,7 @@ from agents.agent import Agent
 from agents.trajectories import Trajectories
 from gfn_envs import exact
 from gfn_envs.dag import Dag, EnumerationError, FloatArray, IntArray
+from gfn_envs.faces.transition import is_reachable
 
 #: Evaluation is exact on DAGs of at most this many states.
 EXACT_STATES = 2_000_000
@@ -157,7 +158,7 @@ def full_evaluation(
             object where the DAG enumerates.
         reference: known objects (m, state_width), such as training data; novelty is the distance to them.
         distance: between objects, rows (n, w) and (m, w) to (n, m); by default the environment's own ``distance``
-            method where it has one, else the Hamming distance of rows.
+            method where it has one (Levenshtein of strings, Tanimoto of molecules), else the Hamming distance of rows.
         num_backward: K, trajectories for each estimate of log p(x).
 
     Returns:
@@ -165,26 +166,30 @@ def full_evaluation(
 
         * ``kl_reverse``: KL(R/Z || P_T), exact. ``accuracy``: E R / E* R clipped to [0, 1], exact (Niu et al. 2024).
         * ``percent_of_target_mean``: 100 E R / E* R of the samples (Shen et al. 2023), with its standard error
-          ``percent_of_target_mean_se``. ``sampled_mean_reward_error``: relative error of the samples' mean.
+          ``percent_of_target_mean_se``. ``sampled_mean_reward_error``: relative error of the samples' mean, likewise.
         * ``anderson_darling``: see :func:`agents.metrics.anderson_darling`; as many rewards on both sides.
-        * ``empirical_tv``, ``empirical_jsd``, ``empirical_kl``, ``empirical_l1_mean``: of the samples' frequencies.
+        * ``empirical_tv``, ``empirical_jsd``, ``empirical_kl``, ``empirical_l1_mean``: of the frequencies of these
+          samples, which are new ones of the policy as it is, and not those of training.
         * ``eubo``, ``eubo_se``; ``elbo_gap`` = log Z - ELBO and ``eubo_gap`` = EUBO - log Z, with log Z exact.
         * ``pearson``, ``spearman`` over ``num_test_objects``; ``log_p_source`` says how log p(x) was had: "exact" (from
-          P_T), "ancestors" (exact, from the ancestors of x) or "estimated" (from K backward trajectories).
-        * ``top_K_reward``, ``top_K_diversity``, ``top_K_novelty``: of the K = 10, 50, 100 best distinct objects.
+          P_T), "ancestors" (exact, from the ancestors of x) or "estimated" (from K backward trajectories). Where test
+          objects are given, ``pearson_se`` and ``spearman_se`` are bootstrap errors over them.
+        * ``top_K_reward``, ``top_K_diversity``, ``top_K_novelty``: of the K = 10, 50, 100 best distinct objects, in
+          terms of ``distance``: the name of the environment's own, "hamming", or that of the function given.
         * ``distinct_objects`` among the samples; ``num_modes`` of the environment.
 
         Of an agent whose samples are not those of a policy, what depends on log p(x) or on its policies is None.
 
     Raises:
-        ValueError: fewer than 2 samples, or objects of the wrong shape or not terminal.
+        ValueError: fewer than 2 samples, or objects of the wrong shape, that are not terminal or not of this DAG.
+        ImportError: the environment's distance needs a package that is not installed.
     """
     dag = agent.dag
     if num_samples < 2:
         raise ValueError(f"num_samples must be at least 2, got {num_samples}")
     test_objects, reference = _objects(dag, "test_objects", test_objects), _objects(dag, "reference", reference)
     # A stream for each kind of samples: what is asked for beside them changes none of them.
-    backward, target = (np.random.default_rng([seed, k]) for k in (1, 2))
+    backward, target, bootstrap = (np.random.default_rng([seed, k]) for k in (1, 2, 3))
     trajectories = agent.sample_trajectories(num_samples, rng=np.random.default_rng(seed))
     objects = trajectories.terminal_states
     learned = learned_distribution(agent) if is_enumerable(dag) else None
@@ -194,16 +199,20 @@ def full_evaluation(
         found |= exact_metrics(agent, learned) | _against_target(agent, learned, trajectories, found, target)
     elif learned is not None:
         against = _mean_against_target(trajectories.log_reward, exact.log_rewards(dag))
-        found |= recorded_metrics(agent) | against | {"percent_of_target_mean_se": None}  # samples are correlated
-    found |= _correlation(agent, learned, test_objects, num_backward, backward)
+        # Samples that are correlated say nothing of their own error.
+        unknown = dict.fromkeys(("sampled_mean_reward_error_se", "percent_of_target_mean_se"))
+        found |= recorded_metrics(agent) | against | unknown
+    found |= _correlation(agent, learned, test_objects, num_backward, backward, bootstrap)
+    name = getattr(dag, "distance_name", "hamming") if distance is None else getattr(distance, "__name__", "given")
     if distance is None:
         distance = getattr(dag, "distance", metrics.hamming)
     found |= metrics.top_k(objects, trajectories.log_reward, distance=distance, reference=reference)
-    return found | {"distinct_objects": len(np.unique(objects, axis=0)), "num_modes": dag.num_modes}
+    return found | {"distance": name, "distinct_objects": len(np.unique(objects, axis=0)), "num_modes": dag.num_modes}
 
 
 FULL_EXACT_METRICS = (
-    *("kl_reverse", "accuracy", "sampled_mean_reward_error", "percent_of_target_mean", "percent_of_target_mean_se"),
+    *("kl_reverse", "accuracy", "sampled_mean_reward_error", "sampled_mean_reward_error_se"),
+    *("percent_of_target_mean", "percent_of_target_mean_se"),
     *("anderson_darling", "empirical_tv", "empirical_jsd", "empirical_kl", "empirical_l1_mean"),
     *("eubo", "eubo_se", "elbo_gap", "eubo_gap"),
 )
@@ -216,6 +225,7 @@ def _mean_against_target(sampled: FloatArray, log_reward: FloatArray) -> dict[st
     mean, error = metrics.mean_and_error(np.exp(sampled - log_reward.max()))
     return {
         "sampled_mean_reward_error": metrics.relative_error(mean, target_mean),
+        "sampled_mean_reward_error_se": None if error is None else error / target_mean,
         "percent_of_target_mean": 100 * mean / target_mean,
         "percent_of_target_mean_se": None if error is None else 100 * error / target_mean,
     }
@@ -247,16 +257,24 @@ def _against_target(
     }
 
 
+CORRELATIONS = ("pearson", "pearson_se", "spearman", "spearman_se", "num_test_objects", "log_p_source")
+
+
 def _correlation(
-    agent: Agent, learned: FloatArray | None, objects: IntArray | None, num_backward: int, rng: np.random.Generator
+    agent: Agent,
+    learned: FloatArray | None,
+    objects: IntArray | None,
+    num_backward: int,
+    rng: np.random.Generator,
+    bootstrap: np.random.Generator,
 ) -> dict[str, Any]:
     """Correlation of log R(x) with log p(x), the latter as exactly as the DAG allows."""
     dag, source = agent.dag, "exact"
-    if not agent.samples_by_policy:
-        return dict.fromkeys(("pearson", "spearman", "num_test_objects", "log_p_source"))
+    found: dict[str, Any] = dict.fromkeys(CORRELATIONS)
+    every = objects is None
+    if not agent.samples_by_policy or (every and learned is None):
+        return found
     if objects is None:
-        if learned is None:
-            return dict.fromkeys(("pearson", "spearman", "num_test_objects", "log_p_source"))
         objects = dag.terminal_states()
     if learned is not None:
         with np.errstate(divide="ignore"):
@@ -266,8 +284,11 @@ def _correlation(
             log_p, source = estimates.ancestor_log_p(agent, objects), "ancestors"
         except EnumerationError:
             log_p, source = estimates.sampled_log_p(agent, objects, rng, num_backward)[0], "estimated"
-    pearson, spearman = metrics.correlations(dag.log_reward(objects), log_p)
-    return {"pearson": pearson, "spearman": spearman, "num_test_objects": len(objects), "log_p_source": source}
+    log_reward = dag.log_reward(objects)
+    found["pearson"], found["spearman"] = metrics.correlations(log_reward, log_p)
+    if not every:
+        found["pearson_se"], found["spearman_se"] = metrics.correlation_errors(log_reward, log_p, bootstrap)
+    return found | {"num_test_objects": len(objects), "log_p_source": source}
 
 
 def _objects(dag: Dag, name: str, objects: IntArray | None) -> IntArray | None:
@@ -277,7 +298,13 @@ def _objects(dag: Dag, name: str, objects: IntArray | None) -> IntArray | None:
     rows = np.asarray(objects)
     if rows.ndim != 2 or rows.shape[1] != dag.state_width or not len(rows) or not np.issubdtype(rows.dtype, np.integer):
         raise ValueError(f"{name} must be integers of shape (n, {dag.state_width}), got {rows.dtype} {rows.shape}")
-    rows = rows.astype(dag.state_dtype)
+    given, rows = rows, rows.astype(dag.state_dtype)
+    if not (same := (rows == given).all(1)).all():
+        row = int(np.argmin(same))
+        raise ValueError(f"{name}: row {row}, {given[row].tolist()}, is no state of {dag!r}")
+    if not (reached := is_reachable(dag, rows)).all():
+        row = int(np.argmin(reached))
+        raise ValueError(f"{name}: row {row}, {rows[row].tolist()}, is no state of {dag!r}")
     terminal = dag.is_terminal(rows)
     if not terminal.all():
         raise ValueError(f"{name}: row {int(np.argmin(terminal))}, {rows[np.argmin(terminal)].tolist()}, is no object")

@@ -84,6 +84,19 @@ def correlations(log_reward: FloatArray, log_p: FloatArray) -> tuple[float | Non
     return pearson, float(stats.spearmanr(log_reward, log_p).statistic)
 
 
+def correlation_errors(
+    log_reward: FloatArray, log_p: FloatArray, rng: np.random.Generator, resamples: int = 200
+) -> tuple[float | None, float | None]:
+    """Standard errors of :func:`correlations`, by the bootstrap over test objects; None where one is undefined."""
+    n = len(log_p)
+    drawn = (rng.integers(n, size=n) for _ in range(resamples))
+    found = [correlations(log_reward[rows], log_p[rows]) for rows in drawn] if n > 1 else [(None, None)]
+    return tuple(  # type: ignore[return-value]
+        None if any(value is None for value in values) else float(np.std(values, ddof=1))
+        for values in zip(*found, strict=True)
+    )
+
+
 # ---------------------------------------------------------------------- objects
 
 

@@ -304,6 +304,8 @@ class FragmentMolecule(Dag):
             index[good] = [molecules.scaffold_number(self.to_mol(state)) for state in states[good]]
         return index
 
+    distance_name = "tanimoto"
+
     def distance(self, states: IntArray, others: IntArray) -> FloatArray:
         """Tanimoto distances, 1 - similarity of Morgan fingerprints (radius 2, 2048 bits), float64 (n, m)."""
         prints, other_prints = ([molecules.fingerprint(self.to_mol(s)) for s in rows] for rows in (states, others))

@@ -24,6 +24,7 @@ from gfn_envs.dag import (
     positive_int,
     row_keys,
 )
+from gfn_envs.diversity import pairwise_distances
 from gfn_envs.rewards import string_table
 
 Reward = Callable[[IntArray], FloatArray] | Mapping[str, float] | Letters[float] | str | os.PathLike[str]
@@ -332,6 +333,16 @@ class Sequence(Dag):
         if self._stops:
             result &= (states[:, -1] <= self.length)[:, None] | (row_keys(states)[:, None] == row_keys(objects))
         return result
+
+    distance_name = "levenshtein"
+
+    def distance(self, states: IntArray, others: IntArray) -> FloatArray:
+        """Levenshtein distances between strings, float64 (n, m). Raises ImportError where rapidfuzz is missing."""
+        # A character for each letter: names of letters may be longer.
+        strings, known = (
+            ["".join(map(chr, row[row < self.num_letters])) for row in rows[:, :-1]] for rows in (states, others)
+        )
+        return pairwise_distances(strings, known).astype(np.float64)
 
     def log_num_paths(self, states: IntArray) -> FloatArray:
         """With k letters: log k! (insert, fill), k log 2 (prepend_append), 0 (append), float64 (n,)."""

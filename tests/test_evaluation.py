@@ -177,6 +177,27 @@ def test_correlations_by_their_definitions():
     assert np.isfinite(metrics.correlations(a, b)[1])
 
 
+def test_errors_of_correlations_are_those_of_normal_pairs():
+    rng, rho, n = np.random.default_rng(0), 0.6, 2000
+    a = rng.normal(size=n)
+    b = rho * a + np.sqrt(1 - rho**2) * rng.normal(size=n)
+    pearson, spearman = metrics.correlation_errors(a, b, rng, resamples=1000)
+    assert pearson == pytest.approx((1 - rho**2) / np.sqrt(n - 1), rel=0.15)
+    assert spearman == pytest.approx(pearson, rel=0.4)
+    assert metrics.correlation_errors(a, np.zeros(n), rng) == (None, None)
+    assert metrics.correlation_errors(a[:1], b[:1], rng) == (None, None)
+
+
+def test_only_objects_that_were_chosen_have_an_error_of_their_correlation():
+    agent = table_agent(noise=1.0)
+    every = agents.full_evaluation(agent, 50)
+    assert (every["pearson_se"], every["spearman_se"]) == (None, None)
+    some = agents.full_evaluation(agent, 50, test_objects=agent.dag.terminal_states())
+    assert some["pearson"] == every["pearson"]
+    assert some["pearson_se"] is None or some["pearson_se"] > 0
+    assert every["sampled_mean_reward_error_se"] == pytest.approx(every["percent_of_target_mean_se"] / 100)
+
+
 def test_diversity_and_novelty_by_double_loops():
     rng = np.random.default_rng(0)
     a, b = rng.integers(0, 3, (7, 11)), rng.integers(0, 3, (9, 11))
@@ -349,6 +370,17 @@ def test_the_environments_own_distance_is_used():
     assert agents.full_evaluation(agent, 200)["top_10_diversity"] == 7
     given = agents.full_evaluation(agent, 200, distance=metrics.hamming)
     assert given["top_10_diversity"] <= 2
+    assert given["distance"] == "hamming"
+
+
+def test_strings_are_compared_by_levenshtein():
+    dag = gfn_envs.make_dag("GFN/AMP-v0")
+    rows = dag.from_text(["ACDEFGHIKLMN", "CDEFGHIKLMNA", "ACDEFGHIKLMN" * 2])
+    assert dag.distance(rows, rows[:2]).tolist() == [[0, 2], [2, 0], [12, 12]]
+    found = agents.full_evaluation(agents.make_agent("tb", dag, hidden=(8,)), 20)
+    assert found["distance"] == "levenshtein"
+    words = gfn_envs.make_dag("GFN/Sequence-v0", alphabet=["one", "two"], length=3)
+    assert words.distance(words.terminal_states(), words.terminal_states()).max() == 3
 
 
 @pytest.mark.parametrize(
@@ -361,6 +393,18 @@ def test_bad_objects_are_refused(rows):
             agents.full_evaluation(agent, 10, **{name: rows})
     with pytest.raises(ValueError, match="num_samples"):
         agents.full_evaluation(agent, 1)
+
+
+@pytest.mark.parametrize("row", [[100, 2, 1], [-1, 0, 1], [2**40, 0, 1], [8, 0, 1], [0, 0, 2]])
+@pytest.mark.parametrize("ndim", [2, 9])
+def test_rows_that_are_no_states_are_refused(row, ndim):
+    dag = gfn_envs.make_dag("GFN/HyperGrid-v0", ndim=ndim, side=8)
+    agent = agents.make_agent("tb", dag, hidden=(8,))
+    good = [0] * ndim + [1]
+    rows = np.array([good, [0] * (ndim - 2) + row, good])
+    for name in ("test_objects", "reference"):
+        with pytest.raises(ValueError, match=rf"{name}: row 1, .* is no state of HyperGrid"):
+            agents.full_evaluation(agent, 10, **{name: rows})
 
 
 def test_the_command_line_reads_objects(tmp_path, capsys):

@@ -79,7 +79,7 @@ class Transition:
                 f'options["state"] must be {self.dag.state_width} integers, got shape {row.shape} and dtype {row.dtype}'
             )
         states = row[None].astype(self.dag.state_dtype)
-        if (states != row).any() or not is_reachable(self.dag, states):
+        if (states != row).any() or not is_reachable(self.dag, states).all():
             raise ValueError(
                 f'options["state"] {row.tolist()} is not a state of {self.dag!r}: allowed are the rows that actions '
                 "lead to from s0"
@@ -148,27 +148,37 @@ class Transition:
         return {self.mask_key: mask.astype(np.int8), self.observation_key: seen} if self.dict_observation else seen
 
 
-def is_reachable(dag: Dag, state: IntArray) -> bool:
-    """Whether a walk leads from s0 to ``state``, any integers of shape (1, state_width).
+def is_reachable(dag: Dag, states: IntArray) -> BoolArray:
+    """Whether a walk leads from s0 to each of ``states``, any integers of shape (n, state_width); bool (n,).
 
     Walks back, by the first backward action of each state, and checks that each step back is undone by a legal action.
     In a well-formed DAG every way back from a state ends at s0; from other rows none does, or an edge is not there.
     """
     try:
-        for _ in range(dag.max_length + 1):
-            legal = dag.backward_mask(state)
-            if not legal.any():
-                return bool((state == dag.source(1)).all())
-            back = legal.argmax(1)
-            parent, action = dag.undo(state, back), dag.forward_action(state, back)
-            if not (0 <= action[0] < dag.num_actions and dag.forward_mask(parent)[0, action[0]]):
-                return False
-            if (dag.step(parent, action) != state).any():
-                return False
-            state = parent
+        return _walks_back(dag, states)
     except (IndexError, KeyError, ValueError, OverflowError):
-        pass  # A Dag promises nothing about rows that are no states.
-    return False
+        # A Dag promises nothing about rows that are no states. Which of them is at fault, the halves will tell.
+        half = len(states) // 2
+        parts = (states[:half], states[half:]) if half else ()
+        return np.concatenate([is_reachable(dag, part) for part in parts]) if half else np.zeros(len(states), bool)
+
+
+def _walks_back(dag: Dag, states: IntArray) -> BoolArray:
+    reached, rows = np.zeros(len(states), dtype=bool), np.arange(len(states))
+    for _ in range(dag.max_length + 1):
+        legal = dag.backward_mask(states)
+        going = legal.any(1)
+        reached[rows[~going]] = (states[~going] == dag.source(1)).all(1)
+        states, rows, legal = states[going], rows[going], legal[going]
+        if not len(rows):
+            break
+        back = legal.argmax(1)
+        parents, actions = dag.undo(states, back), dag.forward_action(states, back)
+        good = (actions >= 0) & (actions < dag.num_actions)
+        good[good] = dag.forward_mask(parents[good])[np.arange(good.sum()), actions[good]]
+        good[good] = (dag.step(parents[good], actions[good]) == states[good]).all(1)
+        states, rows = parents[good], rows[good]
+    return reached
 
 
 #: Arguments of every face, beside those of the Dag; their defaults are those of Transition.
