@@ -183,8 +183,10 @@ class Agent:
                     self.forward_logits(),
                     self.backward_logits(),
                     self.rng,
+                    steps=self.config.search_fraction,
                     min_steps=1,
                     rounds=self.config.local_search,
+                    accept=self.config.search_accept,
                 )
             searched = found.transitions
             others.append(self.sample_backward(found.objects, found.log_reward))

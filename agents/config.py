@@ -8,10 +8,10 @@ import typing
 from dataclasses import dataclass
 from typing import Any, ClassVar, Literal
 
+from agents.replay_schemes import SCHEMES, Scheme, register
 from agents.schedules import Schedule, schedule
 
 Backward = Literal["learned", "uniform", "maxent", "pessimistic", "tlm"]
-Replay = Literal["none", "fifo", "uniform", "proportional", "prioritized"]
 
 #: Settings that mean nothing to an agent which learns no log Z.
 NO_LOG_Z = ("lr_log_z", "init_log_z")
@@ -58,8 +58,9 @@ class Config:
     """Probability, at each step, of a uniformly chosen legal action: a number or start,end,steps."""
     temperature: Schedule = Schedule(1.0, 1.0, 1)
     """Softmax temperature of the behaviour policy: a number or start,end,steps."""
-    replay: Replay = "none"
-    """Scheme of the replay buffer of distinct objects; prioritized is PRT."""
+    replay: str = "none"
+    """Scheme of the replay buffer of distinct objects: none, fifo, uniform, proportional or prioritized (PRT); in
+    Python also a Scheme of your own (agents.replay_schemes), which goes by its name from then on."""
     replay_batch_size: int = 16
     """Objects drawn from the buffer in an iteration."""
     replay_capacity: int = 100_000
@@ -68,6 +69,10 @@ class Config:
     """A gradient step on the sampled batch and one on the replayed, or one on both together."""
     local_search: int = 0
     """Rounds of backtracking and rebuilding of the sampled objects; what they find is learned from too."""
+    search_fraction: float = 0.5
+    """In local search 1 to so many steps are undone, as a share of the longest trajectory, in (0, 1]."""
+    search_accept: Literal["greedy", "metropolis"] = "greedy"
+    """Which rebuilt objects a local search goes on from: better ones, or by the exact Metropolis-Hastings rule."""
     max_grad_norm: float | None = None
     """Gradients are scaled down to this Euclidean norm."""
     device: str = "cpu"
@@ -81,6 +86,10 @@ class Config:
                 except ValueError as error:
                     raise ValueError(f"{field.name}: {error}") from None
         object.__setattr__(self, "hidden", tuple(int(width) for width in self.hidden))
+        if isinstance(self.replay, Scheme):
+            object.__setattr__(self, "replay", register(self.replay))
+        known = " or ".join(map(repr, ("none", *SCHEMES)))
+        require(self.replay in ("none", *SCHEMES), f"replay must be {known}", repr(self.replay))
         require_choices(self)
         for name in ("batch_size", "width", "layers", "heads", "replay_batch_size", "replay_capacity"):
             require(getattr(self, name) >= 1, f"{name} must be at least 1", getattr(self, name))
@@ -94,6 +103,7 @@ class Config:
         require(min(self.temperature.start, self.temperature.end) > 0, "temperature must be > 0", self.temperature)
         require(math.isfinite(self.init_log_z), "init_log_z must be finite", self.init_log_z)
         require(self.local_search >= 0, "local_search must not be negative", self.local_search)
+        require(0 < self.search_fraction <= 1, "search_fraction must lie in (0, 1]", self.search_fraction)
         for name in ("max_grad_norm", "clamp_loss"):
             require(getattr(self, name) is None or getattr(self, name) > 0, f"{name} must be > 0", getattr(self, name))
         for field in dataclasses.fields(self):

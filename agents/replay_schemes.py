@@ -7,6 +7,8 @@
 | proportional | the highest rewards | independent draws, with probability R(x) / sum R |
 | prioritized | the highest rewards | distinct objects: half from the top 10% of rewards, half from the rest |
 
+An agent takes a scheme by its name, or any :class:`Scheme`: ``make_agent("tb", dag, replay=MyScheme())``.
+
 Of equal rewards the newer object is kept.
 """
 
@@ -123,6 +125,20 @@ def _hash_weights(width: int) -> IntArray:
 
 #: name -> scheme
 SCHEMES: dict[str, Scheme] = {scheme.name: scheme for scheme in (FIFO(), Uniform(), Proportional(), Prioritized())}
+
+
+def register(scheme: Scheme) -> str:
+    """Make a scheme of the user's own known by its ``name``, which is returned; once for each process.
+
+    Raises:
+        ValueError: another kind of scheme has that name.
+    """
+    known = SCHEMES.setdefault(scheme.name, scheme)
+    if scheme.name == "none" or type(known) is not type(scheme):
+        raise ValueError(
+            f"a scheme named {scheme.name!r} is there already: {type(known).__name__}; choose another name"
+        )
+    return scheme.name
 
 
 def _distinct_draws(m: int, n: int, rng: np.random.Generator) -> IntArray:

@@ -160,6 +160,8 @@ BAD_SETTINGS = [
     ({"replay_capacity": 0}, "replay_capacity must be at least 1, got 0"),
     ({"replay_batch_size": 0}, "replay_batch_size must be at least 1, got 0"),
     ({"local_search": -1}, "local_search must not be negative, got -1"),
+    ({"search_fraction": 0.0}, r"search_fraction must lie in \(0, 1\], got 0.0"),
+    ({"search_accept": "always"}, "search_accept must be 'greedy' or 'metropolis', got 'always'"),
     ({"width": 12, "heads": 8}, "width must be a multiple of heads, got 12 and 8"),
     ({"layers": 0}, "layers must be at least 1, got 0"),
     ({"temperature": 0.0}, "temperature must be > 0"),

@@ -389,7 +389,8 @@ def test_no_illegal_action_is_taken(name):
 
 @pytest.mark.parametrize("name", sorted(BASELINES))
 def test_settings_that_mean_nothing_are_refused(name):
-    others = {"replay": "fifo", "replay_mix": "joint", "loss": "log-cosh", "shared": False, "form": "ssr"}
+    others = {"search_fraction": 0.25, "search_accept": "metropolis"}
+    others |= {"replay": "fifo", "replay_mix": "joint", "loss": "log-cosh", "shared": False, "form": "ssr"}
     others |= {"network": "transformer", "hidden": (17,), "width": 64 + 8, "heads": 4, "device": "cuda", "epsilon": 0.5}
     for setting in BASELINES[name].config_class.unused:
         with pytest.raises(ValueError, match=f"{setting} means nothing"):

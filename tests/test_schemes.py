@@ -6,7 +6,8 @@ import torch
 
 import agents
 from agents import agent as agent_module
-from agents import runs
+from agents import replay_schemes, runs
+from agents.replay_schemes import Scheme
 from tests.helpers import small_dag
 from tests.tabular import BALANCE
 
@@ -220,3 +221,48 @@ def test_replay_never_explores():
     per_path = np.exp(-np.add.reduceat(log_pb.astype(float), batch.edge_offsets[:-1]))
     paths = np.exp(agent.dag.log_num_paths(x)[0])
     assert abs(per_path.mean() - paths) < 5 * per_path.std() / np.sqrt(5000) + 1e-4
+
+
+class Worst(Scheme):
+    """Replays the objects of lowest reward."""
+
+    name = "worst"
+
+    def rank(self, objects, log_reward):
+        return -log_reward
+
+    def draw(self, log_reward, n, rng):
+        return np.argsort(log_reward)[:n]
+
+
+def test_a_scheme_of_the_users_own_is_an_argument(monkeypatch, tmp_path):
+    # Known at the end of the test to nobody else.
+    monkeypatch.setitem(replay_schemes.SCHEMES, "worst", Worst())
+    run = Recorded(monkeypatch, replay=Worst(), replay_batch_size=2)
+    for _ in range(5):
+        run.agent.update()
+    buffer = run.agent.replay
+    assert sorted(run.rebuilt[-1].log_reward) == sorted(buffer.log_reward)[:2]
+    # From then on it goes by its name, in runs too.
+    agent = make("tb", replay="worst")
+    agents.train(agent, 3, tmp_path, progress=False)
+    assert isinstance(agents.load_agent(tmp_path, dag=agent.dag).replay.scheme, Worst)
+
+    class Other(Worst):
+        pass
+
+    for impostor in (Other(), type("None", (Worst,), {"name": "none"})()):
+        with pytest.raises(ValueError, match=f"a scheme named '{impostor.name}' is there already"):
+            make("tb", replay=impostor)
+    del replay_schemes.SCHEMES["worst"]
+    with pytest.raises(ValueError, match=r"replay must be 'none' or 'fifo' .*got 'worst'"):
+        make("tb", replay="worst")
+
+
+@pytest.mark.parametrize(("fraction", "accept"), [(0.1, "greedy"), (1.0, "metropolis")])
+def test_how_local_search_goes_is_a_setting(monkeypatch, fraction, accept):
+    asked = []
+    search = agent_module.local_search
+    monkeypatch.setattr(agent_module, "local_search", lambda *a, **k: asked.append(k) or search(*a, **k))
+    make("tb", local_search=2, search_fraction=fraction, search_accept=accept).update()
+    assert asked == [{"steps": fraction, "min_steps": 1, "rounds": 2, "accept": accept}]

@@ -8,7 +8,7 @@ from typing import Literal
 from agents.config import Config
 
 #: Settings of GFlowNet agents that mean nothing to an agent which replays no objects.
-NO_REPLAY_OF_OBJECTS = ("replay", "replay_mix", "local_search")
+NO_REPLAY_OF_OBJECTS = ("replay", "replay_mix", "local_search", "search_fraction", "search_accept")
 
 
 @dataclass(frozen=True)
