@@ -252,8 +252,9 @@ def test_a_scheme_of_the_users_own_is_an_argument(monkeypatch, tmp_path):
         pass
 
     for impostor in (Other(), type("None", (Worst,), {"name": "none"})()):
-        with pytest.raises(ValueError, match=f"a scheme named '{impostor.name}' is there already"):
+        with pytest.raises(ValueError, match=f"there is a scheme named '{impostor.name}' already"):
             make("tb", replay=impostor)
+    assert "none" not in replay_schemes.SCHEMES
     del replay_schemes.SCHEMES["worst"]
     with pytest.raises(ValueError, match=r"replay must be 'none' or 'fifo' .*got 'worst'"):
         make("tb", replay="worst")
