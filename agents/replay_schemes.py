@@ -133,11 +133,10 @@ def register(scheme: Scheme) -> str:
     Raises:
         ValueError: another kind of scheme has that name.
     """
-    known = SCHEMES.setdefault(scheme.name, scheme)
+    known = SCHEMES.get(scheme.name, scheme)
     if scheme.name == "none" or type(known) is not type(scheme):
-        raise ValueError(
-            f"a scheme named {scheme.name!r} is there already: {type(known).__name__}; choose another name"
-        )
+        raise ValueError(f"there is a scheme named {scheme.name!r} already; choose another name")
+    SCHEMES[scheme.name] = scheme
     return scheme.name
 
 
