@@ -16,7 +16,7 @@ import numpy as np
 from tqdm import tqdm
 
 import agents
-from agents import runs
+from agents import metrics, runs
 from agents.evaluation import evaluate
 from gfn_envs.dag import Dag, IntArray
 
@@ -167,8 +167,8 @@ def measure(experiment: Experiment, agent: agents.Agent, watch: Watch) -> dict[s
     """Figures of a trained agent: every metric of ``agents.full_evaluation``, and those over training.
 
     ``percent_of_target``: 100 x mean reward of the looks of the last 500 rounds / sum R^2 / sum R (Shen et al. 2023),
-    None where the target is unknown. ``rounds_to_target``: the first round whose last 500 reach 100%, None where none
-    do. ``modes``: distinct ones in all looks.
+    with the standard error of these looks; None where the target is unknown. ``rounds_to_target``: the first round
+    whose last 500 reach 100%, None where none do. ``modes``: distinct ones in all looks.
     """
     dag = agent.dag
     objects = None if experiment.test_objects is None else experiment.test_objects(dag)
@@ -177,10 +177,11 @@ def measure(experiment: Experiment, agent: agents.Agent, watch: Watch) -> dict[s
     if target is None and experiment.target_mean is not None:
         target = experiment.target_mean(dag)
     rewards = np.array([entry["mean_reward"] for entry in watch.looks])
-    recent = 100 * rewards[-LOOKS:].mean() / target if target else None
+    recent, error = metrics.mean_and_error(100 * rewards[-LOOKS:] / target) if target else (None, None)
     rounds = [entry["round"] for entry in watch.looks]
     return {
         "percent_of_target": recent,
+        "percent_of_target_se": error,
         "rounds_to_target": rounds_to_target(rewards, rounds, target) if target else None,
         "modes": len(watch.modes),
         "num_modes": dag.num_modes,

@@ -99,11 +99,17 @@ def table(experiment: Experiment, results: dict[str, Any], names: Sequence[str],
 
 
 def summary(entries: Sequence[dict[str, Any]], column: Column) -> str:
-    """A cell: a mean, its standard error, and how many of the seeds have the figure if not all do."""
-    values = [value for entry in entries if (value := {**entry["evaluation"], **entry}.get(column.name)) is not None]
+    """A cell: a mean, its standard error, and how many of the seeds have the figure if not all do.
+
+    The error is that over seeds; of a single one, that of its samples.
+    """
+    found = [{**entry["evaluation"], **entry} for entry in entries]
+    values = [entry[column.name] for entry in found if entry.get(column.name) is not None]
     if not values:
         return "-"
     mean, error = metrics.mean_and_error(values)
+    if len(found) == 1:
+        error = found[0].get(f"{column.name}_se")
     text = column.form.format(mean) + (f" ± {column.form.format(error)}" if error is not None else "")
     return text if len(values) == len(entries) else f"{text} ({len(values)} of {len(entries)} seeds)"
 

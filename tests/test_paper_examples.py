@@ -92,8 +92,9 @@ def test_published_beside_measured(name: str, load: Any, tmp_path: Path, capsys:
         cells = [cell.strip() for cell in line.strip("│").split("│")][3:]
         measured = {**entry["evaluation"], **entry}
         for column, cell in zip(experiment.columns, cells, strict=True):
-            value = measured.get(column.name)
-            assert cell == ("-" if value is None else column.form.format(value))
+            value, error = measured.get(column.name), measured.get(f"{column.name}_se")
+            shown = "-" if value is None else column.form.format(value)
+            assert cell == (shown if error is None else f"{shown} ± {column.form.format(error)}")
     assert any((tmp_path / f"{metric}.png").exists() for metric in ("percent_of_target", "tv", "modes"))
 
 
@@ -123,6 +124,8 @@ def test_percent_of_target_mean(load: Any, tmp_path: Path) -> None:
     assert entry["target_mean"] == pytest.approx(target, rel=1e-12)
     mean = np.mean([look["mean_reward"] for look in entry["looks"]])
     assert entry["percent_of_target"] == pytest.approx(100 * mean / target, rel=1e-12)
+    spread = np.std([look["mean_reward"] for look in entry["looks"]], ddof=1) / np.sqrt(len(entry["looks"]))
+    assert entry["percent_of_target_se"] == pytest.approx(100 * spread / target, rel=1e-12)
     assert entry["rounds_to_target"] is None
 
 
