@@ -315,8 +315,8 @@ class Agent:
         # First of all, as it may refuse.
         if self.replay is not None:
             self.replay.load_state_dict(state["replay"])
-        self.iteration = state["iteration"]
         self.policy.load_state_dict(state["policy"])
+        self.iteration = state["iteration"]
         with torch.no_grad():
             self.log_z_parameter.copy_(state["log_z"])
         # Adam keeps the tensors it is given, and goes on to change them.

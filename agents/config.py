@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import dataclasses
 import math
+import numbers
+import types
 import typing
 from dataclasses import dataclass
 from typing import Any, ClassVar, Literal
+
+import numpy as np
 
 from agents.replay_schemes import SCHEMES, Scheme, register
 from agents.schedules import Schedule, schedule
@@ -85,6 +89,8 @@ class Config:
                     object.__setattr__(self, field.name, schedule(getattr(self, field.name)))
                 except ValueError as error:
                     raise ValueError(f"{field.name}: {error}") from None
+        require_types(self)
+        require_widths("hidden", self.hidden)
         object.__setattr__(self, "hidden", tuple(int(width) for width in self.hidden))
         if isinstance(self.replay, Scheme):
             object.__setattr__(self, "replay", register(self.replay))
@@ -93,8 +99,8 @@ class Config:
         require_choices(self)
         for name in ("batch_size", "width", "layers", "heads", "replay_batch_size", "replay_capacity"):
             require(getattr(self, name) >= 1, f"{name} must be at least 1", getattr(self, name))
-        require(self.width % self.heads == 0, "width must be a multiple of heads", f"{self.width} and {self.heads}")
-        require(all(width >= 1 for width in self.hidden), "hidden widths must be at least 1", self.hidden)
+        if self.network != "mlp":
+            require(self.width % self.heads == 0, "width must be a multiple of heads", f"{self.width} and {self.heads}")
         for name in ("lr", "lr_log_z"):
             value = getattr(self, name)
             require(min(value.start, value.end) >= 0, f"{name} must not be negative", value)
@@ -123,6 +129,29 @@ def require(condition: bool, message: str, value: Any) -> None:
     """Raise ValueError "message, got value" unless ``condition``."""
     if not condition:
         raise ValueError(f"{message}, got {value}")
+
+
+#: What a field declared as one of these types may hold.
+KINDS = {int: (numbers.Integral, "an integer"), float: (numbers.Real, "a number"), bool: (bool | np.bool_, "a bool")}
+
+
+def require_types(config: Any) -> None:
+    """Raise ValueError where a field declared as int, float or bool, or one of these or None, holds something else."""
+    for name, kind in typing.get_type_hints(type(config)).items():
+        union = typing.get_origin(kind) in (typing.Union, types.UnionType)
+        kinds, value = typing.get_args(kind) if union else (kind,), getattr(config, name)
+        allowed = [KINDS[k] for k in kinds if k in KINDS]
+        if not allowed or (value is None and type(None) in kinds):
+            continue
+        numeric = not isinstance(value, bool) or bool in kinds
+        good = numeric and any(isinstance(value, accepted) for accepted, _ in allowed)
+        require(good, f"{name} must be {' or '.join(text for _, text in allowed)}", repr(value))
+
+
+def require_widths(name: str, widths: Any) -> None:
+    """Raise ValueError unless ``widths`` are integers >= 1."""
+    good = isinstance(widths, list | tuple) and all(isinstance(w, int | np.integer) and w >= 1 for w in widths)
+    require(good, f"{name} widths must be integers of at least 1, such as (256, 256)", repr(widths))
 
 
 def require_choices(config: Any) -> None:

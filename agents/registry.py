@@ -63,6 +63,8 @@ def make_agent(name: str, dag: Dag, seed: int = 0, policy: Policy | None = None,
         TypeError: a setting the agent does not have, naming those it has.
     """
     chosen = agent_class(name)
+    if not isinstance(dag, Dag):
+        raise TypeError(f"dag must be a Dag, as gfn_envs.make_dag(id) or env.unwrapped.dag give it, got {dag!r}")
     allowed = [field.name for field in dataclasses.fields(chosen.config_class)]
     if unknown := [setting for setting in settings if setting not in allowed]:
         raise TypeError(f"agent {name!r} has no setting {', '.join(unknown)}; allowed: {', '.join(allowed)}")

@@ -1,5 +1,6 @@
 """Agents learn, repeat themselves exactly, and are evaluated exactly."""
 
+import gymnasium
 import numpy as np
 import pytest
 import torch
@@ -252,3 +253,22 @@ def test_an_agent_restored_from_another_shares_nothing_with_it():
     second.load_state_dict(snapshot)
     expected = [second.update()["loss"] for _ in range(3)]
     assert [first.update()["loss"] for _ in range(3)] == expected
+
+
+def test_what_is_no_dag_is_refused():
+    env = gymnasium.make("GFN/HyperGrid-v0", ndim=2, side=4)
+    for given in (env, "GFN/HyperGrid-v0", None):
+        with pytest.raises(TypeError, match=r"dag must be a Dag, as gfn_envs.make_dag\(id\)"):
+            agents.make_agent("tb", given)
+    assert agents.make_agent("tb", env.unwrapped.dag, hidden=(8,)).update()["transitions"]
+
+
+def test_flow_matching_with_eps_weighs_tiny_flows_little():
+    losses = []
+    for eps in (0.0, 1e-9, 1e3):
+        agent = small_agent("GFN/HyperGrid-v0", {"ndim": 2, "side": 4}, "fm", eps=eps)
+        losses.append(agent.loss(agent.sample_trajectories(8, rng=np.random.default_rng(0))).item())
+    assert losses[1] == pytest.approx(losses[0], rel=1e-4)
+    assert losses[2] < losses[0] / 100
+    with pytest.raises(ValueError, match="eps must be finite and >= 0, got -1"):
+        small_agent("GFN/HyperGrid-v0", {"ndim": 2, "side": 4}, "fm", eps=-1.0)

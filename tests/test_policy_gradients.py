@@ -106,6 +106,38 @@ def test_expected_gradients_are_those_of_the_kl_and_half_those_of_trajectory_bal
     torch.testing.assert_close(based, kl, rtol=1e-9, atol=1e-12)
 
 
+@pytest.mark.parametrize(("env_id", "kwargs"), TINY)
+def test_at_exact_flows_there_is_no_cost_and_no_gradient_and_elsewhere_there_are(env_id, kwargs):
+    all_ = Enumerated(env_id, GRID[1] if env_id == "GFN/HyperGrid-v0" else kwargs)
+    dag, graph = all_.dag, all_.graph
+    with torch.no_grad():
+        optimal = exact.optimal_edge_log_probabilities(dag, all_.edge_log_pb.numpy())
+        all_.logits[graph.source, graph.action] = tensor(optimal)
+        all_.log_z.fill_(exact.log_partition(dag))
+
+    def gradient():
+        costs = all_.costs()
+        per_edge = torch.repeat_interleave(all_.path_probability().detach(), all_.offsets.diff())
+        returns = pg.suffix_sums(costs, all_.offsets)
+        loss = pg.policy_loss(per_edge * all_.log_pf(), returns, 1)
+        return objectives.segment_sum(costs, all_.offsets), torch.autograd.grad(loss, all_.logits)[0]
+
+    sums, slope = gradient()
+    rounding = slope.abs().max()
+    assert sums.abs().max() < 1e-10
+    assert rounding < 1e-13
+    choices = np.bincount(graph.source, minlength=len(graph.states))
+    for edge in np.flatnonzero(choices[graph.source] > 1)[::7]:
+        with torch.no_grad():
+            all_.logits[graph.source[edge], graph.action[edge]] += 0.5
+        sums, slope = gradient()
+        assert sums.abs().max() > 1e-3
+        # The gradient weighs an edge by how often it is taken, which may be next to never.
+        assert slope.abs().max() > 100 * max(rounding, 1e-15)
+        with torch.no_grad():
+            all_.logits[graph.source[edge], graph.action[edge]] -= 0.5
+
+
 def test_the_backward_problem_is_the_kl_to_the_reference():
     all_ = Enumerated("GFN/HyperGrid-v0", {"ndim": 2, "side": 3})
     graph, dag = all_.graph, all_.dag

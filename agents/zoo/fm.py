@@ -24,12 +24,15 @@ class FMConfig(FlowConfig):
     """Flow matching has no backward policy; the uniform one is used where evaluation needs one."""
     terminal_weight: float = 1.0
     """Weight of the residuals of terminal states; inner states weigh 1."""
+    eps: float = 0.0
+    """Added to inflows and outflows before their logarithms, so that tiny flows weigh little (equation 12)."""
 
     def __post_init__(self) -> None:
         message = "flow matching learns no backward policy: backward must be 'uniform'"
         require(self.backward == "uniform", message, repr(self.backward))
         super().__post_init__()
         require(self.terminal_weight > 0, "terminal_weight must be > 0", self.terminal_weight)
+        require(0 <= self.eps < float("inf"), "eps must be finite and >= 0", self.eps)
 
 
 class FM(Agent):
@@ -70,7 +73,7 @@ class FM(Agent):
         log_out = log_out.index_copy(0, torch.from_numpy(inner).to(self.device), outflow)
         weight = torch.full_like(log_in, self.config.terminal_weight)
         weight[torch.from_numpy(inner).to(self.device)] = 1.0
-        return (weight * self.penalty(objectives.flow_matching(log_in, log_out))).mean()
+        return (weight * self.penalty(objectives.flow_matching(log_in, log_out, self.config.eps))).mean()
 
 
 def segment_logsumexp(values: Tensor, segment: Tensor, n: int) -> Tensor:

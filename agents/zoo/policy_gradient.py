@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from agents import policy_gradients as pg
 from agents.agent import Agent
-from agents.config import Config, require
+from agents.config import Config, require, require_widths
 from agents.likelihood import EdgeTerms, distinct, edge_terms, masked_log_softmax
 from agents.policies.mlp import MLP
 from agents.policies.policy import Policy
@@ -46,9 +46,9 @@ class PolicyGradientConfig(Config):
 
     def __post_init__(self) -> None:
         super().__post_init__()
+        require_widths("value_hidden", self.value_hidden)
         object.__setattr__(self, "value_hidden", tuple(int(width) for width in self.value_hidden))
         require(0 <= self.lamda <= 1, "lamda must lie in [0, 1]", self.lamda)
-        require(all(width >= 1 for width in self.value_hidden), "value_hidden must be at least 1", self.value_hidden)
         require(min(self.lr_value.start, self.lr_value.end) >= 0, "lr_value must not be negative", self.lr_value)
         message = "policy gradients learn from their own samples: replay must be 'none' and local_search 0"
         require(self.replay == "none" and not self.local_search, message, (self.replay, self.local_search))
