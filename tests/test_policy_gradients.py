@@ -123,17 +123,19 @@ def test_at_exact_flows_there_is_no_cost_and_no_gradient_and_elsewhere_there_are
         return objectives.segment_sum(costs, all_.offsets), torch.autograd.grad(loss, all_.logits)[0]
 
     sums, slope = gradient()
-    rounding = slope.abs().max()
     assert sums.abs().max() < 1e-10
-    assert rounding < 1e-13
-    choices = np.bincount(graph.source, minlength=len(graph.states))
-    for edge in np.flatnonzero(choices[graph.source] > 1)[::7]:
+    assert slope.abs().max() < 1e-13
+    # Of an edge next to never taken, or taken next to always, a change goes unnoticed.
+    taken = np.zeros(len(graph.source))
+    np.add.at(taken, all_.edges, np.repeat(all_.path_probability().detach().numpy(), all_.offsets.diff().numpy()))
+    noticed = (taken > 1e-4) & (np.exp(optimal) < 0.99)
+    assert noticed.any()
+    for edge in np.flatnonzero(noticed)[::7]:
         with torch.no_grad():
             all_.logits[graph.source[edge], graph.action[edge]] += 0.5
         sums, slope = gradient()
         assert sums.abs().max() > 1e-3
-        # The gradient weighs an edge by how often it is taken, which may be next to never.
-        assert slope.abs().max() > 100 * max(rounding, 1e-15)
+        assert slope.abs().max() > 1e-8
         with torch.no_grad():
             all_.logits[graph.source[edge], graph.action[edge]] -= 0.5
 
