@@ -62,9 +62,10 @@ class InverseFolding(Sequence):
     q^n objects; (q + 1)^n states with fill.
 
     ## Arguments
-    * ``distances``: a square matrix of distances between residues in angstrom, or the path of a PDB file (CB atoms, CA
-      of glycine; the first model). None: avGFP (the data set gfp-distances of ``gfn data``, read at first use: smallest
-      distances between atoms, which make more contacts than CB atoms do).
+    * ``distances``: a square matrix of distances between residues in angstrom; a square matrix of booleans, True for
+      residues in contact, to which ``cutoff`` means nothing (contacts as 0 and 1 are refused: they would be distances);
+      or the path of a PDB file (CB atoms, CA of glycine; the first model). None: avGFP (the data set gfp-distances of
+      ``gfn data``, read at first use: smallest distances between atoms, which make more contacts than CB atoms do).
     * ``construction``: "fill" or "append".
     * ``temperature``: in units of the energy. With the default no sequence of avGFP has a reward beyond the range of
       floating-point numbers; at 1, the temperature of the energies themselves, log R is in the thousands.
@@ -117,7 +118,7 @@ class InverseFolding(Sequence):
             self._given, length = (matrix, numbers), len(matrix)
         else:
             matrix = contacts.distance_matrix(distances, where)
-            distances = matrix.tolist()  # which can be printed and read again, where an array cannot
+            distances = np.array(distances).tolist()  # which can be printed and read again, where an array cannot
             self._given, self.native, length = (matrix, np.arange(len(matrix))), native, len(matrix)
         if self.native is not None and (len(self.native) != length or set(self.native) - set(AMINO_ACIDS)):
             raise ValueError(f"{where}: native must be {length} letters of {AMINO_ACIDS}, got {native!r}")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import itertools
+import json
 import time
 from pathlib import Path
 from types import ModuleType
@@ -353,10 +354,41 @@ def test_pdb_files_without_residues_are_refused(tmp_path: Path) -> None:
         InverseFolding(tmp_path / "none.pdb")
 
 
+#: Contacts of five residues; residues 1 and 2 touch too, and are neighbours in the chain.
+TOUCHING = {(0, 3), (0, 4), (1, 2), (1, 4)}
+CONTACT_MAP = [[i == j or (i, j) in TOUCHING or (j, i) in TOUCHING for j in range(5)] for i in range(5)]
+
+
+@pytest.mark.parametrize("given", [CONTACT_MAP, np.array(CONTACT_MAP)], ids=["lists", "array"])
+@pytest.mark.parametrize("cutoff", [8.0, 0.5])
+def test_a_matrix_of_booleans_is_a_map_of_contacts(given: Any, cutoff: float) -> None:
+    dag = InverseFolding(given, alphabet="CKW", cutoff=cutoff)
+    assert dag.contacts.T.tolist() == [[0, 3], [0, 4], [1, 4]]
+    assert InverseFolding(given, min_separation=1).contacts.T.tolist() == [list(pair) for pair in sorted(TOUCHING)]
+    assert InverseFolding(**dag.arguments).contacts.tolist() == dag.contacts.tolist()
+    assert json.loads(json.dumps(dag.arguments["distances"])) == CONTACT_MAP
+
+
+@pytest.mark.parametrize("kind", [int, float])
+def test_contacts_as_numbers_are_not_taken_for_distances(kind: type) -> None:
+    everyone = np.ones((4, 4)) - np.eye(4)
+    overlap = np.array(RING)
+    overlap[1, 3] = overlap[3, 1] = 0
+    for matrix, given in [
+        (np.array(CONTACT_MAP).astype(kind), "only 0 and 1"),
+        (everyone.astype(kind), "only 0 and 1"),
+        ((overlap * 10).astype(kind), "0 between residues 1 and 3"),
+    ]:
+        with pytest.raises(ValueError, match=f"InverseFolding: distances .*got {given}; .*matrix of booleans"):
+            InverseFolding(matrix)
+
+
 @pytest.mark.parametrize(
     ("make", "arguments", "message"),
     [
         (InverseFolding, {"distances": [[0, 1], [1]]}, "distances must be a square matrix of numbers"),
+        (InverseFolding, {"distances": [[True, True], [False, True]]}, "contacts must be symmetric"),
+        (InverseFolding, {"distances": [[True]]}, r"got shape \(1, 1\)"),
         (InverseFolding, {"distances": [[0, 1, 2], [1, 0, 2]]}, r"two rows or more, got shape \(2, 3\)"),
         (InverseFolding, {"distances": [[0]]}, r"got shape \(1, 1\)"),
         (InverseFolding, {"distances": [[0, 1], [2, 0]]}, "finite, >= 0 and symmetric"),

@@ -62,19 +62,34 @@ def contact_pairs(distances: FloatArray, cutoff: float, numbers: IntArray, min_s
 
 
 def distance_matrix(value: Any, where: str) -> FloatArray:
-    """``value`` as a matrix of distances, float64 (n, n).
+    """``value`` as a matrix of distances, float64 (n, n); of booleans: 0 between residues in contact, inf elsewhere.
 
     Raises:
-        ValueError: not square, not symmetric, negative, or not finite.
+        ValueError: not square, not symmetric, negative, not finite, or 0 between two residues; and numbers of which all
+            are 0 or 1, which are contacts and no distances.
     """
     try:
-        matrix = np.array(value, dtype=np.float64)
+        matrix = np.array(value)
+        contacts = matrix.dtype == np.bool_
+        matrix = matrix if contacts else matrix.astype(np.float64)
     except (ValueError, TypeError) as error:
         raise ValueError(f"{where}: distances must be a square matrix of numbers: {error}") from None
     if matrix.ndim != 2 or matrix.shape[0] != matrix.shape[1] or len(matrix) < 2:
         raise ValueError(f"{where}: distances must be a square matrix of two rows or more, got shape {matrix.shape}")
+    if contacts:
+        if (matrix != matrix.T).any():
+            raise ValueError(f"{where}: contacts must be symmetric")
+        return np.where(matrix, 0.0, np.inf)
     if not (np.isfinite(matrix).all() and (matrix >= 0).all() and np.allclose(matrix, matrix.T, atol=1e-3)):
         raise ValueError(f"{where}: distances must be finite, >= 0 and symmetric")
+    first, second = np.nonzero(np.triu(matrix == 0, 1))
+    binary = ((matrix == 0) | (matrix == 1)).all()
+    if len(first) or binary:
+        given = "only 0 and 1" if binary else f"0 between residues {first[0]} and {second[0]}"
+        raise ValueError(
+            f"{where}: distances must be > 0 between different residues, got {given}; a map of contacts must be a "
+            "matrix of booleans"
+        )
     return matrix
 
 
