@@ -302,9 +302,9 @@ def test_avgfp_and_its_native_sequence() -> None:
 
 
 def pdb(atoms: list[tuple[str, str, str, int, float, float, float]]) -> str:
-    """Lines of a PDB file: (atom, residue, chain, number, x, y, z)."""
+    """Lines of a PDB file: (atom, residue, chain, number, x, y, z); a fourth letter of the atom is its location."""
     return "HEADER    A TEST\n" + "".join(
-        f"ATOM  {i:5d}  {atom:<3s} {residue} {chain}{number:4d}    {x:8.3f}{y:8.3f}{z:8.3f}  1.00  0.00\n"
+        f"ATOM  {i:5d}  {atom:<4s}{residue} {chain}{number:4d}    {x:8.3f}{y:8.3f}{z:8.3f}  1.00  0.00\n"
         for i, (atom, residue, chain, number, x, y, z) in enumerate(atoms, 1)
     )
 
@@ -336,6 +336,53 @@ def test_pdb_files(tmp_path: Path) -> None:
     assert (other.native, other.native_energy) == ("KA", pytest.approx(-1.31))
 
 
+@pytest.mark.parametrize(
+    ("atoms", "letter", "place"),
+    [
+        ([("CA A", "GLY", 1.0), ("CA B", "SER", 2.0), ("CB B", "SER", 3.0)], "G", 1.0),
+        ([("CA B", "SER", 2.0), ("CB B", "SER", 3.0), ("CA A", "GLY", 1.0)], "S", 3.0),
+        ([("CA A", "SER", 1.0), ("CA B", "SER", 2.0), ("CB B", "SER", 3.0), ("CB A", "SER", 4.0)], "S", 4.0),
+        ([("CA", "SER", 1.0), ("CB B", "SER", 3.0), ("CB A", "SER", 4.0)], "S", 3.0),
+        ([("CA A", "SER", 1.0), ("CA B", "SER", 2.0), ("CB", "SER", 5.0)], "S", 5.0),
+        ([("CA", "GLY", 1.0), ("CA", "SER", 2.0), ("CB", "SER", 3.0)], "G", 1.0),
+    ],
+)
+def test_the_first_alternate_location_is_taken_whole(
+    tmp_path: Path, atoms: list[tuple[str, str, float]], letter: str, place: float
+) -> None:
+    lines = [(name, residue, "A", 1, x, 0.0, 0.0) for name, residue, x in atoms]
+    path = tmp_path / "test.pdb"
+    path.write_text(pdb([*lines, ("CA B", "GLY", "A", 2, 10.0, 0.0, 0.0)]))
+    matrix, _, sequence = contacts.read_pdb(path, None, "test")
+    assert sequence == letter + "G"
+    assert matrix[0, 1] == 10.0 - place
+
+
+DISTANCES_CSV = ",5,6,9\n5,0,3,5\n6,3,0,6.5\n9,5,6.5,0\n"
+
+
+@pytest.mark.parametrize("name", ["mine.csv", "mine.CSV"])
+def test_distances_from_a_csv_file(tmp_path: Path, name: str) -> None:
+    path = tmp_path / name
+    path.write_text("\ufeff" + DISTANCES_CSV)
+    dag = InverseFolding(str(path), native="WGC")
+    assert dag.contacts.T.tolist() == [[0, 2], [1, 2]]
+    assert dag.native_energy == pytest.approx(-4.95 - 3.16)
+    assert InverseFolding(path).native is None
+    with pytest.raises(ValueError, match=r"InverseFolding: chain is for a PDB file, got 'A'"):
+        InverseFolding(path, chain="A")
+    path.write_text(DISTANCES_CSV.replace("6.5", ""))
+    with pytest.raises(ValueError, match=r"InverseFolding: .*mine\.\w+: .*got 0 between residues 1 and 2"):
+        InverseFolding(path)
+
+
+@pytest.mark.parametrize("name", ["1gfl.cif", "1gfl.CIF", "1gfl.pdb.gz", "1gfl.cif.gz"])
+def test_other_files_of_structures_are_refused(tmp_path: Path, name: str) -> None:
+    (tmp_path / name).write_text("data_1GFL")
+    with pytest.raises(ValueError, match=rf"InverseFolding: {tmp_path / name} is no PDB file; .*unpacked"):
+        InverseFolding(tmp_path / name)
+
+
 def test_pdb_files_without_residues_are_refused(tmp_path: Path) -> None:
     path = tmp_path / "test.pdb"
     for content, chain, message in [
@@ -346,6 +393,16 @@ def test_pdb_files_without_residues_are_refused(tmp_path: Path) -> None:
         (pdb(ATOMS), "Z", "holds 0 amino acids in chain 'Z'"),
         (pdb(ATOMS).replace("   4.000", "   four "), None, "line 5: expected an atom of a PDB file"),
         (pdb(ATOMS)[:130], None, "line 3: expected an atom"),
+        (
+            pdb(ATOMS).replace("   4.000", "     nan"),
+            None,
+            r"test\.pdb, line 5: coordinates must be finite, got 'ATOM .* nan",
+        ),
+        (
+            pdb(ATOMS).replace("   4.000", "    -inf"),
+            None,
+            r"test\.pdb, line 5: coordinates must be finite, got 'ATOM .* -inf",
+        ),
     ]:
         path.write_text(content, encoding="latin-1")
         with pytest.raises(ValueError, match=message):
@@ -398,7 +455,7 @@ def test_contacts_as_numbers_are_not_taken_for_distances(kind: type) -> None:
         (InverseFolding, {"distances": RING, "alphabet": "ABC"}, "alphabet must be letters of .*, got 'B'"),
         (InverseFolding, {"distances": RING, "native": "KKKK"}, "native must be 5 letters"),
         (InverseFolding, {"distances": RING, "native": "KKKKX"}, "native must be 5 letters"),
-        (InverseFolding, {"native": "K"}, "native is for a matrix"),
+        (InverseFolding, {"native": "K"}, "native is for a matrix or a CSV file, got 'K' with distances None"),
         (InverseFolding, {"distances": RING, "chain": "A"}, "chain is for a PDB file"),
         (InverseFolding, {"construction": "insert"}, "'fill' or 'append', got 'insert'"),
         (InverseFolding, {"temperature": 0.0}, "temperature must be finite and > 0"),

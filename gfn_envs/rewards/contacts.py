@@ -93,13 +93,30 @@ def distance_matrix(value: Any, where: str) -> FloatArray:
     return matrix
 
 
+def read_backbone(path: Path, chain: str | None, where: str) -> tuple[FloatArray, IntArray, str | None]:
+    """(distances (n, n), residue numbers (n,), sequence) of a CSV file, whose sequence is None, or of a PDB file.
+
+    Raises:
+        FileNotFoundError: no such file.
+        ValueError: as :func:`read_distances` and :func:`read_pdb` do; a chain of a CSV file; mmCIF or a packed file.
+    """
+    suffix = path.suffix.lower()
+    if suffix in (".cif", ".gz"):
+        raise ValueError(f"{where}: {path} is no PDB file; allowed: an unpacked PDB file, or a CSV file of distances")
+    if suffix != ".csv":
+        return read_pdb(path, chain, where)
+    if chain is not None:
+        raise ValueError(f"{where}: chain is for a PDB file, got {chain!r} with {path}")
+    return *read_distances(path.read_bytes(), f"{where}: {path}"), None
+
+
 def read_distances(data: bytes, where: str) -> tuple[FloatArray, IntArray]:
     """(distances (n, n), residue numbers (n,)) of a CSV table whose header holds the numbers, as does its first column.
 
     Raises:
         ValueError: a table that is not so.
     """
-    rows = [row for row in csv.reader(io.StringIO(data.decode("utf-8", errors="replace"))) if row]
+    rows = [row for row in csv.reader(io.StringIO(data.decode("utf-8-sig", errors="replace"))) if row]
     try:
         numbers = np.array([int(cell) for cell in rows[0][1:]], dtype=np.int64)
         column = [int(row[0]) for row in rows[1:]]
@@ -116,8 +133,9 @@ def read_distances(data: bytes, where: str) -> tuple[FloatArray, IntArray]:
 def read_pdb(path: str | os.PathLike[str], chain: str | None, where: str) -> tuple[FloatArray, IntArray, str]:
     """(distances (n, n), residue numbers (n,), sequence) of a PDB file's first model.
 
-    Distances are between CB atoms, CA where there is none (glycine). Of alternate locations the first is taken;
-    residues other than the 20 are left out, and those with an insertion code keep their number.
+    Distances are between CB atoms, CA where there is none (glycine). Of a residue's alternate locations the first is
+    taken, and of its names; atoms without a location belong to all. Residues other than the 20 are left out, and those
+    with an insertion code keep their number.
 
     Args:
         path: the file.
@@ -125,10 +143,11 @@ def read_pdb(path: str | os.PathLike[str], chain: str | None, where: str) -> tup
         where: for messages.
 
     Raises:
-        ValueError: no residues of that chain, or an atom whose coordinates are no numbers, with its line.
+        ValueError: no residues of that chain, or an atom whose coordinates are no finite numbers, with its line.
     """
     atoms: dict[tuple[str, str], dict[str, list[float]]] = {}
     names: dict[tuple[str, str], str] = {}
+    locations: dict[tuple[str, str], str] = {}
     for number, line in enumerate(Path(path).read_text("utf-8", errors="replace").splitlines(), 1):
         if line.startswith("ENDMDL"):
             break
@@ -143,11 +162,17 @@ def read_pdb(path: str | os.PathLike[str], chain: str | None, where: str) -> tup
             xyz = [float(line[start : start + 8]) for start in (30, 38, 46)]
         except ValueError:
             raise ValueError(f"{where}: {path}, line {number}: expected an atom of a PDB file, got {line!r}") from None
-        names.setdefault(residue, THREE_LETTERS[line[17:20]])
+        if not np.isfinite(xyz).all():
+            raise ValueError(f"{where}: {path}, line {number}: coordinates must be finite, got {line!r}")
+        if names.setdefault(residue, line[17:20]) != line[17:20]:
+            continue
+        if line[16] != " " and locations.setdefault(residue, line[16]) != line[16]:
+            continue
         atoms.setdefault(residue, {}).setdefault(name, xyz)
     if len(atoms) < 2:
         which = "" if chain is None else f" in chain {chain!r}"
         raise ValueError(f"{where}: {path} holds {len(atoms)} amino acids{which}; at least two are needed")
     places = np.array([found.get("CB") or found["CA"] for found in atoms.values()])
+    sequence = "".join(THREE_LETTERS[name] for name in names.values())
     distances = np.sqrt(((places[:, None] - places) ** 2).sum(2))
-    return distances, np.array([int(residue[1][:4]) for residue in atoms]), "".join(names.values())
+    return distances, np.array([int(residue[1][:4]) for residue in atoms]), sequence
