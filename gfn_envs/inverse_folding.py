@@ -197,5 +197,15 @@ class InverseFolding(Sequence):
         return self.partial_log_reward(states)
 
     def partial_log_reward(self, states: IntArray) -> FloatArray:
-        """-E / temperature of what is filled, float64 (n,)."""
-        return 0.0 - self.energy(states[:, :-1]) / self.temperature
+        """-E / temperature of what is filled, float64 (n,). Raises ValueError where it is not finite."""
+        tokens = states[:, :-1]
+        with np.errstate(over="ignore"):
+            log_reward: FloatArray = 0.0 - self.energy(tokens) / self.temperature
+        finite = np.isfinite(log_reward)
+        if not finite.all():
+            bad = int(np.argmin(finite))
+            raise ValueError(
+                f"InverseFolding: log R of object {tokens[bad].tolist()} is {log_reward[bad]}; allowed: finite "
+                "(give a larger temperature, or a smaller composition)"
+            )
+        return log_reward

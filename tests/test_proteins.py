@@ -484,6 +484,17 @@ def test_native_sequences_that_are_not_known() -> None:
         assert InverseFolding(RING, alphabet="CK", native="CKCKW").native_energy
 
 
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize("arguments", [{"temperature": 1e-308}, {"composition": 1e308}], ids=str)
+def test_energies_too_large_for_a_log_reward_are_refused(arguments: dict[str, float]) -> None:
+    dag = InverseFolding(RING, min_separation=1, alphabet="WKC", **arguments)
+    states = dag.from_text(["CCCCC", "WKCWK"])
+    message = r"InverseFolding: log R of object \[\d, \d, \d, \d, \d\] is -?inf; allowed: finite \(give a larger temp"
+    for log_reward in (dag.log_reward, dag.partial_log_reward):
+        with pytest.raises(ValueError, match=message):
+            log_reward(states)
+
+
 def test_gfp_sequences_that_are_none() -> None:
     dag = GFP(max_mutations=1, wild_type="CAC", table=scores(8000))
     for string, message in [("CA", "is not 3 letters"), ("CAX", "is not 3 letters"), ("KKC", "has 2 mutations")]:
