@@ -288,11 +288,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     commands.add_parser("path", help="the directory that data sets are read from")
     options = parser.parse_args(argv)
     try:
+        directory = mirror()
         if options.command == "list":
             for entry in DATASETS.values():
-                print(_describe(entry))
+                print(_describe(entry, f"not in {MIRROR}" if directory else "to be fetched"))
         elif options.command == "path":
-            print(mirror() or cache_dir())
+            print(directory or cache_dir())
         else:
             for name in DATASETS if options.names == ["all"] else options.names:
                 print(fetch(name))
@@ -306,9 +307,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     return 0
 
 
-def _describe(entry: Dataset) -> str:
-    here = "here" if is_available(entry.name) else "to be fetched"
+def _describe(entry: Dataset, otherwise: str) -> str:
+    where = "here" if is_available(entry.name) else otherwise
     return (
-        f"{entry.name} ({entry.bytes / 1000:,.0f} kB, {here})\n    {entry.description}\n"
+        f"{entry.name} ({entry.bytes / 1000:,.0f} kB, {where})\n    {entry.description}\n"
         f"    licence: {entry.licence}\n    cite: {entry.citation}\n    from: {entry.url}"
     )

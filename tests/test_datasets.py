@@ -174,7 +174,7 @@ def test_a_mirror_that_is_no_directory_is_named(
         with pytest.raises(datasets.DatasetError, match=message):
             get("mine")
     assert not datasets.is_available("mine")
-    for command in (["path"], ["fetch", "mine"]):
+    for command in (["list"], ["path"], ["fetch", "mine"]):
         assert datasets.main(command) == 2
         assert capsys.readouterr() == ("", f"error: {message}\n")
 
@@ -323,6 +323,16 @@ def test_command_line(cache: Path, server: Any, monkeypatch: pytest.MonkeyPatch,
     assert capsys.readouterr().out == f"{cache / 'mine.bin'}\n"
     assert datasets.main(["fetch", "yours"]) == 2
     assert "unknown data set 'yours'; known: " in capsys.readouterr().err
+
+
+def test_the_list_tells_what_a_mirror_lacks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Any) -> None:
+    register(monkeypatch, "http://127.0.0.1:9")
+    monkeypatch.setenv(datasets.MIRROR, str(tmp_path))
+    assert datasets.main(["list"]) == 0
+    assert f"mine (0 kB, not in {datasets.MIRROR})" in capsys.readouterr().out
+    (tmp_path / "mine.bin").write_bytes(CONTENT)
+    assert datasets.main(["list"]) == 0
+    assert "mine (0 kB, here)" in capsys.readouterr().out
 
 
 def test_the_module_runs() -> None:
