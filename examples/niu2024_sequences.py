@@ -14,6 +14,7 @@ python examples/niu2024_sequences.py --task qm9str --quick
 
 from __future__ import annotations
 
+import argparse
 import sys
 from collections.abc import Sequence
 
@@ -42,18 +43,17 @@ EXPERIMENTS = {
 }
 
 
+#: Read before the other options, as the experiment depends on it.
+TASK = argparse.ArgumentParser(add_help=False)
+TASK.add_argument("--task", choices=TASKS, default="tfbind8", help="which strings (default tfbind8)")
+
+
 def choose(arguments: Sequence[str]) -> tuple[str, list[str]]:
     """The value of --task, and the other arguments."""
-    rest = list(arguments)
-    if "--task" not in rest:
-        return "tfbind8", rest
-    place = rest.index("--task")
-    task = rest[place + 1] if place + 1 < len(rest) else ""
-    if task not in TASKS:
-        sys.exit(f"error: --task: expected one of {', '.join(TASKS)}, got {task!r}")
-    return task, rest[:place] + rest[place + 2 :]
+    options, rest = TASK.parse_known_args(arguments)
+    return options.task, rest
 
 
 if __name__ == "__main__":
     task, rest = choose(sys.argv[1:])
-    main(EXPERIMENTS[task], __doc__, rest)
+    main(EXPERIMENTS[task], __doc__, rest, parents=[TASK])

@@ -8,10 +8,11 @@ from __future__ import annotations
 import argparse
 import dataclasses
 import json
+import math
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import numpy as np
 import torch
@@ -143,20 +144,45 @@ def key(name: str, seed: int) -> str:
 # ---------------------------------------------------------------------- the command
 
 
-def parser(experiment: Experiment, description: str | None) -> argparse.ArgumentParser:
-    """Options that every script has."""
+def integer(text: str) -> int:
+    """An argument that is an integer of 1 or more."""
+    try:
+        value = int(text)
+    except ValueError:
+        value = 0
+    if value < 1:
+        raise argparse.ArgumentTypeError(f"expected an integer >= 1, got {text!r}")
+    return value
+
+
+def positive(text: str) -> float:
+    """An argument that is a finite number above 0."""
+    try:
+        value = float(text)
+    except ValueError:
+        value = 0.0
+    if not 0 < value < math.inf:
+        raise argparse.ArgumentTypeError(f"expected a finite number > 0, got {text!r}")
+    return value
+
+
+def parser(
+    experiment: Experiment, description: str | None, parents: Sequence[argparse.ArgumentParser] = ()
+) -> argparse.ArgumentParser:
+    """Options that every script has, behind those of ``parents``."""
     rounds, environment, settings = experiment.quick
     lines = [f"  {name:<22} {row.agent}: {settings_text(row)}" for name, row in experiment.rows.items()]
     made = argparse.ArgumentParser(
+        parents=list(parents),
         description=description,
         epilog="rows:\n" + "\n".join(lines) + f"\n\nenvironment: {experiment.env} {experiment.env_arguments or ''}",
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     made.add_argument("--rows", metavar="A,B", help=f"rows to run, of {', '.join(experiment.rows)} (default: all)")
     made.add_argument("--seeds", "--seed", default="0", metavar="N,N", help="seeds of each row (default 0)")
-    made.add_argument("--iterations", type=int, metavar="N", help=f"rounds (default: {experiment.rounds:,})")
+    made.add_argument("--iterations", type=integer, metavar="N", help=f"rounds (default: {experiment.rounds:,})")
     made.add_argument(
-        "--minutes", type=float, metavar="M", help="stop each row after so much training; more minutes continue it"
+        "--minutes", type=positive, metavar="M", help="stop each row after so much training; more minutes continue it"
     )
     made.add_argument("--env", nargs="*", default=[], metavar="KEY=VALUE", help="arguments of the environment")
     made.add_argument("--set", nargs="*", default=[], metavar="KEY=VALUE", help="settings of all agents that have them")
@@ -184,13 +210,25 @@ def values(pairs: Sequence[str], made: argparse.ArgumentParser) -> dict[str, Any
     return found
 
 
-def main(experiment: Experiment, description: str | None, arguments: Sequence[str] | None = None) -> None:
+def main(
+    experiment: Experiment,
+    description: str | None,
+    arguments: Sequence[str] | None = None,
+    parents: Sequence[argparse.ArgumentParser] = (),
+) -> None:
     """Run what the command line asks for, and print the table.
 
+    Args:
+        experiment: of the script.
+        description: for --help.
+        arguments: None for those of the process.
+        parents: of the parser: options that the script has read before, for --help.
+
     Raises:
-        SystemExit: options that make no sense, missing data, or a directory that holds something else.
+        SystemExit: with code 2: options that make no sense, missing data, or a directory that holds something else;
+            with code 130: interrupted.
     """
-    made = parser(experiment, description)
+    made = parser(experiment, description, parents)
     options = made.parse_args(arguments)
     names = list(experiment.rows) if options.rows is None else [name.strip() for name in options.rows.split(",")]
     if unknown := [name for name in names if name not in experiment.rows]:
@@ -206,11 +244,20 @@ def main(experiment: Experiment, description: str | None, arguments: Sequence[st
     if options.quick:
         experiment = dataclasses.replace(experiment, samples=experiment.samples[1:] * 2)
     out = options.out or Path("runs") / (experiment.name + "-quick" * options.quick)
+    if out.is_file():
+        stop(f"error: --out: {out} is a file, and no directory", 2)
     try:
         results = run(experiment, names, seeds, rounds, options.minutes, out, given, settings)
-    except (runs.RunError, ValueError, TypeError, gfn_envs.datasets.DatasetError) as error:
-        sys.exit(f"error: {error}")
-    show(experiment, results, names, seeds, out)
+        show(experiment, results, names, seeds, out)
+    except (ValueError, TypeError, OSError, ImportError) as error:  # among them RunError and DatasetError
+        stop(f"error: {error}", 2)
+    except KeyboardInterrupt:
+        stop("interrupted; the same command continues, and rows that are finished are kept", 130)
+
+
+def stop(message: str, code: int) -> NoReturn:
+    print(message, file=sys.stderr)
+    sys.exit(code)
 
 
 def run(

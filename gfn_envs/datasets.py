@@ -22,7 +22,6 @@ import json
 import os
 import sys
 import tempfile
-import zipfile
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -32,6 +31,9 @@ import numpy as np
 
 #: Environment variable with the directory of an offline mirror: the files of the registry, under their own names.
 MIRROR = "GFN_ENVS_DATA"
+
+#: Behind every cached file stands the sha256 of what comes before, as a damaged .npz may load without a complaint.
+DIGEST_BYTES = hashlib.sha256().digest_size
 
 Arrays = Mapping[str, np.ndarray]
 
@@ -70,8 +72,10 @@ def dataset(name: str) -> Dataset:
 
 
 def mirror() -> Path | None:
-    """The offline mirror, None where ``GFN_ENVS_DATA`` is not set."""
+    """The offline mirror, None where ``GFN_ENVS_DATA`` is not set. Raises DatasetError where it is no directory."""
     path = os.environ.get(MIRROR)
+    if path and not os.path.isdir(path):
+        raise DatasetError(f"{MIRROR} is {path}, but there is no such directory")
     return Path(path) if path else None
 
 
@@ -98,11 +102,11 @@ def read(name: str) -> bytes:
     """The content of a data set, downloaded if need be, and equal to what the registry says.
 
     Raises:
-        DatasetError: it is not in the mirror, cannot be downloaded, or its sha256 is not the registry's.
+        DatasetError: it is not in the mirror, cannot be read or downloaded, or its sha256 is not the registry's.
     """
     entry = dataset(name)
     path = fetch(name)
-    data = path.read_bytes()
+    data = _content(entry, path)
     # What is compared is what is used: nothing can come between.
     _check(entry, data, path)
     return data
@@ -114,9 +118,9 @@ def fetch(name: str) -> Path:
     if directory is None:
         return _download(entry)
     path = directory / entry.file
-    if not path.is_file():
+    if not os.path.exists(path):  # which, unlike Path.exists, raises nothing
         raise DatasetError(f"{MIRROR} is {directory}, where there is no {entry.file}. {_by_hand(entry)}")
-    _check(entry, path.read_bytes(), path)
+    _check(entry, _content(entry, path), path)
     return path
 
 
@@ -128,6 +132,13 @@ def is_available(name: str) -> bool:
         return path.is_file() and _sha256(path.read_bytes()) == entry.sha256
     except OSError:
         return False
+
+
+def _content(entry: Dataset, path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise DatasetError(f"{path} cannot be read: {error.strerror}. {_by_hand(entry)}") from None
 
 
 def _sha256(data: bytes) -> str:
@@ -201,10 +212,10 @@ def cached(key: str, make: Callable[[], Arrays]) -> dict[str, np.ndarray]:
         path = cache_dir() / "converted" / f"{key}.npz"
     except DatasetError:
         return dict(make())
-    try:
-        return _load(path.read_bytes())
-    except (OSError, ValueError, EOFError, KeyError, zipfile.BadZipFile):
-        pass
+    with contextlib.suppress(OSError):
+        content = path.read_bytes()
+        if content[-DIGEST_BYTES:] == hashlib.sha256(content[:-DIGEST_BYTES]).digest():
+            return _load(content[:-DIGEST_BYTES])
     arrays = dict(make())
     with contextlib.suppress(OSError):
         _save(path, arrays)
@@ -217,12 +228,15 @@ def _load(data: bytes) -> dict[str, np.ndarray]:
 
 
 def _save(path: Path, arrays: Arrays) -> None:
-    """Write an .npz that is there whole or not at all."""
+    """Write an .npz with its sha256 behind it, there whole or not at all."""
+    buffer = io.BytesIO()
+    np.savez(buffer, **arrays)  # type: ignore[arg-type]
+    content = buffer.getvalue()
     path.parent.mkdir(parents=True, exist_ok=True)
     handle, temporary = tempfile.mkstemp(dir=path.parent, suffix=".part")
     try:
         with os.fdopen(handle, "wb") as file:
-            np.savez(file, **arrays)  # type: ignore[arg-type]
+            file.write(content + hashlib.sha256(content).digest())
         os.replace(temporary, path)
     except BaseException:
         with contextlib.suppress(OSError):
@@ -274,23 +288,28 @@ def main(argv: Sequence[str] | None = None) -> int:
     commands.add_parser("path", help="the directory that data sets are read from")
     options = parser.parse_args(argv)
     try:
+        directory = mirror()
         if options.command == "list":
             for entry in DATASETS.values():
-                print(_describe(entry))
+                print(_describe(entry, f"not in {MIRROR}" if directory else "to be fetched"))
         elif options.command == "path":
-            print(mirror() or cache_dir())
+            print(directory or cache_dir())
         else:
             for name in DATASETS if options.names == ["all"] else options.names:
                 print(fetch(name))
+        sys.stdout.flush()
+    except BrokenPipeError:
+        # Whoever read has seen enough, as head does. Python would write the rest at its end, and complain.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     except DatasetError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
     return 0
 
 
-def _describe(entry: Dataset) -> str:
-    here = "here" if is_available(entry.name) else "to be fetched"
+def _describe(entry: Dataset, otherwise: str) -> str:
+    where = "here" if is_available(entry.name) else otherwise
     return (
-        f"{entry.name} ({entry.bytes / 1000:,.0f} kB, {here})\n    {entry.description}\n"
+        f"{entry.name} ({entry.bytes / 1000:,.0f} kB, {where})\n    {entry.description}\n"
         f"    licence: {entry.licence}\n    cite: {entry.citation}\n    from: {entry.url}"
     )

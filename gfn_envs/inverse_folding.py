@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import os
 from collections.abc import Sequence as Letters
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -31,7 +32,7 @@ class InverseFolding(Sequence):
     ## Description
     Residues in contact (nearer than ``cutoff``, and ``min_separation`` or more apart in the chain) have the contact
     energy of Miyazawa and Jernigan, in units of RT. The backbone is avGFP's (228 residues), or the user's: a matrix of
-    distances or a PDB file. The definition is ours: Madan et al.'s was not published.
+    distances, or a file. The definition is ours: Madan et al.'s was not published.
 
     ## Action Space
     fill: position * q + letter, for positions that are empty, with q letters in the alphabet. append: the q letters.
@@ -62,9 +63,11 @@ class InverseFolding(Sequence):
     q^n objects; (q + 1)^n states with fill.
 
     ## Arguments
-    * ``distances``: a square matrix of distances between residues in angstrom, or the path of a PDB file (CB atoms, CA
-      of glycine; the first model). None: avGFP (the data set gfp-distances of ``gfn data``, read at first use: smallest
-      distances between atoms, which make more contacts than CB atoms do).
+    * ``distances``: a square matrix of distances between residues in angstrom; a square matrix of booleans, True for
+      residues in contact, to which ``cutoff`` means nothing (contacts as 0 and 1 are refused: they would be distances);
+      the path of a PDB file (CB atoms, CA of glycine; the first model); or that of a CSV file of distances, whose first
+      line and first column hold the residues' numbers. None: avGFP (the data set gfp-distances of ``gfn data``, read at
+      first use: smallest distances between atoms, which make more contacts than CB atoms do).
     * ``construction``: "fill" or "append".
     * ``temperature``: in units of the energy. With the default no sequence of avGFP has a reward beyond the range of
       floating-point numbers; at 1, the temperature of the energies themselves, log R is in the thousands.
@@ -72,7 +75,7 @@ class InverseFolding(Sequence):
     * ``min_separation``: contacts are of residues whose numbers differ by as much.
     * ``composition``: weight of the composition term.
     * ``alphabet``: the amino acids allowed.
-    * ``native``: the native sequence, where ``distances`` is a matrix.
+    * ``native``: the native sequence, where ``distances`` is a matrix or a CSV file.
     * ``chain``: of the PDB file; None: the first.
 
     ## References
@@ -101,24 +104,27 @@ class InverseFolding(Sequence):
             raise ValueError(f"{where}: alphabet must be letters of {AMINO_ACIDS}, got {''.join(sorted(unknown))!r}")
         if not 0 <= composition < np.inf:
             raise ValueError(f"{where}: composition must be finite and >= 0, got {composition}")
-        if native is not None and (distances is None or isinstance(distances, str | os.PathLike)):
-            raise ValueError(f"{where}: native is for a matrix of distances, got {native!r} with {distances!r}")
         if chain is not None and not isinstance(distances, str | os.PathLike):
             raise ValueError(f"{where}: chain is for a PDB file, got {chain!r}")
         self.temperature, self.cutoff = positive("temperature", temperature, where), positive("cutoff", cutoff, where)
         self.min_separation = positive_int("min_separation", min_separation, where)
         self.composition = float(composition)
         self._given: tuple[FloatArray, IntArray] | None = None
+        sequence: str | None = None
         if distances is None:
-            self.native: str | None = "".join(AVGFP[number - 2] for number in AVGFP_RESIDUES)
-            length = len(AVGFP_RESIDUES)
+            sequence, length = "".join(AVGFP[number - 2] for number in AVGFP_RESIDUES), len(AVGFP_RESIDUES)
         elif isinstance(distances, str | os.PathLike):
-            matrix, numbers, self.native = contacts.read_pdb(distances, chain, where)
+            matrix, numbers, sequence = contacts.read_backbone(Path(distances), chain, where)
             self._given, length = (matrix, numbers), len(matrix)
         else:
             matrix = contacts.distance_matrix(distances, where)
-            distances = matrix.tolist()  # which can be printed and read again, where an array cannot
-            self._given, self.native, length = (matrix, np.arange(len(matrix))), native, len(matrix)
+            distances = np.array(distances).tolist()  # which can be printed and read again, where an array cannot
+            self._given, length = (matrix, np.arange(len(matrix))), len(matrix)
+        if native is not None and sequence is not None:
+            raise ValueError(
+                f"{where}: native is for a matrix or a CSV file, got {native!r} with distances {distances}"
+            )
+        self.native = sequence if native is None else native
         if self.native is not None and (len(self.native) != length or set(self.native) - set(AMINO_ACIDS)):
             raise ValueError(f"{where}: native must be {length} letters of {AMINO_ACIDS}, got {native!r}")
         super().__init__(alphabet, length, construction)
@@ -191,5 +197,15 @@ class InverseFolding(Sequence):
         return self.partial_log_reward(states)
 
     def partial_log_reward(self, states: IntArray) -> FloatArray:
-        """-E / temperature of what is filled, float64 (n,)."""
-        return 0.0 - self.energy(states[:, :-1]) / self.temperature
+        """-E / temperature of what is filled, float64 (n,). Raises ValueError where it is not finite."""
+        tokens = states[:, :-1]
+        with np.errstate(over="ignore"):
+            log_reward: FloatArray = 0.0 - self.energy(tokens) / self.temperature
+        finite = np.isfinite(log_reward)
+        if not finite.all():
+            bad = int(np.argmin(finite))
+            raise ValueError(
+                f"InverseFolding: log R of object {tokens[bad].tolist()} is {log_reward[bad]}; allowed: finite "
+                "(give a larger temperature, or a smaller composition)"
+            )
+        return log_reward

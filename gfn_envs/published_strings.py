@@ -27,7 +27,7 @@ class PublishedStrings(Sequence):
         construction: str,
         exponent: float,
         scale: float,
-        floor: float,
+        floor: float | None,
         mode_fraction: float,
         table: Table | None,
         length: int,
@@ -46,6 +46,13 @@ class PublishedStrings(Sequence):
             "table": table,
             "length": length,
         }
+
+    def _scaled(self, raised: FloatArray, largest: float) -> FloatArray:
+        """scale (raised / largest)^exponent of values with a floor, float64 (n,)."""
+        # What is not above 0 stays, to be refused: an even exponent would make it good.
+        good, result = raised > 0, raised.copy()
+        result[good] = self.scale * (raised[good] / largest) ** self.exponent
+        return result
 
     def _table_values(self) -> FloatArray | None:
         """The table's value of every string in alphabetical order; None where there is no table."""

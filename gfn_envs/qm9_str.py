@@ -48,7 +48,7 @@ class QM9Str(PublishedStrings):
     * ``construction``: "prepend_append" (Shen et al. 2023), "append", "insert" or "fill".
     * ``exponent``: beta.
     * ``scale``: the largest reward.
-    * ``floor``: of the proxy's value.
+    * ``floor``: of the proxy's value; None: values must be above 0.
     * ``mode_fraction``: modes among all strings, in (0, 1].
     * ``table``: values of y in place of the published ones: a mapping, values in alphabetical order, or a text file
       with a string and its value a line.
@@ -66,7 +66,7 @@ class QM9Str(PublishedStrings):
         construction: str = "prepend_append",
         exponent: float = 5.0,
         scale: float = 100.0,
-        floor: float = 1e-3,
+        floor: float | None = 1e-3,
         mode_fraction: float = 0.005,
         table: Table | None = None,
         length: int = 5,
@@ -78,7 +78,7 @@ class QM9Str(PublishedStrings):
         """R of every string in alphabetical order, float64 (11^length,). Raises DatasetError without the data."""
         given = self._table_values()
         y = self._raised(datasets.converted("qm9str", _values)["y"].astype(np.float64) if given is None else given)
-        return self.scale * (y / y.max()) ** self.exponent
+        return self._scaled(y, y.max())
 
 
 def _values(data: bytes) -> dict[str, FloatArray]:

@@ -50,7 +50,7 @@ class SEHStr(PublishedStrings):
     * ``construction``: "prepend_append" (Shen et al. 2023), "append", "insert" or "fill".
     * ``exponent``: beta.
     * ``scale``: the largest reward.
-    * ``floor``: of the prediction.
+    * ``floor``: of the prediction; None: predictions must be above 0.
     * ``mode_fraction``: modes among all strings, in (0, 1].
     * ``table``: predictions in place of the trees': a mapping, values in alphabetical order, or a text file with a
       string and its value a line.
@@ -68,7 +68,7 @@ class SEHStr(PublishedStrings):
         construction: str = "prepend_append",
         exponent: float = 6.0,
         scale: float = 10.0,
-        floor: float = 1e-3,
+        floor: float | None = 1e-3,
         mode_fraction: float = 0.001,
         table: Table | None = None,
         length: int = LENGTH,
@@ -82,7 +82,7 @@ class SEHStr(PublishedStrings):
         if given is None:
             return None
         y = self._raised(given)
-        return self.scale * (y / y.max()) ** self.exponent
+        return self._scaled(y, y.max())
 
     @functools.cached_property
     def trees(self) -> StringTrees:
@@ -104,8 +104,8 @@ class SEHStr(PublishedStrings):
         if self.reward_table is not None:
             return super().log_reward(states)
         tokens = states[:, :-1]
-        y = self._raised(self.values(tokens)) / self._raised(self._summary["best"])
-        return checked_log_reward(self.scale * y**self.exponent, tokens, "SEHStr")
+        y, largest = self._raised(self.values(tokens)), float(self._raised(self._summary["best"]))
+        return checked_log_reward(self._scaled(y, largest), tokens, "SEHStr")
 
     @functools.cached_property
     def mode_strings(self) -> IntArray | None:

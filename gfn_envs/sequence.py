@@ -77,8 +77,8 @@ class Sequence(Dag):
     * ``length``: letters of a finished string, or the most of them.
     * ``construction``: "append", "prepend_append", "insert" or "fill".
     * ``reward``: a callable from tokens, int64 (n, length), q behind the end, to values (n,); a mapping from strings
-      to values; values in order of length and alphabet; or a text file with a string and its value a line. None
-      gives every string the value 1.
+      to values, or a pandas Series labelled by strings; values in order of length and alphabet; or a text file with a
+      string and its value a line. None gives every string the value 1.
     * ``exponent``: beta, the power of the value.
     * ``floor``: smaller values are raised to it; None: they must be above 0.
     * ``min_length``: fewest letters of a string of variable length; None: all strings have ``length`` letters.

@@ -8,6 +8,8 @@ import hashlib
 import os
 import pickle
 import struct
+import subprocess
+import sys
 import threading
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, HTTPServer
@@ -158,6 +160,46 @@ def test_a_file_missing_in_the_mirror_is_named(tmp_path: Path, monkeypatch: pyte
         datasets.read("mine")
 
 
+@pytest.mark.parametrize("kind", ["missing", "a file"])
+def test_a_mirror_that_is_no_directory_is_named(
+    kind: str, tmp_path: Path, cache: Path, monkeypatch: pytest.MonkeyPatch, capsys: Any
+) -> None:
+    register(monkeypatch, "http://127.0.0.1:9")
+    directory = tmp_path / "mirror"
+    if kind == "a file":
+        directory.write_text("")
+    monkeypatch.setenv(datasets.MIRROR, str(directory))
+    message = f"{datasets.MIRROR} is {directory}, but there is no such directory"
+    for get in (datasets.read, datasets.fetch):
+        with pytest.raises(datasets.DatasetError, match=message):
+            get("mine")
+    assert not datasets.is_available("mine")
+    for command in (["list"], ["path"], ["fetch", "mine"]):
+        assert datasets.main(command) == 2
+        assert capsys.readouterr() == ("", f"error: {message}\n")
+
+
+def test_a_file_that_cannot_be_read_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    entry = register(monkeypatch, "http://127.0.0.1:9")
+    monkeypatch.setenv(datasets.MIRROR, str(tmp_path))
+    path = tmp_path / "mine.bin"
+    path.mkdir()
+    for get in (datasets.read, datasets.fetch):
+        with pytest.raises(datasets.DatasetError, match=f"^{path} cannot be read: Is a directory. To get it by hand"):
+            get("mine")
+    path.rmdir()
+    path.write_bytes(CONTENT)
+
+    def refuse(path: Path) -> bytes:
+        raise PermissionError(13, "Permission denied", str(path))
+
+    monkeypatch.setattr(Path, "read_bytes", refuse)
+    for get in (datasets.read, datasets.fetch):
+        with pytest.raises(datasets.DatasetError, match=f"^{path} cannot be read: Permission denied.*{entry.sha256}"):
+            get("mine")
+    assert not datasets.is_available("mine")
+
+
 @pytest.mark.parametrize("name", datasets.DATASETS)
 def test_the_registry_describes_the_mirror(name: str) -> None:
     entry = datasets.DATASETS[name]
@@ -194,6 +236,32 @@ def test_conversions_are_kept(cache: Path, tmp_path: Path, monkeypatch: pytest.M
         assert datasets.converted("mine", convert)["bytes"].tobytes() == CONTENT
         assert first.read_bytes()[:2] == b"PK"
     assert len(calls) == 6
+
+
+def test_any_damaged_byte_of_a_conversion_is_noticed(cache: Path) -> None:
+    made = []
+
+    def make() -> dict[str, np.ndarray]:
+        made.append(1)
+        return {"one": np.arange(3), "two": np.eye(2), "three": np.array(["a", "bcd"])}
+
+    datasets.cached("mine", make)
+    path = cache / "converted" / "mine.npz"
+    whole, rng = path.read_bytes(), np.random.default_rng(0)
+    for position in rng.choice(len(whole), size=300, replace=False).tolist():
+        damaged = bytearray(whole)
+        damaged[position] ^= int(rng.integers(1, 256))
+        path.write_bytes(damaged)
+        made.clear()
+        found = datasets.cached("mine", make)
+        assert made, f"byte {position}"
+        assert {name: array.tolist() for name, array in found.items()} == {
+            name: array.tolist() for name, array in make().items()
+        }
+    assert path.read_bytes() == whole
+    made.clear()
+    datasets.cached("mine", make)
+    assert not made
 
 
 def test_a_failed_conversion_leaves_nothing(cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -257,12 +325,33 @@ def test_command_line(cache: Path, server: Any, monkeypatch: pytest.MonkeyPatch,
     assert "unknown data set 'yours'; known: " in capsys.readouterr().err
 
 
+def test_the_list_tells_what_a_mirror_lacks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Any) -> None:
+    register(monkeypatch, "http://127.0.0.1:9")
+    monkeypatch.setenv(datasets.MIRROR, str(tmp_path))
+    assert datasets.main(["list"]) == 0
+    assert f"mine (0 kB, not in {datasets.MIRROR})" in capsys.readouterr().out
+    (tmp_path / "mine.bin").write_bytes(CONTENT)
+    assert datasets.main(["list"]) == 0
+    assert "mine (0 kB, here)" in capsys.readouterr().out
+
+
 def test_the_module_runs() -> None:
     done = run_python("-m", "gfn_envs.data", "list")
     assert (done.returncode, done.stderr) == (0, "")
     for entry in datasets.DATASETS.values():
         assert entry.url in done.stdout
         assert entry.licence in done.stdout
+
+
+def test_a_list_that_nobody_reads_on_is_no_error() -> None:
+    environment = {**os.environ, "PYTHONPATH": str(Path(datasets.__file__).parents[1])}
+    command = [sys.executable, "-m", "gfn_envs.data", "list"]
+    with subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+        assert process.stdout is not None
+        assert process.stderr is not None
+        process.stdout.close()
+        assert process.stderr.read() == b""
+    assert process.returncode == 0
 
 
 # ---------------------------------------------------------------------- pickles

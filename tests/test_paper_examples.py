@@ -165,10 +165,37 @@ def test_a_row_that_is_there_is_not_run_again_and_one_cut_short_goes_on(
     assert {entry["rounds"] for entry in cut.values()} == {10}
     parts = run("parts", "--iterations", "30")
     assert without_times(parts) == without_times(whole)
-    with pytest.raises(SystemExit, match="holds another run"):
+    capsys.readouterr()
+    with pytest.raises(SystemExit, match="2"):
         tables.main(
             experiment, "", ["--rows", "tb+prt", "--seeds", "1", "--out", str(tmp_path / "whole"), "--iterations", "30"]
         )
+    assert "holds another run" in capsys.readouterr().err
+
+
+def test_an_interrupted_command_says_how_it_goes_on(
+    load: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tables, module = load("paper_tables"), load("shen2023_bag")
+    command = ["--rows", "tb,tb+prt", "--iterations", "10", "--out", str(tmp_path), "--set", *texts(SMALLER)]
+    run_row = tables.run_row
+
+    def interrupted(*arguments: Any) -> dict[str, Any]:
+        if arguments[-1] == "tb+prt, seed 0":
+            raise KeyboardInterrupt
+        return dict(run_row(*arguments))
+
+    experiment = small(module, SCRIPTS["shen2023_bag"][1])
+    monkeypatch.setattr(tables, "run_row", interrupted)
+    with pytest.raises(SystemExit, match="130"):
+        tables.main(experiment, "", command)
+    assert capsys.readouterr().err.splitlines()[-1] == (
+        "interrupted; the same command continues, and rows that are finished are kept"
+    )
+    assert list(json.loads((tmp_path / "results.json").read_text())) == ["tb, seed 0"]
+    monkeypatch.setattr(tables, "run_row", run_row)
+    tables.main(experiment, "", command)
+    assert "tb, seed 0: already there" in capsys.readouterr().out
 
 
 def test_mistakes_are_explained(load: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -177,18 +204,45 @@ def test_mistakes_are_explained(load: Any, tmp_path: Path, capsys: pytest.Captur
         (["--rows", "tb,ttb"], "no row ttb; allowed: tb, maxent"),
         (["--seeds", "one"], "expected integers such as 0,1,2, got 'one'"),
         (["--env", "capacity"], "expected KEY=VALUE, got 'capacity'"),
+        (["--iterations", "-5"], "argument --iterations: expected an integer >= 1, got '-5'"),
+        (["--iterations", "0"], "argument --iterations: expected an integer >= 1, got '0'"),
+        (["--iterations", "1.5"], "argument --iterations: expected an integer >= 1, got '1.5'"),
+        (["--minutes", "-1"], "argument --minutes: expected a finite number > 0, got '-1'"),
+        (["--minutes", "nan"], "argument --minutes: expected a finite number > 0, got 'nan'"),
+        (["--minutes", "soon"], "argument --minutes: expected a finite number > 0, got 'soon'"),
     ]:
-        with pytest.raises(SystemExit):
+        with pytest.raises(SystemExit, match="2"):
             tables.main(module.EXPERIMENT, "", [*arguments, "--out", str(tmp_path)])
         assert message in capsys.readouterr().err
-    with pytest.raises(SystemExit, match="unknown argument capcity"):
-        tables.main(module.EXPERIMENT, "", ["--env", "capcity=3", "--out", str(tmp_path)])
-    with pytest.raises(SystemExit, match=r"expected one of tfbind8, .*got 'tfbind9'"):
-        load("niu2024_sequences").choose(["--task", "tfbind9"])
-    assert load("niu2024_sequences").choose(["--quick", "--task", "pho4", "--seeds", "1"]) == (
-        "pho4",
-        ["--quick", "--seeds", "1"],
-    )
+    (tmp_path / "file").write_text("")
+    strings = load("shen2023_tfbind8")
+    for experiment, arguments, message in [
+        (module.EXPERIMENT, ["--env", "capcity=3"], "unknown argument capcity"),
+        (
+            module.EXPERIMENT,
+            ["--out", str(tmp_path / "file")],
+            f"--out: {tmp_path / 'file'} is a file, and no directory",
+        ),
+        (module.EXPERIMENT, ["--out", str(tmp_path / "file" / "in")], "Not a directory"),
+        (module.EXPERIMENT, ["--env", "modes=/nope"], "'/nope'"),
+        (strings.EXPERIMENT, ["--env", "table=/nope"], "/nope cannot be read"),
+    ]:
+        with pytest.raises(SystemExit, match="2"):
+            tables.main(experiment, "", ["--iterations", "10", "--out", str(tmp_path), *arguments])
+        (line,) = [line for line in capsys.readouterr().err.splitlines() if line and "round/s" not in line]
+        assert line.startswith("error: ")
+        assert message in line
+
+
+def test_one_task_of_several(load: Any, capsys: pytest.CaptureFixture[str]) -> None:
+    choose = load("niu2024_sequences").choose
+    assert choose(["--quick", "--seeds", "1"]) == ("tfbind8", ["--quick", "--seeds", "1"])
+    for arguments in (["--task", "pho4"], ["--task=pho4"]):
+        assert choose(["--quick", *arguments, "--seeds", "1"]) == ("pho4", ["--quick", "--seeds", "1"])
+    for arguments in (["--task", "tfbind9"], ["--task=tfbind9"], ["--task"]):
+        with pytest.raises(SystemExit, match="2"):
+            choose(arguments)
+        assert "argument --task: " in capsys.readouterr().err
 
 
 def test_the_sehstr_target_is_that_of_all_strings(load: Any) -> None:
@@ -213,3 +267,7 @@ def test_help_teaches() -> None:
     assert done.returncode == 0, done.stderr
     for expected in ("percent of what an exact sampler", "--quick", "--seeds", "sub+prt+ssr", "guide_temperature 3.0"):
         assert re.sub(r"\s+", " ", expected) in re.sub(r"\s+", " ", done.stdout)
+    done = run_python(str(EXAMPLES / "niu2024_sequences.py"), "--task=pho4", "--help")
+    assert done.returncode == 0, done.stderr
+    assert "environment: GFN/PHO4-v0" in done.stdout
+    assert re.search(r"^  --task {tfbind8,qm9str,sehstr,pho4}", done.stdout, re.M)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import itertools
+import json
 import time
 from pathlib import Path
 from types import ModuleType
@@ -301,9 +302,9 @@ def test_avgfp_and_its_native_sequence() -> None:
 
 
 def pdb(atoms: list[tuple[str, str, str, int, float, float, float]]) -> str:
-    """Lines of a PDB file: (atom, residue, chain, number, x, y, z)."""
+    """Lines of a PDB file: (atom, residue, chain, number, x, y, z); a fourth letter of the atom is its location."""
     return "HEADER    A TEST\n" + "".join(
-        f"ATOM  {i:5d}  {atom:<3s} {residue} {chain}{number:4d}    {x:8.3f}{y:8.3f}{z:8.3f}  1.00  0.00\n"
+        f"ATOM  {i:5d}  {atom:<4s}{residue} {chain}{number:4d}    {x:8.3f}{y:8.3f}{z:8.3f}  1.00  0.00\n"
         for i, (atom, residue, chain, number, x, y, z) in enumerate(atoms, 1)
     )
 
@@ -335,6 +336,53 @@ def test_pdb_files(tmp_path: Path) -> None:
     assert (other.native, other.native_energy) == ("KA", pytest.approx(-1.31))
 
 
+@pytest.mark.parametrize(
+    ("atoms", "letter", "place"),
+    [
+        ([("CA A", "GLY", 1.0), ("CA B", "SER", 2.0), ("CB B", "SER", 3.0)], "G", 1.0),
+        ([("CA B", "SER", 2.0), ("CB B", "SER", 3.0), ("CA A", "GLY", 1.0)], "S", 3.0),
+        ([("CA A", "SER", 1.0), ("CA B", "SER", 2.0), ("CB B", "SER", 3.0), ("CB A", "SER", 4.0)], "S", 4.0),
+        ([("CA", "SER", 1.0), ("CB B", "SER", 3.0), ("CB A", "SER", 4.0)], "S", 3.0),
+        ([("CA A", "SER", 1.0), ("CA B", "SER", 2.0), ("CB", "SER", 5.0)], "S", 5.0),
+        ([("CA", "GLY", 1.0), ("CA", "SER", 2.0), ("CB", "SER", 3.0)], "G", 1.0),
+    ],
+)
+def test_the_first_alternate_location_is_taken_whole(
+    tmp_path: Path, atoms: list[tuple[str, str, float]], letter: str, place: float
+) -> None:
+    lines = [(name, residue, "A", 1, x, 0.0, 0.0) for name, residue, x in atoms]
+    path = tmp_path / "test.pdb"
+    path.write_text(pdb([*lines, ("CA B", "GLY", "A", 2, 10.0, 0.0, 0.0)]))
+    matrix, _, sequence = contacts.read_pdb(path, None, "test")
+    assert sequence == letter + "G"
+    assert matrix[0, 1] == 10.0 - place
+
+
+DISTANCES_CSV = ",5,6,9\n5,0,3,5\n6,3,0,6.5\n9,5,6.5,0\n"
+
+
+@pytest.mark.parametrize("name", ["mine.csv", "mine.CSV"])
+def test_distances_from_a_csv_file(tmp_path: Path, name: str) -> None:
+    path = tmp_path / name
+    path.write_text("\ufeff" + DISTANCES_CSV)
+    dag = InverseFolding(str(path), native="WGC")
+    assert dag.contacts.T.tolist() == [[0, 2], [1, 2]]
+    assert dag.native_energy == pytest.approx(-4.95 - 3.16)
+    assert InverseFolding(path).native is None
+    with pytest.raises(ValueError, match=r"InverseFolding: chain is for a PDB file, got 'A'"):
+        InverseFolding(path, chain="A")
+    path.write_text(DISTANCES_CSV.replace("6.5", ""))
+    with pytest.raises(ValueError, match=r"InverseFolding: .*mine\.\w+: .*got 0 between residues 1 and 2"):
+        InverseFolding(path)
+
+
+@pytest.mark.parametrize("name", ["1gfl.cif", "1gfl.CIF", "1gfl.pdb.gz", "1gfl.cif.gz"])
+def test_other_files_of_structures_are_refused(tmp_path: Path, name: str) -> None:
+    (tmp_path / name).write_text("data_1GFL")
+    with pytest.raises(ValueError, match=rf"InverseFolding: {tmp_path / name} is no PDB file; .*unpacked"):
+        InverseFolding(tmp_path / name)
+
+
 def test_pdb_files_without_residues_are_refused(tmp_path: Path) -> None:
     path = tmp_path / "test.pdb"
     for content, chain, message in [
@@ -345,6 +393,16 @@ def test_pdb_files_without_residues_are_refused(tmp_path: Path) -> None:
         (pdb(ATOMS), "Z", "holds 0 amino acids in chain 'Z'"),
         (pdb(ATOMS).replace("   4.000", "   four "), None, "line 5: expected an atom of a PDB file"),
         (pdb(ATOMS)[:130], None, "line 3: expected an atom"),
+        (
+            pdb(ATOMS).replace("   4.000", "     nan"),
+            None,
+            r"test\.pdb, line 5: coordinates must be finite, got 'ATOM .* nan",
+        ),
+        (
+            pdb(ATOMS).replace("   4.000", "    -inf"),
+            None,
+            r"test\.pdb, line 5: coordinates must be finite, got 'ATOM .* -inf",
+        ),
     ]:
         path.write_text(content, encoding="latin-1")
         with pytest.raises(ValueError, match=message):
@@ -353,10 +411,41 @@ def test_pdb_files_without_residues_are_refused(tmp_path: Path) -> None:
         InverseFolding(tmp_path / "none.pdb")
 
 
+#: Contacts of five residues; residues 1 and 2 touch too, and are neighbours in the chain.
+TOUCHING = {(0, 3), (0, 4), (1, 2), (1, 4)}
+CONTACT_MAP = [[i == j or (i, j) in TOUCHING or (j, i) in TOUCHING for j in range(5)] for i in range(5)]
+
+
+@pytest.mark.parametrize("given", [CONTACT_MAP, np.array(CONTACT_MAP)], ids=["lists", "array"])
+@pytest.mark.parametrize("cutoff", [8.0, 0.5])
+def test_a_matrix_of_booleans_is_a_map_of_contacts(given: Any, cutoff: float) -> None:
+    dag = InverseFolding(given, alphabet="CKW", cutoff=cutoff)
+    assert dag.contacts.T.tolist() == [[0, 3], [0, 4], [1, 4]]
+    assert InverseFolding(given, min_separation=1).contacts.T.tolist() == [list(pair) for pair in sorted(TOUCHING)]
+    assert InverseFolding(**dag.arguments).contacts.tolist() == dag.contacts.tolist()
+    assert json.loads(json.dumps(dag.arguments["distances"])) == CONTACT_MAP
+
+
+@pytest.mark.parametrize("kind", [int, float])
+def test_contacts_as_numbers_are_not_taken_for_distances(kind: type) -> None:
+    everyone = np.ones((4, 4)) - np.eye(4)
+    overlap = np.array(RING)
+    overlap[1, 3] = overlap[3, 1] = 0
+    for matrix, given in [
+        (np.array(CONTACT_MAP).astype(kind), "only 0 and 1"),
+        (everyone.astype(kind), "only 0 and 1"),
+        ((overlap * 10).astype(kind), "0 between residues 1 and 3"),
+    ]:
+        with pytest.raises(ValueError, match=f"InverseFolding: distances .*got {given}; .*matrix of booleans"):
+            InverseFolding(matrix)
+
+
 @pytest.mark.parametrize(
     ("make", "arguments", "message"),
     [
         (InverseFolding, {"distances": [[0, 1], [1]]}, "distances must be a square matrix of numbers"),
+        (InverseFolding, {"distances": [[True, True], [False, True]]}, "contacts must be symmetric"),
+        (InverseFolding, {"distances": [[True]]}, r"got shape \(1, 1\)"),
         (InverseFolding, {"distances": [[0, 1, 2], [1, 0, 2]]}, r"two rows or more, got shape \(2, 3\)"),
         (InverseFolding, {"distances": [[0]]}, r"got shape \(1, 1\)"),
         (InverseFolding, {"distances": [[0, 1], [2, 0]]}, "finite, >= 0 and symmetric"),
@@ -366,7 +455,7 @@ def test_pdb_files_without_residues_are_refused(tmp_path: Path) -> None:
         (InverseFolding, {"distances": RING, "alphabet": "ABC"}, "alphabet must be letters of .*, got 'B'"),
         (InverseFolding, {"distances": RING, "native": "KKKK"}, "native must be 5 letters"),
         (InverseFolding, {"distances": RING, "native": "KKKKX"}, "native must be 5 letters"),
-        (InverseFolding, {"native": "K"}, "native is for a matrix"),
+        (InverseFolding, {"native": "K"}, "native is for a matrix or a CSV file, got 'K' with distances None"),
         (InverseFolding, {"distances": RING, "chain": "A"}, "chain is for a PDB file"),
         (InverseFolding, {"construction": "insert"}, "'fill' or 'append', got 'insert'"),
         (InverseFolding, {"temperature": 0.0}, "temperature must be finite and > 0"),
@@ -393,6 +482,17 @@ def test_native_sequences_that_are_not_known() -> None:
         assert InverseFolding(RING).native_energy
     with pytest.raises(ValueError, match=r"has \['W'\], which are not in the alphabet"):
         assert InverseFolding(RING, alphabet="CK", native="CKCKW").native_energy
+
+
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize("arguments", [{"temperature": 1e-308}, {"composition": 1e308}], ids=str)
+def test_energies_too_large_for_a_log_reward_are_refused(arguments: dict[str, float]) -> None:
+    dag = InverseFolding(RING, min_separation=1, alphabet="WKC", **arguments)
+    states = dag.from_text(["CCCCC", "WKCWK"])
+    message = r"InverseFolding: log R of object \[\d, \d, \d, \d, \d\] is -?inf; allowed: finite \(give a larger temp"
+    for log_reward in (dag.log_reward, dag.partial_log_reward):
+        with pytest.raises(ValueError, match=message):
+            log_reward(states)
 
 
 def test_gfp_sequences_that_are_none() -> None:

@@ -65,6 +65,12 @@ def test_the_first_program_has_at_most_15_lines() -> None:
     assert len(fenced("python")[0].splitlines()) <= 15
 
 
+def test_every_published_experiment_is_linked() -> None:
+    scripts = sorted(ROOT.glob("examples/*.py"))
+    published = {path.stem for path in scripts if re.search("^EXPERIMENTS? =", path.read_text("utf-8"), re.M)}
+    assert published | {"gradient_analysis"} <= set(re.findall(r"\]\(examples/(\w+)\.py\)", README))
+
+
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 def test_relative_links_lead_somewhere(page: Path) -> None:
     targets = re.findall(r"\]\(([^)#\s]+)[^)]*\)", page.read_text("utf-8"))

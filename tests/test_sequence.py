@@ -226,6 +226,60 @@ def test_bad_rewards_are_refused(reward: Any, message: str) -> None:
         dag.log_reward(dag.from_text(["AA", "AB"]))
 
 
+class Series:
+    """What this library asks of a pandas Series."""
+
+    ndim = 1
+
+    def __init__(self, values: list[float], index: list[Any]):
+        self.values, self.index = values, index
+
+    def to_dict(self) -> dict[Any, float]:
+        return dict(zip(self.index, self.values, strict=True))
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
+        return np.array(self.values, dtype=dtype)
+
+
+def test_a_series_is_read_by_its_labels() -> None:
+    labelled = Sequence("AB", 2, reward=Series([4.0, 1.0, 3.0, 2.0], ["BB", "AA", "BA", "AB"]))
+    assert labelled.reward_table.tolist() == [1.0, 2.0, 3.0, 4.0]
+    numbered = Sequence("AB", 2, reward=Series([4.0, 1.0, 3.0, 2.0], [0, 1, 2, 3]))
+    assert numbered.reward_table.tolist() == [4.0, 1.0, 3.0, 2.0]
+    for index, message in [
+        (["BB", "AA", "BA", "BA"], "has 'AB' 0 times .1 are missing, 1 repeated"),
+        (["BB", "AA", "BA", "CA"], "'CA' is not a string of 2"),
+        (["BB", "AA", "BA", 3], "'3' is not a string of 2"),
+    ]:
+        with pytest.raises(ValueError, match=message):
+            assert Sequence("AB", 2, reward=Series([4.0, 1.0, 3.0, 2.0], index)).reward_table
+
+
+def test_a_byte_order_mark_is_no_letter(tmp_path: Path) -> None:
+    path = tmp_path / "table.csv"
+    path.write_bytes(b"\xef\xbb\xbfAA,1\nAB,2\nBA,3\nBB,4\n")
+    assert Sequence("AB", 2, reward=path).reward_table.tolist() == [1.0, 2.0, 3.0, 4.0]
+
+
+def test_files_that_cannot_be_read_are_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "table.txt"
+    path.write_bytes(b"AA 1\nAB 2\nBA 3\nBB \xff\n")
+    for given, reason in [
+        (path, "not UTF-8"),
+        (tmp_path / "none.txt", "No such file or directory"),
+        (tmp_path, "Is a directory"),
+    ]:
+        with pytest.raises(ValueError, match=f"^Sequence: {given} cannot be read: {reason}$"):
+            assert Sequence("AB", 2, reward=given).reward_table
+
+    def refuse(*arguments: Any, **options: Any) -> None:
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(Path, "read_text", refuse)
+    with pytest.raises(ValueError, match=f"^Sequence: {path} cannot be read: Permission denied$"):
+        assert Sequence("AB", 2, reward=str(path)).reward_table
+
+
 def test_bad_files_are_refused(tmp_path: Path) -> None:
     path = tmp_path / "table.txt"
     for content, message in [

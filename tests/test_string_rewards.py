@@ -84,6 +84,36 @@ def test_no_modes_and_no_values_of_tables(make: Any, letters: int) -> None:
         dag.values(dag.tokens(objects))
 
 
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize("make", [QM9Str, SEHStr])
+def test_without_a_floor_values_must_be_above_zero(make: Any) -> None:
+    """An even exponent would make good ones of them."""
+    count = len(make().letters)
+    for table in (np.linspace(-2.0, 1.0, count), np.linspace(-2.0, -1.0, count), np.linspace(-1.0, 0.0, count)):
+        dag = make(table=table, length=1, floor=None, exponent=2.0)
+        with pytest.raises(
+            ValueError, match=rf"{make.__name__}: the reward of '0' is {table[0]}; allowed: finite, > 0"
+        ):
+            dag.log_reward(dag.from_text(["a"]))
+    assert make(table=np.linspace(-2.0, 1.0, count), length=1, exponent=2.0).reward_table.argmax() == count - 1
+
+
+@pytest.mark.filterwarnings("error")
+def test_predictions_of_trees_without_a_floor_must_be_above_zero() -> None:
+    class Predictions:
+        def score(self, tokens: np.ndarray) -> np.ndarray:
+            return tokens[:, 0] - 1.0
+
+    dag = SEHStr(floor=None)
+    dag.__dict__.update(trees=Predictions(), _summary={"best": np.array(4.0), "modes": np.array([0])})
+    states = dag.from_text(["500000", "300000", "000000"])
+    np.testing.assert_allclose(np.exp(dag.log_reward(states[:2])), [10.0, 10 / 2**6])
+    with pytest.raises(
+        ValueError, match=r"SEHStr: the reward of object \[0, 0, 0, 0, 0, 0\] is -1\.0; allowed: .* > 0"
+    ):
+        dag.log_reward(states)
+
+
 def test_separated_top_by_hand() -> None:
     # AA 9, AB 8 (next to AA), BB 7, BA 6 (next to both): two of four.
     values = np.array([9.0, 8.0, 6.0, 7.0])

@@ -62,20 +62,52 @@ def contact_pairs(distances: FloatArray, cutoff: float, numbers: IntArray, min_s
 
 
 def distance_matrix(value: Any, where: str) -> FloatArray:
-    """``value`` as a matrix of distances, float64 (n, n).
+    """``value`` as a matrix of distances, float64 (n, n); of booleans: 0 between residues in contact, inf elsewhere.
 
     Raises:
-        ValueError: not square, not symmetric, negative, or not finite.
+        ValueError: not square, not symmetric, negative, not finite, or 0 between two residues; and numbers of which all
+            are 0 or 1, which are contacts and no distances.
     """
     try:
-        matrix = np.array(value, dtype=np.float64)
+        matrix = np.array(value)
+        contacts = matrix.dtype == np.bool_
+        matrix = matrix if contacts else matrix.astype(np.float64)
     except (ValueError, TypeError) as error:
         raise ValueError(f"{where}: distances must be a square matrix of numbers: {error}") from None
     if matrix.ndim != 2 or matrix.shape[0] != matrix.shape[1] or len(matrix) < 2:
         raise ValueError(f"{where}: distances must be a square matrix of two rows or more, got shape {matrix.shape}")
+    if contacts:
+        if (matrix != matrix.T).any():
+            raise ValueError(f"{where}: contacts must be symmetric")
+        return np.where(matrix, 0.0, np.inf)
     if not (np.isfinite(matrix).all() and (matrix >= 0).all() and np.allclose(matrix, matrix.T, atol=1e-3)):
         raise ValueError(f"{where}: distances must be finite, >= 0 and symmetric")
+    first, second = np.nonzero(np.triu(matrix == 0, 1))
+    binary = ((matrix == 0) | (matrix == 1)).all()
+    if len(first) or binary:
+        given = "only 0 and 1" if binary else f"0 between residues {first[0]} and {second[0]}"
+        raise ValueError(
+            f"{where}: distances must be > 0 between different residues, got {given}; a map of contacts must be a "
+            "matrix of booleans"
+        )
     return matrix
+
+
+def read_backbone(path: Path, chain: str | None, where: str) -> tuple[FloatArray, IntArray, str | None]:
+    """(distances (n, n), residue numbers (n,), sequence) of a CSV file, whose sequence is None, or of a PDB file.
+
+    Raises:
+        FileNotFoundError: no such file.
+        ValueError: as :func:`read_distances` and :func:`read_pdb` do; a chain of a CSV file; mmCIF or a packed file.
+    """
+    suffix = path.suffix.lower()
+    if suffix in (".cif", ".gz"):
+        raise ValueError(f"{where}: {path} is no PDB file; allowed: an unpacked PDB file, or a CSV file of distances")
+    if suffix != ".csv":
+        return read_pdb(path, chain, where)
+    if chain is not None:
+        raise ValueError(f"{where}: chain is for a PDB file, got {chain!r} with {path}")
+    return *read_distances(path.read_bytes(), f"{where}: {path}"), None
 
 
 def read_distances(data: bytes, where: str) -> tuple[FloatArray, IntArray]:
@@ -84,7 +116,7 @@ def read_distances(data: bytes, where: str) -> tuple[FloatArray, IntArray]:
     Raises:
         ValueError: a table that is not so.
     """
-    rows = [row for row in csv.reader(io.StringIO(data.decode("utf-8", errors="replace"))) if row]
+    rows = [row for row in csv.reader(io.StringIO(data.decode("utf-8-sig", errors="replace"))) if row]
     try:
         numbers = np.array([int(cell) for cell in rows[0][1:]], dtype=np.int64)
         column = [int(row[0]) for row in rows[1:]]
@@ -101,8 +133,9 @@ def read_distances(data: bytes, where: str) -> tuple[FloatArray, IntArray]:
 def read_pdb(path: str | os.PathLike[str], chain: str | None, where: str) -> tuple[FloatArray, IntArray, str]:
     """(distances (n, n), residue numbers (n,), sequence) of a PDB file's first model.
 
-    Distances are between CB atoms, CA where there is none (glycine). Of alternate locations the first is taken;
-    residues other than the 20 are left out, and those with an insertion code keep their number.
+    Distances are between CB atoms, CA where there is none (glycine). Of a residue's alternate locations the first is
+    taken, and of its names; atoms without a location belong to all. Residues other than the 20 are left out, and those
+    with an insertion code keep their number.
 
     Args:
         path: the file.
@@ -110,10 +143,11 @@ def read_pdb(path: str | os.PathLike[str], chain: str | None, where: str) -> tup
         where: for messages.
 
     Raises:
-        ValueError: no residues of that chain, or an atom whose coordinates are no numbers, with its line.
+        ValueError: no residues of that chain, or an atom whose coordinates are no finite numbers, with its line.
     """
     atoms: dict[tuple[str, str], dict[str, list[float]]] = {}
     names: dict[tuple[str, str], str] = {}
+    locations: dict[tuple[str, str], str] = {}
     for number, line in enumerate(Path(path).read_text("utf-8", errors="replace").splitlines(), 1):
         if line.startswith("ENDMDL"):
             break
@@ -128,11 +162,17 @@ def read_pdb(path: str | os.PathLike[str], chain: str | None, where: str) -> tup
             xyz = [float(line[start : start + 8]) for start in (30, 38, 46)]
         except ValueError:
             raise ValueError(f"{where}: {path}, line {number}: expected an atom of a PDB file, got {line!r}") from None
-        names.setdefault(residue, THREE_LETTERS[line[17:20]])
+        if not np.isfinite(xyz).all():
+            raise ValueError(f"{where}: {path}, line {number}: coordinates must be finite, got {line!r}")
+        if names.setdefault(residue, line[17:20]) != line[17:20]:
+            continue
+        if line[16] != " " and locations.setdefault(residue, line[16]) != line[16]:
+            continue
         atoms.setdefault(residue, {}).setdefault(name, xyz)
     if len(atoms) < 2:
         which = "" if chain is None else f" in chain {chain!r}"
         raise ValueError(f"{where}: {path} holds {len(atoms)} amino acids{which}; at least two are needed")
     places = np.array([found.get("CB") or found["CA"] for found in atoms.values()])
+    sequence = "".join(THREE_LETTERS[name] for name in names.values())
     distances = np.sqrt(((places[:, None] - places) ** 2).sum(2))
-    return distances, np.array([int(residue[1][:4]) for residue in atoms]), "".join(names.values())
+    return distances, np.array([int(residue[1][:4]) for residue in atoms]), sequence

@@ -25,14 +25,15 @@ def table_values(table: Any, alphabet: Sequence[str], shortest: int, longest: in
     """A value for each string, float64 (num_strings,).
 
     Args:
-        table: values in order; or a mapping from strings to values; or the path of a text file with a string and a
-            value a line, parted by a comma, a tab or blanks, below a header or not.
+        table: values in order; or a mapping from strings to values, or a pandas Series labelled by strings; or the path
+            of a text file with a string and a value a line, parted by a comma, a tab or blanks, below a header or not.
         alphabet: the letters, in order. Mappings and files need letters of one character.
         shortest, longest: numbers of letters.
         where: for messages.
 
     Raises:
-        ValueError: a string is missing, unknown or given twice, or a value is not a finite number.
+        ValueError: a string is missing, unknown or given twice, or a value is not a finite number; or a file that
+            cannot be read.
     """
     count = num_strings(len(alphabet), shortest, longest)
     if count > MAX_STRINGS:
@@ -43,6 +44,8 @@ def table_values(table: Any, alphabet: Sequence[str], shortest: int, longest: in
         strings, values = _read(Path(table), where)
     elif isinstance(table, Mapping):
         strings, values = list(table), list(table.values())
+    elif labels := _labels(table):
+        strings, values = labels, np.asarray(table, dtype=np.float64).tolist()
     else:
         result = np.array(table, dtype=np.float64)
         if result.shape != (count,):
@@ -69,9 +72,23 @@ def _finite(values: FloatArray, where: str) -> FloatArray:
     return values
 
 
+def _labels(table: Any) -> list[str]:
+    """The strings that label the values of a pandas Series, without asking for pandas; none where it is numbered."""
+    if not hasattr(table, "to_dict") or np.ndim(table) != 1:
+        return []
+    labels = list(table.index)
+    return [str(label) for label in labels] if any(isinstance(label, str) for label in labels) else []
+
+
 def _read(path: Path, where: str) -> tuple[list[str], list[float]]:
+    try:
+        text = path.read_text("utf-8-sig")
+    except OSError as error:
+        raise ValueError(f"{where}: {path} cannot be read: {error.strerror}") from None
+    except UnicodeDecodeError:
+        raise ValueError(f"{where}: {path} cannot be read: not UTF-8") from None
     strings, values = [], []
-    for number, line in enumerate(path.read_text("utf-8").splitlines(), 1):
+    for number, line in enumerate(text.splitlines(), 1):
         cells = line.replace(",", " ").split()
         if not cells:
             continue
