@@ -222,12 +222,17 @@ class CompareOptions:
 def compare(arguments: list[str]) -> int:
     """gfn compare DIR ..."""
     from agents import plots
-    from agents.compare import group_runs, learning_curves, logged_metrics, read_run
+    from agents.compare import group_runs, learning_curves, logged_metrics, read_runs
 
     options = parse(CompareOptions, arguments, "gfn compare")
     if not options.runs:
         raise UsageError("gfn compare needs run directories, such as: gfn compare runs/*")
-    groups = group_runs(map(read_run, options.runs))
+    found, reasons = read_runs(options.runs)
+    if not found:
+        raise UsageError("; ".join(reasons))
+    for reason in reasons:
+        print(f"left out: {reason}", file=sys.stderr)
+    groups = group_runs(found)
     metric = options.metric or ("tv" if "tv" in logged_metrics(groups) else "elbo")
     panels = learning_curves(groups, metric, options.x)
     try:

@@ -64,14 +64,39 @@ def finite(value: Any) -> Any:
     return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
-def read_json(path: Path) -> Any:
-    """Parse a JSON file of a run. Raises RunError where it is missing or damaged."""
+def read_json(path: Path) -> dict[str, Any]:
+    """The object in a JSON file of a run. Raises RunError where it is missing, damaged or no object."""
     try:
-        return json.loads(path.read_text())
-    except FileNotFoundError:
+        value = json.loads(_text(path))
+    except (FileNotFoundError, NotADirectoryError):
         raise RunError(f"{path.parent} is not a run: it has no {path.name}") from None
-    except json.JSONDecodeError as error:
+    except (json.JSONDecodeError, RecursionError) as error:
         raise RunError(f"{path} is damaged: {error}") from error
+    if not isinstance(value, dict):
+        raise RunError(f"{path} is damaged: it holds a {type(value).__name__}, not an object")
+    return value
+
+
+def _text(path: Path) -> str:
+    """What a file says. Raises RunError where it is there and cannot be read."""
+    try:
+        return path.read_text("utf-8")
+    except (FileNotFoundError, NotADirectoryError):
+        raise
+    except OSError as error:
+        raise RunError(f"{path} cannot be read: {error.strerror}") from error
+    except UnicodeDecodeError as error:
+        raise RunError(f"{path} is damaged: it is not UTF-8 ({error.reason} at byte {error.start})") from error
+
+
+def read_config(out: Path) -> dict[str, Any]:
+    """config.json of a run. Raises RunError where it is missing, damaged, or not what a run writes there."""
+    config = read_json(out / CONFIG)
+    kinds = {"agent": str, "env": str, "settings": dict, "env_arguments": dict, "seed": int}
+    for name, kind in kinds.items():
+        if not isinstance(config.get(name), kind):
+            raise RunError(f"{out / CONFIG} is not the config of a run: it has no {name} ({kind.__name__})")
+    return config
 
 
 def describe(agent: Agent) -> dict[str, Any]:
@@ -137,7 +162,7 @@ def load_agent(
         RunError: not a run, or damaged; a run of a user's own network without ``policy``.
     """
     out = Path(out)
-    config = read_json(out / CONFIG)
+    config = read_config(out)
     if "policy" in config and policy is None:
         raise RunError(f"{out} trained a network of its user's own, {config['policy']}: give one like it as policy=...")
     settings = config["settings"] if device is None else {**config["settings"], "device": device}
@@ -152,14 +177,25 @@ def load_agent(
 
 
 def read_history(out: Path) -> list[dict[str, Any]]:
-    """Rows of metrics.jsonl; a last line cut short by a crash is left out."""
+    """Rows of metrics.jsonl, each with its ``iteration``; [] where there is none. A last line cut short by a crash is
+    left out.
+
+    Raises:
+        RunError: damaged.
+    """
     path = out / HISTORY
+    try:
+        lines = _text(path).splitlines()
+    except (FileNotFoundError, NotADirectoryError):
+        return []
     rows = []
-    for line in path.read_text().splitlines() if path.exists() else []:
+    for line in lines:
         try:
             rows.append(json.loads(line))
-        except json.JSONDecodeError:
+        except (json.JSONDecodeError, RecursionError):
             break
+    if not all(isinstance(row, dict) and isinstance(row.get("iteration"), int) for row in rows):
+        raise RunError(f"{path} is damaged: it has a row without an iteration")
     return rows
 
 
@@ -173,13 +209,13 @@ def truncate_history(out: Path, iteration: int) -> list[dict[str, Any]]:
 
 def check_same(out: Path, config: dict[str, Any]) -> None:
     """Raise RunError where a run's configuration differs from ``config``, naming what differs."""
-    saved = read_json(out / CONFIG)
+    saved = read_config(out)
     differences = []
     for key in ("agent", "env", "seed"):
-        if saved.get(key) != config[key]:
-            differences.append(f"{key} {saved.get(key)!r} != {config[key]!r}")
+        if saved[key] != config[key]:
+            differences.append(f"{key} {saved[key]!r} != {config[key]!r}")
     for group in ("settings", "env_arguments"):
-        old, new = saved.get(group) or {}, config[group] or {}
+        old, new = saved[group], config[group]
         for name in sorted(set(old) | set(new)):
             if old.get(name) != new.get(name):
                 differences.append(f"{name} {old.get(name)!r} != {new.get(name)!r}")
