@@ -150,7 +150,7 @@ def _train(agent: Any, out: Path, options: Any) -> int:
             tensorboard=options.tensorboard,
             resume=options.resume,
         )
-    except (ValueError, FloatingPointError) as error:
+    except (ValueError, FloatingPointError, OSError) as error:
         hint = " (--resume, or another --out)" if "already holds" in str(error) else ""
         raise UsageError(f"{error}{hint}") from None
     metrics = runs.read_json(out / runs.METRICS)

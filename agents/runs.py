@@ -15,7 +15,7 @@ import dataclasses
 import json
 import math
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -122,9 +122,26 @@ def describe(agent: Agent) -> dict[str, Any]:
 
 
 def save_checkpoint(out: Path, agent: Agent, progress: dict[str, Any]) -> None:
-    """Write agent and progress, atomically."""
+    """Write agent and progress, atomically.
+
+    Raises:
+        FloatingPointError: a weight of the agent is NaN or infinite; the checkpoint before it stays.
+    """
+    if not all(torch.isfinite(weights).all() for weights in _parameters(agent)):
+        raise FloatingPointError(
+            f"iteration {agent.iteration}: weights are NaN or infinite and were not saved; try a lower learning rate"
+        )
     state = {"agent": agent.state_dict(), "progress": progress}
     write_atomically(out / CHECKPOINT, lambda file: torch.save(state, file))
+
+
+def _parameters(agent: Agent) -> Iterator[torch.Tensor]:
+    """What the agent learns, of all its networks."""
+    for value in vars(agent).values():
+        if isinstance(value, torch.nn.Module):
+            yield from value.parameters()
+        elif isinstance(value, torch.nn.Parameter):
+            yield value
 
 
 def load_checkpoint(out: Path, agent: Agent) -> dict[str, Any]:
@@ -202,9 +219,19 @@ def read_history(out: Path) -> list[dict[str, Any]]:
 def truncate_history(out: Path, iteration: int) -> list[dict[str, Any]]:
     """Drop the rows after ``iteration``, which a resumed run writes again; returns the others."""
     rows = [row for row in read_history(out) if row["iteration"] <= iteration]
-    text = "".join(json.dumps(row) + "\n" for row in rows)
-    write_atomically(out / HISTORY, lambda file: file.write(text.encode()))
+    write_history(out, rows)
     return rows
+
+
+def write_history(out: Path, rows: Iterable[dict[str, Any]]) -> None:
+    """Write metrics.jsonl, atomically."""
+    text = "".join(map(history_line, rows))
+    write_atomically(out / HISTORY, lambda file: file.write(text.encode()))
+
+
+def history_line(row: dict[str, Any]) -> str:
+    """A line of metrics.jsonl, in which NaN and infinity are null."""
+    return json.dumps(finite(row)) + "\n"
 
 
 def check_same(out: Path, config: dict[str, Any]) -> None:
