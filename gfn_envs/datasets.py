@@ -282,7 +282,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         else:
             for name in DATASETS if options.names == ["all"] else options.names:
                 print(fetch(name))
-    except DatasetError as error:
+    except OSError as error:  # a DatasetError, or a file that may not be read
         print(f"error: {error}", file=sys.stderr)
         return 2
     return 0
