@@ -166,7 +166,11 @@ def _restore(
     runs.check_same(directory, config)
     rows = runs.read_history(directory)
     if (directory / runs.CHECKPOINT).exists():
-        state = Progress(**runs.load_checkpoint(directory, agent))
+        saved = runs.load_checkpoint(directory, agent)
+        try:
+            state = Progress(**saved)
+        except TypeError as error:
+            raise runs.RunError(f"{directory / runs.CHECKPOINT} holds the progress of another loop: {error}") from error
         return state, [row for row in rows if row["iteration"] <= agent.iteration]
     if rows:
         raise runs.RunError(

@@ -84,6 +84,16 @@ def test_a_config_stays_where_its_checkpoint_cannot_be_loaded(tmp_path):
     assert content(tmp_path) == before
 
 
+@pytest.mark.parametrize("progress", [{"x": 1}, [], None])
+def test_a_checkpoint_of_another_loop_is_refused(tmp_path, progress):
+    train(make(), 5, tmp_path)
+    runs.save_checkpoint(tmp_path, make(), progress)
+    before = content(tmp_path)
+    with pytest.raises(agents.RunError, match=r"checkpoint\.pt .*progress"):
+        train(make(), 10, tmp_path, resume=True)
+    assert content(tmp_path) == before
+
+
 def test_a_resumed_run_says_how_many_iterations_it_is_to_have(tmp_path):
     train(make(), 5, tmp_path)
     train(make(), 8, tmp_path, resume=True)
