@@ -216,13 +216,6 @@ def read_history(out: Path) -> list[dict[str, Any]]:
     return rows
 
 
-def truncate_history(out: Path, iteration: int) -> list[dict[str, Any]]:
-    """Drop the rows after ``iteration``, which a resumed run writes again; returns the others."""
-    rows = [row for row in read_history(out) if row["iteration"] <= iteration]
-    write_history(out, rows)
-    return rows
-
-
 def write_history(out: Path, rows: Iterable[dict[str, Any]]) -> None:
     """Write metrics.jsonl, atomically."""
     text = "".join(map(history_line, rows))
