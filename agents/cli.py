@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import dataclasses
+import os
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, NoReturn
+from typing import Literal, NoReturn
 
+import numpy as np
 import tyro
 
 from agents import runs
-from agents.cli_parsing import UsageError, environment_arguments, nearest, parse, read_rows
-from agents.cli_plot import draw, plot
+from agents.cli_parsing import UsageError, check_seed, nearest, parse, read_rows
+from agents.cli_plot import plot
 from agents.cli_tables import (
     comparison_json,
     print_agents,
@@ -22,9 +24,9 @@ from agents.cli_tables import (
     print_json,
     print_metrics,
 )
-from agents.registry import AGENTS, agent_class, make_agent
+from agents.cli_train import train
+from agents.rollout import NoLegalActionError
 from gfn_envs import datasets
-from gfn_envs.registration import make_dag
 
 USAGE = """usage: gfn COMMAND ...
 
@@ -38,16 +40,28 @@ USAGE = """usage: gfn COMMAND ...
   gfn data list         data sets from outside; gfn data fetch NAME, gfn data path
 
 example: gfn train tb GFN/HyperGrid-v0 --env.ndim 4 --env.side 8 --iterations 2000 --seed 0 --out runs/demo
-`gfn COMMAND --help` explains a command; `gfn train tb GFN/HyperGrid-v0 --help` its every setting."""
+`gfn COMMAND --help` explains a command; `gfn train tb GFN/HyperGrid-v0 --help` every setting of training."""
+
+
+#: What can go wrong without a bug, and is said in one line: beside bad words and runs, a file or data that are missing,
+#: an extra that is not installed, a network that gives NaN, an environment that offers no legal action.
+FAILURES = (UsageError, runs.RunError, OSError, ImportError, FloatingPointError, NoLegalActionError)
 
 
 def main(argv: Sequence[str] | None = None) -> NoReturn:
     """Entry point of ``gfn``. Exit code 0: done; 1: a broken DAG; 2: a bad flag, id or value; 130: interrupted."""
     arguments = list(sys.argv[1:] if argv is None else argv)
     try:
-        sys.exit(run(arguments))
-    except (UsageError, runs.RunError, datasets.DatasetError) as error:
-        print(f"error: {error}", file=sys.stderr)
+        # NaN and infinity, where they matter, raise FloatingPointError: NumPy's warnings would come before that line.
+        with np.errstate(over="ignore", invalid="ignore"):
+            code = run(arguments)
+        sys.stdout.flush()
+        sys.exit(code)
+    except BrokenPipeError:  # who reads what is printed, such as head, has left; at exit Python would flush it again
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(1)
+    except FAILURES as error:
+        print(f"error: {' '.join(str(error).split())}", file=sys.stderr)
         sys.exit(2)
     except KeyboardInterrupt:
         hint = "; continue with --resume" if arguments[:1] == ["train"] else ""
@@ -64,102 +78,6 @@ def run(arguments: list[str]) -> int:
     if command not in COMMANDS:
         raise UsageError(f"unknown command {command!r}{nearest(command, COMMANDS)}")
     return COMMANDS[command](rest)
-
-
-@dataclass
-class TrainOptions:
-    """Settings of the training loop."""
-
-    iterations: int = 2000
-    """Total number of iterations."""
-    seed: int = 0
-    """One seed, one result."""
-    out: Path | None = None
-    """Run directory: config, metrics, checkpoints, figures. Default: runs/AGENT-ENV-SEED."""
-    resume: bool = False
-    """Continue the run in --out; it ends as if it had never been interrupted."""
-    log_every: int | None = None
-    """Iterations between rows of metrics.jsonl. Default: a hundredth of --iterations."""
-    eval_every: int | None = None
-    """Iterations between evaluations. Default: a tenth of --iterations."""
-    checkpoint_every: int | None = None
-    """Iterations between checkpoints. Default: as --eval-every."""
-    tensorboard: bool = False
-    """Write TensorBoard events too."""
-    threads: int | None = None
-    """Threads for matrix products. Default: 1 for batches of up to 256 trajectories, where it is faster, else all."""
-    progress: bool = True
-    """Show a progress bar."""
-    figures: bool = True
-    """Save figures at the end."""
-
-
-def train(arguments: list[str]) -> int:
-    """gfn train AGENT ENV ..."""
-    positional = [word for word in arguments[:2] if not word.startswith("-")]
-    if len(positional) < 2:
-        if "-h" in arguments or "--help" in arguments:
-            print(USAGE)
-            return 0
-        raise UsageError("gfn train needs an agent and an environment, such as: gfn train tb GFN/HyperGrid-v0")
-    name, id = positional
-    try:
-        config_class = agent_class(name).config_class
-    except ValueError as error:
-        raise UsageError(str(error)) from None
-    environment = environment_arguments(id)
-    options_class = dataclasses.make_dataclass(
-        "Train",
-        [
-            ("env", environment, dataclasses.field(default_factory=environment)),
-            ("agent", config_class, dataclasses.field(default_factory=config_class)),
-        ],
-        bases=(TrainOptions,),
-    )
-    options_class.__doc__ = f"Train {name} ({AGENTS[name].paper}) on {id}."
-    options = parse(options_class, arguments[2:], f"gfn train {name} {id}")
-    settings = {field.name: getattr(options.agent, field.name) for field in dataclasses.fields(options.agent)}
-    try:
-        dag = make_dag(
-            id, **{field.name: getattr(options.env, field.name) for field in dataclasses.fields(options.env)}
-        )
-        agent = make_agent(name, dag, seed=options.seed, **settings)
-    except (ValueError, TypeError, OSError, RuntimeError, ImportError) as error:
-        raise UsageError(str(error).split("\n")[0]) from None
-    out = options.out or Path("runs") / f"{name}-{id.split('/')[-1]}-{options.seed}"
-    return _train(agent, out, options)
-
-
-def _train(agent: Any, out: Path, options: Any) -> int:
-    import torch
-
-    from agents.training import train as run_training
-
-    threads = options.threads or (1 if agent.config.batch_size <= 256 else None)
-    if threads:
-        torch.set_num_threads(threads)
-    try:
-        history = run_training(
-            agent,
-            options.iterations,
-            out,
-            log_every=options.log_every,
-            eval_every=options.eval_every,
-            checkpoint_every=options.checkpoint_every,
-            progress=options.progress,
-            tensorboard=options.tensorboard,
-            resume=options.resume,
-        )
-    except (ValueError, FloatingPointError) as error:
-        hint = " (--resume, or another --out)" if "already holds" in str(error) else ""
-        raise UsageError(f"{error}{hint}") from None
-    metrics = runs.read_json(out / runs.METRICS)
-    print_metrics(metrics, f"{agent.name} on {agent.dag!r}")
-    if options.figures:
-        for path in draw(agent, history, out):
-            print(f"saved {path}")
-    print(f"saved {out / runs.METRICS}")
-    return 0
 
 
 @dataclass
@@ -186,6 +104,7 @@ def evaluate(arguments: list[str]) -> int:
     from agents.evaluation import full_evaluation
 
     options = parse(EvaluateOptions, arguments, "gfn evaluate")
+    check_seed(options.seed)
     if options.num_samples < 2:
         raise UsageError(f"--num-samples must be at least 2, got {options.num_samples}")
     agent = runs.load_agent(options.run)
@@ -222,12 +141,17 @@ class CompareOptions:
 def compare(arguments: list[str]) -> int:
     """gfn compare DIR ..."""
     from agents import plots
-    from agents.compare import group_runs, learning_curves, logged_metrics, read_run
+    from agents.compare import group_runs, learning_curves, logged_metrics, read_runs
 
     options = parse(CompareOptions, arguments, "gfn compare")
     if not options.runs:
         raise UsageError("gfn compare needs run directories, such as: gfn compare runs/*")
-    groups = group_runs(map(read_run, options.runs))
+    found, reasons = read_runs(options.runs)
+    if not found:
+        raise UsageError("; ".join(reasons))
+    for reason in reasons:
+        print(f"left out: {reason}", file=sys.stderr)
+    groups = group_runs(found)
     metric = options.metric or ("tv" if "tv" in logged_metrics(groups) else "elbo")
     panels = learning_curves(groups, metric, options.x)
     try:

@@ -10,7 +10,7 @@ import inspect
 import io
 import re
 import typing
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -72,6 +72,18 @@ def _literal(text: str) -> Any:
         return text
 
 
+#: The type of arguments that are arguments of something else, such as reward_kwargs.
+KEYWORD_ARGUMENTS = Mapping[str, Any] | None
+
+
+def _keyword_arguments(text: str) -> Any:
+    """A dict with names as keys, or None."""
+    value = _literal(text)
+    if value is not None and not (isinstance(value, dict) and all(isinstance(key, str) for key in value)):
+        raise ValueError(f"expected None or {{'name': value}}, got {text!r}")
+    return value
+
+
 def _reader(metavar: str, read: Callable[[str], Any]) -> tyro.constructors.PrimitiveConstructorSpec[Any]:
     """Tell tyro how to read a value from one word."""
     return tyro.constructors.PrimitiveConstructorSpec(
@@ -104,7 +116,8 @@ def environment_arguments(id: str) -> type[Any]:
     for name, parameter in inspect.signature(dag).parameters.items():
         kind, explain = hints.get(name, str), tyro.conf.arg(help=_argument_help(dag, name))
         # Values that a command line cannot type (callables, mappings, unions) are read as Python literals or text.
-        typed: Any = typing.Annotated[Any, _reader("VALUE", _literal), explain]
+        read = _keyword_arguments if kind == KEYWORD_ARGUMENTS else _literal
+        typed: Any = typing.Annotated[Any, _reader("VALUE", read), explain]
         if kind in (int, float, str, bool):
             typed = typing.Annotated[kind, explain]
         fields.append((name, typed, dataclasses.field(default=spec.get(name, parameter.default))))
@@ -115,6 +128,12 @@ def _argument_help(dag: type[Any], name: str) -> str:
     """What the class docstring says of an argument (its line in the Arguments section)."""
     match = re.search(rf"\* ``{name}``: (.*?)(?=\n\s*\* ``|\n\s*\n|\Z)", inspect.getdoc(dag) or "", flags=re.DOTALL)
     return " ".join(match.group(1).split()) if match else ""
+
+
+def check_seed(seed: int) -> None:
+    """Raise UsageError unless every random number generator takes ``seed``."""
+    if not 0 <= seed < 2**64:
+        raise UsageError(f"--seed must lie in [0, 2^64), got {seed}")
 
 
 def read_rows(path: Path | None) -> Any:

@@ -98,7 +98,7 @@ def print_comparison(groups: Sequence[Group], metric: str, bootstrap: bool) -> N
         table.add_column(COMPARED.get(name, name), justify="right")
     for group, environment, summary in zip(groups, short_environments(groups), summaries, strict=True):
         seeds = f"{len(group.runs)}" + (f" ({len(group.unfinished)} unfinished)" if group.unfinished else "")
-        cells = [summary_text(summary[name]) if name in summary else "-" for name in columns]
+        cells = [summary_text(summary[name], len(group.runs)) if name in summary else "-" for name in columns]
         table.add_row(*map(escape, (group.label, environment, seeds, *cells)))
     Console(width=None if sys.stdout.isatty() else 140).print(table)
     for run in (run for group in groups for run in group.unfinished):
@@ -106,11 +106,15 @@ def print_comparison(groups: Sequence[Group], metric: str, bootstrap: bool) -> N
         print(f"unfinished: {run.path}, at iteration {run.iteration} of {run.config['iterations']}; {used}")
 
 
-def summary_text(summary: Summary) -> str:
-    """``mean``, with its interval or its standard error where there are any, in three digits."""
+def summary_text(summary: Summary, seeds: int) -> str:
+    """``mean``, with its interval or its standard error where there are any, in three digits; ``(n=2)`` where it is
+    that of fewer values than there are seeds."""
+    text = f"{summary.mean:.3g}"
     if summary.low is not None:
-        return f"{summary.mean:.3g} [{summary.low:.3g}, {summary.high:.3g}]"
-    return f"{summary.mean:.3g}" + (f" ± {summary.se:.2g}" if summary.se is not None else "")
+        text += f" [{summary.low:.3g}, {summary.high:.3g}]"
+    elif summary.se is not None:
+        text += f" ± {summary.se:.2g}"
+    return text + (f" (n={summary.n})" if summary.n < seeds else "")
 
 
 def comparison_json(group: Group, bootstrap: bool) -> dict[str, Any]:

@@ -57,20 +57,28 @@ def read_run(path: str | os.PathLike[str]) -> Run:
         RunError: not a run, or damaged.
     """
     path = Path(path)
-    config = runs.read_json(path / runs.CONFIG)
-    kinds = {"agent": str, "env": str, "settings": dict, "env_arguments": dict, "seed": int, "iterations": int}
-    for name, kind in kinds.items():
-        if not isinstance(config, dict) or not isinstance(config.get(name), kind):
-            raise runs.RunError(f"{path / runs.CONFIG} is not the config of a run: it has no {name} ({kind.__name__})")
-    history = runs.read_history(path)
-    if not all(isinstance(row, dict) and isinstance(row.get("iteration"), int) for row in history):
-        raise runs.RunError(f"{path / runs.HISTORY} is damaged: it has a row without an iteration")
-    final = runs.read_json(path / runs.METRICS) if (path / runs.METRICS).exists() else {}
+    config, history = runs.read_config(path), runs.read_history(path)
+    if not isinstance(config.get("iterations"), int):
+        raise runs.RunError(f"{path / runs.CONFIG} is not the config of a run: it has no iterations (int)")
+    final = runs.read_json(path / runs.METRICS) if (path / runs.METRICS).exists() else {"iteration": -1}
+    if not isinstance(final.get("iteration"), int):
+        raise runs.RunError(f"{path / runs.METRICS} is damaged: its iteration is {final.get('iteration')!r}")
     # A run that was resumed for more iterations still holds the metrics of the earlier end.
-    finished = final.get("iteration", -1) >= config["iterations"]
+    finished = final["iteration"] >= config["iterations"]
     if not finished:
         final = next((row for row in reversed(history) if "elbo" in row), {})
     return Run(path, config, history, final, finished)
+
+
+def read_runs(paths: Iterable[str | os.PathLike[str]]) -> tuple[list[Run], list[str]]:
+    """Those of ``paths`` that are runs, and why each of the others is none, one line each."""
+    found, reasons = [], []
+    for path in paths:
+        try:
+            found.append(read_run(path))
+        except runs.RunError as error:
+            reasons.append(str(error))
+    return found, reasons
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,7 @@ import dataclasses
 import json
 import math
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -64,14 +64,39 @@ def finite(value: Any) -> Any:
     return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
-def read_json(path: Path) -> Any:
-    """Parse a JSON file of a run. Raises RunError where it is missing or damaged."""
+def read_json(path: Path) -> dict[str, Any]:
+    """The object in a JSON file of a run. Raises RunError where it is missing, damaged or no object."""
     try:
-        return json.loads(path.read_text())
-    except FileNotFoundError:
+        value = json.loads(_text(path))
+    except (FileNotFoundError, NotADirectoryError):
         raise RunError(f"{path.parent} is not a run: it has no {path.name}") from None
-    except json.JSONDecodeError as error:
+    except (json.JSONDecodeError, RecursionError) as error:
         raise RunError(f"{path} is damaged: {error}") from error
+    if not isinstance(value, dict):
+        raise RunError(f"{path} is damaged: it holds a {type(value).__name__}, not an object")
+    return value
+
+
+def _text(path: Path) -> str:
+    """What a file says. Raises RunError where it is there and cannot be read."""
+    try:
+        return path.read_text("utf-8")
+    except (FileNotFoundError, NotADirectoryError):
+        raise
+    except OSError as error:
+        raise RunError(f"{path} cannot be read: {error.strerror}") from error
+    except UnicodeDecodeError as error:
+        raise RunError(f"{path} is damaged: it is not UTF-8 ({error.reason} at byte {error.start})") from error
+
+
+def read_config(out: Path) -> dict[str, Any]:
+    """config.json of a run. Raises RunError where it is missing, damaged, or not what a run writes there."""
+    config = read_json(out / CONFIG)
+    kinds = {"agent": str, "env": str, "settings": dict, "env_arguments": dict, "seed": int}
+    for name, kind in kinds.items():
+        if not isinstance(config.get(name), kind):
+            raise RunError(f"{out / CONFIG} is not the config of a run: it has no {name} ({kind.__name__})")
+    return config
 
 
 def describe(agent: Agent) -> dict[str, Any]:
@@ -97,9 +122,26 @@ def describe(agent: Agent) -> dict[str, Any]:
 
 
 def save_checkpoint(out: Path, agent: Agent, progress: dict[str, Any]) -> None:
-    """Write agent and progress, atomically."""
+    """Write agent and progress, atomically.
+
+    Raises:
+        FloatingPointError: a weight of the agent is NaN or infinite; the checkpoint before it stays.
+    """
+    if not all(torch.isfinite(weights).all() for weights in _parameters(agent)):
+        raise FloatingPointError(
+            f"iteration {agent.iteration}: weights are NaN or infinite and were not saved; try a lower learning rate"
+        )
     state = {"agent": agent.state_dict(), "progress": progress}
     write_atomically(out / CHECKPOINT, lambda file: torch.save(state, file))
+
+
+def _parameters(agent: Agent) -> Iterator[torch.Tensor]:
+    """What the agent learns, of all its networks."""
+    for value in vars(agent).values():
+        if isinstance(value, torch.nn.Module):
+            yield from value.parameters()
+        elif isinstance(value, torch.nn.Parameter):
+            yield value
 
 
 def load_checkpoint(out: Path, agent: Agent) -> dict[str, Any]:
@@ -137,7 +179,7 @@ def load_agent(
         RunError: not a run, or damaged; a run of a user's own network without ``policy``.
     """
     out = Path(out)
-    config = read_json(out / CONFIG)
+    config = read_config(out)
     if "policy" in config and policy is None:
         raise RunError(f"{out} trained a network of its user's own, {config['policy']}: give one like it as policy=...")
     settings = config["settings"] if device is None else {**config["settings"], "device": device}
@@ -152,34 +194,48 @@ def load_agent(
 
 
 def read_history(out: Path) -> list[dict[str, Any]]:
-    """Rows of metrics.jsonl; a last line cut short by a crash is left out."""
+    """Rows of metrics.jsonl, each with its ``iteration``; [] where there is none. A last line cut short by a crash is
+    left out.
+
+    Raises:
+        RunError: damaged.
+    """
     path = out / HISTORY
+    try:
+        lines = _text(path).splitlines()
+    except (FileNotFoundError, NotADirectoryError):
+        return []
     rows = []
-    for line in path.read_text().splitlines() if path.exists() else []:
+    for line in lines:
         try:
             rows.append(json.loads(line))
-        except json.JSONDecodeError:
+        except (json.JSONDecodeError, RecursionError):
             break
+    if not all(isinstance(row, dict) and isinstance(row.get("iteration"), int) for row in rows):
+        raise RunError(f"{path} is damaged: it has a row without an iteration")
     return rows
 
 
-def truncate_history(out: Path, iteration: int) -> list[dict[str, Any]]:
-    """Drop the rows after ``iteration``, which a resumed run writes again; returns the others."""
-    rows = [row for row in read_history(out) if row["iteration"] <= iteration]
-    text = "".join(json.dumps(row) + "\n" for row in rows)
+def write_history(out: Path, rows: Iterable[dict[str, Any]]) -> None:
+    """Write metrics.jsonl, atomically."""
+    text = "".join(map(history_line, rows))
     write_atomically(out / HISTORY, lambda file: file.write(text.encode()))
-    return rows
+
+
+def history_line(row: dict[str, Any]) -> str:
+    """A line of metrics.jsonl, in which NaN and infinity are null."""
+    return json.dumps(finite(row)) + "\n"
 
 
 def check_same(out: Path, config: dict[str, Any]) -> None:
     """Raise RunError where a run's configuration differs from ``config``, naming what differs."""
-    saved = read_json(out / CONFIG)
+    saved = read_config(out)
     differences = []
     for key in ("agent", "env", "seed"):
-        if saved.get(key) != config[key]:
-            differences.append(f"{key} {saved.get(key)!r} != {config[key]!r}")
+        if saved[key] != config[key]:
+            differences.append(f"{key} {saved[key]!r} != {config[key]!r}")
     for group in ("settings", "env_arguments"):
-        old, new = saved.get(group) or {}, config[group] or {}
+        old, new = saved[group], config[group]
         for name in sorted(set(old) | set(new)):
             if old.get(name) != new.get(name):
                 differences.append(f"{name} {old.get(name)!r} != {new.get(name)!r}")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import time
 from dataclasses import asdict, dataclass
@@ -15,6 +14,7 @@ from agents import runs
 from agents.agent import Agent
 from agents.evaluation import evaluate, is_enumerable
 from agents.interrupt import Interrupt
+from agents.run_log import RunLog
 
 
 @dataclass
@@ -48,7 +48,7 @@ def train(
     Args:
         agent: what to train; continues where it is.
         iterations: total number of iterations.
-        out: run directory (see :mod:`agents.runs`); None keeps nothing.
+        out: run directory (see :mod:`agents.runs`), written to once the first iteration is done; None keeps nothing.
         log_every: iterations between rows of the history; default a hundredth of ``iterations``.
         eval_every: iterations between evaluations; default a tenth of ``iterations``.
         checkpoint_every: iterations between checkpoints; default as ``eval_every``.
@@ -62,8 +62,11 @@ def train(
         that has no iteration left to do is evaluated once, with a ``loss`` of None.
 
     Raises:
-        RunError: ``out`` already holds a run and ``resume`` is False, or holds one of another configuration.
+        RunError: ``out`` already holds a run and ``resume`` is False, or holds one of another configuration, or one
+            that has lost its config or its checkpoint.
         ValueError: non-positive intervals; TensorBoard without ``out``.
+        ImportError: TensorBoard is asked for and not installed.
+        FloatingPointError: the loss or the weights became NaN or infinite; the last checkpoint is from before.
     """
     if iterations < 1:
         raise ValueError(f"iterations must be at least 1, got {iterations}")
@@ -73,22 +76,20 @@ def train(
     if tensorboard and out is None:
         raise ValueError("TensorBoard events need a run directory (out)")
     directory = None if out is None else Path(out)
-    state, history = _open(directory, agent, iterations, resume)
-    writer = _tensorboard(directory) if tensorboard and directory is not None else None
+    config = {} if directory is None else {**runs.describe(agent), "iterations": iterations}
+    state, history = _restore(directory, agent, config, resume)
+    log = RunLog(directory, config, history, tensorboard)
     if is_enumerable(agent.dag):
         evaluate(agent, num_samples=2)  # Enumerate the DAG before the clock and the bar start.
-    log = None if directory is None else (directory / runs.HISTORY).open("a")
 
     def record(metrics: dict[str, Any]) -> dict[str, Any]:
         row = _row(agent, state, metrics)
         history.append(row)
-        if log is not None:
-            log.write(json.dumps(runs.finite(row)) + "\n")
-            log.flush()
-        if writer is not None:
-            _write_scalars(writer, row)
+        log.add(row)
         return row
 
+    # The first iteration is saved, so that a run can be resumed wherever it is killed.
+    unsaved = directory is not None and not (directory / runs.CHECKPOINT).exists()
     bar = tqdm(total=iterations, initial=agent.iteration, disable=not progress, unit="it", dynamic_ncols=True)
     interrupt = Interrupt()
     try:
@@ -96,6 +97,7 @@ def train(
             start = time.perf_counter()
             info = agent.update()
             state.seconds += time.perf_counter() - start
+            log.begin()
             state.transitions += int(info["transitions"])
             state.window, state.loss_sum = state.window + 1, state.loss_sum + info["loss"]
             i, last = agent.iteration, agent.iteration == iterations
@@ -104,8 +106,9 @@ def train(
             if i % log_every == 0 or evaluated:
                 row = record(evaluate(agent) if evaluated else {})
                 bar.set_postfix({k: f"{row[k]:.4g}" for k in ("loss", "log_z", "tv") if row.get(k) is not None})
-            if directory is not None and (i % checkpoint_every == 0 or last or interrupt.heard):
+            if directory is not None and (unsaved or i % checkpoint_every == 0 or last or interrupt.heard):
                 runs.save_checkpoint(directory, agent, asdict(state))
+                unsaved = False
         if agent.iteration < iterations:
             raise KeyboardInterrupt
         # The agent had no iteration left to do, or was stopped in its last evaluation.
@@ -113,13 +116,11 @@ def train(
             record(evaluate(agent))
             if directory is not None:
                 runs.save_checkpoint(directory, agent, asdict(state))
+        log.begin()  # A run resumed for no more iterations than it has is to say so.
     finally:
         interrupt.forget()
         bar.close()
-        if log is not None:
-            log.close()
-        if writer is not None:
-            writer.close()
+        log.close()
     if directory is not None:
         runs.write_json(directory / runs.METRICS, final_metrics(agent, history, state.begun))
     return history
@@ -149,24 +150,37 @@ def _interval(name: str, value: int | None, default: int) -> int:
     return value
 
 
-def _open(directory: Path | None, agent: Agent, iterations: int, resume: bool) -> tuple[Progress, list[dict[str, Any]]]:
-    """Begin a run directory, or restore the one that is there."""
+def _restore(
+    directory: Path | None, agent: Agent, config: dict[str, Any], resume: bool
+) -> tuple[Progress, list[dict[str, Any]]]:
+    """Progress and rows of a new run, or of the one to be resumed, whose agent is restored. Nothing is written."""
+    begun = Progress(begun=agent.iteration)
     if directory is None:
-        return Progress(begun=agent.iteration), []
-    config = {**runs.describe(agent), "iterations": iterations}
+        return begun, []
+    if directory.exists() and not directory.is_dir():
+        raise runs.RunError(f"{directory} is a file: a run needs a directory")
     if not (directory / runs.CONFIG).exists():
-        runs.write_json(directory / runs.CONFIG, config)
-        runs.truncate_history(directory, -1)
-        return Progress(begun=agent.iteration), []
+        for name in (runs.CHECKPOINT, runs.HISTORY, runs.METRICS):
+            if (directory / name).exists():
+                raise runs.RunError(f"{directory} holds {name} but no {runs.CONFIG}: choose another directory")
+        return begun, []
     if not resume:
         raise runs.RunError(f"{directory} already holds a run: resume it, or choose another directory")
     runs.check_same(directory, config)
-    runs.write_json(directory / runs.CONFIG, config)
-    if not (directory / runs.CHECKPOINT).exists():
-        runs.truncate_history(directory, -1)
-        return Progress(begun=agent.iteration), []
-    state = Progress(**runs.load_checkpoint(directory, agent))
-    return state, runs.truncate_history(directory, agent.iteration)
+    rows = runs.read_history(directory)
+    if (directory / runs.CHECKPOINT).exists():
+        saved = runs.load_checkpoint(directory, agent)
+        try:
+            state = Progress(**saved)
+        except TypeError as error:
+            raise runs.RunError(f"{directory / runs.CHECKPOINT} holds the progress of another loop: {error}") from error
+        return state, [row for row in rows if row["iteration"] <= agent.iteration]
+    if rows and rows[-1]["iteration"] > agent.iteration + 1:
+        raise runs.RunError(
+            f"{directory} holds metrics up to iteration {rows[-1]['iteration']} but no {runs.CHECKPOINT} to resume "
+            "from: choose another directory"
+        )
+    return begun, []
 
 
 def _row(agent: Agent, state: Progress, metrics: dict[str, Any]) -> dict[str, Any]:
@@ -182,17 +196,3 @@ def _row(agent: Agent, state: Progress, metrics: dict[str, Any]) -> dict[str, An
     }
     state.window, state.loss_sum = 0, 0.0
     return row
-
-
-def _tensorboard(directory: Path) -> Any:
-    try:
-        from torch.utils.tensorboard import SummaryWriter
-    except ImportError as error:
-        raise ImportError("TensorBoard is not installed: pip install 'gfn-envs[tensorboard]'") from error
-    return SummaryWriter(str(directory / "tensorboard"))
-
-
-def _write_scalars(writer: Any, row: dict[str, Any]) -> None:
-    for key, value in row.items():
-        if key != "iteration" and isinstance(value, (int, float)):
-            writer.add_scalar(key, value, row["iteration"])

@@ -301,7 +301,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     except BrokenPipeError:
         # Whoever read has seen enough, as head does. Python would write the rest at its end, and complain.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-    except DatasetError as error:
+    except OSError as error:  # a DatasetError, or a file that may not be read
         print(f"error: {error}", file=sys.stderr)
         return 2
     return 0

@@ -20,7 +20,14 @@ def make_run(path, seed=0, tv=(0.5, 0.3), iterations=20, finished=True, agent="t
     config |= {"env_arguments": {"ndim": 2, "side": side, "R0": None}, "seed": seed, "iterations": iterations}
     (path / runs.CONFIG).write_text(json.dumps(config))
     rows = [
-        {"iteration": i, "transitions": 100 * i + seed, "seconds": i / 10, "loss": 1.0, "tv": value, "elbo": -value}
+        {
+            "iteration": i,
+            "transitions": 100 * i + seed,
+            "seconds": i / 10,
+            "loss": 1.0,
+            "tv": value,
+            "elbo": -(value or 0),
+        }
         for i, value in zip(ROWS, tv, strict=True)
     ]
     rows = rows if finished else rows[:1]
@@ -170,7 +177,7 @@ def test_table_figure_and_json(tmp_path, three, capsys, monkeypatch):
         (["s0", "--x", "hours"], ["hours", "transitions"]),
         (["s0", "--out", "figure.xyz"], ["figure.xyz", "png"]),
         (["s0", "--mertic", "tv"], ["--mertic", "--metric"]),
-        (["list"], ["list", "config.json", "agent"]),
+        (["list"], ["list", "config.json", "object"]),
         (["broken"], ["config.json is damaged"]),
         (["rows"], ["metrics.jsonl", "iteration"]),
     ],
@@ -186,6 +193,71 @@ def test_mistakes_are_one_line_and_exit_code_2(arguments, words, three, tmp_path
     assert len(printed.err.strip().splitlines()) == 1, printed.err
     assert all(word in printed.err for word in words), printed.err
     assert not list(tmp_path.glob("*.p*"))
+
+
+def damaged_runs(path):
+    """What may lie beside runs, by name, with words of the reason why it is left out."""
+    (path / "comparison.png").write_bytes(b"\x89PNG")
+    (path / "empty").mkdir()
+    (make_run(path / "directory") / runs.CONFIG).unlink()
+    (path / "directory" / runs.CONFIG).mkdir()
+    (make_run(path / "settings") / runs.CONFIG).write_text('{"agent": "tb", "env": "GFN/Bag-v0", "settings": []}')
+    (make_run(path / "list") / runs.METRICS).write_text("[]")
+    (make_run(path / "word") / runs.METRICS).write_text('{"iteration": "last"}')
+    (make_run(path / "deep") / runs.METRICS).write_text("[" * 100_000)
+    for name, file in (("config", runs.CONFIG), ("metrics", runs.METRICS), ("history", runs.HISTORY)):
+        (make_run(path / name) / file).write_bytes(b'{"agent": "\xff"}\n')
+    (make_run(path / "rows") / runs.HISTORY).write_text("[1]\n")
+    return {
+        "comparison.png": "is not a run: it has no config.json",
+        "empty": "is not a run: it has no config.json",
+        "directory": "config.json cannot be read: Is a directory",
+        "settings": "config.json is not the config of a run: it has no settings (dict)",
+        "list": "metrics.json is damaged: it holds a list, not an object",
+        "word": "metrics.json is damaged: its iteration is 'last'",
+        "deep": "metrics.json is damaged",
+        "config": "config.json is damaged: it is not UTF-8",
+        "metrics": "metrics.json is damaged: it is not UTF-8",
+        "history": "metrics.jsonl is damaged: it is not UTF-8",
+        "rows": "metrics.jsonl is damaged: it has a row without an iteration",
+    }
+
+
+def test_what_is_not_a_run_is_left_out_and_named(tmp_path, three, capsys, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    damaged = damaged_runs(tmp_path)
+    code, printed = gfn(capsys, *damaged, *three, "--json")
+    assert code == 0
+    lines = printed.err.splitlines()
+    assert len(lines) == len(damaged)
+    for line, (name, why) in zip(lines, damaged.items(), strict=True):
+        assert line.startswith(f"left out: {name}")
+        assert why in line
+    (group,) = json.loads(printed.out)["groups"]
+    assert group["seeds"] == [0, 1, 2]
+
+
+def test_where_nothing_is_a_run_all_reasons_are_one_line(tmp_path, capsys, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    damaged = damaged_runs(tmp_path)
+    code, printed = gfn(capsys, *damaged)
+    assert code == 2
+    assert len(printed.err.splitlines()) == 1
+    assert all(why in printed.err for why in damaged.values())
+    assert printed.out == ""
+
+
+def test_fewer_seeds_behind_a_mean_than_in_its_row_are_told(tmp_path, capsys, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("COLUMNS", "200")
+    paths = [make_run(tmp_path / f"s{seed}", seed, (0.9, tv), log_z_error=0.5) for seed, tv in enumerate((0.1, 0.3))]
+    paths.append(make_run(tmp_path / "s2", 2, (0.9, None), log_z_error=0.5))
+    code, printed = gfn(capsys, *paths)
+    assert code == 0
+    assert "0.2 ± 0.1 (n=2)" in printed.out
+    assert printed.out.count("n=2") == 1
+    code, printed = gfn(capsys, *paths, "--bootstrap")
+    assert "0.2 [0.1, 0.3] (n=2)" in printed.out
 
 
 def test_real_runs(tmp_path, capsys):
