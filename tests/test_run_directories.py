@@ -57,22 +57,38 @@ def test_a_run_without_its_checkpoint_is_not_begun_anew(tmp_path):
     assert content(tmp_path) == before
 
 
-def test_a_run_stopped_before_its_first_row_and_checkpoint_begins_anew(tmp_path):
-    agent, calls = make(), []
+def metrics(out):
+    """The rows of a run, but for what depends on the clock."""
+    return [{k: v for k, v in row.items() if "second" not in k} for row in runs.read_history(out)]
+
+
+@pytest.mark.parametrize("log_every", [1, 2, 10])
+@pytest.mark.parametrize("stop", [1, 2, 3, 7])
+def test_a_run_killed_before_its_first_regular_checkpoint_continues(tmp_path, stop, log_every):
+    every = {"log_every": log_every, "eval_every": 10}
+    train(make(), 10, tmp_path / "whole", **every)
+    agent = make()
     update = agent.update
 
     def failing_update():
-        calls.append(1)
-        if len(calls) == 3:
+        if agent.iteration == stop:
             raise RuntimeError("power cut")
         return update()
 
     agent.update = failing_update
-    every = {"log_every": 10, "eval_every": 10}
     with pytest.raises(RuntimeError, match="power cut"):
-        train(agent, 10, tmp_path, **every)
-    assert sorted(content(tmp_path)) == [runs.CONFIG, runs.HISTORY]
-    assert len(train(make(), 10, tmp_path, resume=True, **every)) == 1
+        train(agent, 10, tmp_path / "killed", **every)
+    train(make(), 10, tmp_path / "killed", resume=True, **every)
+    assert metrics(tmp_path / "killed") == metrics(tmp_path / "whole")
+
+
+def test_a_run_killed_between_its_first_row_and_its_first_checkpoint_begins_anew(tmp_path):
+    train(make(), 1, tmp_path / "whole")
+    train(make(), 1, tmp_path / "killed")
+    for name in (runs.CHECKPOINT, runs.METRICS):
+        (tmp_path / "killed" / name).unlink()
+    train(make(), 1, tmp_path / "killed", resume=True)
+    assert metrics(tmp_path / "killed") == metrics(tmp_path / "whole")
 
 
 def test_a_config_stays_where_its_checkpoint_cannot_be_loaded(tmp_path):
