@@ -485,7 +485,7 @@ def test_native_sequences_that_are_not_known() -> None:
 
 
 @pytest.mark.filterwarnings("error")
-@pytest.mark.parametrize("arguments", [{"temperature": 1e-306}, {"composition": 1e308}], ids=str)
+@pytest.mark.parametrize("arguments", [{"temperature": 3e-308}, {"composition": 1e308}], ids=str)
 def test_energies_too_large_for_a_log_reward_are_refused(arguments: dict[str, float]) -> None:
     dag = InverseFolding(RING, min_separation=1, alphabet="WKC", **arguments)
     states = dag.from_text(["CCCCC", "WKCWK"])
