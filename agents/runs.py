@@ -206,11 +206,12 @@ def read_history(out: Path) -> list[dict[str, Any]]:
     except (FileNotFoundError, NotADirectoryError):
         return []
     rows = []
-    for line in lines:
+    for number, line in enumerate(lines, 1):
         try:
             rows.append(json.loads(line))
-        except (json.JSONDecodeError, RecursionError):
-            break
+        except (json.JSONDecodeError, RecursionError) as error:
+            if number < len(lines):
+                raise RunError(f"{path}, line {number} is damaged: {error}") from error
     if not all(isinstance(row, dict) and isinstance(row.get("iteration"), int) for row in rows):
         raise RunError(f"{path} is damaged: it has a row without an iteration")
     return rows

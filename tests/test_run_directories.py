@@ -91,6 +91,19 @@ def test_a_run_killed_between_its_first_row_and_its_first_checkpoint_begins_anew
     assert metrics(tmp_path / "killed") == metrics(tmp_path / "whole")
 
 
+def test_only_the_last_line_of_a_history_may_be_cut_short(tmp_path):
+    train(make(), 4, tmp_path, log_every=1)
+    path, rows = tmp_path / runs.HISTORY, runs.read_history(tmp_path)
+    lines = path.read_text().splitlines()
+    path.write_text("\n".join([*lines[:-1], lines[-1][:20]]))
+    assert runs.read_history(tmp_path) == rows[:-1]
+    path.write_text("\n".join([lines[0], lines[1][:20], *lines[2:]]))
+    before = content(tmp_path)
+    with pytest.raises(agents.RunError, match=r"metrics\.jsonl, line 2 is damaged"):
+        train(make(), 8, tmp_path, resume=True)
+    assert content(tmp_path) == before
+
+
 def test_a_config_stays_where_its_checkpoint_cannot_be_loaded(tmp_path):
     train(make(), 5, tmp_path)
     (tmp_path / runs.CHECKPOINT).write_bytes(b"damaged")
