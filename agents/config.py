@@ -90,8 +90,7 @@ class Config:
                 except ValueError as error:
                     raise ValueError(f"{field.name}: {error}") from None
         require_types(self)
-        require_widths("hidden", self.hidden)
-        object.__setattr__(self, "hidden", tuple(int(width) for width in self.hidden))
+        object.__setattr__(self, "hidden", checked_widths("hidden", self.hidden))
         if isinstance(self.replay, Scheme):
             object.__setattr__(self, "replay", register(self.replay))
         known = " or ".join(map(repr, ("none", *SCHEMES)))
@@ -148,10 +147,11 @@ def require_types(config: Any) -> None:
         require(good, f"{name} must be {' or '.join(text for _, text in allowed)}", repr(value))
 
 
-def require_widths(name: str, widths: Any) -> None:
-    """Raise ValueError unless ``widths`` are integers >= 1."""
+def checked_widths(name: str, widths: Any) -> tuple[int, ...]:
+    """``widths`` as a tuple. Raises ValueError unless they are integers >= 1."""
     good = isinstance(widths, list | tuple) and all(isinstance(w, int | np.integer) and w >= 1 for w in widths)
     require(good, f"{name} widths must be integers of at least 1, such as (256, 256)", repr(widths))
+    return tuple(int(width) for width in widths)
 
 
 def require_choices(config: Any) -> None:

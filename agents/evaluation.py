@@ -203,9 +203,11 @@ def full_evaluation(
         unknown = dict.fromkeys(("sampled_mean_reward_error_se", "percent_of_target_mean_se"))
         found |= recorded_metrics(agent) | against | unknown
     found |= _correlation(agent, learned, test_objects, num_backward, backward, bootstrap)
-    name = getattr(dag, "distance_name", "hamming") if distance is None else getattr(distance, "__name__", "given")
-    if distance is None:
-        distance = getattr(dag, "distance", metrics.hamming)
+    name = getattr(distance, "__name__", "given")
+    if distance is None and hasattr(dag, "distance"):
+        distance, name = dag.distance, getattr(dag, "distance_name", "the environment's own")
+    elif distance is None:
+        distance, name = metrics.hamming, "hamming"
     found |= metrics.top_k(objects, trajectories.log_reward, distance=distance, reference=reference)
     return found | {"distance": name, "distinct_objects": len(np.unique(objects, axis=0)), "num_modes": dag.num_modes}
 
@@ -299,12 +301,10 @@ def _objects(dag: Dag, name: str, objects: IntArray | None) -> IntArray | None:
     if rows.ndim != 2 or rows.shape[1] != dag.state_width or not len(rows) or not np.issubdtype(rows.dtype, np.integer):
         raise ValueError(f"{name} must be integers of shape (n, {dag.state_width}), got {rows.dtype} {rows.shape}")
     given, rows = rows, rows.astype(dag.state_dtype)
-    if not (same := (rows == given).all(1)).all():
-        row = int(np.argmin(same))
+    good = (rows == given).all(1) & is_reachable(dag, rows)
+    if not good.all():
+        row = int(np.argmin(good))
         raise ValueError(f"{name}: row {row}, {given[row].tolist()}, is no state of {dag!r}")
-    if not (reached := is_reachable(dag, rows)).all():
-        row = int(np.argmin(reached))
-        raise ValueError(f"{name}: row {row}, {rows[row].tolist()}, is no state of {dag!r}")
     terminal = dag.is_terminal(rows)
     if not terminal.all():
         raise ValueError(f"{name}: row {int(np.argmin(terminal))}, {rows[np.argmin(terminal)].tolist()}, is no object")

@@ -89,12 +89,17 @@ def correlation_errors(
 ) -> tuple[float | None, float | None]:
     """Standard errors of :func:`correlations`, by the bootstrap over test objects; None where one is undefined."""
     n = len(log_p)
+    if n < 2:
+        return None, None
     drawn = (rng.integers(n, size=n) for _ in range(resamples))
-    found = [correlations(log_reward[rows], log_p[rows]) for rows in drawn] if n > 1 else [(None, None)]
-    return tuple(  # type: ignore[return-value]
-        None if any(value is None for value in values) else float(np.std(values, ddof=1))
-        for values in zip(*found, strict=True)
-    )
+    pearson, spearman = zip(*(correlations(log_reward[rows], log_p[rows]) for rows in drawn), strict=True)
+    return _spread(pearson), _spread(spearman)
+
+
+def _spread(values: Sequence[float | None]) -> float | None:
+    """Standard deviation; None where a value is."""
+    known = [value for value in values if value is not None]
+    return float(np.std(known, ddof=1)) if len(known) == len(values) else None
 
 
 # ---------------------------------------------------------------------- objects

@@ -367,7 +367,8 @@ def test_the_environments_own_distance_is_used():
     dag = gfn_envs.make_dag("GFN/HyperGrid-v0", ndim=2, side=6)
     agent = agents.make_agent("tb", dag, hidden=(8,))
     dag.distance = lambda a, b: np.full((len(a), len(b)), 7.0)
-    assert agents.full_evaluation(agent, 200)["top_10_diversity"] == 7
+    own = agents.full_evaluation(agent, 200)
+    assert (own["top_10_diversity"], own["distance"]) == (7, "the environment's own")
     given = agents.full_evaluation(agent, 200, distance=metrics.hamming)
     assert given["top_10_diversity"] <= 2
     assert given["distance"] == "hamming"

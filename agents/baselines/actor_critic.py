@@ -11,7 +11,7 @@ from torch import Tensor
 
 from agents.agent import Agent
 from agents.baselines.config import NO_REPLAY_OF_OBJECTS, BaselineConfig
-from agents.config import NO_LOG_Z, require, require_widths
+from agents.config import NO_LOG_Z, checked_widths, require
 from agents.likelihood import distinct, masked_log_softmax
 from agents.policies.mlp import MLP
 from agents.policies.policy import Policy
@@ -54,8 +54,7 @@ class ActorCriticConfig(ReturnConfig):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        require_widths("value_hidden", self.value_hidden)
-        object.__setattr__(self, "value_hidden", tuple(int(width) for width in self.value_hidden))
+        object.__setattr__(self, "value_hidden", checked_widths("value_hidden", self.value_hidden))
         require(0 <= self.lamda <= 1, "lamda must lie in [0, 1]", self.lamda)
         require(min(self.lr_value.start, self.lr_value.end) >= 0, "lr_value must not be negative", self.lr_value)
 

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from agents import policy_gradients as pg
 from agents.agent import Agent
-from agents.config import Config, require, require_widths
+from agents.config import Config, checked_widths, require
 from agents.likelihood import EdgeTerms, distinct, edge_terms, masked_log_softmax
 from agents.policies.mlp import MLP
 from agents.policies.policy import Policy
@@ -46,8 +46,7 @@ class PolicyGradientConfig(Config):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        require_widths("value_hidden", self.value_hidden)
-        object.__setattr__(self, "value_hidden", tuple(int(width) for width in self.value_hidden))
+        object.__setattr__(self, "value_hidden", checked_widths("value_hidden", self.value_hidden))
         require(0 <= self.lamda <= 1, "lamda must lie in [0, 1]", self.lamda)
         require(min(self.lr_value.start, self.lr_value.end) >= 0, "lr_value must not be negative", self.lr_value)
         message = "policy gradients learn from their own samples: replay must be 'none' and local_search 0"

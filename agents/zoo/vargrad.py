@@ -19,11 +19,11 @@ class VarGrad(TB):
     paper = "Zhang et al. 2023"
 
     def check(self) -> None:
-        names = ("batch_size",) if self.config.replay == "none" else ("batch_size", "replay_batch_size")
-        for name in names:
-            require(
-                getattr(self.config, name) >= 2, f"a variance needs a {name} of at least 2", getattr(self.config, name)
-            )
+        sizes = {"batch_size": self.config.batch_size}
+        if self.config.replay != "none":
+            sizes["replay_batch_size"] = self.config.replay_batch_size
+        for name, size in sizes.items():
+            require(size >= 2, f"a variance needs a {name} of at least 2", size)
 
     def objective(self, terms: EdgeTerms, trajectories: Trajectories) -> Tensor:
         """Variance over the batch of log R + sum log P_B - sum log P_F; log Z follows its mean."""

@@ -158,9 +158,9 @@ def is_reachable(dag: Dag, states: IntArray) -> BoolArray:
         return _walks_back(dag, states)
     except (IndexError, KeyError, ValueError, OverflowError):
         # A Dag promises nothing about rows that are no states. Which of them is at fault, the halves will tell.
-        half = len(states) // 2
-        parts = (states[:half], states[half:]) if half else ()
-        return np.concatenate([is_reachable(dag, part) for part in parts]) if half else np.zeros(len(states), bool)
+        if len(states) < 2:
+            return np.zeros(len(states), dtype=bool)
+        return np.concatenate([is_reachable(dag, half) for half in np.array_split(states, 2)])
 
 
 def _walks_back(dag: Dag, states: IntArray) -> BoolArray:
