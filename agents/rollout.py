@@ -135,32 +135,31 @@ def sample_forward(
         _check(scores, masks, actions_taken[len(actions_taken) - len(scores) :])
 
     noise = _noise_of_steps(rng, n, dag.num_actions, epsilon)
-    while len(rows):
-        # All begin in s0.
-        shown = states[:1] if len(visited) == 1 else states
-        mask = dag.forward_mask(states)
-        actions, score = _choose(logits(shown), mask, next(noise), temperature)
-        scores.append(score)
-        masks.append(mask)
-        actions_taken.append(actions)
-        if len(scores) * score.size > HELD_SCORES:
-            check()
-            scores.clear()
-            masks.clear()
-        if len(visited) > dag.max_length:
-            check()
-            raise NoLegalActionError(f"a trajectory is longer than max_length = {dag.max_length}")
-        try:
+    try:
+        while len(rows):
+            # All begin in s0.
+            shown = states[:1] if len(visited) == 1 else states
+            mask = dag.forward_mask(states)
+            actions, score = _choose(logits(shown), mask, next(noise), temperature)
+            scores.append(score)
+            masks.append(mask)
+            actions_taken.append(actions)
+            if len(scores) * score.size > HELD_SCORES:
+                check()
+                scores.clear()
+                masks.clear()
+            if len(visited) > dag.max_length:
+                raise NoLegalActionError(f"a trajectory is longer than max_length = {dag.max_length}")
             states = dag.step(states, actions)
-        except Exception:
-            # Logits that are no numbers choose actions that are not legal: say that, not what came of it.
-            check()
-            raise
-        visited.append(states)
-        row_lists.append(rows)
-        ended = dag.is_terminal(states)
-        if np.count_nonzero(ended):
-            states, rows = states.compress(~ended, axis=0), rows.compress(~ended)
+            visited.append(states)
+            row_lists.append(rows)
+            ended = dag.is_terminal(states)
+            if np.count_nonzero(ended):
+                states, rows = states.compress(~ended, axis=0), rows.compress(~ended)
+    except Exception:
+        # Logits that are no numbers choose actions that are not legal: say that, not what came of it.
+        check()
+        raise
     check()
     packed, offsets, place, edge_rows = _pack(dag, visited, row_lists, n, backward=False)
     taken, edge = np.concatenate(actions_taken), place[n:] - edge_rows - 1

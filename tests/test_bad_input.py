@@ -250,6 +250,20 @@ def test_nan_from_the_network_stops_the_agent_before_it_learns(name, settings):
     assert_unharmed(agent, before, 1)
 
 
+@pytest.mark.parametrize("side", [2, 3, 4])
+@pytest.mark.parametrize("name", GFLOWNETS)
+def test_logits_that_forbid_everything_are_the_networks_fault(name, side):
+    """Whatever illegal action they choose, and wherever the environment or its encoding notices."""
+    agent = make(name, small_dag(GRID[0], {"ndim": 2, "side": side}))
+    bias = agent.policy.networks[0].layers[-1][1]
+    with torch.no_grad():
+        bias.fill_(-float("inf"))
+    before = parameters(agent)
+    with pytest.raises(FloatingPointError, match="the policy gave NaN or infinite logits"):
+        agent.update()
+    assert_unharmed(agent, before, 0)
+
+
 @pytest.mark.parametrize("settings", [{}, {"replay": "uniform"}, {"replay": "uniform", "replay_mix": "joint"}])
 @pytest.mark.parametrize("value", [float("nan"), float("inf")])
 @pytest.mark.parametrize(("name", "head"), [*((n, 1) for n in BALANCE if n != "fm"), *((n, 2) for n in FLOW)])
