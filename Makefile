@@ -18,7 +18,7 @@ EXTRAS_test := all,test
 
 # Tests of data sets that do not come with the package read them from here: the files that `gfn data list` names.
 ifneq ($(wildcard ../shared/data),)
-export GFN_ENVS_DATA ?= ../shared/data
+export GFN_ENVS_DATA ?= $(abspath ../shared/data)
 endif
 
 .DEFAULT_GOAL := help

@@ -1,5 +1,8 @@
 """Settings shared by all tests."""
 
+import os
+from pathlib import Path
+
 import pytest
 from hypothesis import settings
 
@@ -10,6 +13,9 @@ settings.load_profile("suite")
 
 
 def pytest_configure(config: pytest.Config) -> None:
+    # Some tests run in directories of their own, from which a relative path would lead elsewhere.
+    if mirror := os.environ.get("GFN_ENVS_DATA"):
+        os.environ["GFN_ENVS_DATA"] = str(Path(mirror).absolute())
     config.addinivalue_line("markers", "data(*names): needs these data sets, and is skipped where they are not at hand")
 
 
