@@ -11,6 +11,7 @@ VERSION = re.search(r'^__version__ = "(.+)"$', (HERE / "gfn_envs" / "__init__.py
 
 EXTRAS = {
     "agents": ["torch>=2.4", "scipy", "threadpoolctl", "tqdm", "tyro", "rich", "rapidfuzz"],
+    "fast": ["numba>=0.60"],
     "data": ["pooch", "tqdm"],
     "diversity": ["rapidfuzz"],
     "plot": ["matplotlib"],

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 import functools
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 import torch
@@ -21,6 +21,9 @@ from agents.policies.policy import Head, Policy
 from agents.replay import ReplayBuffer
 from agents.trajectories import Trajectories, concatenate
 from gfn_envs.dag import Dag, FloatArray, IntArray
+
+if TYPE_CHECKING:
+    from agents.compiled.engine import Engine
 
 #: Below this many rows it is cheaper to evaluate repeated states again than to find them.
 DISTINCT_ROWS = 48
@@ -94,6 +97,7 @@ class Agent:
         scheme, capacity = self.config.replay, self.config.replay_capacity
         self.replay = None if scheme == "none" else ReplayBuffer(dag, capacity, scheme)
         self.memory = TrajectoryMemory()
+        self.engine = self.make_engine() if self.config.compiled else None
         self.iteration = 0
         # Moments of weights that get no gradient decay into denormal numbers, which halve the speed of Adam.
         torch.set_flush_denormal(True)
@@ -109,6 +113,14 @@ class Agent:
     def make_policy(self) -> Policy:
         """The networks, sized for the environment."""
         return make_policy(self.dag, self.config, self.learns_backward, self.learns_flow)
+
+    def make_engine(self) -> Engine:
+        """What samples and learns where ``config.compiled``. Raises ValueError where it cannot."""
+        try:
+            from agents.compiled.engine import Engine  # Numba is optional, and takes a while to import.
+        except ImportError as error:
+            raise ValueError(f'compiled needs Numba ({error}): pip install "gfn-envs[fast]"') from error
+        return Engine(self)
 
     def terms(self, trajectories: Trajectories) -> EdgeTerms:
         """log P_F, log P_B and log F along trajectories, as the objective is to see them."""
@@ -199,6 +211,8 @@ class Agent:
 
     def learn(self, trajectories: Trajectories, extra: Tensor | None = None) -> float:
         """A gradient step on a batch; returns its loss."""
+        if self.engine is not None:
+            return self.engine.learn(trajectories)
         loss = self.loss(trajectories)
         if extra is not None:
             loss = loss + extra
@@ -210,8 +224,7 @@ class Agent:
 
     def step_optimizer(self, loss: Tensor) -> None:
         """Backpropagate and step, at this iteration's learning rates."""
-        networks, log_z = self.optimizer.param_groups
-        networks["lr"], log_z["lr"] = self.config.lr(self.iteration), self.config.lr_log_z(self.iteration)
+        self.set_learning_rates()
         for group in self.optimizer.param_groups:
             for parameter in group["params"]:
                 parameter.grad = None
@@ -219,6 +232,12 @@ class Agent:
         if self.config.max_grad_norm is not None:
             nn.utils.clip_grad_norm_(self.policy.parameters(), self.config.max_grad_norm)
         adam_step(self.optimizer)
+
+    def set_learning_rates(self) -> list[dict[str, Any]]:
+        """The optimiser's groups, networks and log Z, at this iteration's learning rates."""
+        networks, log_z = groups = self.optimizer.param_groups
+        networks["lr"], log_z["lr"] = self.config.lr(self.iteration), self.config.lr_log_z(self.iteration)
+        return groups
 
     # ------------------------------------------------------------------ sampling
 
@@ -247,6 +266,8 @@ class Agent:
         self, n: int, epsilon: float = 0.0, temperature: float = 1.0, rng: np.random.Generator | None = None
     ) -> Trajectories:
         """``n`` trajectories of the forward policy."""
+        if self.engine is not None:
+            return self.engine.sample(n, rng or self.rng, epsilon, temperature)
         with torch.inference_mode(), rollout.one_blas_thread():
             return rollout.sample_forward(
                 self.dag, self.forward_logits(), n, rng or self.rng, epsilon=epsilon, temperature=temperature

@@ -79,6 +79,10 @@ class Config:
     """Which rebuilt objects a local search goes on from: better ones, or by the exact Metropolis-Hastings rule."""
     max_grad_norm: float | None = None
     """Gradients are scaled down to this Euclidean norm."""
+    compiled: bool = False
+    """Sample and learn by loops that Numba compiles at first use: small networks on the CPU then train two to three
+    times as fast. Needs the extra "fast", agent tb, vargrad, db or subtb, network mlp, form sa, shared, backward
+    learned or uniform, and an environment that can be enumerated. One seed gives other samples than without it."""
     device: str = "cpu"
     """Where the networks live: cpu, cuda, cuda:1 ..."""
 

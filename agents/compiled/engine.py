@@ -1,0 +1,227 @@
+"""What an agent with ``compiled=True`` samples and learns by."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+import torch
+from threadpoolctl import threadpool_limits
+from torch import Tensor
+
+from agents.compiled import adam, gradient, objectives, rollout
+from agents.compiled.tables import tables
+from agents.policies.mlp import MLP
+from agents.policies.state_action import StateActionPolicy
+from agents.trajectories import Trajectories
+from agents.zoo.db import DB
+from agents.zoo.subtb import SubTB
+from agents.zoo.tb import TB
+from agents.zoo.vargrad import VarGrad
+from gfn_envs import exact
+from gfn_envs.dag import FloatArray, IntArray
+
+if TYPE_CHECKING:
+    from agents.agent import Agent
+
+#: The objective of each agent that can be compiled.
+OBJECTIVES: dict[type[Agent], Any] = {
+    TB: objectives.trajectory_balance,
+    VarGrad: objectives.log_partition_variance,
+    DB: objectives.detailed_balance,
+    SubTB: objectives.subtrajectory_balance,
+}
+
+
+@dataclass(frozen=True)
+class IndexedTrajectories(Trajectories):
+    """Trajectories that know their states by number: ``index`` (s,) are positions in ``dag.levels()``."""
+
+    index: IntArray
+
+
+class Evaluated(NamedTuple):
+    """log P_F, log P_B (e,) and log F (s,), where the policy has it, of a batch; and how they came about."""
+
+    log_pf: FloatArray
+    log_pb: FloatArray
+    log_flow: FloatArray
+    batch: tuple[Any, ...]
+    inside: tuple[Any, ...]
+
+
+class Engine:
+    """Compiled rollouts and gradient steps of an agent.
+
+    The arrays that the kernels work on are the agent's own parameters and moments, so checkpoints are the same, and
+    whatever else changes them is seen here.
+
+    Args:
+        agent: one of :data:`OBJECTIVES`, on an environment that can be enumerated, whose policy is a multi-layer
+            perceptron that all heads share.
+
+    Raises:
+        ValueError: another agent, policy or device, or a P_B with an objective of its own.
+        EnumerationError: the environment is too large.
+    """
+
+    def __init__(self, agent: Agent):
+        policy, backward = agent.policy, agent.config.backward
+        _require(type(agent) in OBJECTIVES, f"agent {' or '.join(a.name for a in OBJECTIVES)}", agent.name)
+        _require(backward in ("learned", "uniform"), "backward 'learned' or 'uniform'", repr(backward))
+        _require(agent.device.type == "cpu", "device 'cpu'", repr(agent.config.device))
+        layered = isinstance(policy, StateActionPolicy) and all(isinstance(n, MLP) for n in policy.networks)
+        _require(layered, "a multi-layer perceptron (network 'mlp', form 'sa')", "another policy")
+        assert isinstance(policy, StateActionPolicy)
+        _require(len(policy.networks) == 1, "one network for all heads (shared True)", f"{len(policy.networks)}")
+        _require(policy.inputs == agent.dag.encode, "a policy that reads dag.encode", repr(policy.inputs))
+        _require(policy.anchor.dtype == torch.float32, "single precision", str(policy.anchor.dtype))
+        self.agent, self.views = agent, Views()
+        _require(len(self.layers) > 1, "at least one hidden layer", "none")
+        self.place = np.full(len(tables(agent.dag).child), -1, np.int32)
+        self.threads = 0
+
+    @property
+    def layers(self) -> list[tuple[torch.nn.Parameter, torch.nn.Parameter]]:
+        """Weight and bias of each layer of the agent's network."""
+        return self.agent.policy.networks[0].layers  # type: ignore[index,union-attr]
+
+    def arrays(self) -> tuple[tuple[FloatArray, ...], tuple[FloatArray, ...]]:
+        """Weights and biases, in the memory of the policy's parameters."""
+        return self.views.of(w for w, _ in self.layers), self.views.of(b for _, b in self.layers)
+
+    def sample(
+        self, n: int, rng: np.random.Generator, epsilon: float = 0.0, temperature: float = 1.0
+    ) -> IndexedTrajectories:
+        """``n`` trajectories of the forward policy, as :func:`agents.rollout.sample_forward` samples them.
+
+        Raises:
+            FloatingPointError: logits that are no numbers.
+        """
+        dag = self.agent.dag
+        u = rng.random((dag.max_length, n), dtype=np.float32)
+        explore = rng.random(u.shape, dtype=np.float32) if epsilon > 0 else u
+        index, actions, backward_actions, offsets, bad = rollout.sample(
+            tables(dag), *self.arrays(), u, explore, np.float32(epsilon), np.float32(temperature)
+        )
+        states = exact.state_graph(dag).states
+        if bad >= 0:
+            raise FloatingPointError(f"the policy gave NaN or infinite logits at state {states[bad].tolist()}")
+        log_reward = dag.log_reward(states.take(index.take(offsets[1:] - 1), axis=0))
+        return IndexedTrajectories(states.take(index, axis=0), actions, backward_actions, offsets, log_reward, index)
+
+    def evaluate(self, trajectories: Trajectories) -> Evaluated:
+        """Log-probabilities and log flows of a batch."""
+        known, (weights, biases) = tables(self.agent.dag), self.arrays()
+        if isinstance(trajectories, IndexedTrajectories):
+            index = trajectories.index
+        else:
+            index = self.agent.dag.state_index(trajectories.states)
+        _, num_backward, flow = self.agent.policy.sizes  # type: ignore[misc]
+        batch = (
+            num_backward,
+            bool(flow),
+            index,
+            trajectories.actions,
+            trajectories.backward_actions,
+            trajectories.offsets,
+        )
+        log_pf, log_pb, log_flow, *inside = gradient.evaluate(
+            known, weights, biases, *batch, trajectories.log_reward, self.place
+        )
+        return Evaluated(log_pf, log_pb, log_flow, batch, tuple(inside))
+
+    def learn(self, trajectories: Trajectories) -> float:
+        """A gradient step of the agent on a batch; returns its loss.
+
+        Raises:
+            FloatingPointError: the loss is NaN or infinite; nothing has changed then.
+        """
+        # NumPy's, SciPy's: whoever gives torch a number of threads means these, too.
+        if self.threads != torch.get_num_threads():
+            self.threads = torch.get_num_threads()
+            threadpool_limits(self.threads, user_api="blas")
+        agent, evaluated = self.agent, self.evaluate(trajectories)
+        loss, *of_terms, of_log_z = objective(agent, evaluated, trajectories)
+        if not math.isfinite(loss):
+            raise FloatingPointError(f"iteration {agent.iteration}: the loss is {loss}; try a lower learning rate")
+        gradients = self.gradients(evaluated, of_terms)
+        if agent.config.max_grad_norm is not None:
+            adam.clip(gradients, agent.config.max_grad_norm)
+        networks, log_z = agent.set_learning_rates()
+        self.step(agent.optimizer, networks, gradients)
+        if not agent.learns_flow:
+            self.step(agent.optimizer, log_z, (np.array([of_log_z], np.float32),))
+        return float(loss)
+
+    def gradients(self, evaluated: Evaluated, of_terms: Iterable[FloatArray]) -> tuple[FloatArray, ...]:
+        """Flat gradients of the policy's parameters, in their order, from those of the log-probabilities and flows."""
+        known, (weights, biases) = tables(self.agent.dag), self.arrays()
+        of_weights, of_biases = tuple(map(np.empty_like, weights)), tuple(map(np.empty_like, biases))
+        gradient.differentiate(
+            known, weights, *evaluated.batch, *evaluated.inside, tuple(of_terms), of_weights, of_biases
+        )
+        return tuple(g.reshape(-1) for layer in zip(of_weights, of_biases, strict=True) for g in layer)
+
+    def step(self, optimizer: torch.optim.Adam, group: dict[str, Any], gradients: tuple[FloatArray, ...]) -> None:
+        """Adam's step on the parameters of a group, by its settings and on the state that torch keeps."""
+        parameters = group["params"]
+        for p in parameters:
+            if not optimizer.state[p]:
+                moments = {name: torch.zeros_like(p, requires_grad=False) for name in ("exp_avg", "exp_avg_sq")}
+                optimizer.state[p] = {"step": torch.zeros(()), **moments}
+        states = [optimizer.state[p] for p in parameters]
+        adam.adam(
+            self.views.of(parameters, flat=True),
+            gradients,
+            *(self.views.of((s[name] for s in states), flat=True) for name in ("exp_avg", "exp_avg_sq", "step")),
+            group["lr"],
+            *group["betas"],
+            group["eps"],
+        )
+
+
+def objective(agent: Agent, evaluated: Evaluated, trajectories: Trajectories) -> tuple[Any, ...]:
+    """The loss of ``agent``, and its derivatives with respect to log P_F, log P_B, log F and log Z."""
+    config = agent.config
+    most = math.inf if config.clamp_loss is None else config.clamp_loss
+    weighting = (float(agent.config.lamda), agent.config.weighting == "batch") if isinstance(agent, SubTB) else ()
+    return OBJECTIVES[type(agent)](
+        *evaluated[:3],
+        agent.log_z_parameter.item(),
+        trajectories.log_reward,
+        trajectories.offsets,
+        (objectives.PENALTIES[config.loss], float(most)),
+        *weighting,
+    )
+
+
+def _require(condition: bool, what: str, given: str) -> None:
+    if not condition:
+        raise ValueError(f"compiled needs {what}, got {given}")
+
+
+class Views:
+    """NumPy arrays in the memory of tensors, made once as long as the tensors stay where they are.
+
+    Making them takes longer than a small matrix product. Copies begin anew: their tensors lie elsewhere.
+    """
+
+    def __init__(self) -> None:
+        self.known: dict[tuple[Any, ...], tuple[FloatArray, ...]] = {}
+
+    def __reduce__(self) -> tuple[type[Views], tuple[()]]:
+        return Views, ()
+
+    def of(self, tensors: Iterable[Tensor], flat: bool = False) -> tuple[FloatArray, ...]:
+        """The arrays, in the tensors' shapes or ``flat``."""
+        tensors = tuple(tensors)
+        where = (flat, *[t.data_ptr() for t in tensors])
+        views = self.known.get(where)
+        if views is None:
+            arrays = [t.detach().numpy() for t in tensors]
+            views = self.known[where] = tuple(a.reshape(-1) if flat else a for a in arrays)
+        return views

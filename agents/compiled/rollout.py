@@ -1,0 +1,118 @@
+"""Rollouts of the forward policy over tables, compiled."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from agents.compiled.network import add_bias_and_rectify, compiled, first_layer, hidden_layers, product, width_of_hidden
+
+
+@compiled
+def draw(logits, bias, child, u, temperature):
+    """The legal action at which the cumulative softmax passes ``u``; -1 where the logits are no numbers."""
+    largest = np.float32(-np.inf)
+    for a in range(len(child)):
+        if child[a] >= 0:
+            largest = max(largest, logits[a] + bias[a])
+    total = np.float32(0)
+    for a in range(len(child)):
+        if child[a] >= 0:
+            total += np.exp((logits[a] + bias[a] - largest) / temperature)
+    if not np.isfinite(total):
+        return -1
+    chosen, reached = -1, np.float32(0)
+    for a in range(len(child)):
+        if child[a] >= 0:
+            weight = np.exp((logits[a] + bias[a] - largest) / temperature)
+            reached += weight
+            if weight > 0:
+                chosen = a
+                if reached > u * total:
+                    break
+    return chosen
+
+
+@compiled
+def draw_uniform(child, u):
+    """A legal action, all alike."""
+    legal = 0
+    for a in range(len(child)):
+        legal += child[a] >= 0
+    left, chosen = int(u * legal), -1
+    for a in range(len(child)):
+        if child[a] >= 0:
+            chosen = a
+            if left == 0:
+                break
+            left -= 1
+    return chosen
+
+
+@compiled
+def pack(tables, states, actions, lengths):
+    """Time-major states and actions made trajectory-major: ``(packed, actions, backward_actions, offsets)``."""
+    n = len(lengths)
+    offsets = np.zeros(n + 1, np.int64)
+    for i in range(n):
+        offsets[i + 1] = offsets[i] + lengths[i] + 1
+    packed = np.empty(offsets[n], np.int64)
+    forward, backward = np.empty(offsets[n] - n, np.int64), np.empty(offsets[n] - n, np.int64)
+    for i in range(n):
+        for t in range(lengths[i]):
+            s, action = states[t, i], actions[t, i]
+            packed[offsets[i] + t] = s
+            forward[offsets[i] + t - i] = action
+            backward[offsets[i] + t - i] = tables.backward_action[s, action]
+        packed[offsets[i + 1] - 1] = states[lengths[i], i]
+    return packed, forward, backward, offsets
+
+
+@compiled
+def sample(tables, weights, biases, u, explore, epsilon, temperature):
+    """Trajectories from state 0, of at most ``len(u)`` steps.
+
+    Args:
+        tables: see :class:`agents.compiled.tables.Tables`.
+        weights, biases: the network.
+        u: uniform numbers that choose the actions, float32 (max_length, n).
+        explore: uniform numbers, float32 (max_length, n): below ``epsilon``, the action is uniform.
+
+    Returns:
+        ``(packed, actions, backward_actions, offsets, bad)``, int64; ``bad`` is a state whose logits are no numbers,
+        and -1 where all are.
+    """
+    n, hidden = u.shape[1], len(weights) - 1
+    layers = hidden_layers(weights, np.empty(n * width_of_hidden(weights), np.float32), n)
+    head = np.ascontiguousarray(weights[hidden][: tables.child.shape[1]].T)
+    states = np.zeros((len(u) + 1, n), np.int32)
+    actions, lengths = np.zeros((len(u), n), np.int32), np.zeros(n, np.int64)
+    rows, current, left = np.arange(n), np.zeros(n, np.int32), n
+    logits = np.empty((n, head.shape[1]), np.float32)
+    t = 0
+    while left > 0:
+        shown = left if t > 0 else 1  # All begin in s0.
+        first_layer(tables, current[:shown], weights[0], biases[0], layers[0])
+        for i in range(1, hidden):
+            product(layers[i - 1][:shown], weights[i], layers[i][:shown])
+            add_bias_and_rectify(layers[i][:shown], biases[i])
+        np.dot(layers[hidden - 1][:shown], head, logits[:shown])
+        going = 0
+        for i in range(left):
+            s, row = current[i], rows[i]
+            if explore[t, row] < epsilon:
+                action = draw_uniform(tables.child[s], u[t, row])
+            else:
+                action = draw(logits[min(i, shown - 1)], biases[hidden], tables.child[s], u[t, row], temperature)
+            if action < 0:
+                return (*pack(tables, states, actions, lengths), s)
+            actions[t, row] = action
+            s = tables.child[s, action]
+            states[t + 1, row] = s
+            if tables.ends[s]:
+                lengths[row] = t + 1
+            else:
+                rows[going], current[going] = row, s
+                going += 1
+        left = going
+        t += 1
+    return (*pack(tables, states, actions, lengths), np.int32(-1))
