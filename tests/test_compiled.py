@@ -216,6 +216,22 @@ def test_logits_that_are_no_numbers_are_named(value):
         agent.update()
 
 
+def test_trajectories_longer_than_the_environment_says_are_refused():
+    agent = make()
+    agent.dag.max_length = 1
+    with pytest.raises(agents.rollout.NoLegalActionError, match="longer than max_length = 1"):
+        agent.sample(10)
+
+
+def test_trajectories_whose_actions_lead_elsewhere_are_refused():
+    agent, plain = make(), make(compiled=False)
+    batch = plain.sample_trajectories(10)
+    agent.learn(batch)
+    batch.actions[0] = (batch.actions[0] + 1) % 3
+    with pytest.raises(ValueError, match="do not lead from each state to the next"):
+        agent.learn(batch)
+
+
 def test_a_loss_that_is_no_number_changes_nothing():
     agent = make(epsilon=0.0)
     batch = agent.sample_trajectories(4)

@@ -16,6 +16,7 @@ from agents.compiled import adam, gradient, objectives, rollout
 from agents.compiled.tables import tables
 from agents.policies.mlp import MLP
 from agents.policies.state_action import StateActionPolicy
+from agents.rollout import NoLegalActionError
 from agents.trajectories import Trajectories
 from agents.zoo.db import DB
 from agents.zoo.subtb import SubTB
@@ -100,6 +101,7 @@ class Engine:
 
         Raises:
             FloatingPointError: logits that are no numbers.
+            NoLegalActionError: a trajectory is longer than the environment says.
         """
         dag = self.agent.dag
         u = rng.random((dag.max_length, n), dtype=np.float32)
@@ -108,6 +110,8 @@ class Engine:
             tables(dag), *self.arrays(), u, explore, np.float32(epsilon), np.float32(temperature)
         )
         states = exact.state_graph(dag).states
+        if bad == rollout.LONGER:
+            raise NoLegalActionError(f"a trajectory is longer than max_length = {dag.max_length}")
         if bad >= 0:
             raise FloatingPointError(f"the policy gave NaN or infinite logits at state {states[bad].tolist()}")
         log_reward = dag.log_reward(states.take(index.take(offsets[1:] - 1), axis=0))
@@ -120,6 +124,9 @@ class Engine:
             index = trajectories.index
         else:
             index = self.agent.dag.state_index(trajectories.states)
+            edges = index[trajectories.sources], trajectories.actions
+            if not np.array_equal(known.child[edges], index[trajectories.targets]):
+                raise ValueError("the actions of the trajectories do not lead from each state to the next")
         _, num_backward, flow = self.agent.policy.sizes  # type: ignore[misc]
         batch = (
             num_backward,

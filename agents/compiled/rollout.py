@@ -6,6 +6,9 @@ import numpy as np
 
 from agents.compiled.network import add_bias_and_rectify, compiled, first_layer, hidden_layers, product, width_of_hidden
 
+#: What a rollout ended in that is no state.
+WELL, LONGER = -1, -2
+
 
 @compiled
 def draw(logits, bias, child, u, temperature):
@@ -69,7 +72,7 @@ def pack(tables, states, actions, lengths):
 
 @compiled
 def sample(tables, weights, biases, u, explore, epsilon, temperature):
-    """Trajectories from state 0, of at most ``len(u)`` steps.
+    """Trajectories from state 0, which end within ``len(u)`` steps.
 
     Args:
         tables: see :class:`agents.compiled.tables.Tables`.
@@ -79,7 +82,7 @@ def sample(tables, weights, biases, u, explore, epsilon, temperature):
 
     Returns:
         ``(packed, actions, backward_actions, offsets, bad)``, int64; ``bad`` is a state whose logits are no numbers,
-        and -1 where all are.
+        :data:`LONGER` where a trajectory goes on, and :data:`WELL` where all went well.
     """
     n, hidden = u.shape[1], len(weights) - 1
     layers = hidden_layers(weights, np.empty(n * width_of_hidden(weights), np.float32), n)
@@ -89,7 +92,7 @@ def sample(tables, weights, biases, u, explore, epsilon, temperature):
     rows, current, left = np.arange(n), np.zeros(n, np.int32), n
     logits = np.empty((n, head.shape[1]), np.float32)
     t = 0
-    while left > 0:
+    while left > 0 and t < len(u):
         shown = left if t > 0 else 1  # All begin in s0.
         first_layer(tables, current[:shown], weights[0], biases[0], layers[0])
         for i in range(1, hidden):
@@ -98,13 +101,13 @@ def sample(tables, weights, biases, u, explore, epsilon, temperature):
         np.dot(layers[hidden - 1][:shown], head, logits[:shown])
         going = 0
         for i in range(left):
-            s, row = current[i], rows[i]
+            s, row = int(current[i]), rows[i]
             if explore[t, row] < epsilon:
                 action = draw_uniform(tables.child[s], u[t, row])
             else:
                 action = draw(logits[min(i, shown - 1)], biases[hidden], tables.child[s], u[t, row], temperature)
             if action < 0:
-                return (*pack(tables, states, actions, lengths), s)
+                return *pack(tables, states, actions, lengths), s
             actions[t, row] = action
             s = tables.child[s, action]
             states[t + 1, row] = s
@@ -115,4 +118,7 @@ def sample(tables, weights, biases, u, explore, epsilon, temperature):
                 going += 1
         left = going
         t += 1
-    return (*pack(tables, states, actions, lengths), np.int32(-1))
+    ended = WELL
+    if left > 0:
+        ended = LONGER
+    return *pack(tables, states, actions, lengths), ended
