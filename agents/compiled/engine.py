@@ -92,7 +92,8 @@ class Engine:
 
     def arrays(self) -> tuple[tuple[FloatArray, ...], tuple[FloatArray, ...]]:
         """Weights and biases, in the memory of the policy's parameters."""
-        return self.views.of(w for w, _ in self.layers), self.views.of(b for _, b in self.layers)
+        layers = self.layers
+        return self.views.of("weights", (w for w, _ in layers)), self.views.of("biases", (b for _, b in layers))
 
     def sample(
         self, n: int, rng: np.random.Generator, epsilon: float = 0.0, temperature: float = 1.0
@@ -159,9 +160,9 @@ class Engine:
         if agent.config.max_grad_norm is not None:
             adam.clip(gradients, agent.config.max_grad_norm)
         networks, log_z = agent.set_learning_rates()
-        self.step(agent.optimizer, networks, gradients)
+        self.step("networks", networks, gradients)
         if not agent.learns_flow:
-            self.step(agent.optimizer, log_z, (np.array([of_log_z], np.float32),))
+            self.step("log_z", log_z, (np.array([of_log_z], np.float32),))
         return float(loss)
 
     def gradients(self, evaluated: Evaluated, of_terms: Iterable[FloatArray]) -> tuple[FloatArray, ...]:
@@ -173,18 +174,20 @@ class Engine:
         )
         return tuple(g.reshape(-1) for layer in zip(of_weights, of_biases, strict=True) for g in layer)
 
-    def step(self, optimizer: torch.optim.Adam, group: dict[str, Any], gradients: tuple[FloatArray, ...]) -> None:
-        """Adam's step on the parameters of a group, by its settings and on the state that torch keeps."""
-        parameters = group["params"]
+    def step(self, name: str, group: dict[str, Any], gradients: tuple[FloatArray, ...]) -> None:
+        """Adam's step on a group of parameters, by its settings and on the state that torch keeps."""
+        parameters, state = group["params"], self.agent.optimizer.state
         for p in parameters:
-            if not optimizer.state[p]:
-                moments = {name: torch.zeros_like(p, requires_grad=False) for name in ("exp_avg", "exp_avg_sq")}
-                optimizer.state[p] = {"step": torch.zeros(()), **moments}
-        states = [optimizer.state[p] for p in parameters]
+            if not state[p]:
+                moments = {moment: torch.zeros_like(p, requires_grad=False) for moment in ("exp_avg", "exp_avg_sq")}
+                state[p] = {"step": torch.zeros(()), **moments}
         adam.adam(
-            self.views.of(parameters, flat=True),
+            self.views.of(name, parameters, flat=True),
             gradients,
-            *(self.views.of((s[name] for s in states), flat=True) for name in ("exp_avg", "exp_avg_sq", "step")),
+            *(
+                self.views.of(f"{name}.{part}", (state[p][part] for p in parameters), flat=True)
+                for part in ("exp_avg", "exp_avg_sq", "step")
+            ),
             group["lr"],
             *group["betas"],
             group["eps"],
@@ -212,23 +215,22 @@ def _require(condition: bool, what: str, given: str) -> None:
 
 
 class Views:
-    """NumPy arrays in the memory of tensors, made once as long as the tensors stay where they are.
+    """NumPy arrays in the memory of tensors, by name, made once as long as the tensors stay where they are.
 
     Making them takes longer than a small matrix product. Copies begin anew: their tensors lie elsewhere.
     """
 
     def __init__(self) -> None:
-        self.known: dict[tuple[Any, ...], tuple[FloatArray, ...]] = {}
+        self.known: dict[str, tuple[list[int], tuple[FloatArray, ...]]] = {}
 
     def __reduce__(self) -> tuple[type[Views], tuple[()]]:
         return Views, ()
 
-    def of(self, tensors: Iterable[Tensor], flat: bool = False) -> tuple[FloatArray, ...]:
-        """The arrays, in the tensors' shapes or ``flat``."""
+    def of(self, name: str, tensors: Iterable[Tensor], flat: bool = False) -> tuple[FloatArray, ...]:
+        """The arrays of the tensors of that name, in their shapes or ``flat``."""
         tensors = tuple(tensors)
-        where = (flat, *[t.data_ptr() for t in tensors])
-        views = self.known.get(where)
-        if views is None:
-            arrays = [t.detach().numpy() for t in tensors]
-            views = self.known[where] = tuple(a.reshape(-1) if flat else a for a in arrays)
-        return views
+        where = [t.data_ptr() for t in tensors]
+        if name not in self.known or self.known[name][0] != where:
+            arrays = (t.detach().numpy() for t in tensors)
+            self.known[name] = where, tuple(a.reshape(-1) if flat else a for a in arrays)
+        return self.known[name][1]

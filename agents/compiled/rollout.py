@@ -6,6 +6,8 @@ import numpy as np
 
 from agents.compiled.network import add_bias_and_rectify, compiled, first_layer, hidden_layers, product, width_of_hidden
 
+#: States that are shown to the network at a time.
+ROWS = 1024
 #: What a rollout ended in that is no state.
 WELL, LONGER = -1, -2
 
@@ -85,7 +87,8 @@ def sample(tables, weights, biases, u, explore, epsilon, temperature):
         :data:`LONGER` where a trajectory goes on, and :data:`WELL` where all went well.
     """
     n, hidden = u.shape[1], len(weights) - 1
-    layers = hidden_layers(weights, np.empty(n * width_of_hidden(weights), np.float32), n)
+    most = min(n, ROWS)
+    layers = hidden_layers(weights, np.empty(most * width_of_hidden(weights), np.float32), most)
     head = np.ascontiguousarray(weights[hidden][: tables.child.shape[1]].T)
     states = np.zeros((len(u) + 1, n), np.int32)
     actions, lengths = np.zeros((len(u), n), np.int32), np.zeros(n, np.int64)
@@ -94,11 +97,13 @@ def sample(tables, weights, biases, u, explore, epsilon, temperature):
     t = 0
     while left > 0 and t < len(u):
         shown = left if t > 0 else 1  # All begin in s0.
-        first_layer(tables, current[:shown], weights[0], biases[0], layers[0])
-        for i in range(1, hidden):
-            product(layers[i - 1][:shown], weights[i], layers[i][:shown])
-            add_bias_and_rectify(layers[i][:shown], biases[i])
-        np.dot(layers[hidden - 1][:shown], head, logits[:shown])
+        for first in range(0, shown, ROWS):
+            m = min(ROWS, shown - first)
+            first_layer(tables, current[first : first + m], weights[0], biases[0], layers[0])
+            for i in range(1, hidden):
+                product(layers[i - 1][:m], weights[i], layers[i][:m])
+                add_bias_and_rectify(layers[i][:m], biases[i])
+            np.dot(layers[hidden - 1][:m], head, logits[first : first + m])
         going = 0
         for i in range(left):
             s, row = int(current[i]), rows[i]
