@@ -189,6 +189,13 @@ def test_they_go_on_from_a_checkpoint_a_copy_and_a_pickle_to_the_bit(name, tmp_p
         assert all(map(torch.equal, parameters(agent), parameters(other)))
 
 
+def test_copies_keep_no_views_of_memory_that_is_not_theirs():
+    agent = make()
+    agent.update()
+    assert agent.engine.views.known
+    assert not copy.deepcopy(agent).engine.views.known
+
+
 def test_a_checkpoint_serves_agents_that_are_not_compiled():
     compiled, plain = make(), make(compiled=False)
     compiled.update()
