@@ -55,8 +55,9 @@ def nearest(word: str, known: Any) -> str:
 
 
 def _flag_names(kind: Any, prefix: str = "") -> list[str]:
-    names = []
-    for name, annotation in typing.get_type_hints(kind).items():
+    names, hints = [], typing.get_type_hints(kind)
+    for name in (field.name for field in dataclasses.fields(kind)):
+        annotation = hints[name]
         if dataclasses.is_dataclass(annotation) and annotation is not Schedule:
             names += _flag_names(annotation, f"{prefix}{name}.")
         else:

@@ -178,6 +178,9 @@ def test_help_of_an_agent_names_its_settings_and_the_environments(capsys):
 
 def test_help_of_an_unknown_agent(capsys):
     assert "did you mean 'tb'" in refused(capsys, "train", "tbb", "--help")
+    known = refused(capsys, "train", "tb", "GFN/HyperGrid-v0", "--zzzz").split("known: ")[1]
+    assert "--agent.compiled" in known
+    assert "unused" not in known  # It is said of an agent, and not set.
 
 
 @pytest.mark.parametrize("arguments", [["agents"], ["check", "GFN/Bag-v0", "--max-states", "0"]])
