@@ -120,6 +120,8 @@ class Agent:
             from agents.compiled.engine import Engine  # Numba is optional, and takes a while to import.
         except ImportError as error:
             raise ValueError(f'compiled needs Numba ({error}): pip install "gfn-envs[fast]"') from error
+        except RuntimeError as error:
+            raise ValueError(f"compiled needs a directory for its code ({error}): set NUMBA_CACHE_DIR") from error
         return Engine(self)
 
     def terms(self, trajectories: Trajectories) -> EdgeTerms:

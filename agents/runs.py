@@ -12,6 +12,7 @@ Files are replaced atomically; nothing read from them is executed.
 from __future__ import annotations
 
 import dataclasses
+import functools
 import json
 import math
 import os
@@ -23,6 +24,7 @@ import gymnasium
 import torch
 
 from agents.agent import Agent
+from agents.config import Config
 from agents.policies.policy import Policy
 from agents.registry import make_agent
 from agents.schedules import Schedule
@@ -99,18 +101,21 @@ def read_config(out: Path) -> dict[str, Any]:
     return config
 
 
+def settings_of(config: Config) -> dict[str, Any]:
+    """Every setting by name, as JSON; schedules as text."""
+    settings = {field.name: getattr(config, field.name) for field in dataclasses.fields(config)}
+    plain = {name: str(value) if isinstance(value, Schedule) else value for name, value in settings.items()}
+    return json.loads(json.dumps(plain, default=repr))
+
+
 def describe(agent: Agent) -> dict[str, Any]:
     """The configuration of an agent and its environment, as JSON."""
-    settings = {
-        field.name: str(value) if isinstance(value := getattr(agent.config, field.name), Schedule) else value
-        for field in dataclasses.fields(agent.config)
-    }
     path = f"{type(agent.dag).__module__}:{type(agent.dag).__qualname__}"
     ids = [id for id in registered_ids() if gymnasium.registry[id].kwargs["dag"] == path]
     arguments = dict(agent.dag.arguments)
     config = {
         "agent": agent.name,
-        "settings": settings,
+        "settings": settings_of(agent.config),
         "env": ids[0] if ids else path,
         "env_arguments": arguments,
         "seed": agent.seed,
@@ -167,7 +172,7 @@ def load_checkpoint(out: Path, agent: Agent) -> dict[str, Any]:
 def load_agent(
     out: str | os.PathLike[str], dag: Dag | None = None, policy: Policy | None = None, device: str | None = None
 ) -> Agent:
-    """The agent of a run directory, at its last checkpoint.
+    """The agent of a run directory, at its last checkpoint; not compiled where it cannot be here.
 
     Args:
         out: the directory.
@@ -186,7 +191,14 @@ def load_agent(
     try:
         if dag is None:
             dag = make_dag(config["env"], **config["env_arguments"])
-        agent = make_agent(config["agent"], dag, seed=config["seed"], policy=policy, **settings)
+        make = functools.partial(make_agent, config["agent"], dag, config["seed"], policy)
+        try:
+            agent = make(**settings)
+        except ValueError:
+            if not settings.get("compiled"):
+                raise
+            # The parameters are the same. Without Numba, say, the agent can still be looked at.
+            agent = make(**{**settings, "compiled": False})
     except (KeyError, TypeError, ValueError) as error:
         raise RunError(f"{out / CONFIG}: {error} (an environment of your own is given as dag=...)") from error
     load_checkpoint(out, agent)
@@ -228,9 +240,13 @@ def history_line(row: dict[str, Any]) -> str:
     return json.dumps(finite(row)) + "\n"
 
 
-def check_same(out: Path, config: dict[str, Any]) -> None:
-    """Raise RunError where a run's configuration differs from ``config``, naming what differs."""
+def check_same(out: Path, config: dict[str, Any], defaults: dict[str, Any]) -> None:
+    """Raise RunError where a run's configuration differs from ``config``, naming what differs.
+
+    Settings that are younger than the run had their ``defaults``.
+    """
     saved = read_config(out)
+    saved["settings"] = {**defaults, **saved["settings"]}
     differences = []
     for key in ("agent", "env", "seed"):
         if saved[key] != config[key]:

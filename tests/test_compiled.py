@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import copy
+import dataclasses
+import json
 import pickle
 import sys
 
@@ -14,10 +16,14 @@ import agents
 import gfn_envs
 from agents.likelihood import EdgeTerms, edge_terms
 from agents.objectives import subtrajectory_balance
+from agents.policies.mlp import MLP
+from agents.policies.state_action import StateActionPolicy
+from agents.trajectories import concatenate
 from gfn_envs import exact
 from tests.helpers import BAG, BITS, FRAGMENTS, GRID, SEQUENCE, SMALL_ARGUMENTS
 
 pytest.importorskip("numba")
+from agents.compiled import engine
 from agents.compiled.engine import OBJECTIVES, Engine, objective
 from agents.compiled.tables import tables
 
@@ -69,7 +75,7 @@ def test_trajectories_are_those_of_the_dag(env):
     assert np.array_equal(dag.step(sources, batch.actions), targets)
     assert np.array_equal(dag.backward_action(sources, batch.actions), batch.backward_actions)
     assert np.array_equal(dag.log_reward(batch.terminal_states), batch.log_reward)
-    assert np.array_equal(dag.state_index(batch.states), batch.index)
+    assert np.array_equal(dag.state_index(batch.states), agent.engine.index(batch))
 
 
 @pytest.mark.parametrize("env", DAGS)
@@ -115,16 +121,19 @@ def test_objectives_and_their_gradients_are_those_of_torch(name, loss, clamp_los
     assert of_log_z == pytest.approx(0.0 if of_torch is None else of_torch.item(), abs=1e-5)
 
 
-def test_weights_of_subtb_neither_overflow_nor_vanish():
+@pytest.mark.parametrize("weighting", ["trajectory", "batch"])
+def test_weights_of_subtb_neither_overflow_nor_vanish(weighting):
     for lamda in (1e-6, 1e6):
-        agent = make("subtb", env=(GRID, {"ndim": 2, "side": 60}), lamda=lamda)
+        agent = make("subtb", env=(GRID, {"ndim": 2, "side": 60}), lamda=lamda, weighting=weighting)
+        short = agent.sample_trajectories(2)
         with torch.no_grad():
             agent.policy.networks[0].layers[-1][1][2] = -20.0  # It hardly ever stops before the last corner.
-        batch = agent.sample_trajectories(4)
-        assert batch.lengths.min() > 60  # lambda^60 overflows.
+        batch = concatenate(agent.sample_trajectories(3), short)
+        assert batch.lengths.min() < 30  # Beside lambda^60, which overflows, lambda^30 vanishes.
+        assert batch.lengths.max() > 60
         terms = edge_terms(agent.dag, agent.policy, batch)
         offsets = torch.from_numpy(batch.offsets)
-        expected = subtrajectory_balance(terms.log_pf, terms.log_pb, terms.log_flow, offsets, lamda)
+        expected = subtrajectory_balance(terms.log_pf, terms.log_pb, terms.log_flow, offsets, lamda, weighting)
         value, *_ = objective(agent, agent.engine.evaluate(batch), batch)
         assert value == pytest.approx(expected.item(), rel=1e-4)
 
@@ -233,13 +242,44 @@ def test_trajectories_longer_than_the_environment_says_are_refused():
         agent.sample(10)
 
 
-def test_trajectories_whose_actions_lead_elsewhere_are_refused():
-    agent, plain = make(), make(compiled=False)
-    batch = plain.sample_trajectories(10)
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda b: {"actions": (b.actions + 1) % 3},
+        lambda b: {"actions": b.actions - 3},
+        lambda b: {"actions": b.actions + 10**6},
+        lambda b: {"backward_actions": b.backward_actions + 10**6},
+        lambda b: {"backward_actions": b.backward_actions[1:]},
+        lambda b: {"log_reward": b.log_reward[:2]},
+        lambda b: {"offsets": b.offsets[:-1], "log_reward": b.log_reward[1:]},
+        lambda b: {"offsets": b.offsets + 1},
+        lambda b: {"states": np.concatenate([b.states, b.states[-1:]])},
+    ],
+)
+@pytest.mark.parametrize("sampled_by", [True, False])
+def test_trajectories_that_do_not_fit_together_are_refused(change, sampled_by):
+    agent = make("db")
+    batch = make("db", compiled=sampled_by).sample_trajectories(6) if not sampled_by else agent.sample_trajectories(6)
     agent.learn(batch)
-    batch.actions[0] = (batch.actions[0] + 1) % 3
-    with pytest.raises(ValueError, match="do not lead from each state to the next"):
-        agent.learn(batch)
+    with pytest.raises(ValueError, match="do not fit together"):
+        agent.learn(dataclasses.replace(batch, **change(batch)))
+
+
+def test_trajectories_of_another_environment_are_refused():
+    other = make(env=(GRID, {"ndim": 2, "side": 50}))
+    with torch.no_grad():
+        other.policy.networks[0].layers[-1][1][2] = -20.0
+    with pytest.raises(KeyError, match="not a reachable state"):
+        make().learn(other.sample_trajectories(20))
+
+
+def test_large_batches_are_sampled_in_pieces(monkeypatch):
+    monkeypatch.setattr(engine, "NUMBERS", 50)
+    agent = make()
+    batch = agent.sample_trajectories(23)  # Two objects at a time.
+    assert len(batch) == 23
+    assert np.array_equal(agent.dag.step(batch.states[batch.sources], batch.actions), batch.states[batch.targets])
+    assert np.isfinite(agent.learn(batch))
 
 
 def test_a_loss_that_is_no_number_changes_nothing():
@@ -293,6 +333,66 @@ def test_a_policy_that_reads_something_else_is_refused():
         agents.make_agent("tb", dag, policy=policy, compiled=True)
 
 
+class Other(MLP):
+    pass
+
+
+class OtherPolicy(StateActionPolicy):
+    pass
+
+
+@pytest.mark.parametrize(
+    ("policy", "message"),
+    [
+        (lambda dag: StateActionPolicy(dag.encode, lambda s: Other([10, 4, sum(s)]), 3, 3), "multi-layer perceptron"),
+        (lambda dag: OtherPolicy(dag.encode, lambda s: MLP([10, 4, sum(s)]), 3, 3), "multi-layer perceptron"),
+        (lambda dag: StateActionPolicy(dag.encode, lambda s: MLP([5, 4, sum(s)]), 3, 3), r"weights of \[\(10, 4\)"),
+        (lambda dag: StateActionPolicy(dag.encode, lambda s: MLP([10, 4, sum(s)]), 2, 3), r"heads of \[3, 3, 0\]"),
+        (lambda dag: StateActionPolicy(dag.encode, lambda s: MLP([10, 4, sum(s)]), 3, 1), r"heads of \[3, 3, 0\]"),
+        (
+            lambda dag: StateActionPolicy(dag.encode, lambda s: MLP([10, 4, 9]), 3, 3),
+            r"weights of \[\(10, 4\), \(6, 4\)",
+        ),
+    ],
+)
+def test_a_policy_that_does_not_fit_is_refused(policy, message):
+    dag = gfn_envs.make_dag(GRID, ndim=2, side=5)
+    with pytest.raises(ValueError, match=f"compiled needs .*{message}"):
+        agents.make_agent("tb", dag, policy=policy(dag), compiled=True)
+
+
+def test_a_policy_with_parameters_of_its_own_is_refused():
+    dag = gfn_envs.make_dag(GRID, ndim=2, side=5)
+    policy = StateActionPolicy(dag.encode, lambda s: MLP([10, 4, sum(s)]), 3, 3)
+    agents.make_agent("tb", dag, policy=copy.deepcopy(policy), compiled=False)
+    policy.extra = torch.nn.Parameter(torch.zeros(2))
+    with pytest.raises(ValueError, match="compiled needs a policy whose parameters are those of its layers"):
+        agents.make_agent("tb", dag, policy=policy, compiled=True)
+
+
+def test_what_adam_cannot_do_here_is_refused():
+    agent = make()
+    agent.optimizer.param_groups[0]["weight_decay"] = 0.1
+    with pytest.raises(ValueError, match="Adam as it is, got weight_decay"):
+        agent.update()
+    agent = make()
+    agent.policy.networks[0].layers[0][0].requires_grad_(False)
+    with pytest.raises(ValueError, match="parameters that are all learned"):
+        agent.update()
+    agent = make()
+    agent.optimizer = torch.optim.SGD(agent.policy.parameters())
+    with pytest.raises(ValueError, match=r"the optimiser torch.optim.Adam, got SGD"):
+        agent.update()
+
+
+def test_tables_that_would_not_fit_are_refused_before_they_are_made(monkeypatch):
+    dag = gfn_envs.make_dag(GRID, ndim=2, side=5)
+    monkeypatch.setattr(gfn_envs.exact, "state_graph", None)
+    monkeypatch.setattr("agents.compiled.tables.ENUMERATION_BYTES", 1000)
+    with pytest.raises(gfn_envs.EnumerationError, match="50 states and 3 actions: tables of its transitions"):
+        tables(dag)
+
+
 def test_an_environment_too_large_to_list_is_refused():
     with pytest.raises(gfn_envs.EnumerationError):
         make(env=(BITS, {}))
@@ -306,10 +406,47 @@ def test_stuck_states_are_named_when_the_tables_are_made():
         tables(dag)
 
 
-def test_without_numba_it_says_what_to_install(monkeypatch):
+@pytest.fixture
+def without_numba(monkeypatch):
     for name in [n for n in sys.modules if n.startswith("agents.compiled")]:
         monkeypatch.delitem(sys.modules, name)
     monkeypatch.setitem(sys.modules, "numba", None)
+
+
+@pytest.mark.usefixtures("without_numba")
+def test_without_numba_it_says_what_to_install():
     with pytest.raises(ValueError, match=r"compiled needs Numba .*gfn-envs\[fast\]"):
         make()
     make(compiled=False).update()
+
+
+def test_where_no_code_can_be_kept_it_says_what_to_set(monkeypatch):
+    monkeypatch.delitem(sys.modules, "agents.compiled.engine")
+    monkeypatch.delattr(sys.modules["agents.compiled"], "kernels")
+    monkeypatch.delitem(sys.modules, "agents.compiled.kernels")
+
+    def njit(**options):
+        raise RuntimeError("cannot cache function")
+
+    monkeypatch.setattr("numba.njit", njit)
+    with pytest.raises(ValueError, match=r"cannot cache function.*NUMBA_CACHE_DIR"):
+        make()
+
+
+def test_runs_are_looked_at_where_numba_is_missing(tmp_path, request):
+    agent = make()
+    agents.train(agent, 3, tmp_path, progress=False)
+    request.getfixturevalue("without_numba")
+    loaded = agents.load_agent(tmp_path)
+    assert loaded.engine is None
+    assert all(map(torch.equal, parameters(agent), parameters(loaded)))
+
+
+def test_runs_older_than_a_setting_are_resumed(tmp_path):
+    agents.train(make(compiled=False), 3, tmp_path, progress=False)
+    config = json.loads((tmp_path / "config.json").read_text())
+    del config["settings"]["compiled"]
+    (tmp_path / "config.json").write_text(json.dumps(config))
+    with pytest.raises(agents.runs.RunError, match="compiled False != True"):
+        agents.train(make(), 5, tmp_path, progress=False, resume=True)
+    agents.train(make(compiled=False), 5, tmp_path, progress=False, resume=True)

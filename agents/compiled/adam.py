@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from agents.compiled.network import compiled
+from agents.compiled.kernels import compiled
 
 
 @compiled

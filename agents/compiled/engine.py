@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import itertools
 import math
+import operator
 from collections.abc import Iterable
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -12,12 +13,12 @@ import torch
 from threadpoolctl import threadpool_limits
 from torch import Tensor
 
-from agents.compiled import adam, gradient, objectives, rollout
+from agents.compiled import adam, kernels, objectives
 from agents.compiled.tables import tables
 from agents.policies.mlp import MLP
 from agents.policies.state_action import StateActionPolicy
 from agents.rollout import NoLegalActionError
-from agents.trajectories import Trajectories
+from agents.trajectories import Trajectories, concatenate
 from agents.zoo.db import DB
 from agents.zoo.subtb import SubTB
 from agents.zoo.tb import TB
@@ -28,6 +29,8 @@ from gfn_envs.dag import FloatArray, IntArray
 if TYPE_CHECKING:
     from agents.agent import Agent
 
+#: Larger batches are sampled in pieces, of so many random numbers each.
+NUMBERS = 2**22
 #: The objective of each agent that can be compiled.
 OBJECTIVES: dict[type[Agent], Any] = {
     TB: objectives.trajectory_balance,
@@ -35,13 +38,6 @@ OBJECTIVES: dict[type[Agent], Any] = {
     DB: objectives.detailed_balance,
     SubTB: objectives.subtrajectory_balance,
 }
-
-
-@dataclass(frozen=True)
-class IndexedTrajectories(Trajectories):
-    """Trajectories that know their states by number: ``index`` (s,) are positions in ``dag.levels()``."""
-
-    index: IntArray
 
 
 class Evaluated(NamedTuple):
@@ -52,6 +48,43 @@ class Evaluated(NamedTuple):
     log_flow: FloatArray
     batch: tuple[Any, ...]
     inside: tuple[Any, ...]
+
+
+def check(agent: Agent) -> None:
+    """Raise ValueError where an agent cannot be compiled, saying what it takes."""
+    dag, policy, backward = agent.dag, agent.policy, agent.config.backward
+    require(type(agent) in OBJECTIVES, f"agent {' or '.join(a.name for a in OBJECTIVES)}", agent.name)
+    require(backward in ("learned", "uniform"), "backward 'learned' or 'uniform'", repr(backward))
+    require(agent.device.type == "cpu", "device 'cpu'", repr(agent.config.device))
+    # Subclasses may compute something else.
+    layered = type(policy) is StateActionPolicy and all(type(network) is MLP for network in policy.networks)
+    require(layered, "a multi-layer perceptron (network 'mlp', form 'sa')", "another policy")
+    assert isinstance(policy, StateActionPolicy)
+    require(len(policy.networks) == 1, "one network for all heads (shared True)", f"{len(policy.networks)}")
+    require(policy.inputs == dag.encode, "a policy that reads dag.encode", repr(policy.inputs))
+    require(policy.anchor.dtype == torch.float32, "single precision", str(policy.anchor.dtype))
+    layers = layers_of(policy)
+    require(len(layers) > 1, "at least one hidden layer", "none")
+    own, parameters = [p for layer in layers for p in layer], list(policy.parameters())
+    same = len(own) == len(parameters) and all(map(operator.is_, own, parameters))
+    require(same, "a policy whose parameters are those of its layers", f"{len(parameters)} parameters")
+    outputs = [dag.num_actions, dag.num_backward_actions * policy.learns_backward, int(policy.learns_flow)]
+    widths = [dag.num_features, *(len(bias) for _, bias in layers[:-1]), sum(outputs)]
+    shapes = [*itertools.pairwise(widths[:-1]), (widths[-1], widths[-2])]
+    fits = policy.sizes == outputs and shapes == [tuple(weight.shape) for weight, _ in layers]
+    given = f"heads of {policy.sizes} and weights of {[tuple(weight.shape) for weight, _ in layers]}"
+    require(fits, f"heads of {outputs} and weights of {shapes}, as the environment has it", given)
+
+
+def require(condition: bool, what: str, given: str) -> None:
+    """Raise ValueError unless ``condition``."""
+    if not condition:
+        raise ValueError(f"compiled needs {what}, got {given}")
+
+
+def layers_of(policy: Any) -> list[tuple[torch.nn.Parameter, torch.nn.Parameter]]:
+    """Weight and bias of each layer of a policy that passed :func:`check`."""
+    return policy.networks[0].layers
 
 
 class Engine:
@@ -70,34 +103,18 @@ class Engine:
     """
 
     def __init__(self, agent: Agent):
-        policy, backward = agent.policy, agent.config.backward
-        _require(type(agent) in OBJECTIVES, f"agent {' or '.join(a.name for a in OBJECTIVES)}", agent.name)
-        _require(backward in ("learned", "uniform"), "backward 'learned' or 'uniform'", repr(backward))
-        _require(agent.device.type == "cpu", "device 'cpu'", repr(agent.config.device))
-        layered = isinstance(policy, StateActionPolicy) and all(isinstance(n, MLP) for n in policy.networks)
-        _require(layered, "a multi-layer perceptron (network 'mlp', form 'sa')", "another policy")
-        assert isinstance(policy, StateActionPolicy)
-        _require(len(policy.networks) == 1, "one network for all heads (shared True)", f"{len(policy.networks)}")
-        _require(policy.inputs == agent.dag.encode, "a policy that reads dag.encode", repr(policy.inputs))
-        _require(policy.anchor.dtype == torch.float32, "single precision", str(policy.anchor.dtype))
+        check(agent)
         self.agent, self.views = agent, Views()
-        _require(len(self.layers) > 1, "at least one hidden layer", "none")
         self.place = np.full(len(tables(agent.dag).child), -1, np.int32)
+        self.latest: tuple[Trajectories, IntArray] | None = None
         self.threads = 0
-
-    @property
-    def layers(self) -> list[tuple[torch.nn.Parameter, torch.nn.Parameter]]:
-        """Weight and bias of each layer of the agent's network."""
-        return self.agent.policy.networks[0].layers  # type: ignore[index,union-attr]
 
     def arrays(self) -> tuple[tuple[FloatArray, ...], tuple[FloatArray, ...]]:
         """Weights and biases, in the memory of the policy's parameters."""
-        layers = self.layers
+        layers = layers_of(self.agent.policy)
         return self.views.of("weights", (w for w, _ in layers)), self.views.of("biases", (b for _, b in layers))
 
-    def sample(
-        self, n: int, rng: np.random.Generator, epsilon: float = 0.0, temperature: float = 1.0
-    ) -> IndexedTrajectories:
+    def sample(self, n: int, rng: np.random.Generator, epsilon: float = 0.0, temperature: float = 1.0) -> Trajectories:
         """``n`` trajectories of the forward policy, as :func:`agents.rollout.sample_forward` samples them.
 
         Raises:
@@ -105,39 +122,60 @@ class Engine:
             NoLegalActionError: a trajectory is longer than the environment says.
         """
         dag = self.agent.dag
+        piece = max(1, NUMBERS // dag.max_length)
+        if n > piece:
+            sizes = [min(piece, n - first) for first in range(0, n, piece)]
+            return concatenate(*(self.sample(size, rng, epsilon, temperature) for size in sizes))
         u = rng.random((dag.max_length, n), dtype=np.float32)
         explore = rng.random(u.shape, dtype=np.float32) if epsilon > 0 else u
-        index, actions, backward_actions, offsets, bad = rollout.sample(
+        index, actions, backward_actions, offsets, bad = kernels.sample(
             tables(dag), *self.arrays(), u, explore, np.float32(epsilon), np.float32(temperature)
         )
         states = exact.state_graph(dag).states
-        if bad == rollout.LONGER:
+        if bad == kernels.LONGER:
             raise NoLegalActionError(f"a trajectory is longer than max_length = {dag.max_length}")
         if bad >= 0:
             raise FloatingPointError(f"the policy gave NaN or infinite logits at state {states[bad].tolist()}")
         log_reward = dag.log_reward(states.take(index.take(offsets[1:] - 1), axis=0))
-        return IndexedTrajectories(states.take(index, axis=0), actions, backward_actions, offsets, log_reward, index)
+        batch = Trajectories(states.take(index, axis=0), actions, backward_actions, offsets, log_reward)
+        self.latest = batch, index
+        return batch
+
+    def index(self, batch: Trajectories) -> IntArray:
+        """Positions of a batch's states in ``dag.levels()``, (s,): known of what was sampled here last.
+
+        Raises:
+            KeyError: a state that cannot be reached.
+            ValueError: arrays that do not fit together.
+        """
+        if self.latest is not None and self.latest[0] is batch:
+            return self.latest[1]
+        known, index, edges = tables(self.agent.dag), self.agent.dag.state_index(batch.states), batch.num_edges
+        lengths = np.diff(batch.offsets)
+        fits = len(lengths) == len(batch.log_reward) and len(batch.backward_actions) == edges == len(index) - len(batch)
+        fits &= batch.offsets[0] == 0 and batch.offsets[-1] == len(index) and bool((lengths > 1).all())
+        fits = fits and batch.actions.min() >= 0 and int(batch.actions.max()) < self.agent.dag.num_actions
+        if fits:
+            taken = index[batch.sources], batch.actions
+            fits = np.array_equal(known.child[taken], index[batch.targets])
+            fits = fits and np.array_equal(known.backward_action[taken], batch.backward_actions)
+        if not fits:
+            raise ValueError("trajectories whose states, actions, backward actions and rewards do not fit together")
+        return index
 
     def evaluate(self, trajectories: Trajectories) -> Evaluated:
         """Log-probabilities and log flows of a batch."""
         known, (weights, biases) = tables(self.agent.dag), self.arrays()
-        if isinstance(trajectories, IndexedTrajectories):
-            index = trajectories.index
-        else:
-            index = self.agent.dag.state_index(trajectories.states)
-            edges = index[trajectories.sources], trajectories.actions
-            if not np.array_equal(known.child[edges], index[trajectories.targets]):
-                raise ValueError("the actions of the trajectories do not lead from each state to the next")
         _, num_backward, flow = self.agent.policy.sizes  # type: ignore[misc]
         batch = (
             num_backward,
             bool(flow),
-            index,
+            self.index(trajectories),
             trajectories.actions,
             trajectories.backward_actions,
             trajectories.offsets,
         )
-        log_pf, log_pb, log_flow, *inside = gradient.evaluate(
+        log_pf, log_pb, log_flow, *inside = kernels.evaluate(
             known, weights, biases, *batch, trajectories.log_reward, self.place
         )
         return Evaluated(log_pf, log_pb, log_flow, batch, tuple(inside))
@@ -147,7 +185,10 @@ class Engine:
 
         Raises:
             FloatingPointError: the loss is NaN or infinite; nothing has changed then.
+            ValueError: an optimiser of another kind, or parameters that are not learned; a batch that is none.
         """
+        plain = type(self.agent.optimizer) is torch.optim.Adam
+        require(plain, "the optimiser torch.optim.Adam", type(self.agent.optimizer).__name__)
         # NumPy's, SciPy's: whoever gives torch a number of threads means these, too.
         if self.threads != torch.get_num_threads():
             self.threads = torch.get_num_threads()
@@ -169,7 +210,7 @@ class Engine:
         """Flat gradients of the policy's parameters, in their order, from those of the log-probabilities and flows."""
         known, (weights, biases) = tables(self.agent.dag), self.arrays()
         of_weights, of_biases = tuple(map(np.empty_like, weights)), tuple(map(np.empty_like, biases))
-        gradient.differentiate(
+        kernels.differentiate(
             known, weights, *evaluated.batch, *evaluated.inside, tuple(of_terms), of_weights, of_biases
         )
         return tuple(g.reshape(-1) for layer in zip(of_weights, of_biases, strict=True) for g in layer)
@@ -177,6 +218,9 @@ class Engine:
     def step(self, name: str, group: dict[str, Any], gradients: tuple[FloatArray, ...]) -> None:
         """Adam's step on a group of parameters, by its settings and on the state that torch keeps."""
         parameters, state = group["params"], self.agent.optimizer.state
+        changed = [key for key in ("weight_decay", "amsgrad", "maximize") if group[key]]
+        require(not changed, "Adam as it is", ", ".join(changed))
+        require(all(p.requires_grad for p in parameters), "parameters that are all learned", "one that is not")
         for p in parameters:
             if not state[p]:
                 moments = {moment: torch.zeros_like(p, requires_grad=False) for moment in ("exp_avg", "exp_avg_sq")}
@@ -207,11 +251,6 @@ def objective(agent: Agent, evaluated: Evaluated, trajectories: Trajectories) ->
         (objectives.PENALTIES[config.loss], float(most)),
         *weighting,
     )
-
-
-def _require(condition: bool, what: str, given: str) -> None:
-    if not condition:
-        raise ValueError(f"compiled needs {what}, got {given}")
 
 
 class Views:

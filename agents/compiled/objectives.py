@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from agents.compiled.network import compiled
+from agents.compiled.kernels import compiled
 
 #: Penalties by number, as :func:`agents.objectives.penalty` names them.
 PENALTIES = {"squared": 0, "huber": 1, "log-cosh": 2}
@@ -103,19 +103,23 @@ def subtrajectory_balance(log_pf, log_pb, log_flow, log_z, log_reward, offsets, 
     n, longest = len(log_reward), 0
     for i in range(n):
         longest = max(longest, offsets[i + 1] - offsets[i] - 1)
+    # Powers of lambda relative to the largest: that of a trajectory's longest part, or of one edge. None overflows.
+    powers = np.exp(-np.abs(np.log(lamda)) * np.arange(longest))
+    total = 0.0
     totals = np.zeros(n)
-    weights = np.empty(longest + 1)
-    for gap in range(1, longest + 1):
-        # Relative to the largest power of lambda, which is 1 or that of the longest gap.
-        weights[gap] = np.exp((gap - (longest if lamda > 1 else 1)) * np.log(lamda))
-        for i in range(n):
-            totals[i] += weights[gap] * max(0, offsets[i + 1] - offsets[i] - gap)
+    for i in range(n):
+        edges = offsets[i + 1] - offsets[i] - 1
+        for gap in range(1, edges + 1):
+            below = (longest if over_batch else edges) - gap if lamda > 1 else gap - 1
+            totals[i] += (edges + 1 - gap) * powers[below]
+        total += totals[i]
     loss = 0.0
     of_log_pf, of_log_flow = np.empty_like(log_pf), np.empty_like(log_flow)
     u, of_u = np.empty(longest + 1), np.empty(longest + 1)
     for i in range(n):
         first, m = offsets[i], offsets[i + 1] - offsets[i]
-        share = totals.sum() if over_batch else totals[i] * n
+        share = total if over_batch else totals[i] * n
+        largest = longest if over_batch else m - 1
         before = 0.0
         for j in range(m):
             u[j], of_u[j] = log_flow[first + j] - before, 0.0
@@ -124,7 +128,7 @@ def subtrajectory_balance(log_pf, log_pb, log_flow, log_z, log_reward, offsets, 
         for j in range(m):
             for k in range(j + 1, m):
                 value, slope = penalise(u[j] - u[k], penalty)
-                weight = weights[k - j] / share
+                weight = powers[largest - (k - j) if lamda > 1 else k - j - 1] / share
                 loss += weight * value
                 of_u[j] += weight * slope
                 of_u[k] -= weight * slope

@@ -9,9 +9,10 @@ import numpy as np
 from agents.rollout import NoLegalActionError
 from gfn_envs import exact
 from gfn_envs.dag import BoolArray, Dag, FloatArray, IntArray
+from gfn_envs.enumeration import ENUMERATION_BYTES, EnumerationError
 
-#: States whose masks and features are computed at a time.
-CHUNK = 8192
+#: Features and masks are computed for so many states at a time that about as many numbers come out.
+CHUNK = 2**22
 
 
 class Tables(NamedTuple):
@@ -37,7 +38,7 @@ def tables(dag: Dag) -> Tables:
     """The tables of ``dag``, made once and kept with it.
 
     Raises:
-        EnumerationError: when the DAG is too large.
+        EnumerationError: when the DAG, or its tables, would not fit in ``ENUMERATION_BYTES``.
         NoLegalActionError: a state that is not terminal has no legal action.
     """
     made = dag.__dict__.get("_tables")
@@ -47,6 +48,12 @@ def tables(dag: Dag) -> Tables:
 
 
 def _make(dag: Dag) -> Tables:
+    size = dag.num_states * (8 * dag.num_actions + dag.num_backward_actions)
+    if size > ENUMERATION_BYTES:
+        raise EnumerationError(
+            f"{dag!r} has {dag.num_states:,} states and {dag.num_actions:,} actions: tables of its transitions would "
+            f"take {size / 1024**3:.1f} GiB (limit {ENUMERATION_BYTES / 1024**3:g} GiB)"
+        )
     graph = exact.state_graph(dag)
     shape = len(graph.states), dag.num_actions
     child, backward_action = np.full(shape, -1, np.int32), np.zeros(shape, np.int32)
@@ -56,9 +63,9 @@ def _make(dag: Dag) -> Tables:
     stuck = ~ends & (child < 0).all(1)
     if stuck.any():
         raise NoLegalActionError(f"state {graph.states[int(stuck.argmax())].tolist()} has no legal action")
-    masks, features = [], []
-    for first in range(0, len(graph.states), CHUNK):
-        some = graph.states[first : first + CHUNK]
+    masks, features, rows = [], [], max(1, CHUNK // (dag.num_features + dag.num_backward_actions))
+    for first in range(0, len(graph.states), rows):
+        some = graph.states[first : first + rows]
         masks.append(dag.backward_mask(some))
         features.append(_sparse(dag.encode(some)))
     for first in range(0, len(graph.source), CHUNK):
@@ -77,9 +84,15 @@ def _make(dag: Dag) -> Tables:
 
 def _sparse(encoding: FloatArray) -> tuple[IntArray, FloatArray]:
     """The columns of each row that are not 0, int32 (n, k), and what stands there, float32 (n, k)."""
-    most = max(1, int((encoding != 0).sum(1).max()))
-    columns = np.argsort(encoding == 0, axis=1, kind="stable")[:, :most]
-    return columns.astype(np.int32), np.take_along_axis(encoding, columns, 1).astype(np.float32)
+    row, column = encoding.nonzero()
+    count = np.bincount(row, minlength=len(encoding))
+    place = np.arange(len(row)) - np.repeat(count.cumsum() - count, count)
+    columns, values = (
+        np.zeros((len(encoding), count.max()), np.int32),
+        np.zeros((len(encoding), count.max()), np.float32),
+    )
+    columns[row, place], values[row, place] = column, encoding[row, column]
+    return columns, values
 
 
 def _stack(parts: list[np.ndarray]) -> np.ndarray:
