@@ -26,7 +26,7 @@ import torch
 from agents.agent import Agent
 from agents.config import Config
 from agents.policies.policy import Policy
-from agents.registry import make_agent
+from agents.registry import AGENTS, make_agent
 from agents.schedules import Schedule
 from gfn_envs.dag import Dag
 from gfn_envs.registration import make_dag, registered_ids
@@ -240,13 +240,14 @@ def history_line(row: dict[str, Any]) -> str:
     return json.dumps(finite(row)) + "\n"
 
 
-def check_same(out: Path, config: dict[str, Any], defaults: dict[str, Any]) -> None:
+def check_same(out: Path, config: dict[str, Any]) -> None:
     """Raise RunError where a run's configuration differs from ``config``, naming what differs.
 
-    Settings that are younger than the run had their ``defaults``.
+    Settings that are younger than the run count as if it had had their defaults.
     """
     saved = read_config(out)
-    saved["settings"] = {**defaults, **saved["settings"]}
+    if config["agent"] in AGENTS:
+        saved["settings"] = {**settings_of(AGENTS[config["agent"]].config_class()), **saved["settings"]}
     differences = []
     for key in ("agent", "env", "seed"):
         if saved[key] != config[key]:

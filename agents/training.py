@@ -166,7 +166,7 @@ def _restore(
         return begun, []
     if not resume:
         raise runs.RunError(f"{directory} already holds a run: resume it, or choose another directory")
-    runs.check_same(directory, config, runs.settings_of(type(agent.config)()))
+    runs.check_same(directory, config)
     rows = runs.read_history(directory)
     if (directory / runs.CHECKPOINT).exists():
         saved = runs.load_checkpoint(directory, agent)
