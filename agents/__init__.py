@@ -11,13 +11,13 @@ print(agents.evaluate(agent)["tv"])
 from agents import plots
 from agents.agent import Agent
 from agents.config import Config
-from agents.evaluation import evaluate, exact_distribution, full_evaluation
+from agents.evaluation.evaluate import evaluate, exact_distribution, full_evaluation
 from agents.policies import Policy
 from agents.registry import AGENTS, make_agent
 from agents.rollout import sample_backward, sample_forward
-from agents.runs import RunError, load_agent
+from agents.runs.directory import RunError, load_agent
+from agents.runs.train import train
 from agents.schedules import Schedule
-from agents.training import train
 from agents.trajectories import Trajectories
 
 __all__ = [

@@ -1,5 +1,5 @@
 """``python -m agents`` is ``gfn``."""
 
-from agents.cli import main
+from agents.cli.main import main
 
 main()

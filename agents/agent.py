@@ -10,27 +10,27 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from agents import objectives, rollout
-from agents.adam import adam_step
-from agents.backward import TrajectoryMemory, maxent_log_pb, maxent_logits, negative_log_likelihood
+from agents import rollout
 from agents.config import Config
-from agents.likelihood import EdgeTerms, distinct, edge_terms
+from agents.engines.adam import adam_step
+from agents.errors import NoLegalActionError
 from agents.local_search import local_search
+from agents.log_probs import EdgeTerms, edge_terms
+from agents.losses import balance as objectives
+from agents.policies.backward import maxent_log_pb, maxent_logits, negative_log_likelihood
 from agents.policies.build import make_policy
 from agents.policies.policy import Head, Policy
-from agents.replay import ReplayBuffer
+from agents.replay.objects import ReplayBuffer
+from agents.replay.trajectories import TrajectoryMemory
 from agents.trajectories import Trajectories, concatenate
-from gfn_envs.dag import Dag, FloatArray, IntArray
+from gfn_envs.arrays import FloatArray, IntArray, distinct
+from gfn_envs.dag import Dag
 
 if TYPE_CHECKING:
-    from agents.compiled.engine import Engine
+    from agents.engines.numba.engine import Engine
 
 #: Below this many rows it is cheaper to evaluate repeated states again than to find them.
 DISTINCT_ROWS = 48
-
-
-class UnsupportedError(ValueError):
-    """An agent's method makes no sense on an environment; the message says why."""
 
 
 def usable_device(name: str) -> torch.device:
@@ -117,7 +117,7 @@ class Agent:
     def make_engine(self) -> Engine:
         """What samples and learns where ``config.compiled``. Raises ValueError where it cannot."""
         try:
-            from agents.compiled.engine import Engine  # Numba is optional, and takes a while to import.
+            from agents.engines.numba.engine import Engine
         except ImportError as error:
             raise ValueError(f'compiled needs Numba ({error}): pip install "gfn-envs[fast]"') from error
         except RuntimeError as error:
@@ -293,7 +293,7 @@ class Agent:
         """
         mask = self.dag.forward_mask(states)
         if not mask.any(1).all():
-            raise rollout.NoLegalActionError(f"state {states[int(np.argmin(mask.any(1)))].tolist()} has no action")
+            raise NoLegalActionError(f"state {states[int(np.argmin(mask.any(1)))].tolist()} has no action")
         with torch.inference_mode():
             logits = self.forward_logits()(states).astype(np.float64)
         logits[~mask] = -np.inf

@@ -12,7 +12,7 @@ from typing import Any, ClassVar, Literal
 
 import numpy as np
 
-from agents.replay_schemes import SCHEMES, Scheme, register
+from agents.replay.schemes import SCHEMES, Scheme, register
 from agents.schedules import Schedule, schedule
 
 Backward = Literal["learned", "uniform", "maxent", "pessimistic", "tlm"]
@@ -64,7 +64,7 @@ class Config:
     """Softmax temperature of the behaviour policy: a number or start,end,steps."""
     replay: str = "none"
     """Scheme of the replay buffer of distinct objects: none, fifo, uniform, proportional or prioritized (PRT); in
-    Python also a Scheme of your own (agents.replay_schemes), which goes by its name from then on."""
+    Python also a Scheme of your own (agents.replay.schemes), which goes by its name from then on."""
     replay_batch_size: int = 16
     """Objects drawn from the buffer in an iteration."""
     replay_capacity: int = 100_000

@@ -25,8 +25,10 @@ from typing import Literal, NamedTuple
 
 import numpy as np
 
-from agents.rollout import Logits, NoLegalActionError, sample_actions
-from gfn_envs.dag import BoolArray, Dag, FloatArray, IntArray
+from agents.errors import NoLegalActionError
+from agents.rollout import Logits, sample_actions
+from gfn_envs.arrays import BoolArray, FloatArray, IntArray
+from gfn_envs.dag import Dag
 
 
 class LocalSearch(NamedTuple):

@@ -21,8 +21,8 @@ from agents.baselines import (
     Reinforce,
     SoftDQN,
 )
+from agents.gflownets import DB, FLDB, FM, GTB, MDB, RLB, RLG, RLT, RLU, TB, FLSubTB, SubTB, VarGrad
 from agents.policies.policy import Policy
-from agents.zoo import DB, FLDB, FM, GTB, MDB, RLB, RLG, RLT, RLU, TB, FLSubTB, SubTB, VarGrad
 from gfn_envs.dag import Dag
 
 _ZOO: list[type[Agent]] = [FM, DB, TB, VarGrad, SubTB, FLDB, FLSubTB, MDB, GTB, RLU, RLB, RLG, RLT]

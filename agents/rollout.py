@@ -14,8 +14,10 @@ from typing import Any
 import numpy as np
 from threadpoolctl import ThreadpoolController
 
+from agents.errors import NoLegalActionError
 from agents.trajectories import Trajectories
-from gfn_envs.dag import BoolArray, Dag, FloatArray, IntArray
+from gfn_envs.arrays import BoolArray, FloatArray, IntArray
+from gfn_envs.dag import Dag
 
 #: states (n, state_width) -> logits (n, actions); entries of illegal actions are ignored.
 Logits = Callable[[IntArray], FloatArray]
@@ -23,10 +25,6 @@ Logits = Callable[[IntArray], FloatArray]
 
 #: Scores of actions are checked all at once, or whenever there are so many.
 HELD_SCORES = 2**22
-
-
-class NoLegalActionError(RuntimeError):
-    """A state that is not finished offers no legal action; it is never turned into a uniform choice."""
 
 
 def one_blas_thread() -> Any:

@@ -7,7 +7,7 @@ from functools import cached_property
 
 import numpy as np
 
-from gfn_envs.dag import FloatArray, IntArray
+from gfn_envs.arrays import FloatArray, IntArray
 
 
 @dataclass(frozen=True)

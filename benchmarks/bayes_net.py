@@ -29,7 +29,7 @@ from tqdm import tqdm
 import agents
 import gfn_envs
 from agents.agent import Agent
-from agents.evaluation import exact_distribution
+from agents.evaluation.evaluate import exact_distribution
 from benchmarks import report
 from gfn_envs import BayesNet, exact
 

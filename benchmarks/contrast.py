@@ -23,7 +23,7 @@ from tqdm import tqdm
 
 import agents
 import gfn_envs
-from agents.evaluation import evaluate
+from agents.evaluation.evaluate import evaluate
 from benchmarks import report
 from gfn_envs import exact
 

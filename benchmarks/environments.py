@@ -26,8 +26,9 @@ import numpy as np
 from tqdm import tqdm
 
 import gfn_envs
-from gfn_envs.dag import Dag, IntArray
-from gfn_envs.datasets import DatasetError
+from gfn_envs.arrays import IntArray
+from gfn_envs.dag import Dag
+from gfn_envs.data.registry import DatasetError
 
 #: Arguments that make an environment the one the literature times; the registered defaults otherwise.
 ARGUMENTS: dict[str, dict[str, Any]] = {

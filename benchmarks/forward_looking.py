@@ -28,7 +28,7 @@ from tqdm import tqdm
 
 import agents
 import gfn_envs
-from agents.evaluation import exact_metrics, sampled_metrics
+from agents.evaluation.evaluate import exact_metrics, sampled_metrics
 from benchmarks import report
 from gfn_envs import Ising
 from gfn_envs.dag import Dag

@@ -1,6 +1,6 @@
 """A reproduction of Shen et al. 2023, table 1, on TFBind8 and QM9str: percent of the target mean, with exact TV.
 
-Runs four rows of examples/shen2023_tfbind8.py and examples/shen2023_qm9str.py for so many minutes each, keeps them
+Runs four rows of shen2023_tfbind8.py and shen2023_qm9str.py in examples/papers for so many minutes each, keeps them
 under runs/papers, and writes the section of docs/results.md and benchmarks/results/papers.json from what is there. It
 may be interrupted, and run again with more minutes: rows go on where they were.
 
@@ -20,7 +20,7 @@ from typing import Any
 
 import numpy as np
 
-from agents import runs
+from agents.runs import directory as runs
 from benchmarks import report
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -36,16 +36,16 @@ CHANGES: dict[tuple[str, str], dict[str, Any]] = {
 ROUNDS = (500, 1_000, 2_000, 5_000, 10_000, 20_000, 50_000)
 
 
-def tables(name: str = "paper_tables") -> Any:
+def tables(name: str = "tables") -> Any:
     """A module that the scripts share."""
-    if str(ROOT / "examples") not in sys.path:
-        sys.path.insert(0, str(ROOT / "examples"))
+    if str(ROOT / "examples" / "papers") not in sys.path:
+        sys.path.insert(0, str(ROOT / "examples" / "papers"))
     return importlib.import_module(name)
 
 
 def compact(entry: dict[str, Any]) -> dict[str, Any]:
     """What is kept of a row: without the looks, but with the percentages over training that follow from them."""
-    looks, last = entry["looks"], tables("paper_runs").LOOKS
+    looks, last = entry["looks"], tables("runner").LOOKS
     mean = [look["mean_reward"] for look in looks]
     curve = {
         str(looks[i]["round"]): 100 * float(np.mean(mean[max(0, i + 1 - last) : i + 1])) / entry["target_mean"]

@@ -1,6 +1,6 @@
 """Peptides and proteins of Madan et al. 2023 at --quick scale: the three scripts' tables, into docs/results.md.
 
-Runs examples/madan2023_{amp,gfp,inverse_folding}.py --quick (about two minutes each; rows that are there already are
+Runs madan2023_{amp,gfp,inverse_folding}.py of examples/papers with --quick (two minutes each; rows that are there are
 not run again) and writes the section. GFP and inverse folding need their data sets (gfn data fetch gfp gfp-distances).
 
     python -m benchmarks.proteins
@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from agents import runs
+from agents.runs import directory as runs
 from benchmarks import report
 from benchmarks.papers import tables
 

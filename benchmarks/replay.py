@@ -26,7 +26,7 @@ from tqdm import tqdm
 import agents
 import gfn_envs
 from agents.agent import Agent
-from agents.evaluation import exact_metrics
+from agents.evaluation.evaluate import exact_metrics
 from benchmarks import report, zoo
 
 ENVIRONMENT = ("GFN/Bag-v0", {})  # The published size: 27,132 objects.

@@ -31,7 +31,7 @@ import gfn_envs
 from benchmarks import report
 from benchmarks.peers.libraries import ROOT, Worker, python_of
 from benchmarks.peers.speed import summary
-from gfn_envs.datasets import DatasetError
+from gfn_envs.data.registry import DatasetError
 
 RESULTS = ROOT / "benchmarks" / "results" / "sequences.json"
 BATCH, HIDDEN = 16, [256, 256]

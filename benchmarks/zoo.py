@@ -23,8 +23,9 @@ from tqdm import tqdm
 
 import agents
 import gfn_envs
-from agents.agent import Agent, UnsupportedError
-from agents.evaluation import exact_metrics, recorded_metrics
+from agents.agent import Agent
+from agents.errors import UnsupportedError
+from agents.evaluation.evaluate import exact_metrics, recorded_metrics
 from benchmarks import report
 from gfn_envs.dag import Dag
 

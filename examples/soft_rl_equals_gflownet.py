@@ -17,8 +17,9 @@ from tqdm import tqdm
 
 import gfn_envs
 from gfn_envs import exact
-from gfn_envs.dag import Dag, FloatArray
-from gfn_envs.faces import GFNVectorEnv
+from gfn_envs.arrays import FloatArray
+from gfn_envs.dag import Dag
+from gfn_envs.gym import GFNVectorEnv
 
 ENVIRONMENTS = [
     ("GFN/HyperGrid-v0", {"ndim": 2, "side": 8}),

@@ -10,26 +10,27 @@ Importing this package registers every environment with Gymnasium::
 """
 
 from gfn_envs import exact
-from gfn_envs.amp import AMP
-from gfn_envs.bag import Bag
-from gfn_envs.bayes_net import BayesNet
-from gfn_envs.bit_sequence import BitSequence
 from gfn_envs.checker import DagError, check_dag
-from gfn_envs.dag import Dag, EnumerationError
-from gfn_envs.faces import GFNEnv, GFNVectorEnv
-from gfn_envs.factor_graph import FactorGraph
-from gfn_envs.fragments import FragmentMolecule
-from gfn_envs.gfp import GFP
-from gfn_envs.hypergrid import HyperGrid
-from gfn_envs.inverse_folding import InverseFolding
-from gfn_envs.ising import Ising
-from gfn_envs.pho4 import PHO4
-from gfn_envs.phylo_tree import PhyloTree
-from gfn_envs.qm9_str import QM9Str
+from gfn_envs.dag import Dag
+from gfn_envs.enumeration import EnumerationError
+from gfn_envs.envs.assignments.bit_sequence import BitSequence
+from gfn_envs.envs.assignments.factor_graph import FactorGraph
+from gfn_envs.envs.assignments.ising import Ising
+from gfn_envs.envs.bag import Bag
+from gfn_envs.envs.bayes_net.bayes_net import BayesNet
+from gfn_envs.envs.hypergrid.hypergrid import HyperGrid
+from gfn_envs.envs.molecules.fragment_molecule import FragmentMolecule
+from gfn_envs.envs.phylogenetics.phylo_tree import PhyloTree
+from gfn_envs.envs.proteins.amp import AMP
+from gfn_envs.envs.proteins.gfp import GFP
+from gfn_envs.envs.proteins.inverse_folding import InverseFolding
+from gfn_envs.envs.strings.pho4 import PHO4
+from gfn_envs.envs.strings.qm9_str import QM9Str
+from gfn_envs.envs.strings.seh_str import SEHStr
+from gfn_envs.envs.strings.sequence import Sequence
+from gfn_envs.envs.strings.tfbind8 import TFBind8
+from gfn_envs.gym import GFNEnv, GFNVectorEnv
 from gfn_envs.registration import ENVIRONMENTS, make_dag, register, registered_ids
-from gfn_envs.seh_str import SEHStr
-from gfn_envs.sequence import Sequence
-from gfn_envs.tfbind8 import TFBind8
 
 __version__ = "0.1.0"
 

@@ -9,23 +9,18 @@ from __future__ import annotations
 
 import abc
 import itertools
-import numbers
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import gymnasium
 import numpy as np
 import numpy.typing as npt
 
-from gfn_envs import enumeration, graphs
-from gfn_envs.enumeration import EnumerationError as EnumerationError
-from gfn_envs.enumeration import row_keys as row_keys
-from gfn_envs.enumeration import unique_rows as unique_rows
+from gfn_envs import enumeration
+from gfn_envs import networkx_export as graphs
+from gfn_envs.arrays import BoolArray, FloatArray, IntArray
+from gfn_envs.enumeration import EnumerationError
 from gfn_envs.graph_layout import GraphLayout
-
-IntArray = npt.NDArray[Any]
-BoolArray = npt.NDArray[np.bool_]
-FloatArray = npt.NDArray[Any]
 
 
 class Dag(abc.ABC):
@@ -287,7 +282,7 @@ class Dag(abc.ABC):
         return rank
 
     def to_networkx(self, max_states: int = 10_000) -> Any:
-        """The state graph as a ``networkx.MultiDiGraph``, with masks, rewards and flows: see :mod:`gfn_envs.graphs`.
+        """The state graph as a ``networkx.MultiDiGraph``, with masks, rewards and flows: see networkx_export.py.
 
         Raises:
             EnumerationError: more than ``max_states`` states.
@@ -314,60 +309,3 @@ class Dag(abc.ABC):
 
 
 # ---------------------------------------------------------------------- helpers for environments
-
-
-def observation_at(observations: Any, i: int) -> Any:
-    """Observation ``i`` of what :meth:`Dag.observe` gives: an array, or dicts and tuples of arrays."""
-    if isinstance(observations, dict):
-        return {key: observation_at(value, i) for key, value in observations.items()}
-    if isinstance(observations, tuple):
-        return tuple(observation_at(value, i) for value in observations)
-    return observations[i]
-
-
-def checked_log_reward(reward: npt.ArrayLike, states: IntArray, where: str) -> FloatArray:
-    """log of rewards (n,), refusing what a reward may not be.
-
-    Raises:
-        ValueError: a reward that is NaN, infinite, negative or zero, naming the first such object; or a wrong shape.
-    """
-    reward = np.asarray(reward, dtype=np.float64)
-    if reward.shape != (len(states),):
-        raise ValueError(f"{where}: rewards must have shape ({len(states)},), got {reward.shape}")
-    good = (reward > 0) & np.isfinite(reward)
-    if not good.all():
-        bad = int(np.argmin(good))
-        raise ValueError(
-            f"{where}: the reward of object {states[bad].tolist()} is {reward[bad]}; allowed: finite and > 0 "
-            "(give objects of no value a small positive floor)"
-        )
-    return np.log(reward)
-
-
-def one_hot_table(size: int) -> FloatArray:
-    """float32 (size + 1, size): row v is the one-hot vector of v, the last row (an empty slot) is zero."""
-    return np.eye(size + 1, size, dtype=np.float32)
-
-
-def positive_int(name: str, value: Any, where: str, at_least: int = 1) -> int:
-    """``value`` as int, or a ValueError that says what was given and allowed."""
-    whole = isinstance(value, numbers.Real) and not isinstance(value, bool) and float(value).is_integer()
-    if not whole or value < at_least:
-        raise ValueError(f"{where}: {name} must be an integer >= {at_least}, got {value!r}")
-    return int(value)
-
-
-def log_factorials(largest: int) -> FloatArray:
-    """log k! for k = 0..largest, float64 (largest + 1,)."""
-    return np.concatenate([[0.0], np.cumsum(np.log(np.arange(1, largest + 1)))])
-
-
-def all_columns(compare: Callable[[IntArray, IntArray], BoolArray], left: IntArray, right: IntArray) -> BoolArray:
-    """True at [i, j] where ``compare`` holds between left[i] and right[j] in every column, bool (n, m).
-
-    One column at a time, so that no array is larger than the result.
-    """
-    result = np.ones((len(left), len(right)), dtype=bool)
-    for i in range(left.shape[1]):
-        result &= compare(left[:, i, None], right[None, :, i])
-    return result

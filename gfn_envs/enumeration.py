@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
+from gfn_envs.arrays import IntArray, row_keys, unique_rows
+
 if TYPE_CHECKING:
     from gfn_envs.dag import Dag
 
-IntArray = npt.NDArray[Any]
 
 #: The most memory, in bytes, that the enumerated states of one DAG may take.
 ENUMERATION_BYTES = 2 * 1024**3
@@ -124,12 +126,49 @@ def log_path_counts(dag: Dag) -> npt.NDArray[np.float64]:
 # ---------------------------------------------------------------------- rows as keys
 
 
-def row_keys(states: IntArray) -> npt.NDArray[Any]:
-    """One fixed-width byte string a row, so that rows sort, compare and hash as scalars."""
-    states = np.ascontiguousarray(states)
-    return states.view(f"S{states.shape[1] * states.itemsize}").ravel()
+@dataclass(frozen=True)
+class StateGraph:
+    """Every state and edge of a DAG, as arrays; positions of states follow ``dag.levels()``.
+
+    Attributes:
+        states: all states in topological order (s, state_width).
+        level_offsets: level t is ``states[level_offsets[t]:level_offsets[t + 1]]``.
+        source, action, target: edges (e,), sorted by source.
+        edge_offsets: the edges that leave level t are ``edge_offsets[t]:edge_offsets[t + 1]``.
+        terminal: positions of the terminal states (x,).
+    """
+
+    states: IntArray
+    level_offsets: IntArray
+    source: IntArray
+    action: IntArray
+    target: IntArray
+    edge_offsets: IntArray
+    terminal: IntArray
+
+    @property
+    def num_levels(self) -> int:
+        return len(self.level_offsets) - 1
 
 
-def unique_rows(states: IntArray) -> IntArray:
-    """Distinct rows of a state matrix, in a fixed order."""
-    return states[np.unique(row_keys(states), return_index=True)[1]]
+def state_graph(dag: Dag) -> StateGraph:
+    """The enumerated graph of ``dag``, built once and kept with it.
+
+    Raises:
+        EnumerationError: when the DAG is too large.
+    """
+    graph = dag.__dict__.get("_state_graph")
+    if graph is None:
+        levels = list(dag.levels())
+        states = np.concatenate(levels)
+        level_offsets = np.cumsum([0] + [len(level) for level in levels])
+        source, children, action = dag.children(states)
+        if (source[1:] < source[:-1]).any():  # A Dag may list its edges in any order.
+            order = source.argsort(kind="stable")
+            source, children, action = source[order], children[order], action[order]
+        target = dag.state_index(children)
+        edge_offsets = np.searchsorted(source, level_offsets)
+        terminal = np.flatnonzero(dag.is_terminal(states))
+        graph = StateGraph(states, level_offsets, source, action, target, edge_offsets, terminal)
+        dag.__dict__["_state_graph"] = graph
+    return graph

@@ -7,65 +7,18 @@ module needs no torch. All arrays over objects follow ``dag.terminal_states()``.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
-from gfn_envs.dag import Dag, FloatArray, IntArray
+from gfn_envs.arrays import FloatArray, IntArray
+from gfn_envs.dag import Dag
+from gfn_envs.enumeration import state_graph
 
 ForwardPolicy = Callable[[IntArray], FloatArray]
 
 #: exp of more than this is no finite number in double precision.
 LARGEST_LOG = float(np.log(np.finfo(np.float64).max))
-
-
-@dataclass(frozen=True)
-class StateGraph:
-    """Every state and edge of a DAG, as arrays; positions of states follow ``dag.levels()``.
-
-    Attributes:
-        states: all states in topological order (s, state_width).
-        level_offsets: level t is ``states[level_offsets[t]:level_offsets[t + 1]]``.
-        source, action, target: edges (e,), sorted by source.
-        edge_offsets: the edges that leave level t are ``edge_offsets[t]:edge_offsets[t + 1]``.
-        terminal: positions of the terminal states (x,).
-    """
-
-    states: IntArray
-    level_offsets: IntArray
-    source: IntArray
-    action: IntArray
-    target: IntArray
-    edge_offsets: IntArray
-    terminal: IntArray
-
-    @property
-    def num_levels(self) -> int:
-        return len(self.level_offsets) - 1
-
-
-def state_graph(dag: Dag) -> StateGraph:
-    """The enumerated graph of ``dag``, built once and kept with it.
-
-    Raises:
-        EnumerationError: when the DAG is too large.
-    """
-    graph = dag.__dict__.get("_state_graph")
-    if graph is None:
-        levels = list(dag.levels())
-        states = np.concatenate(levels)
-        level_offsets = np.cumsum([0] + [len(level) for level in levels])
-        source, children, action = dag.children(states)
-        if (source[1:] < source[:-1]).any():  # A Dag may list its edges in any order.
-            order = source.argsort(kind="stable")
-            source, children, action = source[order], children[order], action[order]
-        target = dag.state_index(children)
-        edge_offsets = np.searchsorted(source, level_offsets)
-        terminal = np.flatnonzero(dag.is_terminal(states))
-        graph = StateGraph(states, level_offsets, source, action, target, edge_offsets, terminal)
-        dag.__dict__["_state_graph"] = graph
-    return graph
 
 
 def log_rewards(dag: Dag) -> FloatArray:

@@ -14,22 +14,22 @@ from gfn_envs.dag import Dag
 
 #: id -> (module:class of the Dag, default keyword arguments). `gfn_envs` registers this table when it is imported.
 ENVIRONMENTS: dict[str, tuple[str, dict[str, Any]]] = {
-    "GFN/HyperGrid-v0": ("gfn_envs.hypergrid:HyperGrid", {"ndim": 2, "side": 8}),
-    "GFN/BitSequence-v0": ("gfn_envs.bit_sequence:BitSequence", {"n": 120, "word_size": 8}),
-    "GFN/Bag-v0": ("gfn_envs.bag:Bag", {}),
-    "GFN/Sequence-v0": ("gfn_envs.sequence:Sequence", {"alphabet": "ACGT", "length": 8}),
-    "GFN/TFBind8-v0": ("gfn_envs.tfbind8:TFBind8", {}),
-    "GFN/PHO4-v0": ("gfn_envs.pho4:PHO4", {}),
-    "GFN/QM9Str-v0": ("gfn_envs.qm9_str:QM9Str", {}),
-    "GFN/SEHStr-v0": ("gfn_envs.seh_str:SEHStr", {}),
-    "GFN/AMP-v0": ("gfn_envs.amp:AMP", {}),
-    "GFN/GFP-v0": ("gfn_envs.gfp:GFP", {}),
-    "GFN/InverseFolding-v0": ("gfn_envs.inverse_folding:InverseFolding", {}),
-    "GFN/FragmentMolecule-v0": ("gfn_envs.fragments:FragmentMolecule", {}),
-    "GFN/Ising-v0": ("gfn_envs.ising:Ising", {}),
-    "GFN/FactorGraph-v0": ("gfn_envs.factor_graph:FactorGraph", {}),
-    "GFN/BayesNet-v0": ("gfn_envs.bayes_net:BayesNet", {}),
-    "GFN/PhyloTree-v0": ("gfn_envs.phylo_tree:PhyloTree", {}),
+    "GFN/HyperGrid-v0": ("gfn_envs.envs.hypergrid.hypergrid:HyperGrid", {"ndim": 2, "side": 8}),
+    "GFN/BitSequence-v0": ("gfn_envs.envs.assignments.bit_sequence:BitSequence", {"n": 120, "word_size": 8}),
+    "GFN/Bag-v0": ("gfn_envs.envs.bag:Bag", {}),
+    "GFN/Sequence-v0": ("gfn_envs.envs.strings.sequence:Sequence", {"alphabet": "ACGT", "length": 8}),
+    "GFN/TFBind8-v0": ("gfn_envs.envs.strings.tfbind8:TFBind8", {}),
+    "GFN/PHO4-v0": ("gfn_envs.envs.strings.pho4:PHO4", {}),
+    "GFN/QM9Str-v0": ("gfn_envs.envs.strings.qm9_str:QM9Str", {}),
+    "GFN/SEHStr-v0": ("gfn_envs.envs.strings.seh_str:SEHStr", {}),
+    "GFN/AMP-v0": ("gfn_envs.envs.proteins.amp:AMP", {}),
+    "GFN/GFP-v0": ("gfn_envs.envs.proteins.gfp:GFP", {}),
+    "GFN/InverseFolding-v0": ("gfn_envs.envs.proteins.inverse_folding:InverseFolding", {}),
+    "GFN/FragmentMolecule-v0": ("gfn_envs.envs.molecules.fragment_molecule:FragmentMolecule", {}),
+    "GFN/Ising-v0": ("gfn_envs.envs.assignments.ising:Ising", {}),
+    "GFN/FactorGraph-v0": ("gfn_envs.envs.assignments.factor_graph:FactorGraph", {}),
+    "GFN/BayesNet-v0": ("gfn_envs.envs.bayes_net.bayes_net:BayesNet", {}),
+    "GFN/PhyloTree-v0": ("gfn_envs.envs.phylogenetics.phylo_tree:PhyloTree", {}),
 }
 
 
@@ -53,15 +53,15 @@ def register(id: str, dag: str | type[Dag], **kwargs: Any) -> None:
     check_arguments(load_dag_class(dag), kwargs, id)
     gymnasium.register(
         id,
-        entry_point="gfn_envs.faces:GFNEnv",
-        vector_entry_point="gfn_envs.faces:GFNVectorEnv",
+        entry_point="gfn_envs.gym:GFNEnv",
+        vector_entry_point="gfn_envs.gym:GFNVectorEnv",
         kwargs={"dag": dag, **kwargs},
     )
 
 
 def registered_ids() -> list[str]:
     """The ids of every registered environment of this library, the user's own included."""
-    return [id for id, spec in gymnasium.registry.items() if spec.entry_point == "gfn_envs.faces:GFNEnv"]
+    return [id for id, spec in gymnasium.registry.items() if spec.entry_point == "gfn_envs.gym:GFNEnv"]
 
 
 def make_dag(id: str, **kwargs: Any) -> Dag:

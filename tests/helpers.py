@@ -15,9 +15,10 @@ import pytest
 from gymnasium import spaces
 
 import gfn_envs
-from gfn_envs import Dag, datasets
+from gfn_envs import Dag
+from gfn_envs.data import registry as datasets
+from gfn_envs.envs.hypergrid.rewards import REWARDS
 from gfn_envs.graph_layout import GraphLayout, NodeActions
-from gfn_envs.rewards.hypergrid import REWARDS
 
 GRID, BITS, BAG = "GFN/HyperGrid-v0", "GFN/BitSequence-v0", "GFN/Bag-v0"
 SEQUENCE, TFBIND8, PHO4 = "GFN/Sequence-v0", "GFN/TFBind8-v0", "GFN/PHO4-v0"
@@ -225,7 +226,7 @@ QUICK: dict[str, dict[str, Any]] = {
 def agent_or_skip(name: str, dag: Dag, **settings: Any) -> Any:
     """An agent, where its method makes sense on the environment; without the settings that mean nothing to it."""
     import agents
-    from agents.agent import UnsupportedError
+    from agents.errors import UnsupportedError
 
     unused = getattr(agents.AGENTS[name].config_class, "unused", ())
     used = {setting: value for setting, value in settings.items() if setting not in unused}

@@ -10,14 +10,15 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from agents.backward import vars_of
 from agents.baselines.actor_critic import ActorCritic, ActorCriticConfig, chosen
-from agents.baselines.soft_values import entropy
 from agents.config import require
-from agents.likelihood import distinct, masked_log_softmax
+from agents.losses.soft_rl import entropy
+from agents.policies.masking import masked_log_softmax
 from agents.policies.policy import Policy
+from agents.replay.trajectories import vars_of
 from agents.trajectories import Trajectories
-from gfn_envs.dag import Dag, FloatArray, IntArray
+from gfn_envs.arrays import FloatArray, IntArray, distinct
+from gfn_envs.dag import Dag
 
 
 @dataclass(frozen=True)

@@ -12,12 +12,13 @@ from torch import Tensor
 from agents.agent import Agent
 from agents.baselines.config import NO_REPLAY_OF_OBJECTS, BaselineConfig
 from agents.config import NO_LOG_Z, checked_widths, require
-from agents.likelihood import distinct, masked_log_softmax
+from agents.policies.masking import masked_log_softmax
 from agents.policies.mlp import MLP
 from agents.policies.policy import Policy
 from agents.schedules import Schedule
 from agents.trajectories import Trajectories
-from gfn_envs.dag import Dag, FloatArray, IntArray
+from gfn_envs.arrays import FloatArray, IntArray, distinct
+from gfn_envs.dag import Dag
 
 
 @dataclass(frozen=True)

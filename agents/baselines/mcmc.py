@@ -17,7 +17,8 @@ from agents.config import NO_LOG_Z, require
 from agents.local_search import Path, backtrack, log_move, reconstruct, step_range
 from agents.policies.policy import Policy
 from agents.trajectories import Trajectories
-from gfn_envs.dag import BoolArray, Dag, FloatArray, IntArray
+from gfn_envs.arrays import BoolArray, FloatArray, IntArray
+from gfn_envs.dag import Dag
 
 
 @dataclass(frozen=True)

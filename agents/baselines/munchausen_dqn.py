@@ -8,10 +8,10 @@ import torch
 from torch import Tensor
 
 from agents.baselines.soft_dqn import SoftDQN, SoftDQNConfig
-from agents.baselines.soft_values import munchausen_bonus
 from agents.config import require
-from agents.transitions import Transitions
-from gfn_envs.dag import IntArray
+from agents.losses.soft_rl import munchausen_bonus
+from agents.replay.transitions import Transitions
+from gfn_envs.arrays import IntArray
 
 
 @dataclass(frozen=True)

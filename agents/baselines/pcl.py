@@ -9,10 +9,10 @@ from torch import Tensor
 
 from agents.baselines.config import BaselineConfig
 from agents.config import NO_LOG_Z, require
-from agents.likelihood import EdgeTerms
-from agents.objectives import segment_ids
+from agents.gflownets.db import FlowAgent
+from agents.log_probs import EdgeTerms
+from agents.losses.balance import segment_ids
 from agents.trajectories import Trajectories
-from agents.zoo.db import FlowAgent
 
 
 @dataclass(frozen=True)

@@ -9,11 +9,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from agents import policy_gradients as pg
 from agents.baselines.actor_critic import ActorCritic, ActorCriticConfig, chosen
-from agents.baselines.soft_values import entropy
 from agents.config import require
-from agents.likelihood import distinct
+from agents.losses import policy_gradient as pg
+from agents.losses.soft_rl import entropy
+from gfn_envs.arrays import distinct
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,8 @@ from agents.agent import Agent
 from agents.baselines.config import NO_REPLAY_OF_OBJECTS, BaselineConfig
 from agents.config import NO_LOG_Z
 from agents.policies.policy import Head, Heads, Policy
-from gfn_envs.dag import Dag, FloatArray, IntArray
+from gfn_envs.arrays import FloatArray, IntArray
+from gfn_envs.dag import Dag
 
 #: Settings of networks and of their training.
 NETWORK = (

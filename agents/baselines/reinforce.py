@@ -7,10 +7,10 @@ from typing import Any
 import torch
 
 from agents.baselines.actor_critic import ReturnAgent, ReturnConfig, chosen
-from agents.baselines.soft_values import entropy
 from agents.config import require
-from agents.likelihood import distinct
-from agents.objectives import segment_ids, segment_sum
+from agents.losses.balance import segment_ids, segment_sum
+from agents.losses.soft_rl import entropy
+from gfn_envs.arrays import distinct
 
 
 class Reinforce(ReturnAgent):

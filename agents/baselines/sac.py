@@ -12,13 +12,14 @@ from torch import Tensor, nn
 from agents.agent import Agent
 from agents.baselines.config import NO_REPLAY_OF_OBJECTS, BaselineConfig
 from agents.baselines.soft_dqn import follow
-from agents.baselines.soft_values import entropy, expected_soft_value, soft_target, soft_value
 from agents.config import NO_LOG_Z, require
-from agents.likelihood import distinct, masked_log_softmax
+from agents.losses.soft_rl import entropy, expected_soft_value, soft_target, soft_value
+from agents.policies.masking import masked_log_softmax
 from agents.policies.policy import Policy, frozen_copy
+from agents.replay.transitions import PrioritizedTransitions, Transitions, transitions
 from agents.schedules import Schedule
-from agents.transitions import PrioritizedTransitions, Transitions, transitions
-from gfn_envs.dag import Dag, IntArray
+from gfn_envs.arrays import IntArray, distinct
+from gfn_envs.dag import Dag
 
 
 @dataclass(frozen=True)

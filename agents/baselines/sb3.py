@@ -22,8 +22,9 @@ from agents.baselines.config import NO_REPLAY_OF_OBJECTS, BaselineConfig
 from agents.config import NO_LOG_Z, require
 from agents.policies.policy import Head, Heads, Policy
 from agents.schedules import Schedule
-from gfn_envs.dag import Dag, IntArray
-from gfn_envs.faces import GFNVectorEnv
+from gfn_envs.arrays import IntArray
+from gfn_envs.dag import Dag
+from gfn_envs.gym import GFNVectorEnv
 
 RewardMode = Literal["reward", "log_reward", "soft"]
 UNUSED = (

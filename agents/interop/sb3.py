@@ -11,14 +11,14 @@ from gymnasium.vector import AutoresetMode
 from stable_baselines3.common.vec_env import VecEnv
 from stable_baselines3.common.vec_env.base_vec_env import VecEnvIndices, VecEnvStepReturn
 
-from gfn_envs.faces import GFNVectorEnv
+from gfn_envs.gym import GFNVectorEnv
 
 #: Methods of a vector environment that give one row an environment.
 ROW_METHODS = ("action_masks", "backward_action_masks", "render")
 
 
 class SB3VecEnv(VecEnv):
-    """A :class:`gfn_envs.faces.GFNVectorEnv` as Stable-Baselines3 wants it, stepped as one matrix.
+    """A :class:`gfn_envs.gym.GFNVectorEnv` as Stable-Baselines3 wants it, stepped as one matrix.
 
     Observations, rewards and ends equal those of ``DummyVecEnv`` over single environments. An ended environment begins
     anew in the same step. The info of its episode then holds ``terminal_observation``, ``TimeLimit.truncated`` (False:

@@ -15,11 +15,12 @@ from stable_baselines3.dqn.policies import DQNPolicy
 from torch import Tensor
 
 from agents.agent import Agent
-from agents.evaluation import exact_metrics
-from agents.rollout import NoLegalActionError
-from gfn_envs.dag import Dag, FloatArray, IntArray
+from agents.errors import NoLegalActionError
+from agents.evaluation.evaluate import exact_metrics
+from gfn_envs.arrays import FloatArray, IntArray
+from gfn_envs.dag import Dag
 from gfn_envs.exact import ForwardPolicy
-from gfn_envs.faces import Transition
+from gfn_envs.gym import Transition
 
 
 def sb3_probabilities(model: BaseAlgorithm, env: VecEnv | None = None, masked: bool = True) -> ForwardPolicy:
@@ -67,7 +68,7 @@ def sb3_probabilities(model: BaseAlgorithm, env: VecEnv | None = None, masked: b
 
 
 def sb3_exact_metrics(model: BaseAlgorithm, env: VecEnv | None = None) -> dict[str, float]:
-    """:func:`agents.evaluation.exact_metrics` of a model's masked policy, less ``log_z_error``: it estimates no log Z.
+    """Exact metrics of a model's masked policy, less ``log_z_error``: it estimates no log Z.
 
     Raises:
         EnumerationError: when the DAG is too large.

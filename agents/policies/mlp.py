@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from gfn_envs.dag import FloatArray
+from gfn_envs.arrays import FloatArray
 
 #: Up to so many multiplications OpenBLAS has a kernel for small matrices, half again as fast as its general one.
 SMALL_PRODUCT = 10**6

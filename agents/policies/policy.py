@@ -12,7 +12,8 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from gfn_envs.dag import Dag, FloatArray, IntArray
+from gfn_envs.arrays import FloatArray, IntArray
+from gfn_envs.dag import Dag
 
 Head = Literal["forward", "backward"]
 

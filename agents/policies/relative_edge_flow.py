@@ -9,11 +9,11 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from agents.likelihood import distinct
 from agents.policies.mlp import MLP
 from agents.policies.policy import Head, Heads, Policy
 from agents.policies.state_action import NUMPY_ROWS
-from gfn_envs.dag import Dag, FloatArray, IntArray
+from gfn_envs.arrays import FloatArray, IntArray, distinct, parallel_edges
+from gfn_envs.dag import Dag
 
 
 class Pairs(NamedTuple):
@@ -147,23 +147,3 @@ class RelativeEdgeFlowPolicy(Policy):
         return Pairs(
             unique, place[: len(states)], row[first], there[first], pair, log_share, row * width + actions, width
         )
-
-
-def parallel_edges(row: IntArray, neighbour: IntArray) -> tuple[IntArray, FloatArray, IntArray]:
-    """Merge edges between the same two states.
-
-    Args:
-        row: of each edge's own state in the batch (e,).
-        neighbour: number of the distinct state at its other end (e,).
-
-    Returns:
-        ``(pair, log_share, first)``: which distinct pair each edge belongs to (e,), minus the log of the number of
-        edges of that pair (e,), and one edge of each pair (p,).
-    """
-    key = row * (neighbour.max(initial=0) + 1) + neighbour
-    ordered = np.sort(key)
-    if (ordered[1:] != ordered[:-1]).all():
-        each = np.arange(len(key))
-        return each, np.zeros(len(key)), each
-    _, first, pair, count = np.unique(key, return_index=True, return_inverse=True, return_counts=True)
-    return pair, -np.log(count[pair]), first

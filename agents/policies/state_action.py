@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from agents.policies.mlp import MLP
 from agents.policies.policy import Head, Heads, Policy
-from gfn_envs.dag import FloatArray, IntArray
+from gfn_envs.arrays import FloatArray, IntArray
 
 #: Below this many rows a multi-layer perceptron is evaluated by NumPy on the CPU.
 NUMPY_ROWS = 48

@@ -7,8 +7,9 @@ from typing import Any
 
 import numpy as np
 
+from gfn_envs.arrays import BoolArray, IntArray
 from gfn_envs.checker.report import DagError
-from gfn_envs.dag import BoolArray, Dag, IntArray
+from gfn_envs.dag import Dag
 
 #: Edges handled at once, and about the most edges checked where the states are sampled.
 CHUNK_EDGES = 2**18

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from gfn_envs.arrays import BoolArray, IntArray, row_keys
 from gfn_envs.checker.calls import (
     CHUNK_EDGES,
     chunks,
@@ -18,7 +19,7 @@ from gfn_envs.checker.calls import (
 from gfn_envs.checker.explore import random_legal
 from gfn_envs.checker.purity import check_purity_of_capabilities
 from gfn_envs.checker.report import DagError
-from gfn_envs.dag import BoolArray, Dag, IntArray, row_keys
+from gfn_envs.dag import Dag
 from gfn_envs.graph_layout import PairActions
 
 #: Walks back from an object that must never leave what contains it.

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import numpy as np
 
+from gfn_envs.arrays import unique_rows
 from gfn_envs.checker.calls import CHUNK_EDGES, chunks, terminal_of
 from gfn_envs.checker.capabilities import check_capabilities
 from gfn_envs.checker.explore import explore, walk_backward, walk_forward
-from gfn_envs.checker.graph import check_counts, check_derived, check_edges, check_graph, check_masks, check_source
+from gfn_envs.checker.invariants import check_counts, check_derived, check_edges, check_graph, check_masks, check_source
 from gfn_envs.checker.purity import check_purity
 from gfn_envs.checker.report import CheckReport
 from gfn_envs.checker.values import check_encodings, check_rewards
-from gfn_envs.dag import Dag, unique_rows
+from gfn_envs.dag import Dag
 
 
 def check_dag(dag: Dag, max_states: int = 20_000, num_walks: int = 200, seed: int = 0) -> CheckReport:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 
+from gfn_envs.arrays import BoolArray, IntArray, row_keys, unique_rows
 from gfn_envs.checker.calls import chunks, mask_of, same_kind, step_of
 from gfn_envs.checker.report import DagError
-from gfn_envs.dag import BoolArray, Dag, IntArray, row_keys, unique_rows
+from gfn_envs.dag import Dag
 
 
 def explore(dag: Dag, max_states: int) -> IntArray | None:

@@ -8,9 +8,10 @@ from typing import Any
 
 import numpy as np
 
+from gfn_envs.arrays import IntArray
 from gfn_envs.checker.calls import contains_of, defines, log_reward_of, mask_of, terminal_of
 from gfn_envs.checker.report import DagError
-from gfn_envs.dag import Dag, IntArray
+from gfn_envs.dag import Dag
 
 
 def check_purity(dag: Dag, states: IntArray) -> None:

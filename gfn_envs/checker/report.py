@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from gfn_envs.dag import IntArray
+from gfn_envs.arrays import IntArray
 
 
 class DagError(AssertionError):

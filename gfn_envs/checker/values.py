@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 
+from gfn_envs.arrays import IntArray, observation_at
 from gfn_envs.checker.calls import expect_none, log_reward_of, one_per_row, terminal_of
 from gfn_envs.checker.report import DagError
-from gfn_envs.dag import Dag, IntArray, observation_at
+from gfn_envs.dag import Dag
 
 
 def check_rewards(dag: Dag, states: IntArray) -> None:

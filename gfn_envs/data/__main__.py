@@ -2,6 +2,6 @@
 
 import sys
 
-from gfn_envs.datasets import main
+from gfn_envs.data.registry import main
 
 sys.exit(main())

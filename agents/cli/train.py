@@ -1,0 +1,128 @@
+"""gfn train: an agent on an environment, into a run directory."""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from agents.cli.parsing import UsageError, check_seed, environment_arguments, parse
+from agents.cli.plot import draw
+from agents.cli.printing import print_metrics
+from agents.registry import AGENTS, agent_class, make_agent
+from agents.runs import directory as runs
+from gfn_envs.registration import make_dag, registered_ids
+
+
+@dataclass
+class TrainOptions:
+    """Settings of the training loop."""
+
+    iterations: int = 2000
+    """Total number of iterations."""
+    seed: int = 0
+    """One seed, one result."""
+    out: Path | None = None
+    """Run directory: config, metrics, checkpoints, figures. Default: runs/AGENT-ENV-SEED."""
+    resume: bool = False
+    """Continue the run in --out; it ends as if it had never been interrupted."""
+    log_every: int | None = None
+    """Iterations between rows of metrics.jsonl. Default: a hundredth of --iterations."""
+    eval_every: int | None = None
+    """Iterations between evaluations. Default: a tenth of --iterations."""
+    checkpoint_every: int | None = None
+    """Iterations between checkpoints. Default: as --eval-every."""
+    tensorboard: bool = False
+    """Write TensorBoard events too."""
+    threads: int | None = None
+    """Threads for matrix products. Default: 1 for batches of up to 256 trajectories, where it is faster, else all."""
+    progress: bool = True
+    """Show a progress bar."""
+    figures: bool = True
+    """Save figures at the end."""
+
+
+def train(arguments: list[str]) -> int:
+    """gfn train AGENT ENV ..."""
+    named = [word for word in arguments[:2] if not word.startswith("-")]
+    if len(named) < 2:
+        if "-h" not in arguments and "--help" not in arguments:
+            raise UsageError("gfn train needs an agent and an environment, such as: gfn train tb GFN/HyperGrid-v0")
+        arguments = [*named, "--help"]
+    prog = " ".join(["gfn train", *named, *("AGENT", "ENV")[len(named) :]])
+    options = parse(options_class(*named), arguments[len(named) :], prog)
+    check_seed(options.seed)
+    if options.threads is not None and options.threads < 1:
+        raise UsageError(f"--threads must be at least 1, got {options.threads}")
+    name, id = named
+    try:
+        agent = make_agent(name, make_dag(id, **_values(options.env)), seed=options.seed, **_values(options.agent))
+    except (ValueError, TypeError, RuntimeError) as error:
+        raise UsageError(str(error).split("\n")[0]) from None
+    out = options.out or Path("runs") / f"{name}-{id.split('/')[-1]}-{options.seed}"
+    return _train(agent, out, options)
+
+
+def options_class(name: str | None = None, id: str | None = None) -> type[Any]:
+    """What can be set where agent ``name`` is trained on environment ``id``, with its help; None where not yet known.
+
+    Raises:
+        UsageError: no such agent or environment.
+    """
+    groups: list[Any] = []
+    lists = ""
+    if id is not None:
+        environment = environment_arguments(id)
+        groups.append(("env", environment, dataclasses.field(default_factory=environment)))
+    if name is None:
+        lists += f"\n\nAgents (gfn agents tells more): {', '.join(AGENTS)}"
+    else:
+        try:
+            settings = agent_class(name).config_class
+        except ValueError as error:
+            raise UsageError(str(error)) from None
+        groups.append(("agent", settings, dataclasses.field(default_factory=settings)))
+    if id is None:
+        lists += f"\n\nEnvironments (gfn envs tells more): {', '.join(registered_ids())}"
+        lists += f"\n\nThe settings of both: gfn train {name or 'tb'} GFN/HyperGrid-v0 --help"
+    made = dataclasses.make_dataclass("Train", groups, bases=(TrainOptions,))
+    agent = "an agent" if name is None else f"{name} ({AGENTS[name].paper})"
+    made.__doc__ = f"Train {agent} on {id or 'an environment'}.{lists}"
+    return made
+
+
+def _values(options: Any) -> dict[str, Any]:
+    return {field.name: getattr(options, field.name) for field in dataclasses.fields(options)}
+
+
+def _train(agent: Any, out: Path, options: Any) -> int:
+    import torch
+
+    from agents.runs.train import train as run_training
+
+    threads = options.threads or (1 if agent.config.batch_size <= 256 else None)
+    if threads:
+        torch.set_num_threads(threads)
+    try:
+        history = run_training(
+            agent,
+            options.iterations,
+            out,
+            log_every=options.log_every,
+            eval_every=options.eval_every,
+            checkpoint_every=options.checkpoint_every,
+            progress=options.progress,
+            tensorboard=options.tensorboard,
+            resume=options.resume,
+        )
+    except ValueError as error:
+        hint = " (--resume, or another --out)" if "already holds" in str(error) else ""
+        raise UsageError(f"{error}{hint}") from None
+    metrics = runs.read_json(out / runs.METRICS)
+    print_metrics(metrics, f"{agent.name} on {agent.dag!r}")
+    if options.figures:
+        for path in draw(agent, history, out):
+            print(f"saved {path}")
+    print(f"saved {out / runs.METRICS}")
+    return 0

@@ -1,0 +1,35 @@
+"""Adam's step, compiled: torch's own would wake torch's threads, which fight with those of the matrix products."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from agents.engines.numba.kernels import compiled
+
+
+@compiled
+def clip(gradients, most):
+    """Scale gradients down to the Euclidean norm ``most``, in place, as ``torch.nn.utils.clip_grad_norm_`` does."""
+    total = 0.0
+    for gradient in gradients:
+        for g in gradient:
+            total += g * g
+    scale = np.float32(most / (np.sqrt(total) + 1e-6))
+    if scale < 1:
+        for gradient in gradients:
+            gradient *= scale
+
+
+@compiled
+def adam(parameters, gradients, means, squares, steps, lr, beta1, beta2, eps):
+    """Adam's step on flat arrays, in place (Kingma and Ba 2015, algorithm 1); ``steps`` (1,) each count up."""
+    keep, new, old, tiny = np.float32(1 - beta1), np.float32(1 - beta2), np.float32(beta2), np.float32(eps)
+    for i in range(len(parameters)):
+        steps[i][0] += np.float32(1)
+        step = float(steps[i][0])
+        size, scale = np.float32(lr / (1 - beta1**step)), np.float32(1 / np.sqrt(1 - beta2**step))
+        p, g, m, v = parameters[i], gradients[i], means[i], squares[i]
+        for j in range(len(p)):
+            m[j] += keep * (g[j] - m[j])
+            v[j] = old * v[j] + new * g[j] * g[j]
+            p[j] -= size * m[j] / (np.sqrt(v[j]) * scale + tiny)

@@ -1,0 +1,396 @@
+"""Rollouts over tables, log-probabilities and flows of trajectories, and their gradient; compiled by Numba.
+
+A network is ``weights`` and ``biases``, one a layer: (in, out) but for the last, which is (out, in), as
+:class:`agents.policies.mlp.MLP` stores them; ReLU follows each layer but the last. Its outputs are the forward logits,
+``num_backward`` backward logits and, where there is a flow head, log F.
+
+``packed`` (s,) are the states of a batch of trajectories one after another, as positions in ``dag.levels()``;
+trajectory i is ``offsets[i]:offsets[i + 1]``, and its edge ``j - i`` leaves ``packed[j]``.
+
+No index is checked here: :mod:`agents.engines.numba.engine` lets nothing in that does not fit. All in one file, because
+Numba keeps the compiled code until the file of the outermost function changes.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numba import njit
+
+#: Sums may be reordered, but NaN and infinity keep their meaning: they are looked for.
+compiled: Any = njit(cache=True, nogil=True, error_model="numpy", fastmath={"reassoc", "contract", "nsz", "arcp"})
+
+#: Products of so few multiplications have a kernel of their own in OpenBLAS, twice as fast and on one thread.
+SMALL_PRODUCT = 1_000_000
+#: It pays for batches of up to so many rows, which are multiplied by as many at a time as it takes.
+FEW_ROWS = 48
+
+#: States that are shown to the network at a time.
+ROWS = 1024
+#: What a rollout ended in that is no state.
+WELL, LONGER = -1, -2
+
+
+@compiled
+def product(x, weight, out):
+    """``out = x @ weight``."""
+    piece = SMALL_PRODUCT // weight.size // 4 * 4
+    if piece == 0 or len(x) > FEW_ROWS:
+        np.dot(x, weight, out)
+    else:
+        for i in range(0, len(x), piece):
+            np.dot(x[i : i + piece], weight, out[i : i + piece])
+
+
+@compiled
+def first_layer(tables, states, weight, bias, out):
+    """The first hidden layer of ``states``, from the rows of its weight that belong to features that are not 0."""
+    width = weight.shape[1]
+    for i in range(len(states)):
+        s = states[i]
+        for j in range(width):
+            out[i, j] = bias[j]
+        for k in range(tables.feature.shape[1]):
+            value, row = tables.value[s, k], tables.feature[s, k]
+            if value != 0:
+                for j in range(width):
+                    out[i, j] += value * weight[row, j]
+        for j in range(width):
+            out[i, j] = max(out[i, j], np.float32(0))
+
+
+@compiled
+def add_bias_and_rectify(x, bias):
+    for i in range(x.shape[0]):
+        for j in range(x.shape[1]):
+            x[i, j] = max(x[i, j] + bias[j], np.float32(0))
+
+
+@compiled
+def width_of_hidden(weights):
+    """Units in all hidden layers."""
+    total = 0
+    for i in range(len(weights) - 1):
+        total += weights[i].shape[1]
+    return total
+
+
+@compiled
+def hidden_layers(weights, memory, n):
+    """Matrices (n, width), one a hidden layer, that lie in ``memory`` one after another; as a list."""
+    layers, start = [memory[: n * weights[0].shape[1]].reshape(n, weights[0].shape[1])], n * weights[0].shape[1]
+    for i in range(1, len(weights) - 1):
+        width = weights[i].shape[1]
+        layers.append(memory[start : start + n * width].reshape(n, width))
+        start += n * width
+    return layers
+
+
+@compiled
+def draw(logits, bias, child, u, temperature):
+    """The legal action at which the cumulative softmax passes ``u``; -1 where the logits are no numbers."""
+    largest = np.float32(-np.inf)
+    for a in range(len(child)):
+        if child[a] >= 0:
+            largest = max(largest, logits[a] + bias[a])
+    total = np.float32(0)
+    for a in range(len(child)):
+        if child[a] >= 0:
+            total += np.exp((logits[a] + bias[a] - largest) / temperature)
+    if not np.isfinite(total):
+        return -1
+    chosen, reached = -1, np.float32(0)
+    for a in range(len(child)):
+        if child[a] >= 0:
+            weight = np.exp((logits[a] + bias[a] - largest) / temperature)
+            reached += weight
+            if weight > 0:
+                chosen = a
+                if reached > u * total:
+                    break
+    return chosen
+
+
+@compiled
+def draw_uniform(child, u):
+    """A legal action, all alike."""
+    legal = 0
+    for a in range(len(child)):
+        legal += child[a] >= 0
+    left, chosen = int(u * legal), -1
+    for a in range(len(child)):
+        if child[a] >= 0:
+            chosen = a
+            if left == 0:
+                break
+            left -= 1
+    return chosen
+
+
+@compiled
+def pack(tables, states, actions, lengths):
+    """Time-major states and actions made trajectory-major: ``(packed, actions, backward_actions, offsets)``."""
+    n = len(lengths)
+    offsets = np.zeros(n + 1, np.int64)
+    for i in range(n):
+        offsets[i + 1] = offsets[i] + lengths[i] + 1
+    packed = np.empty(offsets[n], np.int64)
+    forward, backward = np.empty(offsets[n] - n, np.int64), np.empty(offsets[n] - n, np.int64)
+    for i in range(n):
+        for t in range(lengths[i]):
+            s, action = states[t, i], actions[t, i]
+            packed[offsets[i] + t] = s
+            forward[offsets[i] + t - i] = action
+            backward[offsets[i] + t - i] = tables.backward_action[s, action]
+        packed[offsets[i + 1] - 1] = states[lengths[i], i]
+    return packed, forward, backward, offsets
+
+
+@compiled
+def sample(tables, weights, biases, u, explore, epsilon, temperature):
+    """Trajectories from state 0, which end within ``len(u)`` steps.
+
+    Args:
+        tables: see :class:`agents.engines.numba.tables.Tables`.
+        weights, biases: the network.
+        u: uniform numbers that choose the actions, float32 (max_length, n).
+        explore: uniform numbers, float32 (max_length, n): below ``epsilon``, the action is uniform.
+
+    Returns:
+        ``(packed, actions, backward_actions, offsets, bad)``, int64; ``bad`` is a state whose logits are no numbers,
+        :data:`LONGER` where a trajectory goes on, and :data:`WELL` where all went well.
+    """
+    n, hidden = u.shape[1], len(weights) - 1
+    most = min(n, ROWS)
+    layers = hidden_layers(weights, np.empty(most * width_of_hidden(weights), np.float32), most)
+    head = np.ascontiguousarray(weights[hidden][: tables.child.shape[1]].T)
+    states = np.zeros((len(u) + 1, n), np.int32)
+    actions, lengths = np.zeros((len(u), n), np.int32), np.zeros(n, np.int64)
+    rows, current, left = np.arange(n), np.zeros(n, np.int32), n
+    logits = np.empty((n, head.shape[1]), np.float32)
+    t = 0
+    while left > 0 and t < len(u):
+        shown = left if t > 0 else 1  # All begin in s0.
+        for first in range(0, shown, ROWS):
+            m = min(ROWS, shown - first)
+            first_layer(tables, current[first : first + m], weights[0], biases[0], layers[0])
+            for i in range(1, hidden):
+                product(layers[i - 1][:m], weights[i], layers[i][:m])
+                add_bias_and_rectify(layers[i][:m], biases[i])
+            np.dot(layers[hidden - 1][:m], head, logits[first : first + m])
+        going = 0
+        for i in range(left):
+            s, row = int(current[i]), rows[i]
+            if explore[t, row] < epsilon:
+                action = draw_uniform(tables.child[s], u[t, row])
+            else:
+                action = draw(logits[min(i, shown - 1)], biases[hidden], tables.child[s], u[t, row], temperature)
+            if action < 0:
+                return *pack(tables, states, actions, lengths), s
+            actions[t, row] = action
+            s = tables.child[s, action]
+            states[t + 1, row] = s
+            if tables.ends[s]:
+                lengths[row] = t + 1
+            else:
+                rows[going], current[going] = row, s
+                going += 1
+        left = going
+        t += 1
+    ended = WELL
+    if left > 0:
+        ended = LONGER
+    return *pack(tables, states, actions, lengths), ended
+
+
+@compiled
+def normalise(scores, legal):
+    """Subtract log sum exp of the legal scores; nothing where none is legal."""
+    largest = np.float32(-np.inf)
+    for a in range(len(legal)):
+        if legal[a]:
+            largest = max(largest, scores[a])
+    total = np.float32(0)
+    for a in range(len(legal)):
+        if legal[a]:
+            total += np.exp(scores[a] - largest)
+    if total != 0:
+        shift = largest + np.log(total)
+        for a in range(len(legal)):
+            scores[a] -= shift
+
+
+@compiled
+def distinct(tables, num_backward, packed, place):
+    """The states of a batch that the network is shown, each once; terminal ones only where P_B has a choice there.
+
+    Args:
+        place: scratch, -1 for every state of the DAG, and left so; int32.
+
+    Returns:
+        ``(shown, row)``: these states (k,), and which of them each packed state is, -1 for those not shown (s,).
+    """
+    row, shown, k = np.empty(len(packed), np.int64), np.empty(len(packed), np.int64), 0
+    for i in range(len(packed)):
+        s = packed[i]
+        row[i] = -1
+        if not tables.ends[s] or (num_backward > 0 and tables.num_parents[s] > 1):
+            if place[s] < 0:
+                place[s] = k
+                shown[k] = s
+                k += 1
+            row[i] = place[s]
+    for s in shown[:k]:
+        place[s] = -1
+    return shown[:k], row
+
+
+@compiled
+def evaluate(
+    tables,
+    weights,
+    biases,
+    num_backward,
+    has_flow,
+    packed,
+    actions,
+    backward_actions,
+    offsets,
+    log_reward,
+    place,
+):
+    """Log-probabilities of edges and log flows of states: log R at terminal ones; P_B is uniform without logits.
+
+    Args:
+        place: scratch, see :func:`distinct`.
+
+    Returns:
+        ``(log_pf, log_pb, log_flow, shown, row, memory, outputs)``: of edges (e,), (e,) and, with a flow head, of
+        states (s,); then what :func:`differentiate` needs.
+    """
+    num_actions = tables.child.shape[1]
+    shown, row = distinct(tables, num_backward, packed, place)
+    memory = np.empty(len(shown) * width_of_hidden(weights), np.float32)
+    layers = hidden_layers(weights, memory, len(shown))
+    first_layer(tables, shown, weights[0], biases[0], layers[0])
+    for i in range(1, len(layers)):
+        product(layers[i - 1], weights[i], layers[i])
+        add_bias_and_rectify(layers[i], biases[i])
+    outputs = np.empty((len(shown), len(weights[-1])), np.float32)
+    np.dot(layers[-1], weights[-1].T, outputs)
+    for i in range(len(shown)):
+        for a in range(outputs.shape[1]):
+            outputs[i, a] += biases[-1][a]
+        normalise(outputs[i, :num_actions], tables.child[shown[i]] >= 0)
+        if num_backward > 0:
+            normalise(outputs[i, num_actions : num_actions + num_backward], tables.backward_mask[shown[i]])
+
+    log_pf, log_pb = np.empty(len(actions), np.float32), np.zeros(len(actions), np.float32)
+    log_flow = np.empty(len(packed) if has_flow else 0, np.float32)
+    for i in range(len(offsets) - 1):
+        for j in range(offsets[i], offsets[i + 1] - 1):
+            edge, parents = j - i, tables.num_parents[packed[j + 1]]
+            log_pf[edge] = outputs[row[j], actions[edge]]
+            if parents > 1 and num_backward > 0:
+                log_pb[edge] = outputs[row[j + 1], num_actions + backward_actions[edge]]
+            elif parents > 1:
+                log_pb[edge] = -np.log(parents)
+            if has_flow:
+                log_flow[j] = outputs[row[j], num_actions + num_backward]
+        if has_flow:
+            log_flow[offsets[i + 1] - 1] = log_reward[i]
+    return log_pf, log_pb, log_flow, shown, row, memory, outputs
+
+
+@compiled
+def of_outputs(
+    tables, num_backward, has_flow, packed, actions, backward_actions, offsets, shown, row, outputs, of_terms
+):
+    """Gradient with respect to the network's outputs, (k, outputs)."""
+    of_log_pf, of_log_pb, of_log_flow = of_terms
+    num_actions = tables.child.shape[1]
+    gradient = np.zeros_like(outputs)
+    forward, backward = np.zeros(len(shown), np.float32), np.zeros(len(shown), np.float32)
+    for i in range(len(offsets) - 1):
+        for j in range(offsets[i], offsets[i + 1] - 1):
+            edge, source, target = j - i, row[j], row[j + 1]
+            gradient[source, actions[edge]] += of_log_pf[edge]
+            forward[source] += of_log_pf[edge]
+            if num_backward > 0 and tables.num_parents[packed[j + 1]] > 1:
+                gradient[target, num_actions + backward_actions[edge]] += of_log_pb[edge]
+                backward[target] += of_log_pb[edge]
+            if has_flow:
+                gradient[source, num_actions + num_backward] += of_log_flow[j]
+    # d log softmax_a / d logit_b = [a = b] - softmax_b, over legal actions.
+    for i in range(len(shown)):
+        s = shown[i]
+        for a in range(num_actions):
+            if tables.child[s, a] >= 0:
+                gradient[i, a] -= forward[i] * np.exp(outputs[i, a])
+        for b in range(num_backward):
+            if tables.backward_mask[s, b]:
+                gradient[i, num_actions + b] -= backward[i] * np.exp(outputs[i, num_actions + b])
+    return gradient
+
+
+@compiled
+def rectified(gradient, layer, of_bias):
+    """The gradient before ReLU, in place; its sum over rows is added to ``of_bias``."""
+    for i in range(gradient.shape[0]):
+        for j in range(gradient.shape[1]):
+            gradient[i, j] = gradient[i, j] if layer[i, j] > 0 else np.float32(0)
+            of_bias[j] += gradient[i, j]
+
+
+@compiled
+def differentiate(
+    tables,
+    weights,
+    num_backward,
+    has_flow,
+    packed,
+    actions,
+    backward_actions,
+    offsets,
+    shown,
+    row,
+    memory,
+    outputs,
+    of_terms,
+    of_weights,
+    of_biases,
+):
+    """Gradients of weights and biases, from those of log P_F, log P_B and log F.
+
+    Args:
+        of_terms: these three, float32.
+        of_weights, of_biases: where the gradients are written.
+    """
+    below = of_outputs(
+        tables, num_backward, has_flow, packed, actions, backward_actions, offsets, shown, row, outputs, of_terms
+    )
+    layers = hidden_layers(weights, memory, len(shown))
+    for of_bias in of_biases:
+        of_bias[:] = 0
+    for i in range(below.shape[0]):
+        for a in range(below.shape[1]):
+            of_biases[-1][a] += below[i, a]
+    np.dot(below.T, layers[-1], of_weights[-1])
+    above = below
+    below = np.empty_like(layers[-1])
+    np.dot(above, weights[-1], below)
+    for i in range(len(layers) - 1, 0, -1):
+        rectified(below, layers[i], of_biases[i])
+        np.dot(layers[i - 1].T, below, of_weights[i])
+        above = below
+        below = np.empty_like(layers[i - 1])
+        np.dot(above, weights[i].T, below)
+    rectified(below, layers[0], of_biases[0])
+    of_weights[0][:] = 0
+    for i in range(len(shown)):
+        for k in range(tables.feature.shape[1]):
+            value, feature = tables.value[shown[i], k], tables.feature[shown[i], k]
+            if value != 0:
+                for j in range(below.shape[1]):
+                    of_weights[0][feature, j] += value * below[i, j]

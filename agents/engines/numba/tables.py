@@ -1,0 +1,101 @@
+"""Transitions of an enumerable DAG as arrays over states, in the order of ``dag.levels()``."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+
+from agents.errors import NoLegalActionError
+from gfn_envs.arrays import BoolArray, FloatArray, IntArray
+from gfn_envs.dag import Dag
+from gfn_envs.enumeration import ENUMERATION_BYTES, EnumerationError, state_graph
+
+#: Features and masks are computed for so many states at a time that about as many numbers come out.
+CHUNK = 2**22
+
+
+class Tables(NamedTuple):
+    """What rollouts and losses ask of a DAG, for every state; s states of at most k features that are not 0."""
+
+    child: IntArray
+    """The state each action leads to, -1 where it is illegal; int32 (s, num_actions)."""
+    backward_action: IntArray
+    """The backward action that undoes each; int32 (s, num_actions)."""
+    backward_mask: BoolArray
+    """(s, num_backward_actions)."""
+    num_parents: IntArray
+    """Legal backward actions; int32 (s,)."""
+    ends: BoolArray
+    """Whether a state is terminal (s,)."""
+    feature: IntArray
+    """Columns of ``dag.encode`` that are not 0; int32 (s, k)."""
+    value: FloatArray
+    """What stands there, 0 where a state has fewer than k; float32 (s, k)."""
+
+
+def tables(dag: Dag) -> Tables:
+    """The tables of ``dag``, made once and kept with it.
+
+    Raises:
+        EnumerationError: when the DAG, or its tables, would not fit in ``ENUMERATION_BYTES``.
+        NoLegalActionError: a state that is not terminal has no legal action.
+    """
+    made = dag.__dict__.get("_tables")
+    if made is None:
+        made = dag.__dict__["_tables"] = _make(dag)
+    return made
+
+
+def _make(dag: Dag) -> Tables:
+    size = dag.num_states * (8 * dag.num_actions + dag.num_backward_actions)
+    if size > ENUMERATION_BYTES:
+        raise EnumerationError(
+            f"{dag!r} has {dag.num_states:,} states and {dag.num_actions:,} actions: tables of its transitions would "
+            f"take {size / 1024**3:.1f} GiB (limit {ENUMERATION_BYTES / 1024**3:g} GiB)"
+        )
+    graph = state_graph(dag)
+    shape = len(graph.states), dag.num_actions
+    child, backward_action = np.full(shape, -1, np.int32), np.zeros(shape, np.int32)
+    child[graph.source, graph.action] = graph.target
+    ends = np.zeros(len(graph.states), dtype=bool)
+    ends[graph.terminal] = True
+    stuck = ~ends & (child < 0).all(1)
+    if stuck.any():
+        raise NoLegalActionError(f"state {graph.states[int(stuck.argmax())].tolist()} has no legal action")
+    masks, features, rows = [], [], max(1, CHUNK // (dag.num_features + dag.num_backward_actions))
+    for first in range(0, len(graph.states), rows):
+        some = graph.states[first : first + rows]
+        masks.append(dag.backward_mask(some))
+        features.append(_sparse(dag.encode(some)))
+    for first in range(0, len(graph.source), CHUNK):
+        source, action = graph.source[first : first + CHUNK], graph.action[first : first + CHUNK]
+        backward_action[source, action] = dag.backward_action(graph.states[source], action)
+    backward_mask = np.concatenate(masks)
+    return Tables(
+        child,
+        backward_action,
+        backward_mask,
+        backward_mask.sum(1, dtype=np.int32),
+        ends,
+        *(_stack([part[i] for part in features]) for i in range(2)),
+    )
+
+
+def _sparse(encoding: FloatArray) -> tuple[IntArray, FloatArray]:
+    """The columns of each row that are not 0, int32 (n, k), and what stands there, float32 (n, k)."""
+    row, column = encoding.nonzero()
+    count = np.bincount(row, minlength=len(encoding))
+    place = np.arange(len(row)) - np.repeat(count.cumsum() - count, count)
+    columns, values = (
+        np.zeros((len(encoding), count.max()), np.int32),
+        np.zeros((len(encoding), count.max()), np.float32),
+    )
+    columns[row, place], values[row, place] = column, encoding[row, column]
+    return columns, values
+
+
+def _stack(parts: list[np.ndarray]) -> np.ndarray:
+    """Matrices one below another, the narrow ones filled up with zeros."""
+    most = max(part.shape[1] for part in parts)
+    return np.concatenate([np.pad(part, ((0, 0), (0, most - part.shape[1]))) for part in parts])

@@ -1,0 +1,199 @@
+"""What the policy-gradient agents share: costs, advantages, value networks and the order of an iteration."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, ClassVar, Literal
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from agents.agent import Agent
+from agents.config import Config, checked_widths, require
+from agents.log_probs import EdgeTerms, edge_terms
+from agents.losses import policy_gradient as pg
+from agents.policies.masking import masked_log_softmax
+from agents.policies.mlp import MLP
+from agents.policies.policy import Policy
+from agents.schedules import Schedule
+from agents.trajectories import Trajectories
+from gfn_envs.arrays import IntArray, distinct
+from gfn_envs.dag import Dag
+
+
+@dataclass(frozen=True)
+class PolicyGradientConfig(Config):
+    """Settings of the policy-gradient agents; the defaults are those of Niu et al. 2024.
+
+    Gradients are those of trajectories sampled from P_F itself: exploration (``epsilon``, ``temperature``) biases them.
+    """
+
+    batch_size: int = 128
+    """Trajectories in an iteration."""
+    hidden: tuple[int, ...] = (256, 256, 256, 256)
+    """Widths of the hidden layers of P_F and P_B."""
+    shared: bool = False
+    """P_F and P_B are stepped one after the other, so each has its own network."""
+    backward: Literal["uniform", "learned"] = "uniform"
+    """The backward policy P_B: each agent has its own way."""
+    lamda: float = 0.99
+    """Weight lambda of later errors in an advantage: 0 trusts the value network, 1 the sampled costs."""
+    value_hidden: tuple[int, ...] = (256, 256)
+    """Widths of the hidden layers of the value networks."""
+    lr_value: Schedule = Schedule(5e-3, 5e-3, 1)
+    """Learning rate of the value networks (Adam)."""
+
+    allowed_backward: ClassVar[str] = "uniform"
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        object.__setattr__(self, "value_hidden", checked_widths("value_hidden", self.value_hidden))
+        require(0 <= self.lamda <= 1, "lamda must lie in [0, 1]", self.lamda)
+        require(min(self.lr_value.start, self.lr_value.end) >= 0, "lr_value must not be negative", self.lr_value)
+        message = "policy gradients learn from their own samples: replay must be 'none' and local_search 0"
+        require(self.replay == "none" and not self.local_search, message, (self.replay, self.local_search))
+        message = "policy gradients square no residual: loss must be 'squared' and clamp_loss None"
+        require(self.loss == "squared" and self.clamp_loss is None, message, (self.loss, self.clamp_loss))
+        if self.backward != self.allowed_backward:
+            raise ValueError(f"backward must be {self.allowed_backward!r} for this agent, got {self.backward!r}")
+        if self.shared and self.backward == "learned":
+            raise ValueError("P_F and P_B are stepped apart and need a network each: shared must be False")
+
+
+class PolicyGradient(Agent):
+    """Policy gradient descent on KL(P_F || P_B R / Z).
+
+    An iteration samples trajectories, computes advantages with the value network as it is, steps that network towards
+    the sampled returns, then P_F and log Z together, then P_B where it is learned (Niu et al. 2024).
+    """
+
+    paper = "Niu et al. 2024"
+    config_class = PolicyGradientConfig
+    config: PolicyGradientConfig
+
+    def __init__(
+        self, dag: Dag, config: PolicyGradientConfig | None = None, seed: int = 0, policy: Policy | None = None
+    ):
+        super().__init__(dag, config, seed, policy)
+        names = ["P_F", "P_B"] if self.config.backward == "learned" else ["P_F"]
+        sizes = [dag.num_features + 1, *self.config.value_hidden, 1]
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(seed + 1)
+            self.values = nn.ModuleDict({name: MLP(sizes) for name in names}).to(self.device)
+        self.value_optimizer = torch.optim.Adam(self.values.parameters(), lr=1e-3, fused=True)
+
+    # ------------------------------------------------------------------ an iteration
+
+    def update(self) -> dict[str, Any]:
+        """One iteration.
+
+        Returns:
+            ``loss``, the mean sum of costs, an estimate of KL(P_F || P_B R / Z) + log Z - log sum R for the agent's Z;
+            ``log_z``, ``transitions``, ``mean_log_reward``; and what the agent adds.
+
+        Raises:
+            FloatingPointError: logits, costs or values became NaN or infinite; the parameters keep their last finite
+                values.
+        """
+        batch = self.sample_trajectories(
+            self.config.batch_size, self.config.epsilon(self.iteration), self.config.temperature(self.iteration)
+        )
+        if "P_B" in self.values:
+            # P_B comes last: what it lacks is to be noticed before P_F is stepped.
+            with torch.inference_mode():
+                self.finite(self.evaluate("P_B", batch.states[batch.targets]), "value of P_B")
+        terms = edge_terms(self.dag, self.policy, batch)
+        costs = self.costs(terms, batch)
+        advantages = self.advantages("P_F", batch, costs)
+        gap = costs.sum() / len(batch)
+        info = self.step_forward(batch, terms, advantages, gap) | self.step_backward(batch)
+        self.iteration += 1
+        return {
+            "loss": gap.item(),
+            "log_z": self.log_z,
+            "transitions": batch.num_edges,
+            "mean_log_reward": float(batch.log_reward.sum()) / len(batch),
+            **info,
+        }
+
+    def costs(self, terms: EdgeTerms, batch: Trajectories) -> Tensor:
+        """Costs of the edges of the forward problem, (e,)."""
+        log_reward, offsets = torch.from_numpy(batch.log_reward).to(terms.log_pf), self.edge_offsets(batch)
+        return pg.forward_costs(terms.log_pf, terms.log_pb, log_reward, self.log_z_parameter, offsets)
+
+    def loss(self, trajectories: Trajectories) -> Tensor:
+        """A scalar whose gradient in P_F and log Z is that of the KL, with full returns in place of advantages."""
+        terms = edge_terms(self.dag, self.policy, trajectories)
+        costs = self.costs(terms, trajectories)
+        returns = pg.suffix_sums(costs, self.edge_offsets(trajectories))
+        gap = costs.sum() / len(trajectories)
+        return pg.policy_loss(terms.log_pf, returns, len(trajectories)) + self.log_z_parameter * gap
+
+    def step_forward(self, batch: Trajectories, terms: EdgeTerms, advantages: Tensor, gap: Tensor) -> dict[str, float]:
+        """Step P_F and log Z together; ``gap``, the mean sum of costs, is the gradient of log Z."""
+        loss = pg.policy_loss(terms.log_pf, advantages, len(batch))
+        self.step_optimizer(self.finite(loss, "policy loss") + self.log_z_parameter * gap)
+        return {}
+
+    def step_backward(self, batch: Trajectories) -> dict[str, float]:
+        """Step P_B, where it is learned."""
+        return {}
+
+    # ------------------------------------------------------------------ advantages
+
+    def advantages(self, policy: Literal["P_F", "P_B"], batch: Trajectories, costs: Tensor) -> Tensor:
+        """Advantages of the edges less their mean, (e,), with the value network as it is; then one step of that."""
+        offsets = self.edge_offsets(batch)
+        states = batch.states[batch.sources if policy == "P_F" else batch.targets]
+        values = self.evaluate(policy, states)
+        if policy == "P_B":
+            costs, _ = pg.mirrored(costs, offsets)
+            values, offsets = pg.mirrored(values, offsets)
+        self.finite(costs, f"cost of {policy}")
+        advantages = pg.generalized_advantages(costs, values.detach(), offsets, self.config.lamda)
+        self.finite(advantages, f"advantage of {policy}")
+        error = (values - pg.suffix_sums(costs, offsets)).square().mean()
+        self.value_optimizer.param_groups[0]["lr"] = self.config.lr_value(self.iteration)
+        self.value_optimizer.zero_grad()
+        error.backward()
+        self.value_optimizer.step()
+        advantages = advantages - advantages.mean()
+        return advantages if policy == "P_F" else advantages.flip(0)
+
+    def evaluate(self, policy: str, states: IntArray) -> Tensor:
+        """V of states (n,): the expected costs from there on."""
+        unique, inverse = distinct(states)
+        # A stopped state may have the features of the state it stopped in, and another value.
+        features = np.column_stack([self.dag.encode(unique), self.dag.is_terminal(unique)]).astype(np.float32)
+        values = self.values[policy](torch.from_numpy(features).to(self.device)).squeeze(1)
+        return values.index_select(0, torch.from_numpy(inverse).to(self.device))
+
+    def log_pf_table(self, states: IntArray) -> Tensor:
+        """log P_F of all actions of non-terminal states, (n, num_actions)."""
+        heads = self.policy(states)
+        return masked_log_softmax(heads.forward_logits, self.dag.forward_mask(states))
+
+    def edge_offsets(self, batch: Trajectories) -> Tensor:
+        return torch.from_numpy(batch.edge_offsets).to(self.device)
+
+    def finite(self, values: Tensor, what: str) -> Tensor:
+        """``values``, refused where one is NaN or infinite."""
+        if not torch.isfinite(values).all():
+            raise FloatingPointError(
+                f"iteration {self.iteration}: a {what} is NaN or infinite; try a lower learning rate"
+            )
+        return values
+
+    # ------------------------------------------------------------------ checkpoints
+
+    def state_dict(self) -> dict[str, Any]:
+        return super().state_dict() | {
+            "values": self.values.state_dict(),
+            "value_optimizer": self.value_optimizer.state_dict(),
+        }
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        super().load_state_dict(state)
+        self.values.load_state_dict(state["values"])
+        self.value_optimizer.load_state_dict(state["value_optimizer"])

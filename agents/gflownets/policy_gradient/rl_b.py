@@ -1,0 +1,50 @@
+"""Policy gradients with a backward policy that is learned by policy gradients too."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar, Literal
+
+import torch
+from torch import Tensor
+
+from agents import rollout
+from agents.gflownets.policy_gradient.base import PolicyGradient, PolicyGradientConfig
+from agents.log_probs import edge_terms
+from agents.losses import policy_gradient as pg
+from agents.trajectories import Trajectories
+
+
+@dataclass(frozen=True)
+class RLBConfig(PolicyGradientConfig):
+    """Settings of RL-B and RL-G."""
+
+    backward: Literal["uniform", "learned"] = "learned"
+    """The backward policy P_B is learned."""
+
+    allowed_backward: ClassVar[str] = "learned"
+
+
+class RLB(PolicyGradient):
+    """Policy gradients (RL-B): P_B is learned by the mirrored problem, towards P_F as its reference."""
+
+    name = "rl-b"
+    config_class = RLBConfig
+    config: RLBConfig
+
+    def step_backward(self, batch: Trajectories) -> dict[str, float]:
+        """Step P_B on KL(P_B(tau|x) || P_G(tau|x)), with trajectories of P_B from the batch's objects x."""
+        with torch.inference_mode():
+            mirrored = rollout.sample_backward(
+                self.dag, batch.terminal_states, self.backward_logits(), self.rng, batch.log_reward
+            )
+        terms = edge_terms(self.dag, self.policy, mirrored)
+        costs = pg.backward_costs(terms.log_pb, self.log_reference(mirrored, terms.log_pf.detach()))
+        advantages = self.advantages("P_B", mirrored, costs)
+        loss = pg.policy_loss(terms.log_pb, advantages, len(mirrored))
+        self.step_optimizer(self.finite(loss, "backward policy loss"))
+        return {"backward_loss": costs.sum().item() / len(mirrored)}
+
+    def log_reference(self, trajectories: Trajectories, log_pf: Tensor) -> Tensor:
+        """log P_G of the edges, (e,), detached: here log P_F."""
+        return log_pf

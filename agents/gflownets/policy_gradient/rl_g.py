@@ -1,0 +1,145 @@
+"""Policy gradients with a backward policy that learns from a guided reference."""
+
+from __future__ import annotations
+
+import inspect
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from agents.config import require
+from agents.errors import UnsupportedError
+from agents.gflownets.guided.guide import log_agreement
+from agents.gflownets.policy_gradient.rl_b import RLB, RLBConfig
+from agents.losses import policy_gradient as pg
+from agents.policies.policy import Policy
+from agents.replay.objects import ReplayBuffer
+from agents.trajectories import Trajectories
+from gfn_envs.arrays import distinct
+from gfn_envs.dag import Dag
+from gfn_envs.envs.hypergrid.hypergrid import HyperGrid
+from gfn_envs.envs.hypergrid.rewards import REWARDS
+
+#: From the agent, trajectories and log P_F of their edges (e,) to log P_G of those edges (e,), without a gradient.
+Guide = Callable[["RLG", Trajectories, Tensor], Tensor]
+
+#: Probability at which the guide of HyperGrid caps stopping where the reward is low.
+STOP_CAP = 1e-5
+
+
+@dataclass(frozen=True)
+class RLGConfig(RLBConfig):
+    """Settings of RL-G."""
+
+    guide_objects: int = 1000
+    """Objects that a guide by agreement looks at, drawn in each iteration from all that were seen."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        require(self.guide_objects >= 1, "guide_objects must be at least 1", self.guide_objects)
+
+
+class RLG(RLB):
+    """Policy gradients (RL-G): P_B is learned towards a guided reference that knows where rewards are low.
+
+    Raises:
+        UnsupportedError: an environment that :func:`find_guide` has no guide for.
+    """
+
+    name = "rl-g"
+    config_class = RLGConfig
+    config: RLGConfig
+
+    def __init__(self, dag: Dag, config: RLGConfig | None = None, seed: int = 0, policy: Policy | None = None):
+        self.guide = find_guide(dag)
+        super().__init__(dag, config, seed, policy)
+        self.seen = ReplayBuffer(dag, self.config.replay_capacity, "uniform")
+
+    def step_backward(self, batch: Trajectories) -> dict[str, float]:
+        self.seen.add(batch.terminal_states, batch.log_reward)
+        return super().step_backward(batch)
+
+    def log_reference(self, trajectories: Trajectories, log_pf: Tensor) -> Tensor:
+        """log P_G of the edges, (e,), detached."""
+        with torch.no_grad():
+            return self.guide(self, trajectories, log_pf)
+
+    def state_dict(self) -> dict[str, Any]:
+        return super().state_dict() | {"seen": self.seen.state_dict()}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        self.seen.load_state_dict(state["seen"])  # First, as it may refuse.
+        super().load_state_dict(state)
+
+
+def agreement_guide(agent: RLG, trajectories: Trajectories, log_pf: Tensor) -> Tensor:
+    """Children in proportion to the mean reward of the objects seen that agree with them (Niu et al. 2024,
+    sequences)."""
+    states, row = distinct(trajectories.states[trajectories.sources])
+    objects, log_reward = agent.seen.sample(agent.config.guide_objects, agent.rng)
+    table = log_agreement(agent.dag, states, objects, log_reward)
+    return torch.from_numpy(table[row, trajectories.actions]).to(log_pf)
+
+
+def hypergrid_guide(dag: HyperGrid) -> Guide:
+    """P_F with the probability of stopping capped at 1e-5 where R(x) <= R0, then renormalised.
+
+    Niu et al. 2024; their code caps the logit itself, which depends on what is added to all logits.
+
+    Raises:
+        UnsupportedError: a reward without R0.
+    """
+    log_floor = math.log(_reward_floor(dag))
+
+    def guide(agent: RLG, trajectories: Trajectories, log_pf: Tensor) -> Tensor:
+        states, row = distinct(trajectories.states[trajectories.sources])
+        stopped = dag.step(states, np.full(len(states), dag.num_actions - 1))
+        low = torch.from_numpy(dag.log_reward(stopped) <= log_floor).to(agent.device)
+        table = pg.capped_stop(agent.log_pf_table(states), low, math.log(STOP_CAP))
+        edges = (torch.from_numpy(row), torch.from_numpy(trajectories.actions))
+        return table[edges[0].to(agent.device), edges[1].to(agent.device)]
+
+    return guide
+
+
+def _reward_floor(dag: HyperGrid) -> float:
+    """R0 of a grid's reward."""
+    reward = dag.arguments["reward"]
+    parameters = {}
+    if reward in REWARDS:
+        function, named = REWARDS[reward]
+        defaults = {name: parameter.default for name, parameter in inspect.signature(function).parameters.items()}
+        parameters = {**defaults, **named, **(dag.arguments["reward_kwargs"] or {})}
+    if "R0" not in parameters:
+        known = [name for name, (function, _) in REWARDS.items() if "R0" in inspect.signature(function).parameters]
+        raise UnsupportedError(
+            f"rl-g on HyperGrid needs a reward with a lowest level R0, got reward={reward!r}; rewards with one: "
+            + ", ".join(known)
+        )
+    return float(parameters["R0"])
+
+
+#: Class of environment -> what makes its guide. A guide for other environments is added here.
+GUIDES: dict[type[Dag], Callable[..., Guide]] = {HyperGrid: hypergrid_guide}
+
+
+def find_guide(dag: Dag) -> Guide:
+    """The guide of an environment, that of the nearest class in :data:`GUIDES`.
+
+    Raises:
+        UnsupportedError: there is none.
+    """
+    for base in type(dag).__mro__:
+        if base in GUIDES:
+            return GUIDES[base](dag)
+    if type(dag).contains is not Dag.contains:
+        return agreement_guide
+    raise UnsupportedError(
+        f"rl-g needs a guided reference P_G, and there is none for {type(dag).__name__}: environments have one where "
+        f"they define contains, and {', '.join(known.__name__ for known in GUIDES)}"
+    )

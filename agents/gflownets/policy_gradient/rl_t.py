@@ -1,0 +1,70 @@
+"""Policy gradients with trust regions."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn.attention import SDPBackend, sdpa_kernel
+
+from agents.gflownets.policy_gradient.base import PolicyGradient, PolicyGradientConfig
+from agents.log_probs import EdgeTerms
+from agents.losses import policy_gradient as pg
+from agents.losses.trust_region import trust_region_step
+from agents.schedules import Schedule
+from agents.trajectories import Trajectories
+from gfn_envs.arrays import distinct
+
+
+@dataclass(frozen=True)
+class RLTConfig(PolicyGradientConfig):
+    """Settings of RL-T. ``lr`` is without effect: the trust region decides how far P_F moves."""
+
+    unused: ClassVar[tuple[str, ...]] = ("max_grad_norm",)
+
+    trust_region: Schedule = Schedule(1e-2, 1e-2, 1)
+    """Largest mean KL(old || new) over the states visited: a number, or start,end,steps."""
+    damping: float = 1e-1
+    """Added to the diagonal of the Fisher matrix."""
+    cg_iterations: int = 10
+    """Iterations of conjugate gradients."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if not min(self.trust_region.start, self.trust_region.end) > 0:
+            raise ValueError(f"trust_region must be > 0, got {self.trust_region}")
+        if not 0 < self.damping < float("inf"):
+            raise ValueError(f"damping must be finite and > 0, got {self.damping}")
+        if self.cg_iterations < 1:
+            raise ValueError(f"cg_iterations must be at least 1, got {self.cg_iterations}")
+
+
+class RLT(PolicyGradient):
+    """Policy gradients (RL-T): trust region policy optimisation of P_F, with uniform P_B."""
+
+    name = "rl-t"
+    config_class = RLTConfig
+    config: RLTConfig
+
+    def step_forward(self, batch: Trajectories, terms: EdgeTerms, advantages: Tensor, gap: Tensor) -> dict[str, float]:
+        """A gradient step of log Z, and a trust region step of P_F."""
+        self.step_optimizer(self.log_z_parameter * gap)
+        states, inverse = distinct(batch.states[batch.sources])
+        row, actions = (torch.from_numpy(index).to(self.device) for index in (inverse, batch.actions))
+        visits = torch.from_numpy(np.bincount(inverse) / len(inverse)).to(advantages)
+        with torch.no_grad():
+            old = self.log_pf_table(states)
+        # Fisher products are second derivatives, and of attention only the plain implementation has them.
+        with sdpa_kernel(SDPBackend.MATH):
+            result = trust_region_step(
+                list(self.policy.parameters()),
+                lambda: pg.surrogate(self.log_pf_table(states), old, row, actions, advantages, visits),
+                lambda: pg.kl_divergence(old, self.log_pf_table(states), visits),
+                self.config.trust_region(self.iteration),
+                self.config.damping,
+                self.config.cg_iterations,
+            )
+        return {"kl": result.kl, "accepted": float(result.accepted), "backtracks": float(result.backtracks)}

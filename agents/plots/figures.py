@@ -1,0 +1,175 @@
+"""Figures: what an agent has learned beside its target, and how training went."""
+
+from __future__ import annotations
+
+import itertools
+import os
+import textwrap
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from agents.agent import Agent
+from agents.evaluation.evaluate import is_enumerable, learned_distribution
+from gfn_envs import exact
+from gfn_envs.arrays import FloatArray
+from gfn_envs.envs.hypergrid.hypergrid import HyperGrid
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+    from agents.runs.compare import Curve
+
+#: More objects than this are drawn as a scatter of probabilities rather than as bars.
+MAX_BARS = 100
+
+
+def learned_against_target(agent: Agent, path: str | os.PathLike[str] | None = None) -> Figure:
+    """The learned distribution beside the target.
+
+    HyperGrid of two or more dimensions: 2-D marginals. Other enumerable DAGs: sorted bars, or a scatter of
+    probabilities where there are many objects. Elsewhere: log-rewards of sampled objects.
+
+    Args:
+        agent: a trained agent.
+        path: where to save the figure; its ending chooses the format.
+    """
+    if not is_enumerable(agent.dag):
+        figure = _sampled_rewards(agent)
+    else:
+        learned, target = learned_distribution(agent), exact.target_distribution(agent.dag)
+        if isinstance(agent.dag, HyperGrid) and agent.dag.ndim >= 2:
+            figure = _marginals(agent.dag, learned, target)
+        else:
+            figure = _bars(learned, target) if len(target) <= MAX_BARS else _scatter(learned, target)
+    return save(figure, path)
+
+
+def training_curves(history: Sequence[dict[str, Any]], path: str | os.PathLike[str] | None = None) -> Figure:
+    """Loss, log Z and exact TV over iterations.
+
+    Args:
+        history: rows of ``metrics.jsonl``, as :func:`agents.runs.train.train` returns them.
+        path: where to save the figure.
+    """
+    panels = [("loss", "loss", True), ("log_z", "log Z", False), ("tv", "exact total variation", True)]
+    panels = [panel for panel in panels if any(row.get(panel[0]) is not None for row in history)]
+    figure = new_figure(4.2 * max(len(panels), 1), 3.2)
+    for k, (key, label, log) in enumerate(panels):
+        axes = figure.add_subplot(1, len(panels), k + 1)
+        rows = [row for row in history if row.get(key) is not None]
+        axes.plot([row["iteration"] for row in rows], [row[key] for row in rows], marker="." if len(rows) < 30 else "")
+        axes.set_xlabel("iteration")
+        axes.set_ylabel(label)
+        if log and all(row[key] > 0 for row in rows):
+            axes.set_yscale("log")
+    return save(figure, path)
+
+
+#: Metrics that fall by orders of magnitude.
+LOGARITHMIC = {"tv", "jsd", "kl", "l1_mean", "loss", "log_z_error", "mean_reward_error"}
+
+
+def comparison(
+    panels: Mapping[str, Sequence[Curve]], metric: str, axis: str, path: str | os.PathLike[str] | None = None
+) -> Figure:
+    """Learning curves of several groups of runs: means over seeds, with a band of one standard error to each side.
+
+    Args:
+        panels: environment -> curves (:func:`agents.runs.compare.learning_curves`); each environment gets a panel.
+        metric: what they show.
+        axis: over what.
+        path: where to save the figure.
+    """
+    figure = new_figure(5.2 * len(panels), 3.8)
+    for axes, (environment, curves) in zip(
+        figure.subplots(1, len(panels), squeeze=False)[0], panels.items(), strict=True
+    ):
+        for curve in curves:
+            seeds = f"{curve.count.max()} seed{'s' if curve.count.max() > 1 else ''}"
+            marker = "." if len(curve.x) < 30 else ""
+            (line,) = axes.plot(curve.x, curve.mean, marker=marker, label=f"{curve.label}, {seeds}")
+            axes.fill_between(
+                curve.x, curve.mean - curve.se, curve.mean + curve.se, color=line.get_color(), alpha=0.2, linewidth=0
+            )
+        # The band must not reach below zero, which a logarithmic axis cannot show.
+        if metric in LOGARITHMIC and all((curve.mean > curve.se).all() for curve in curves):
+            axes.set_yscale("log")
+        axes.set_xlabel(axis)
+        axes.set_ylabel(metric)
+        axes.set_title(textwrap.fill(environment, 60), fontsize=8)
+        axes.legend(fontsize=8)
+    return save(figure, path)
+
+
+def new_figure(width: float, height: float) -> Figure:
+    from matplotlib.figure import Figure
+
+    return Figure(figsize=(width, height), layout="constrained")
+
+
+def save(figure: Figure, path: str | os.PathLike[str] | None) -> Figure:
+    if path is not None:
+        Path(path).parent.mkdir(parents=True, exist_ok=True)
+        figure.savefig(path, dpi=120)
+    return figure
+
+
+def _marginals(dag: HyperGrid, learned: FloatArray, target: FloatArray) -> Figure:
+    cells = dag.terminal_states()[:, :-1].astype(np.int64)
+    pairs = list(itertools.islice(itertools.combinations(range(dag.ndim), 2), 3))
+    figure = new_figure(3.0 * len(pairs) + 1.0, 6.2)
+    axes = figure.subplots(2, len(pairs), squeeze=False)
+    for column, (i, j) in enumerate(pairs):
+        grids = []
+        for distribution in (target, learned):
+            grid = np.zeros((dag.side, dag.side))
+            np.add.at(grid, (cells[:, j], cells[:, i]), distribution)
+            grids.append(grid)
+        top = max(grid.max() for grid in grids)
+        for row, (grid, name) in enumerate(zip(grids, ("target R/Z", "learned"), strict=True)):
+            image = axes[row, column].imshow(grid, origin="lower", vmin=0, vmax=top)
+            axes[row, column].set_title(name if dag.ndim == 2 else f"{name}, marginal of $x_{i}, x_{j}$", fontsize=10)
+            axes[row, column].set_xlabel(f"$x_{i}$")
+            axes[row, column].set_ylabel(f"$x_{j}$")
+        figure.colorbar(image, ax=list(axes[:, column]), shrink=0.6, label="probability")
+    figure.suptitle(f"exact total variation {exact.total_variation(learned, target):.4f}")
+    return figure
+
+
+def _bars(learned: FloatArray, target: FloatArray) -> Figure:
+    figure = new_figure(7, 3.4)
+    axes = figure.add_subplot()
+    order = np.argsort(-target, kind="stable")
+    axes.bar(np.arange(len(order)), target[order], color="lightgrey", label="target R/Z")
+    axes.plot(np.arange(len(order)), learned[order], ".", color="C3", label="learned")
+    axes.set_xlabel("objects, by reward")
+    axes.set_ylabel("probability")
+    axes.legend()
+    axes.set_title(f"exact total variation {exact.total_variation(learned, target):.4f}", fontsize=10)
+    return figure
+
+
+def _scatter(learned: FloatArray, target: FloatArray) -> Figure:
+    figure = new_figure(4.6, 4.2)
+    axes = figure.add_subplot()
+    axes.loglog(target, np.maximum(learned, 1e-300), ".", markersize=3, alpha=0.4)
+    ends = [target.min(), target.max()]
+    axes.plot(ends, ends, color="black", linewidth=1)
+    axes.set_ylim(min(ends[0], np.quantile(learned, 0.001) + 1e-300) / 3, max(ends[1], learned.max()) * 3)
+    axes.set_xlabel("target R/Z")
+    axes.set_ylabel("learned probability")
+    axes.set_title(f"exact total variation {exact.total_variation(learned, target):.4f}", fontsize=10)
+    return figure
+
+
+def _sampled_rewards(agent: Agent, num_samples: int = 2000) -> Figure:
+    objects = agent.sample(num_samples, rng=np.random.default_rng(0))
+    figure = new_figure(5, 3.4)
+    axes = figure.add_subplot()
+    axes.hist(agent.dag.log_reward(objects), bins=40, color="C0")
+    axes.set_xlabel("log R of sampled objects")
+    axes.set_ylabel(f"count of {num_samples}")
+    return figure

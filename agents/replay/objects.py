@@ -1,0 +1,260 @@
+"""Replay of objects: a buffer of distinct terminal states with their log rewards."""
+
+from __future__ import annotations
+
+import heapq
+import json
+from collections.abc import Mapping, Sequence
+from itertools import repeat
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from agents.replay.schemes import SCHEMES, Scheme
+from gfn_envs.arrays import FloatArray, IntArray, row_keys
+from gfn_envs.dag import Dag
+from gfn_envs.validation import positive_int
+
+
+class ReplayBuffer:
+    """Distinct objects with their log rewards; an object is entered once, and seeing it again changes nothing.
+
+    Args:
+        dag: the environment the objects belong to.
+        capacity: the most objects kept.
+        scheme: which objects are kept and drawn: a name in :data:`SCHEMES`, or a :class:`Scheme`.
+
+    Raises:
+        ValueError: capacity < 1, or an unknown scheme.
+    """
+
+    def __init__(self, dag: Dag, capacity: int = 100_000, scheme: str | Scheme = "prioritized"):
+        if isinstance(scheme, str) and scheme not in SCHEMES:
+            raise ValueError(f"ReplayBuffer: unknown scheme {scheme!r} (available: {', '.join(SCHEMES)})")
+        self.dag, self.scheme = dag, SCHEMES[scheme] if isinstance(scheme, str) else scheme
+        self.capacity = positive_int("capacity", capacity, "ReplayBuffer")
+        self._clear(0)
+
+    def _clear(self, room: int) -> None:
+        self._rows = np.empty((room, self.dag.state_width), dtype=self.dag.state_dtype)
+        self._log_reward = np.empty(room)
+        self._serial = np.empty(room, dtype=np.int64)
+        self._next_serial = 0
+        # Where each object is, by its row as bytes; and, once the buffer is full, who leaves next.
+        self._slot: dict[bytes, int] = {}
+        self._queue: list[tuple[float, int, bytes]] | None = None
+
+    def __len__(self) -> int:
+        return len(self._slot)
+
+    @property
+    def objects(self) -> IntArray:
+        """The objects, (m, state_width), in no particular order. A read-only view, valid until the next ``add``."""
+        return _read_only(self._rows[: len(self)])
+
+    @property
+    def log_reward(self) -> FloatArray:
+        """log R of :attr:`objects`, float64 (m,), in the same order. Read-only likewise."""
+        return _read_only(self._log_reward[: len(self)])
+
+    def add(self, objects: IntArray, log_reward: FloatArray) -> int:
+        """Enter objects that are not in the buffer.
+
+        When it is full, the objects of lowest rank leave, which may be among the new ones. One that left earlier and
+        is seen again counts as new.
+
+        Args:
+            objects: terminal states (n, state_width).
+            log_reward: finite, (n,).
+
+        Returns:
+            How many objects were entered and stayed.
+
+        Raises:
+            ValueError: wrong shapes, or a log reward that is not finite, naming the object.
+        """
+        objects, log_reward = self._checked(objects, log_reward)
+        keys = row_keys(objects).tolist()
+        first = dict(zip(reversed(keys), reversed(range(len(keys))), strict=True))
+        fresh = sorted(row for key, row in first.items() if key not in self._slot)
+        free = min(len(fresh), self.capacity - len(self))
+        fits, over = fresh[:free], fresh[free:]
+        if fits:
+            slots = range(len(self), len(self) + free)
+            self._write(slots, [keys[row] for row in fits], objects[fits], log_reward[fits])
+        if over:
+            self._replace([keys[row] for row in over], objects[over], log_reward[over])
+        return sum(keys[row] in self._slot for row in fresh)
+
+    def sample(self, n: int, rng: np.random.Generator) -> tuple[IntArray, FloatArray]:
+        """A batch drawn by the scheme.
+
+        Returns:
+            ``(objects, log_reward)``: (k, state_width) and (k,), where k = n unless the scheme draws distinct objects
+            and the buffer holds fewer.
+
+        Raises:
+            ValueError: n < 1, or an empty buffer.
+        """
+        if n < 1 or not len(self):
+            raise ValueError(f"ReplayBuffer: cannot draw {n} objects from a buffer of {len(self)}; both must be >= 1")
+        chosen = self.scheme.draw(self.log_reward, n, rng)
+        return self._rows.take(chosen, axis=0), self._log_reward.take(chosen)
+
+    # ------------------------------------------------------------------ entering
+
+    def _replace(self, keys: list[bytes], objects: IntArray, log_reward: FloatArray) -> None:
+        """Enter new objects into a full buffer, as far as their ranks allow."""
+        if self._queue is None:
+            rank = self.scheme.rank(self.objects, self.log_reward).tolist()
+            serial = self._serial[: len(self)].tolist()
+            self._queue = list(zip(rank, serial, row_keys(self.objects).tolist(), strict=True))
+            heapq.heapify(self._queue)
+        start = self._next_serial
+        entries = zip(
+            self.scheme.rank(objects, log_reward).tolist(), range(start, start + len(keys)), keys, strict=True
+        )
+        left = list(map(heapq.heappushpop, repeat(self._queue), entries))
+        slots = [self._slot.pop(key) for _, serial, key in left if serial < start]
+        refused = {key for _, serial, key in left if serial >= start}
+        stay = [row for row, key in enumerate(keys) if key not in refused]
+        self._write(slots, [keys[row] for row in stay], objects[stay], log_reward[stay], stay)
+        self._next_serial = start + len(keys)
+
+    def _write(
+        self,
+        slots: Sequence[int],
+        keys: list[bytes],
+        objects: IntArray,
+        log_reward: FloatArray,
+        ages: Sequence[int] | None = None,
+    ) -> None:
+        """Put objects into slots; ``ages`` counts from the next serial number and is 0, 1, ... by default."""
+        ages = range(len(keys)) if ages is None else ages
+        if not keys:
+            return
+        if max(slots) >= len(self._rows):
+            room = min(self.capacity, max(2 * len(self._rows), max(slots) + 1, 1024))
+            self._rows, self._log_reward, self._serial = (
+                np.concatenate([old, np.empty((room - len(old), *old.shape[1:]), dtype=old.dtype)])
+                for old in (self._rows, self._log_reward, self._serial)
+            )
+        where = np.array(slots)
+        self._rows[where], self._log_reward[where] = objects, log_reward
+        self._serial[where] = self._next_serial + np.array(ages)
+        self._next_serial += len(keys)
+        self._slot.update(zip(keys, slots, strict=True))
+
+    def _checked(self, objects: IntArray, log_reward: FloatArray) -> tuple[IntArray, FloatArray]:
+        objects = np.ascontiguousarray(objects, dtype=self.dag.state_dtype)
+        log_reward = np.asarray(log_reward, dtype=np.float64)
+        if objects.ndim != 2 or objects.shape[1] != self.dag.state_width or log_reward.shape != (len(objects),):
+            raise ValueError(
+                f"ReplayBuffer: objects must have shape (n, {self.dag.state_width}) and log_reward (n,), "
+                f"got {objects.shape} and {log_reward.shape}"
+            )
+        if not np.isfinite(log_reward).all():
+            bad = int(np.argmin(np.isfinite(log_reward)))
+            raise ValueError(
+                f"ReplayBuffer: the log reward of object {objects[bad].tolist()} is {log_reward[bad]}; allowed: finite"
+            )
+        return objects, log_reward
+
+    # ------------------------------------------------------------------ checkpoints
+
+    def state_dict(self) -> dict[str, Any]:
+        """Everything later batches depend on: tensors, numbers and strings."""
+        return {
+            "environment": environment_signature(self.dag),
+            "scheme": self.scheme.name,
+            "capacity": self.capacity,
+            "next_serial": self._next_serial,
+            "objects": torch.from_numpy(self._rows[: len(self)].copy()),
+            "log_reward": torch.from_numpy(self._log_reward[: len(self)].copy()),
+            "serial": torch.from_numpy(self._serial[: len(self)].copy()),
+        }
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Restore :meth:`state_dict`; the buffer continues bit for bit. Where it raises, the buffer is unchanged.
+
+        Raises:
+            ValueError: a buffer of another environment, scheme or capacity, or a damaged one.
+        """
+        check_same_buffer(
+            "ReplayBuffer",
+            state,
+            {"environment": environment_signature(self.dag), "scheme": self.scheme.name, "capacity": self.capacity},
+        )
+        m = len(state["objects"]) if torch.is_tensor(state.get("objects")) and state["objects"].ndim else 0
+        rows, log_reward, serial = (
+            checked_tensor("ReplayBuffer", state, name, shape, dtype)
+            for name, shape, dtype in [
+                ("objects", (m, self.dag.state_width), self.dag.state_dtype),
+                ("log_reward", (m,), np.dtype(np.float64)),
+                ("serial", (m,), np.dtype(np.int64)),
+            ]
+        )
+        keys, next_serial = row_keys(rows).tolist(), state.get("next_serial")
+        bad = {
+            f"{m} objects in a buffer of capacity {self.capacity}": m > self.capacity,
+            "a log reward that is not finite": not np.isfinite(log_reward).all(),
+            "an object that is there twice": len(set(keys)) < m,
+            f"serial numbers that are not distinct and below next_serial = {next_serial!r}": not isinstance(
+                next_serial, int
+            )
+            or len(np.unique(serial)) < m
+            or (m > 0 and not 0 <= serial.min() <= serial.max() < next_serial),
+        }
+        if found := [what for what, wrong in bad.items() if wrong]:
+            raise ValueError(f"ReplayBuffer: the saved buffer is damaged: {'; '.join(found)}")
+        self._clear(0)
+        self._rows, self._log_reward, self._serial, self._next_serial = rows, log_reward, serial, next_serial  # type: ignore[assignment]
+        self._slot = dict(zip(keys, range(m), strict=True))
+
+
+# ---------------------------------------------------------------------- shared with transitions
+
+
+def environment_signature(dag: Dag) -> str:
+    """What tells one environment from another: class, arguments and state width, as text.
+
+    Functions among the arguments count by their name, so that the text is the same in the next process.
+    """
+    name = f"{type(dag).__module__}.{type(dag).__qualname__}"
+    arguments = json.dumps(dict(dag.arguments), sort_keys=True, default=_as_text)
+    return f"{name} {arguments} state_width={dag.state_width} state_dtype={np.dtype(dag.state_dtype)}"
+
+
+def _as_text(value: Any) -> Any:
+    if isinstance(value, np.ndarray | np.generic):
+        return value.tolist()
+    if callable(value):
+        return getattr(value, "__qualname__", type(value).__qualname__)
+    return str(value)
+
+
+def check_same_buffer(where: str, state: Mapping[str, Any], own: Mapping[str, Any]) -> None:
+    """ValueError where ``state`` was saved with other settings than ``own``, naming which."""
+    if differences := [
+        f"{k}: {state.get(k)!r} (saved) != {v!r} (this buffer)" for k, v in own.items() if state.get(k) != v
+    ]:
+        raise ValueError(f"{where}: the saved buffer is another one: {'; '.join(differences)}")
+
+
+def checked_tensor(
+    where: str, state: Mapping[str, Any], name: str, shape: tuple[int, ...], dtype: np.dtype[Any]
+) -> npt.NDArray[Any]:
+    """A copy of the tensor ``state[name]`` as an array. ValueError where it is missing or of another shape or dtype."""
+    value = state.get(name)
+    array = value.detach().cpu().numpy() if torch.is_tensor(value) else np.empty(0, dtype=object)
+    if array.shape != shape or array.dtype != dtype:
+        given = f"{array.dtype} {array.shape}" if torch.is_tensor(value) else type(value).__name__
+        raise ValueError(f"{where}: the saved buffer is damaged: {name} must be {dtype} {shape}, got {given}")
+    return array.copy()
+
+
+def _read_only(array: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    array.flags.writeable = False
+    return array

@@ -1,0 +1,185 @@
+"""How batches of replayed objects are drawn, and which objects a full buffer keeps.
+
+| scheme | a full buffer keeps | a batch is |
+|---|---|---|
+| fifo | the newest | distinct objects, uniform |
+| uniform | a uniform sample of all distinct objects ever added | distinct objects, uniform |
+| proportional | the highest rewards | independent draws, with probability R(x) / sum R |
+| prioritized | the highest rewards | distinct objects: half from the top 10% of rewards, half from the rest |
+
+An agent takes a scheme by its name, or any :class:`Scheme`: ``make_agent("tb", dag, replay=MyScheme())``.
+
+Of equal rewards the newer object is kept.
+"""
+
+from __future__ import annotations
+
+import abc
+import functools
+
+import numpy as np
+
+from gfn_envs.arrays import FloatArray, IntArray
+
+
+class Scheme(abc.ABC):
+    """Which objects a full buffer keeps, and which ones a batch replays."""
+
+    name: str
+
+    @abc.abstractmethod
+    def rank(self, objects: IntArray, log_reward: FloatArray) -> FloatArray:
+        """What decides who leaves a full buffer, float64 (n,): the lowest go first, and of equals the oldest."""
+
+    @abc.abstractmethod
+    def draw(self, log_reward: FloatArray, n: int, rng: np.random.Generator) -> IntArray:
+        """Positions, int64 (at most n,), of a batch among objects with ``log_reward`` (m,), m >= 1."""
+
+
+class FIFO(Scheme):
+    """Uniform over the newest objects: a full buffer loses its oldest."""
+
+    name = "fifo"
+
+    def rank(self, objects: IntArray, log_reward: FloatArray) -> FloatArray:
+        return np.zeros(len(objects))
+
+    def draw(self, log_reward: FloatArray, n: int, rng: np.random.Generator) -> IntArray:
+        return _distinct_draws(len(log_reward), n, rng)
+
+
+class Uniform(Scheme):
+    """Uniform over all distinct objects seen: a full buffer keeps those with the largest hash.
+
+    The hash stands for a random number that belongs to the object, so what is kept is a uniform sample of everything
+    ever added, however often it was added (a bottom-k sketch; Cohen and Kaplan 2007).
+    """
+
+    name = "uniform"
+
+    def rank(self, objects: IntArray, log_reward: FloatArray) -> FloatArray:
+        hashes = objects.astype(np.int64).astype(np.uint64) @ _hash_weights(objects.shape[1])
+        # The finaliser of splitmix64: every bit of the sum reaches the leading ones.
+        hashes = (hashes ^ (hashes >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+        hashes = (hashes ^ (hashes >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+        return (hashes >> np.uint64(11)).astype(np.float64)
+
+    def draw(self, log_reward: FloatArray, n: int, rng: np.random.Generator) -> IntArray:
+        return _distinct_draws(len(log_reward), n, rng)
+
+
+class Proportional(Scheme):
+    """Independent draws with probability proportional to the reward, so an object may come more than once."""
+
+    name = "proportional"
+
+    def rank(self, objects: IntArray, log_reward: FloatArray) -> FloatArray:
+        return log_reward
+
+    def draw(self, log_reward: FloatArray, n: int, rng: np.random.Generator) -> IntArray:
+        return draw_in_proportion(np.exp(log_reward - log_reward.max()), rng.random(n))
+
+
+class Prioritized(Scheme):
+    """Prioritized replay training, PRT (Shen et al. 2023, section 4).
+
+    The top part is the ceil(m / 10) highest of m rewards; where objects tie for its last places, chance decides anew
+    in every batch. Of n objects, all distinct, ceil(n / 2) are drawn uniformly from the top part and the others from
+    the rest. A part with too few objects gives all it has and the other makes up for it; a buffer of fewer than n
+    objects gives each of them once. (The published code draws with repetition, lets objects that tie at the 90th
+    percentile belong to both parts, and replays nothing before there are 10 objects.)
+    """
+
+    name = "prioritized"
+
+    def rank(self, objects: IntArray, log_reward: FloatArray) -> FloatArray:
+        return log_reward
+
+    def draw(self, log_reward: FloatArray, n: int, rng: np.random.Generator) -> IntArray:
+        m = len(log_reward)
+        top = -(-m // 10)
+        threshold = kth_largest(log_reward, top)
+        above, tied = np.flatnonzero(log_reward > threshold), np.flatnonzero(log_reward == threshold)
+        below = np.flatnonzero(log_reward < threshold)
+        # The top part is `above` and `tied_top` of the tied ones, chosen at random. It is enough to choose how many
+        # of the batch's objects are tied ones: which ones they are makes no difference, by symmetry.
+        tied_top = top - len(above)
+        half = min(-(-n // 2), top)
+        other = min(n - half, m - top)
+        from_above = int(rng.hypergeometric(len(above), tied_top, half)) if half else 0
+        from_below = int(rng.hypergeometric(len(below), len(tied) - tied_top, other)) if other else 0
+        from_tied = half - from_above + other - from_below
+        return np.concatenate(
+            [
+                above[_distinct_draws(len(above), from_above, rng)],
+                tied[_distinct_draws(len(tied), from_tied, rng)],
+                below[_distinct_draws(len(below), from_below, rng)],
+            ]
+        )
+
+
+@functools.lru_cache
+def _hash_weights(width: int) -> IntArray:
+    return np.random.default_rng(0).integers(2**63, size=width, dtype=np.uint64) * 2 + 1
+
+
+#: name -> scheme
+SCHEMES: dict[str, Scheme] = {scheme.name: scheme for scheme in (FIFO(), Uniform(), Proportional(), Prioritized())}
+
+
+def register(scheme: Scheme) -> str:
+    """Make a scheme of the user's own known by its ``name``, which is returned; once for each process.
+
+    Raises:
+        ValueError: another kind of scheme has that name.
+    """
+    known = SCHEMES.get(scheme.name, scheme)
+    if scheme.name == "none" or type(known) is not type(scheme):
+        raise ValueError(f"there is a scheme named {scheme.name!r} already; choose another name")
+    SCHEMES[scheme.name] = scheme
+    return scheme.name
+
+
+def _distinct_draws(m: int, n: int, rng: np.random.Generator) -> IntArray:
+    """min(n, m) distinct positions below m, in random order."""
+    return rng.choice(m, min(n, m), replace=False) if min(n, m) else np.empty(0, dtype=np.int64)
+
+
+def draw_in_proportion(weights: FloatArray, u: FloatArray, block: int = 64) -> IntArray:
+    """Positions i, int64 (n,), with sum(weights[:i]) <= u * sum(weights) < sum(weights[:i + 1]), up to rounding.
+
+    Sums of blocks come first, so that only the blocks that are drawn from are summed entry by entry.
+
+    Args:
+        weights: (m,), finite, >= 0, not all 0. An entry of weight 0 is never drawn.
+        u: numbers in [0, 1), (n,).
+        block: entries in a block.
+    """
+    blocks = np.zeros((-(-len(weights) // block), block))
+    blocks.reshape(-1)[: len(weights)] = weights
+    cumulative = blocks.sum(1).cumsum()
+    point = u * cumulative[-1]
+    # What rounding carries to the very end belongs to the last entry that has weight.
+    chosen = np.minimum(cumulative.searchsorted(point, side="right"), cumulative.searchsorted(cumulative[-1]))
+    rest = point - np.where(chosen > 0, cumulative[chosen - 1], 0.0)
+    within = blocks[chosen].cumsum(1)
+    position = np.minimum((within <= rest[:, None]).sum(1), (within < within[:, -1:]).sum(1))
+    return chosen * block + position
+
+
+def kth_largest(values: FloatArray, k: int) -> float:
+    """The k-th largest of ``values`` (m,), 1 <= k <= m, exactly.
+
+    Of many values, every so-manieth gives two bounds that hold it between them as a rule, and then only those between
+    are partitioned: several times faster than to partition all.
+    """
+    m = len(values)
+    if m >= 4096:
+        some = np.sort(values[:: m // 1024])
+        place = (m - k) * len(some) // m
+        low, high = some[max(place - 64, 0)], some[min(place + 64, len(some) - 1)]
+        between = values[(values >= low) & (values <= high)]
+        rank = k - int(np.count_nonzero(values > high))
+        if 0 < rank <= len(between):
+            values, m, k = between, len(between), rank
+    return float(np.partition(values, m - k)[m - k])

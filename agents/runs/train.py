@@ -1,0 +1,198 @@
+"""The training loop: progress bar, logging, evaluation, checkpoints, resume."""
+
+from __future__ import annotations
+
+import os
+import time
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from tqdm import tqdm
+
+from agents.runs import directory as runs
+from agents.agent import Agent
+from agents.evaluation.evaluate import evaluate, is_enumerable
+from agents.runs.interrupt import Interrupt
+from agents.runs.log import RunLog
+
+
+@dataclass
+class Progress:
+    """What the loop itself remembers between iterations; saved with every checkpoint."""
+
+    transitions: int = 0
+    seconds: float = 0.0
+    """Time spent in iterations, without evaluation and checkpoints."""
+    begun: int = 0
+    """Iterations that the agent had behind it when the run began."""
+    window: int = 0
+    loss_sum: float = 0.0
+    tv: float | None = None
+
+
+def train(
+    agent: Agent,
+    iterations: int,
+    out: str | os.PathLike[str] | None = None,
+    *,
+    log_every: int | None = None,
+    eval_every: int | None = None,
+    checkpoint_every: int | None = None,
+    progress: bool = True,
+    tensorboard: bool = False,
+    resume: bool = False,
+) -> list[dict[str, Any]]:
+    """Train ``agent`` up to ``iterations`` iterations in all.
+
+    Args:
+        agent: what to train; continues where it is.
+        iterations: total number of iterations.
+        out: run directory (see :mod:`agents.runs.directory`), written to once the first iteration is done; None keeps nothing.
+        log_every: iterations between rows of the history; default a hundredth of ``iterations``.
+        eval_every: iterations between evaluations; default a tenth of ``iterations``.
+        checkpoint_every: iterations between checkpoints; default as ``eval_every``.
+        progress: show a progress bar with iterations a second, loss, log Z and the last exact TV.
+        tensorboard: also write TensorBoard events to ``out``.
+        resume: continue the run in ``out`` if it has a checkpoint; its result is that of an uninterrupted run.
+
+    Returns:
+        The history: a dict for every log step with ``iteration``, ``loss`` (mean since the last row), ``log_z``,
+        ``transitions``, ``seconds``, and the metrics of :func:`agents.evaluation.evaluate.evaluate` where evaluated. An agent
+        that has no iteration left to do is evaluated once, with a ``loss`` of None.
+
+    Raises:
+        RunError: ``out`` already holds a run and ``resume`` is False, or holds one of another configuration, or one
+            that has lost its config or its checkpoint.
+        ValueError: non-positive intervals; TensorBoard without ``out``.
+        ImportError: TensorBoard is asked for and not installed.
+        FloatingPointError: the loss or the weights became NaN or infinite; the last checkpoint is from before.
+    """
+    if iterations < 1:
+        raise ValueError(f"iterations must be at least 1, got {iterations}")
+    log_every = _interval("log_every", log_every, iterations // 100)
+    eval_every = _interval("eval_every", eval_every, iterations // 10)
+    checkpoint_every = _interval("checkpoint_every", checkpoint_every, eval_every)
+    if tensorboard and out is None:
+        raise ValueError("TensorBoard events need a run directory (out)")
+    directory = None if out is None else Path(out)
+    config = {} if directory is None else {**runs.describe(agent), "iterations": iterations}
+    state, history = _restore(directory, agent, config, resume)
+    log = RunLog(directory, config, history, tensorboard)
+    if is_enumerable(agent.dag):
+        evaluate(agent, num_samples=2)  # Enumerate the DAG before the clock and the bar start.
+
+    def record(metrics: dict[str, Any]) -> dict[str, Any]:
+        row = _row(agent, state, metrics)
+        history.append(row)
+        log.add(row)
+        return row
+
+    # The first iteration is saved, so that a run can be resumed wherever it is killed.
+    unsaved = directory is not None and not (directory / runs.CHECKPOINT).exists()
+    bar = tqdm(total=iterations, initial=agent.iteration, disable=not progress, unit="it", dynamic_ncols=True)
+    interrupt = Interrupt()
+    try:
+        while agent.iteration < iterations and not interrupt.heard:
+            start = time.perf_counter()
+            info = agent.update()
+            state.seconds += time.perf_counter() - start
+            log.begin()
+            state.transitions += int(info["transitions"])
+            state.window, state.loss_sum = state.window + 1, state.loss_sum + info["loss"]
+            i, last = agent.iteration, agent.iteration == iterations
+            bar.update()
+            evaluated = i % eval_every == 0 or last
+            if i % log_every == 0 or evaluated:
+                row = record(evaluate(agent) if evaluated else {})
+                bar.set_postfix({k: f"{row[k]:.4g}" for k in ("loss", "log_z", "tv") if row.get(k) is not None})
+            if directory is not None and (unsaved or i % checkpoint_every == 0 or last or interrupt.heard):
+                runs.save_checkpoint(directory, agent, asdict(state))
+                unsaved = False
+        if agent.iteration < iterations:
+            raise KeyboardInterrupt
+        # The agent had no iteration left to do, or was stopped in its last evaluation.
+        if not (history and "elbo" in history[-1] and history[-1]["iteration"] == agent.iteration):
+            record(evaluate(agent))
+            if directory is not None:
+                runs.save_checkpoint(directory, agent, asdict(state))
+        log.begin()  # A run resumed for no more iterations than it has is to say so.
+    finally:
+        interrupt.forget()
+        bar.close()
+        log.close()
+    if directory is not None:
+        runs.write_json(directory / runs.METRICS, final_metrics(agent, history, state.begun))
+    return history
+
+
+def final_metrics(agent: Agent, history: list[dict[str, Any]], begun: int = 0) -> dict[str, Any]:
+    """The last evaluation of a run, with its speed and seed; speeds are None where no iteration was left to do.
+
+    ``begun`` is the iteration at which the run began.
+    """
+    last = [row for row in history if "elbo" in row][-1]
+    seconds = last["seconds"]
+    return {
+        **last,
+        "agent": agent.name,
+        "seed": agent.seed,
+        "iterations_per_second": (last["iteration"] - begun) / seconds if seconds else None,
+        "transitions_per_second": last["transitions"] / seconds if seconds else None,
+    }
+
+
+def _interval(name: str, value: int | None, default: int) -> int:
+    if value is None:
+        return max(1, default)
+    if value < 1:
+        raise ValueError(f"{name} must be at least 1, got {value}")
+    return value
+
+
+def _restore(
+    directory: Path | None, agent: Agent, config: dict[str, Any], resume: bool
+) -> tuple[Progress, list[dict[str, Any]]]:
+    """Progress and rows of a new run, or of the one to be resumed, whose agent is restored. Nothing is written."""
+    begun = Progress(begun=agent.iteration)
+    if directory is None:
+        return begun, []
+    if directory.exists() and not directory.is_dir():
+        raise runs.RunError(f"{directory} is a file: a run needs a directory")
+    if not (directory / runs.CONFIG).exists():
+        for name in (runs.CHECKPOINT, runs.HISTORY, runs.METRICS):
+            if (directory / name).exists():
+                raise runs.RunError(f"{directory} holds {name} but no {runs.CONFIG}: choose another directory")
+        return begun, []
+    if not resume:
+        raise runs.RunError(f"{directory} already holds a run: resume it, or choose another directory")
+    runs.check_same(directory, config)
+    rows = runs.read_history(directory)
+    if (directory / runs.CHECKPOINT).exists():
+        saved = runs.load_checkpoint(directory, agent)
+        try:
+            state = Progress(**saved)
+        except TypeError as error:
+            raise runs.RunError(f"{directory / runs.CHECKPOINT} holds the progress of another loop: {error}") from error
+        return state, [row for row in rows if row["iteration"] <= agent.iteration]
+    if rows and rows[-1]["iteration"] > agent.iteration + 1:
+        raise runs.RunError(
+            f"{directory} holds metrics up to iteration {rows[-1]['iteration']} but no {runs.CHECKPOINT} to resume "
+            "from: choose another directory"
+        )
+    return begun, []
+
+
+def _row(agent: Agent, state: Progress, metrics: dict[str, Any]) -> dict[str, Any]:
+    """A row of the history; empties the loss window."""
+    state.tv = metrics.get("tv", state.tv)
+    row = {
+        "iteration": agent.iteration,
+        "loss": state.loss_sum / state.window if state.window else None,
+        "log_z": agent.log_z,
+        "transitions": state.transitions,
+        "seconds": state.seconds,
+        **metrics,
+    }
+    state.window, state.loss_sum = 0, 0.0
+    return row

@@ -1,0 +1,50 @@
+"""Factor graphs (Buesing et al. 2020; Deleu et al. 2024): chains and random graphs, sampled exactly or not.
+
+Rows: trajectory balance (tb), detailed balance (db) and SubTB, and the two that look ahead with the potentials that are
+complete already (fldb, flsubtb); and Markov chain Monte Carlo (mcmc).
+
+Printed for each: exact total variation and KL divergence from R(x) / Z, the error of log Z, and the correlation of log
+R(x) with log p(x). The papers draw the KL divergence over training. The default is the chain, 6 variables of 5 values,
+assigned in any order; others are --env graph=permuted_chain, factor_graph_1 or factor_graph_2 (with num_values=2), and
+construction=autoregressive for a fixed order.
+
+python examples/papers/factor_graphs.py --quick
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from runner import Column, Experiment, Row
+from structure_figures import learned
+from tables import main
+
+BOTH: dict[str, Any] = {"batch_size": 32, "backward": "uniform", "epsilon": 0.1}
+
+EXPERIMENT = Experiment(
+    name="factor_graphs",
+    what="Factor graphs:",
+    env="GFN/FactorGraph-v0",
+    rows={
+        "tb": Row("tb", BOTH),
+        "db": Row("db", BOTH),
+        "fldb": Row("fldb", BOTH),
+        "subtb": Row("subtb", BOTH),
+        "flsubtb": Row("flsubtb", BOTH),
+        "mcmc": Row("mcmc", {"batch_size": 32, "rounds": 4}),
+    },
+    columns=(
+        Column("tv", "exact TV"),
+        Column("kl", "exact KL"),
+        Column("log_z_error", "log Z error"),
+        Column("spearman", "Spearman log R, log p"),
+        Column("empirical_tv", "sampled TV"),
+    ),
+    published="none: curves",
+    rounds=5_000,
+    quick=(300, {"num_variables": 4, "num_values": 4}, {}),
+    draw=learned,
+)
+
+if __name__ == "__main__":
+    main(EXPERIMENT, __doc__)

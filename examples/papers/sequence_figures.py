@@ -1,0 +1,47 @@
+"""What the scripts on proteins share: figures of the best sequences that a trained agent samples."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+import agents
+from agents.evaluation import metrics
+from gfn_envs import InverseFolding
+from gfn_envs.envs.strings.edit_distance import diversity
+from gfn_envs.envs.strings.sequence import Sequence
+
+#: The best of so many samples are judged, as by Madan et al. 2023 (section 5) and by ``agents.full_evaluation``.
+BEST = 100
+
+
+def top_sequences(agent: agents.Agent, num_samples: int) -> dict[str, Any]:
+    """``top_100_value``: mean of the reward model's own values, before the exponent, over the 100 best distinct ones of
+    ``num_samples`` samples; ``top_100_levenshtein``: their mean pairwise distance. None where fewer are distinct."""
+    dag = agent.dag
+    assert isinstance(dag, Sequence)
+    found = agent.sample_trajectories(num_samples, rng=np.random.default_rng(0))
+    best, rewards = metrics.best_objects(found.terminal_states, np.exp(found.log_reward))
+    if len(best) < BEST:
+        return {"top_100_value": None, "top_100_levenshtein": None}
+    return {
+        "top_100_value": float((rewards[:BEST] ** (1 / dag.exponent)).mean()),
+        "top_100_levenshtein": diversity(dag.to_text(best[:BEST])),
+    }
+
+
+def energies(agent: agents.Agent, num_samples: int) -> dict[str, Any]:
+    """Of ``num_samples`` samples: ``mean_energy`` and ``lowest_energy``, and ``native_identity``, the share of residues
+    that are the native sequence's; beside them ``native_energy``."""
+    dag = agent.dag
+    assert isinstance(dag, InverseFolding)
+    objects = agent.sample_trajectories(num_samples, rng=np.random.default_rng(0)).terminal_states
+    energy, found = dag.energy(dag.tokens(objects)), {"native_energy": None, "native_identity": None}
+    if dag.native is not None and set(dag.native) <= set(dag.letters):
+        native = dag.tokens(dag.from_text([dag.native]))
+        found = {
+            "native_energy": dag.native_energy,
+            "native_identity": float((dag.tokens(objects) == native).mean()),
+        }
+    return {"mean_energy": float(energy.mean()), "lowest_energy": float(energy.min()), **found}

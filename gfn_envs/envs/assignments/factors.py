@@ -1,0 +1,207 @@
+"""Factor graphs: log potentials on cliques of variables, and the four families of Buesing et al. 2020."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from gfn_envs.arrays import BoolArray, FloatArray, IntArray
+
+#: Tries of a random graph that is connected and has no clique of more than MAX_CLIQUE variables.
+MAX_TRIES, MAX_CLIQUE = 10_000, 4
+
+
+class Factor(NamedTuple):
+    """One factor: log potentials of its variables' values."""
+
+    variables: tuple[int, ...]
+    table: FloatArray
+    """float64, one axis of length K a variable."""
+
+
+class Factors(NamedTuple):
+    """A factor graph."""
+
+    factors: tuple[Factor, ...]
+    order: IntArray
+    """The order in which autoregressive construction assigns the variables, a permutation (D,)."""
+
+
+# ---------------------------------------------------------------------- evaluation
+
+
+class FactorSum:
+    """Sum of the log potentials whose variables all have a value.
+
+    Args:
+        factors: the factors.
+        num_variables: D.
+        num_values: K; a variable with value K has none.
+    """
+
+    def __init__(self, factors: Sequence[Factor], num_variables: int, num_values: int):
+        size = num_values + 1
+        self._strides = np.zeros((num_variables, len(factors)), dtype=np.int64)
+        tables = []
+        for f, (variables, table) in enumerate(factors):
+            # One more value on each axis, for a variable without one: there the factor is worth 0.
+            padded = np.zeros((size,) * len(variables))
+            padded[(slice(num_values),) * len(variables)] = table
+            tables.append(padded.ravel())
+            self._strides[list(variables), f] = size ** np.arange(len(variables))[::-1]
+        self._tables = np.concatenate([*tables, np.zeros(0)])
+        self._offsets = np.cumsum([0] + [len(table) for table in tables])[: len(factors)]
+
+    def __call__(self, states: IntArray) -> FloatArray:
+        """float64 (n,) of states (n, D)."""
+        entries = states.astype(np.int64) @ self._strides + self._offsets
+        return np.asarray(self._tables.take(entries).sum(1), dtype=np.float64)
+
+
+# ---------------------------------------------------------------------- families
+
+
+def chain(num_variables: int, num_values: int, rng: np.random.Generator) -> Factors:
+    """Unary potentials from a Gaussian process over (variable, value), and 2.5 |x_i - x_i+1| between neighbours.
+
+    The kernel is 0.5 exp(-distance^2 / 2). A difference of K - 1 counts as 1: the first and the last value are close.
+    """
+    points = np.stack(np.meshgrid(np.arange(num_variables), np.arange(num_values), indexing="ij"), -1).reshape(-1, 2)
+    kernel = 0.5 * np.exp(-0.5 * ((points[:, None] - points) ** 2).sum(-1))
+    root = np.linalg.cholesky(kernel + 1e-8 * np.eye(len(kernel)))
+    unary = (root @ rng.normal(size=len(kernel))).reshape(num_variables, num_values)
+    difference = np.abs(np.arange(num_values)[:, None] - np.arange(num_values))
+    pair = 2.5 * np.where(difference == num_values - 1, 1, difference)
+    factors = [Factor((i,), unary[i]) for i in range(num_variables)]
+    factors += [Factor((i, i + 1), pair) for i in range(num_variables - 1)]
+    return Factors(tuple(factors), np.arange(num_variables))
+
+
+def permuted_chain(num_variables: int, num_values: int, rng: np.random.Generator) -> Factors:
+    """log p(x_i+1 | x_i) between neighbours, each row Dirichlet(1, ..., 1), and a random order."""
+    tables = np.log(rng.dirichlet(np.ones(num_values), size=(num_variables - 1, num_values)))
+    factors = tuple(Factor((i, i + 1), table) for i, table in enumerate(tables))
+    return Factors(factors, rng.permutation(num_variables))
+
+
+def factor_graph_1(num_variables: int, num_values: int, rng: np.random.Generator) -> Factors:
+    """N(0, 1) potentials on the maximal cliques of a connected Erdos-Renyi graph, p = 2 log D / D."""
+    cliques = random_cliques(num_variables, 2 * math.log(num_variables) / num_variables, rng)
+    factors = tuple(Factor(clique, rng.normal(size=(num_values,) * len(clique))) for clique in cliques)
+    return Factors(factors, by_clique_size(factors, num_variables))
+
+
+def factor_graph_2(num_variables: int, num_values: int, rng: np.random.Generator) -> Factors:
+    """Pairs of binary variables, 2 where they differ; majorities between pairs, 2 where half the values or more are 1.
+
+    A majority is over one variable, drawn at random, of each pair in a maximal clique of a connected Erdos-Renyi graph
+    over the D / 2 pairs, p = 3 log(D / 2) / D.
+
+    Raises:
+        ValueError: an odd number of variables, or values that are not two.
+    """
+    if num_variables % 2 or num_values != 2:
+        raise ValueError(
+            "factor_graph_2 needs an even number of variables with 2 values each, "
+            f"got {num_variables} with {num_values}"
+        )
+    factors = []
+    for clique in random_cliques(num_variables // 2, 3 * math.log(num_variables / 2) / num_variables, rng):
+        chosen = tuple(
+            2 * pair + int(which) for pair, which in zip(clique, rng.integers(2, size=len(clique)), strict=True)
+        )
+        factors.append(Factor(chosen, 2.0 * (np.indices((2,) * len(clique)).sum(0) >= len(clique) / 2)))
+    factors += [Factor((i, i + 1), np.array([[0.0, 2.0], [2.0, 0.0]])) for i in range(0, num_variables, 2)]
+    return Factors(tuple(factors), by_clique_size(factors, num_variables))
+
+
+FAMILIES: dict[str, Callable[[int, int, np.random.Generator], Factors]] = {
+    "chain": chain,
+    "permuted_chain": permuted_chain,
+    "factor_graph_1": factor_graph_1,
+    "factor_graph_2": factor_graph_2,
+}
+
+
+def by_clique_size(factors: Sequence[Factor], num_variables: int) -> IntArray:
+    """The variables, those of large factors first (D,)."""
+    listed = [v for factor in sorted(factors, key=lambda f: len(f.variables), reverse=True) for v in factor.variables]
+    return np.array(list(dict.fromkeys([*listed, *range(num_variables)])))
+
+
+# ---------------------------------------------------------------------- random graphs
+
+
+def random_cliques(num_nodes: int, probability: float, rng: np.random.Generator) -> list[tuple[int, ...]]:
+    """Maximal cliques of an Erdos-Renyi graph, drawn anew until it is connected and has none above MAX_CLIQUE.
+
+    Raises:
+        ValueError: no such graph in MAX_TRIES tries.
+    """
+    for _ in range(MAX_TRIES):
+        upper = np.triu(rng.random((num_nodes, num_nodes)) < probability, 1)
+        adjacency = upper | upper.T
+        if _is_connected(adjacency):
+            cliques = sorted(maximal_cliques(adjacency))
+            if max(map(len, cliques)) <= MAX_CLIQUE:
+                return cliques
+    raise ValueError(
+        f"no connected random graph of {num_nodes} nodes without cliques of more than {MAX_CLIQUE} in {MAX_TRIES} tries"
+    )
+
+
+def _is_connected(adjacency: BoolArray) -> bool:
+    reached = np.zeros(len(adjacency), dtype=bool)
+    reached[0] = True
+    for _ in range(len(adjacency)):
+        reached |= adjacency[reached].any(0)
+    return bool(reached.all())
+
+
+def maximal_cliques(adjacency: BoolArray) -> list[tuple[int, ...]]:
+    """Sets of nodes that are all joined, and that no other node is joined to (Bron and Kerbosch 1973)."""
+    neighbours = [set(np.flatnonzero(row).tolist()) for row in adjacency]
+    found: list[tuple[int, ...]] = []
+
+    def extend(clique: list[int], candidates: set[int], excluded: set[int]) -> None:
+        if not candidates and not excluded:
+            found.append(tuple(sorted(clique)))
+        for node in sorted(candidates):
+            extend([*clique, node], candidates & neighbours[node], excluded & neighbours[node])
+            candidates, excluded = candidates - {node}, excluded | {node}
+
+    extend([], set(range(len(adjacency))), set())
+    return found
+
+
+# ---------------------------------------------------------------------- given by the user
+
+
+def given_factors(factors: Any, num_variables: int, num_values: int, where: str) -> Factors:
+    """Factors from (variables, table) pairs.
+
+    Raises:
+        ValueError: naming the factor whose variables are not different ones of 0..D - 1, or whose table has not one
+            axis of length K for each, or is not finite.
+    """
+    result = []
+    for f, (variables, table) in enumerate(factors):
+        scope, values = tuple(int(v) for v in variables), np.asarray(table, dtype=np.float64)
+        if not scope or len(set(scope)) < len(scope) or not set(scope) <= set(range(num_variables)):
+            raise ValueError(
+                f"{where}: factor {f}: variables must be different ones of 0..{num_variables - 1}, "
+                f"got {list(variables)}"
+            )
+        if values.shape != (num_values,) * len(scope):
+            raise ValueError(
+                f"{where}: factor {f}: the table must have shape {(num_values,) * len(scope)}, got {values.shape}"
+            )
+        if not np.isfinite(values).all():
+            raise ValueError(
+                f"{where}: factor {f}: log potentials must be finite, got {values[~np.isfinite(values)][0]}"
+            )
+        result.append(Factor(scope, values))
+    return Factors(tuple(result), by_clique_size(result, num_variables))

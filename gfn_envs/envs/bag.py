@@ -1,0 +1,228 @@
+"""Bag: multisets of letters, with a large reward on a hidden set of them."""
+
+from __future__ import annotations
+
+import functools
+import itertools
+import os
+from math import comb
+from pathlib import Path
+
+import numpy as np
+from gymnasium import spaces
+
+from gfn_envs import rendering
+from gfn_envs.arrays import BoolArray, FloatArray, IntArray, all_columns, log_factorials, row_keys, unique_rows
+from gfn_envs.dag import Dag
+from gfn_envs.validation import checked_log_reward, positive_int
+
+
+class Bag(Dag):
+    """Fill a bag with letters, one at a time; few of the full bags are worth much.
+
+    ## Description
+    A state is a multiset of at most ``capacity`` letters: the order in which letters were added leaves no trace.
+
+    ## Action Space
+    ``Discrete(num_letters)``: add one letter.
+
+    ## Backward actions
+    ``num_letters``: remove one letter that is present.
+
+    ## Observation Space
+    ``MultiDiscrete([capacity + 1] * num_letters)``: how often each letter occurs. The state row is the same. Network
+    features are the counts, the largest count, and whether it is ``repeats`` or more.
+
+    ## Starting State
+    The empty bag.
+
+    ## Rewards
+    30 if the multiset is a mode; else 10 if some letter occurs ``repeats`` times or more; else 0.01 (``rewards``).
+
+    By default the modes are generated from ``seed`` by the rule behind the published set: for each letter, a random
+    quarter of the strings that fill up ``repeats`` copies of it with other letters, taken as multisets. Each multiset
+    is one mode.
+
+    ## Episode End
+    When the bag holds ``capacity`` letters. There is no stop action.
+
+    ## Number of states
+    C(capacity + num_letters, num_letters) states, C(capacity + num_letters - 1, num_letters - 1) objects.
+
+    ## Arguments
+    * ``num_letters``: size of the alphabet A, B, C, ...; at most 26.
+    * ``capacity``: letters in a full bag.
+    * ``repeats``: copies of one letter that make a bag good.
+    * ``rewards``: (mode, repeated letter, other).
+    * ``modes``: a text file with one string of ``capacity`` letters a line, such as Shen et al.'s
+      bagmodes-7-13-ABCDEFG.txt; None generates the modes.
+    * ``seed``: seed of the generated modes.
+
+    ## References
+    Shen et al. 2023, Towards Understanding and Improving GFlowNet Training (section 6).
+
+    ## Version History
+    * v0: initial version.
+    """
+
+    num_modes: int
+
+    def __init__(
+        self,
+        num_letters: int = 7,
+        capacity: int = 13,
+        repeats: int = 7,
+        rewards: tuple[float, float, float] = (30.0, 10.0, 0.01),
+        modes: str | os.PathLike[str] | None = None,
+        seed: int = 0,
+    ):
+        self.num_letters = positive_int("num_letters", num_letters, "Bag", at_least=2)
+        self.capacity = self.max_length = positive_int("capacity", capacity, "Bag")
+        self.repeats = positive_int("repeats", repeats, "Bag")
+        if self.num_letters > 26 or self.repeats > self.capacity:
+            raise ValueError(
+                f"Bag: num_letters must be at most 26 and repeats at most capacity, got {num_letters=}, "
+                f"{repeats=}, {capacity=}"
+            )
+        if len(rewards) != 3 or not all(np.isfinite(r) and r > 0 for r in rewards):
+            raise ValueError(f"Bag: rewards must be three finite numbers > 0, got {rewards}")
+        self.arguments = {
+            "num_letters": num_letters,
+            "capacity": capacity,
+            "repeats": repeats,
+            "rewards": tuple(rewards),
+            "modes": None if modes is None else str(modes),
+            "seed": seed,
+        }
+        self.rewards, self.seed = tuple(map(float, rewards)), seed
+        self.letters = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"[: self.num_letters]
+        self.num_actions = self.num_backward_actions = self.state_width = self.num_letters
+        self.state_dtype = np.dtype(np.int16 if self.capacity < 2**15 else np.int64)
+        self.num_features = self.num_letters + 2
+        self.num_tokens, self.num_positions = self.capacity + 1, self.num_letters
+        self.observation_space = spaces.MultiDiscrete([self.capacity + 1] * self.num_letters)
+        self.declared_num_states = comb(self.capacity + self.num_letters, self.num_letters)
+        self.declared_num_terminal_states = comb(self.capacity + self.num_letters - 1, self.num_letters - 1)
+        self._unit = np.eye(self.num_letters, dtype=self.state_dtype)
+        # A product with ones is the row sum, twice as fast; the mask is a row of the table, by whether the bag is full.
+        self._ones = np.ones(self.num_letters, dtype=self.state_dtype)
+        self._mask_if_full = np.array([[True] * self.num_letters, [False] * self.num_letters])
+        self.modes = unique_rows(self._generated_modes() if modes is None else self._read_modes(Path(modes)))
+        self.num_modes = len(self.modes)
+        self._mode_keys = row_keys(self.modes)
+
+    # ------------------------------------------------------------------ modes
+
+    def _generated_modes(self) -> IntArray:
+        """Modes by the published rule; int16 (m, num_letters) with repetitions."""
+        rng = np.random.default_rng(self.seed)
+        length = self.capacity - self.repeats
+        fillers = self._filler_counts(length)
+        modes = []
+        for letter in range(self.num_letters):
+            chosen = fillers[rng.permutation(len(fillers))[: max(1, len(fillers) // 4)]]
+            modes.append(np.insert(chosen, letter, self.repeats, axis=1))
+        return np.concatenate(modes).astype(self.state_dtype)
+
+    def _filler_counts(self, length: int) -> IntArray:
+        """Letter counts of every string of ``length`` over the other letters, int (strings, num_letters - 1)."""
+        others = self.num_letters - 1
+        if others**length > 10**7:
+            raise ValueError(
+                f"Bag: {others}^{length} fillers are too many to generate modes from; give a file of modes instead"
+            )
+        strings = np.array(list(itertools.product(range(others), repeat=length)), dtype=np.int64)
+        return (strings[:, :, None] == np.arange(others)).sum(1)
+
+    def _read_modes(self, path: Path) -> IntArray:
+        """Modes from a file of strings, int16 (m, num_letters).
+
+        Raises:
+            FileNotFoundError: no such file.
+            ValueError: a line that is not ``capacity`` letters of the alphabet, with its number.
+        """
+        lines = path.read_text(encoding="ascii", errors="replace").split()
+        for number, line in enumerate(lines, 1):
+            if len(line) != self.capacity or set(line) - set(self.letters):
+                raise ValueError(
+                    f"Bag: {path}, entry {number}: {line[:40]!r} is not {self.capacity} letters of {self.letters}"
+                )
+        if not lines:
+            raise ValueError(f"Bag: {path} holds no modes")
+        codes = np.array([list(line.encode()) for line in lines]) - ord("A")
+        return (codes[:, :, None] == np.arange(self.num_letters)).sum(1).astype(self.state_dtype)
+
+    def mode_index(self, states: IntArray) -> IntArray:
+        keys = row_keys(np.asarray(states, dtype=self.state_dtype))
+        position = np.minimum(np.searchsorted(self._mode_keys, keys), self.num_modes - 1)
+        return np.where(self._mode_keys[position] == keys, position, -1)
+
+    # ------------------------------------------------------------------ the contract
+
+    def source(self, n: int) -> IntArray:
+        return np.zeros((n, self.num_letters), dtype=self.state_dtype)
+
+    def is_terminal(self, states: IntArray) -> BoolArray:
+        return states @ self._ones == self.capacity
+
+    def forward_mask(self, states: IntArray) -> BoolArray:
+        return self._mask_if_full.take(self.is_terminal(states), axis=0)
+
+    def backward_mask(self, states: IntArray) -> BoolArray:
+        return states > 0
+
+    def step(self, states: IntArray, actions: IntArray) -> IntArray:
+        return states + self._unit.take(actions, axis=0)
+
+    def undo(self, states: IntArray, backward_actions: IntArray) -> IntArray:
+        return states - self._unit.take(backward_actions, axis=0)
+
+    def backward_action(self, states: IntArray, actions: IntArray) -> IntArray:
+        return np.array(actions, dtype=np.int64)
+
+    def forward_action(self, states: IntArray, backward_actions: IntArray) -> IntArray:
+        return np.array(backward_actions, dtype=np.int64)
+
+    def log_reward(self, states: IntArray) -> FloatArray:
+        mode, repeated, other = self.rewards
+        reward = np.where(states.max(1) >= self.repeats, repeated, other)
+        reward = np.where(self.mode_index(states) >= 0, mode, reward)
+        return checked_log_reward(reward, states, "Bag")
+
+    def encode(self, states: IntArray) -> FloatArray:
+        largest = states.max(1, keepdims=True)
+        return np.concatenate([states, largest, largest >= self.repeats], axis=1, dtype=np.float32)
+
+    def observe(self, states: IntArray) -> IntArray:
+        return states.astype(np.int64)
+
+    # ------------------------------------------------------------------ optional capabilities
+
+    def contains(self, states: IntArray, objects: IntArray) -> BoolArray:
+        """Sub-multisets: no letter occurs more often in the state."""
+        return all_columns(np.less_equal, states, objects)
+
+    def tokens(self, states: IntArray) -> IntArray:
+        """How often each letter occurs, int64 (n, num_letters)."""
+        return states.astype(np.int64)
+
+    @functools.cached_property
+    def _log_factorials(self) -> FloatArray:
+        return log_factorials(self.capacity)
+
+    def log_num_paths(self, states: IntArray) -> FloatArray:
+        """log of the number of words with these letters, (c_A + c_B + ...)! / (c_A! c_B! ...)."""
+        counts = states.astype(np.int64)
+        return self._log_factorials[counts.sum(1)] - self._log_factorials[counts].sum(1)
+
+    # ------------------------------------------------------------------ for people
+
+    def action_label(self, action: int) -> str:
+        return f"add {self.letters[action]}"
+
+    def render_text(self, state: IntArray) -> str:
+        return "".join(letter * int(count) for letter, count in zip(self.letters, state, strict=True)) or "(empty)"
+
+    def render_image(self, state: IntArray, path: IntArray | None = None) -> rendering.Image:
+        """One bar a letter, as high as its count."""
+        return rendering.bars(state, self.capacity, rendering.RED if state.sum() == self.capacity else rendering.BLUE)

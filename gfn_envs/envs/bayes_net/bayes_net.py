@@ -1,0 +1,348 @@
+"""BayesNet: the structure of a Bayesian network, in proportion to its posterior given data."""
+
+from __future__ import annotations
+
+import inspect
+import math
+import os
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from gymnasium import spaces
+
+from gfn_envs import exact, rendering
+from gfn_envs.arrays import BoolArray, FloatArray, IntArray, all_columns, log_factorials
+from gfn_envs.dag import Dag
+from gfn_envs.envs.bayes_net import bitmask_graphs as digraphs
+from gfn_envs.envs.bayes_net.data_table import read_table
+from gfn_envs.envs.bayes_net.scores import SCORES, CachedScores, LocalScore, log_prior
+from gfn_envs.graph_layout import GraphLayout, PairActions
+from gfn_envs.validation import positive_int
+
+#: A parent set is one 64-bit integer, and so is its product with the number of nodes.
+MAX_NODES = 56
+
+
+class BayesNet(Dag):
+    """Learn the structure of a Bayesian network edge by edge; R is its posterior given data.
+
+    ## Description
+    Acyclic directed graphs on d nodes, the columns of a table of data. A row of the state holds, for each node, the set
+    of its parents as the bits of an integer, and then 1 where the graph is finished.
+
+    ## Action Space
+    ``Discrete(d (d - 1) + 1)``: each action but the last adds one edge i -> j, 0 -> 1 first, by rows of the adjacency
+    matrix without its diagonal; legal where the edge is not there, closes no cycle and leaves j at most ``max_parents``
+    parents. The last action stops, which is legal everywhere.
+
+    ## Backward actions
+    d (d - 1) + 1: the same numbers; they remove an edge, and the last undoes the stop.
+
+    ## Observation Space
+    ``MultiDiscrete([2] * d^2)``: the adjacency matrix, row by row; entry i d + j is 1 where i -> j is an edge. Network
+    features are the same.
+
+    ## Starting State
+    The graph without edges.
+
+    ## Rewards
+    log R(G) = log p(data | G) + log prior(G), minus the same of the graph without edges: a constant, which leaves the
+    posterior as it is and keeps log R in a range that networks can predict. Both scores are sums of local scores, each
+    of which is computed once. :meth:`log_score` is without that constant.
+
+    * "bge": Bayesian Gaussian equivalent; alpha_mu = 1, alpha_w = d + 2.
+    * "linear_gaussian": weights N(0, 1), noise variance 0.1.
+
+    The intermediate log reward of a graph is what stopping there would pay.
+
+    ## Episode End
+    When the stop action is taken.
+
+    ## Number of states
+    1, 3, 25, 543, 29,281, 3,781,503, ... graphs, and twice as many states.
+
+    ## Arguments
+    * ``num_nodes``: d, at most 56; by default that of ``data``, or 5.
+    * ``data``: a pandas DataFrame, an array (rows, columns), a mapping from names to columns, or the path of a CSV file
+      with a header. None draws data: ``num_samples`` rows from a linear-Gaussian network, the edges of which are those
+      of an Erdos-Renyi graph with ``edges_per_node`` edges a node expected, weights N(0, 1), noise N(0, 0.1).
+    * ``score``: "bge" or "linear_gaussian"; or a callable (nodes (m,), parents bool (m, d)) -> log scores (m,).
+    * ``score_kwargs``: alpha_mu and alpha_w, or noise_variance.
+    * ``prior``: "uniform", or "fair" (as likely a parent set of each size).
+    * ``max_parents``: the most parents of a node; None for no limit.
+    * ``num_samples``, ``edges_per_node``, ``seed``: of data that are drawn.
+
+    ## References
+    Deleu et al. 2022, Bayesian Structure Learning with Generative Flow Networks; Kuipers et al. 2014 (BGe)
+
+    ## Version History
+    * v0: initial version.
+    """
+
+    can_stop_anywhere = True
+
+    def __init__(
+        self,
+        num_nodes: int | None = None,
+        data: Any = None,
+        score: str | LocalScore = "bge",
+        score_kwargs: Mapping[str, Any] | None = None,
+        prior: str = "uniform",
+        max_parents: int | None = None,
+        num_samples: int = 100,
+        edges_per_node: float = 1.0,
+        seed: int = 0,
+    ):
+        where = "BayesNet"
+        self.true_graph: IntArray | None = None
+        if data is None:
+            d = positive_int("num_nodes", 5 if num_nodes is None else num_nodes, where, at_least=2)
+            rows = positive_int("num_samples", num_samples, where, at_least=2)
+            if not 0 <= edges_per_node < math.inf:
+                raise ValueError(f"{where}: edges_per_node must be finite and >= 0, got {edges_per_node}")
+            self.names = tuple(f"X{j}" for j in range(d))
+            self.true_graph, self.data = sample_network(d, rows, edges_per_node, np.random.default_rng(seed))
+        else:
+            self.names, self.data = read_table(data, where)
+            d = len(self.names)
+            if num_nodes not in (None, d) or d < 2:
+                raise ValueError(
+                    f"{where}: data have {d} columns (at least 2 are needed), and num_nodes is {num_nodes}"
+                )
+            if not isinstance(data, str | os.PathLike):
+                data = {name: column.tolist() for name, column in zip(self.names, self.data.T, strict=True)}
+        if d > MAX_NODES:
+            raise ValueError(f"{where}: num_nodes must be at most {MAX_NODES}, got {d}")
+        self.num_nodes = d
+        self.max_parents = d - 1 if max_parents is None else min(d - 1, positive_int("max_parents", max_parents, where))
+        if isinstance(score, str):
+            if score not in SCORES:
+                raise ValueError(f"{where}: score must be one of {tuple(SCORES)}, or a callable, got {score!r}")
+            allowed = list(inspect.signature(SCORES[score]).parameters)[1:]
+            if unknown := sorted(set(score_kwargs or {}) - set(allowed)):
+                raise ValueError(f"{where}: score {score!r} has no parameters {unknown}; allowed: {allowed}")
+            self._local: LocalScore = SCORES[score](self.data, **dict(score_kwargs or {}))
+        elif score_kwargs:
+            raise ValueError(f"{where}: score_kwargs {dict(score_kwargs)} were given with a callable score")
+        else:
+            self._local = score
+        self._scores = CachedScores(self._local, d, where)
+        self._log_prior = log_prior(prior, d)
+        self._empty_scores = self._scores(np.zeros((1, d), dtype=np.int64))
+        self.arguments = {
+            "num_nodes": num_nodes,
+            "data": str(data) if isinstance(data, os.PathLike) else data,
+            "score": score,
+            "score_kwargs": None if score_kwargs is None else dict(score_kwargs),
+            "prior": prior,
+            "max_parents": max_parents,
+            "num_samples": num_samples,
+            "edges_per_node": edges_per_node,
+            "seed": seed,
+        }
+        self.num_actions = self.num_backward_actions = d * (d - 1) + 1
+        self.state_width, self.state_dtype = d + 1, np.dtype(np.int64)
+        self.max_length = sum(min(j, self.max_parents) for j in range(d)) + 1
+        self.num_features = d * d
+        self.num_tokens, self.num_positions = 2, d * d
+        self.observation_space = spaces.MultiDiscrete([2] * (d * d))
+        if self.max_parents == d - 1:
+            self.declared_num_terminal_states = digraphs.number_of_dags(d)
+            self.declared_num_states = 2 * self.declared_num_terminal_states
+        self._bits = 1 << np.arange(d, dtype=np.int64)
+        # Entry of the adjacency matrix of each edge; and of each action, where it writes and what: a stop adds no edge.
+        self._entries = np.flatnonzero(~np.eye(d, dtype=bool))
+        edges = PairActions(self._entries)
+        self.graph_layout = GraphLayout(d, d + 1, 2, edges, edges)
+        self._target = np.append(self._entries % d, 0)
+        self._bit = np.append(self._bits[self._entries // d], 0)
+        self._log_factorials = log_factorials(self.max_length)
+
+    # ------------------------------------------------------------------ the contract
+
+    def source(self, n: int) -> IntArray:
+        return np.zeros((n, self.state_width), dtype=self.state_dtype)
+
+    def is_terminal(self, states: IntArray) -> BoolArray:
+        return states[:, -1] != 0
+
+    def forward_mask(self, states: IntArray) -> BoolArray:
+        parents, going = states[:, :-1], ~self.is_terminal(states)
+        has = digraphs.unpack(parents, self.num_nodes)
+        full = has.sum(2) >= self.max_parents
+        # i -> j closes a cycle where j is an ancestor of i, or i itself.
+        closes = digraphs.unpack(digraphs.ancestors(parents) | self._bits, self.num_nodes)
+        legal = ~(closes | has.transpose(0, 2, 1) | full[:, None, :]) & going[:, None, None]
+        return self._by_action(legal, going)
+
+    def backward_mask(self, states: IntArray) -> BoolArray:
+        stopped = self.is_terminal(states)
+        edges = digraphs.adjacency(states[:, :-1]) & ~stopped[:, None, None]
+        return self._by_action(edges, stopped)
+
+    def _by_action(self, entries: BoolArray, last: BoolArray) -> BoolArray:
+        """Entries of the adjacency matrix (n, d, d), and what holds of the stop (n,), as a mask."""
+        flat = entries.reshape(len(entries), self.num_features).take(self._entries, axis=1)
+        return np.concatenate([flat, last[:, None]], axis=1)
+
+    def step(self, states: IntArray, actions: IntArray) -> IntArray:
+        out = states.copy()
+        out[np.arange(len(out)), self._target.take(actions)] |= self._bit.take(actions)
+        out[:, -1] |= np.asarray(actions) == self.num_actions - 1
+        return out
+
+    def undo(self, states: IntArray, backward_actions: IntArray) -> IntArray:
+        out = states.copy()
+        out[np.arange(len(out)), self._target.take(backward_actions)] &= ~self._bit.take(backward_actions)
+        out[np.asarray(backward_actions) == self.num_actions - 1, -1] = 0
+        return out
+
+    def backward_action(self, states: IntArray, actions: IntArray) -> IntArray:
+        return np.array(actions, dtype=np.int64)
+
+    def forward_action(self, states: IntArray, backward_actions: IntArray) -> IntArray:
+        return np.array(backward_actions, dtype=np.int64)
+
+    def log_score(self, states: IntArray) -> FloatArray:
+        """log p(data | G) of any states, float64 (n,): the sum of the local scores, prior and constant left out."""
+        return self._scores(states[:, :-1]).sum(1)
+
+    def log_reward(self, states: IntArray) -> FloatArray:
+        parents = states[:, :-1]
+        prior = self._log_prior[digraphs.unpack(parents, self.num_nodes).sum(2)]
+        return (self._scores(parents) - self._empty_scores + prior).sum(1)
+
+    def encode(self, states: IntArray) -> FloatArray:
+        return digraphs.adjacency(states[:, :-1]).reshape(len(states), self.num_features).astype(np.float32)
+
+    def observe(self, states: IntArray) -> IntArray:
+        return digraphs.adjacency(states[:, :-1]).reshape(len(states), self.num_features).astype(np.int64)
+
+    # ------------------------------------------------------------------ optional capabilities
+
+    def partial_log_reward(self, states: IntArray) -> FloatArray:
+        return self.log_reward(states)
+
+    def contains(self, states: IntArray, objects: IntArray) -> BoolArray:
+        """Subgraphs; a finished graph contains itself alone."""
+        contained = all_columns(lambda some, of_object: some & ~of_object == 0, states, objects)
+        stopped = self.is_terminal(states)
+        contained[stopped] = all_columns(np.equal, states[stopped], objects)
+        return contained
+
+    def tokens(self, states: IntArray) -> IntArray:
+        """The adjacency matrix row by row, int64 (n, d^2)."""
+        return self.observe(states)
+
+    def labelled_graphs(self, states: IntArray) -> IntArray:
+        """The adjacency matrix, with 1 + j as the label of node j: the columns of the data are not alike."""
+        graphs = digraphs.adjacency(states[:, :-1]).astype(np.int64, order="C")
+        np.einsum("nii->ni", graphs)[:] = 1 + np.arange(self.num_nodes)
+        return graphs
+
+    def log_num_paths(self, states: IntArray) -> FloatArray:
+        """log of the number of orders in which k edges can be added, k!: every subgraph is acyclic."""
+        return self._log_factorials[digraphs.unpack(states[:, :-1], self.num_nodes).sum((1, 2))]
+
+    # ------------------------------------------------------------------ graphs and posteriors
+
+    def features(self, states: IntArray) -> dict[str, BoolArray]:
+        """``edge``, ``path`` and ``markov_blanket`` of graphs, each bool (n, d, d); see :func:`digraphs.features`."""
+        return digraphs.features(states[:, :-1])
+
+    def marginals(self, states: IntArray, weights: FloatArray | None = None) -> dict[str, FloatArray]:
+        """Means of :meth:`features` over graphs (n, state_width), each (d, d); ``weights`` (n,) are normalised."""
+        return {name: np.average(each, axis=0, weights=weights) for name, each in self.features(states).items()}
+
+    def exact_marginals(self) -> dict[str, FloatArray]:
+        """:meth:`marginals` under the exact posterior. Raises EnumerationError where there are too many graphs."""
+        return self.marginals(self.terminal_states(), exact.target_distribution(self))
+
+    def to_digraph(self, state: IntArray) -> Any:
+        """The ``networkx.DiGraph`` of one state (state_width,), with the names of the columns as nodes."""
+        import networkx
+
+        graph = networkx.DiGraph()
+        graph.add_nodes_from(self.names)
+        graph.add_edges_from(
+            (self.names[i], self.names[j]) for i, j in np.argwhere(digraphs.adjacency(state[None, :-1])[0])
+        )
+        return graph
+
+    def from_digraph(self, *graphs: Any) -> IntArray:
+        """Finished states (n, state_width) of NetworkX digraphs on the names of the columns.
+
+        Raises:
+            ValueError: unknown nodes, a cycle, or too many parents; naming the graph.
+        """
+        states = self.source(len(graphs))
+        index = {name: j for j, name in enumerate(self.names)}
+        for g, (row, graph) in enumerate(zip(states, graphs, strict=True)):
+            if unknown := [node for node in graph.nodes if node not in index]:
+                raise ValueError(f"BayesNet: graph {g} has the node {unknown[0]!r}; allowed: {', '.join(self.names)}")
+            for parent, child in graph.edges:
+                row[index[child]] |= 1 << index[parent]
+        states[:, -1] = 1
+        for name, wrong in [
+            ("has a cycle", (digraphs.ancestors(states[:, :-1]) & self._bits).any(1)),
+            (f"has more than {self.max_parents} parents of one node", self._parent_counts(states) > self.max_parents),
+        ]:
+            if wrong.any():
+                raise ValueError(f"BayesNet: graph {int(np.argmax(wrong))} {name}")
+        return states
+
+    def _parent_counts(self, states: IntArray) -> IntArray:
+        """The most parents of a node (n,)."""
+        return digraphs.unpack(states[:, :-1], self.num_nodes).sum(2).max(1)
+
+    # ------------------------------------------------------------------ for people
+
+    def action_label(self, action: int) -> str:
+        if action == self.num_actions - 1:
+            return "stop"
+        i, j = divmod(int(self._entries[action]), self.num_nodes)
+        return f"{self.names[i]} -> {self.names[j]}"
+
+    def render_text(self, state: IntArray) -> str:
+        edges = np.argwhere(digraphs.adjacency(state[None, :-1])[0])
+        text = ", ".join(f"{self.names[i]} -> {self.names[j]}" for i, j in edges) or "(no edges)"
+        return text + " stopped" * bool(state[-1])
+
+    def render_image(self, state: IntArray, path: IntArray | None = None) -> rendering.Image:
+        """The adjacency matrix, an edge dark, and red where the graph is finished; the diagonal is grey."""
+        palette = np.stack([rendering.WHITE, rendering.RED if state[-1] else rendering.BLACK, rendering.GREY])
+        cells = digraphs.adjacency(state[None, :-1])[0].astype(np.int64)
+        np.fill_diagonal(cells, 2)
+        border = np.pad(palette[cells], ((1, 1), (1, 1), (0, 0)), constant_values=128)
+        border[[0, -1]] = border[:, [0, -1]] = palette[1]
+        return rendering.tiles(border, tile=max(4, 192 // (self.num_nodes + 2)))
+
+
+def sample_network(
+    num_nodes: int, num_samples: int, edges_per_node: float, rng: np.random.Generator
+) -> tuple[IntArray, FloatArray]:
+    """A random linear-Gaussian network and data from it (Deleu et al. 2022, section 5).
+
+    Returns:
+        The parents of each node as masks, int64 (d,), and samples float64 (num_samples, d).
+    """
+    order = rng.permutation(num_nodes)
+    probability = min(1.0, 2 * edges_per_node / (num_nodes - 1))
+    edge = np.triu(rng.random((num_nodes, num_nodes)) < probability, 1)
+    weights = edge * rng.normal(size=(num_nodes, num_nodes))
+    noise = math.sqrt(0.1) * rng.normal(size=(num_samples, num_nodes))
+    values = np.zeros((num_samples, num_nodes))
+    adjacency = np.zeros((num_nodes, num_nodes), dtype=bool)
+    for place, node in enumerate(order):
+        before = order[:place]
+        values[:, node] = values[:, before] @ weights[:place, place] + noise[:, node]
+        adjacency[before, node] = edge[:place, place]
+    return digraphs.pack(adjacency.T), values
+
+
+def structural_hamming_distance(parents: IntArray, true_parents: Sequence[int] | IntArray) -> IntArray:
+    """Pairs of nodes that are joined otherwise, int64 (n,), of graphs (n, d) as masks; a reversed edge counts once."""
+    mine, truth = digraphs.adjacency(parents), digraphs.adjacency(np.asarray(true_parents, dtype=np.int64)[None])
+    differ = mine != truth
+    return np.triu(differ | differ.transpose(0, 2, 1), 1).sum((1, 2))

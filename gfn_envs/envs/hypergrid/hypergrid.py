@@ -1,0 +1,255 @@
+"""HyperGrid: the benchmark grid of the GFlowNet literature."""
+
+from __future__ import annotations
+
+import functools
+import inspect
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import numpy as np
+from gymnasium import spaces
+
+from gfn_envs import rendering
+from gfn_envs.arrays import BoolArray, FloatArray, IntArray, all_columns, log_factorials, one_hot_table
+from gfn_envs.dag import Dag
+from gfn_envs.envs.hypergrid.rewards import REWARDS
+from gfn_envs.validation import checked_log_reward, positive_int
+
+#: Named rewards of grids of at most this many cells are tabulated at first use (milliseconds, 2 MB).
+TABULATED_CELLS = 2**18
+
+
+def _without_modes(reward: Callable[[IntArray], FloatArray], cells: IntArray) -> tuple[FloatArray, BoolArray]:
+    return reward(cells), np.zeros(len(cells), dtype=bool)
+
+
+class HyperGrid(Dag):
+    r"""A walk on the cells of a hypercube, from the origin, that stops where the reward is high.
+
+    ## Description
+    Cells are {0..side-1}^ndim. From the origin, each step increases one coordinate, until the walk stops; the object
+    is the cell where it stopped. Rewards are high near the corners of the grid (named ``reward`` settings) and low on
+    the way, so that exploration is hard when R0 is small.
+
+    ## Action Space
+    ``Discrete(ndim + 1)``: action i < ndim adds 1 to coordinate i (illegal at side - 1); action ndim stops (legal in
+    every cell).
+
+    ## Backward actions
+    ``ndim + 1``: backward action i < ndim subtracts 1 from coordinate i (illegal at 0); from a stopped cell the only
+    backward action is ndim, which undoes the stop.
+
+    ## Observation Space
+    ``MultiDiscrete([side] * ndim)``: the cell. The state row holds the cell and a flag, 1 once stopped. Network
+    features are the one-hot coordinates, ndim * side of them.
+
+    ## Starting State
+    The origin.
+
+    ## Rewards
+    With a_i = abs(x_i / (side - 1) - 0.5):
+
+    | reward | R(x) | parameters |
+    |---|---|---|
+    | standard | R0 + R1 prod[a_i > 0.25] + R2 prod[0.3 < a_i < 0.4] | (0.1, 0.5, 2) |
+    | easy, hard, niu | the same | (1e-3, 0.5, 2), (1e-4, 1, 3), (1e-2, 0.5, 2) |
+    | cosine | R0 + R1 prod[(cos(50 a_i) + 1) phi(5 a_i)] | (0.1, 0.5) |
+    | sparse | 1 where all x_i are in {1, side - 2}, plus ``floor`` | 1e-12 |
+    | deceptive | R0 + R1 - R1 prod[a_i > 0.1] + R2 prod[0.3 < a_i < 0.4] | (1e-5, 0.1, 2) |
+    | bitwise_xor, multiplicative_coprime | R0 + sum_t w_t [tiers 0..t hold] | R0 1e-3, w (1, 10, 100) |
+
+    Every cell on the way is an object too, so its intermediate log reward is log R of the cell, and 0 at s0 (Pan et al.
+    2023, Better Training of GFlowNets with Local Credit and Incomplete Trajectories).
+
+    A mode is a cell with the R2 term (sparse: the cells of reward 1; tiered: the cells where every tier holds).
+
+    ## Episode End
+    When the stop action is taken; after at most ndim (side - 1) + 1 actions.
+
+    ## Number of states
+    2 side^ndim: each cell, and its stopped copy. side^ndim objects.
+
+    ## Arguments
+    * ``ndim``: number of dimensions D, at least 1.
+    * ``side``: cells along each dimension H, at least 2.
+    * ``reward``: a name above, or a callable from cells, int (n, ndim), to rewards, float (n,), finite and > 0.
+    * ``reward_kwargs``: parameters of a named reward, such as ``{"R0": 1e-4}``.
+
+    ## References
+    Bengio et al. 2021, Flow Network based Generative Models (section 4.1); Malkin et al. 2022; Madan et al. 2023;
+    Niu et al. 2024.
+
+    ## Version History
+    * v0: initial version.
+    """
+
+    can_stop_anywhere = True
+
+    def __init__(
+        self,
+        ndim: int = 2,
+        side: int = 8,
+        reward: str | Callable[[IntArray], FloatArray] = "standard",
+        reward_kwargs: Mapping[str, Any] | None = None,
+    ):
+        self.ndim = positive_int("ndim", ndim, "HyperGrid")
+        self.side = positive_int("side", side, "HyperGrid", at_least=2)
+        if self.side**self.ndim >= 2**63:
+            raise ValueError(f"HyperGrid: side ** ndim must be below 2**63, got {side} ** {ndim}")
+        self.arguments = {"ndim": ndim, "side": side, "reward": reward, "reward_kwargs": reward_kwargs}
+        self._reward = self._resolve(reward, dict(reward_kwargs or {}))
+        self.num_actions = self.num_backward_actions = self.state_width = self.ndim + 1
+        self.max_length = self.ndim * (self.side - 1) + 1
+        self.state_dtype = np.dtype(np.int16 if self.side < 2**15 else np.int64)
+        self.num_features = self.ndim * self.side
+        self.num_tokens, self.num_positions = self.side, self.ndim
+        self.observation_space = spaces.MultiDiscrete([self.side] * self.ndim)
+        self.declared_num_terminal_states = self.side**self.ndim
+        self.declared_num_states = 2 * self.side**self.ndim
+        # The stop action raises the flag as the others raise a coordinate: a step adds a unit vector.
+        self._unit = np.eye(self.ndim + 1, dtype=self.state_dtype)
+        # Legal are the entries below the ceiling, and backward those above the floor, of the row's own flag.
+        going, stopped = [self.side - 1] * self.ndim + [1], [0] * self.state_width
+        self._ceiling = np.array([going, stopped], dtype=self.state_dtype)
+        self._floor = np.array([stopped, [self.side] * self.ndim + [0]], dtype=self.state_dtype)
+        # A row times these is the position of its cell in _cells(), stopped or not.
+        self._strides = np.append(self.side ** np.arange(self.ndim)[::-1], 0)
+
+    def _resolve(
+        self, reward: str | Callable[[IntArray], FloatArray], kwargs: dict[str, Any]
+    ) -> Callable[[IntArray], tuple[FloatArray, BoolArray]]:
+        if callable(reward):
+            if kwargs:
+                raise ValueError(f"HyperGrid: reward_kwargs {kwargs} were given with a callable reward")
+            return functools.partial(_without_modes, reward)
+        if reward not in REWARDS:
+            raise ValueError(f"HyperGrid: unknown reward {reward!r}; allowed: {', '.join(REWARDS)}, or a callable")
+        function, parameters = REWARDS[reward]
+        allowed = list(inspect.signature(function).parameters)[2:]
+        if unknown := sorted(set(kwargs) - set(allowed)):
+            raise ValueError(f"HyperGrid: reward {reward!r} has no parameters {unknown}; allowed: {allowed}")
+        return functools.partial(function, side=self.side, **{**parameters, **kwargs})
+
+    @functools.cached_property
+    def num_modes(self) -> int | None:  # type: ignore[override]
+        """Modes, counted by enumeration; None where there are none or the grid has more than a million cells."""
+        if callable(self.arguments["reward"]) or self.side**self.ndim > 10**6:
+            return None
+        return int(self._reward(self._cells())[1].sum()) or None
+
+    def _cells(self) -> IntArray:
+        """Every cell, int64 (side^ndim, ndim)."""
+        return np.indices((self.side,) * self.ndim).reshape(self.ndim, -1).T
+
+    def source(self, n: int) -> IntArray:
+        return np.zeros((n, self.state_width), dtype=self.state_dtype)
+
+    def is_terminal(self, states: IntArray) -> BoolArray:
+        return states[:, -1].astype(bool)
+
+    def forward_mask(self, states: IntArray) -> BoolArray:
+        return states < self._ceiling.take(states[:, -1], axis=0)
+
+    def backward_mask(self, states: IntArray) -> BoolArray:
+        return states > self._floor.take(states[:, -1], axis=0)
+
+    def step(self, states: IntArray, actions: IntArray) -> IntArray:
+        return states + self._unit.take(actions, axis=0)
+
+    def undo(self, states: IntArray, backward_actions: IntArray) -> IntArray:
+        return states - self._unit.take(backward_actions, axis=0)
+
+    def backward_action(self, states: IntArray, actions: IntArray) -> IntArray:
+        return np.array(actions, dtype=np.int64)
+
+    def forward_action(self, states: IntArray, backward_actions: IntArray) -> IntArray:
+        return np.array(backward_actions, dtype=np.int64)
+
+    def reward(self, cells: IntArray) -> FloatArray:
+        """R of cells (n, ndim), float64 (n,)."""
+        return np.asarray(self._reward(cells)[0], dtype=np.float64)
+
+    def log_reward(self, states: IntArray) -> FloatArray:
+        if self._log_reward_table is not None:
+            return self._log_reward_table.take(states @ self._strides)
+        return self._computed_log_reward(states[:, :-1].astype(np.int64))
+
+    def _computed_log_reward(self, cells: IntArray) -> FloatArray:
+        return checked_log_reward(self._reward(cells)[0], cells, "HyperGrid")
+
+    @functools.cached_property
+    def _log_reward_table(self) -> FloatArray | None:
+        """log R of every cell; None where it is not tabulated: too many cells, or a callable that may be slow."""
+        if callable(self.arguments["reward"]) or self.side**self.ndim > TABULATED_CELLS:
+            return None
+        return self._computed_log_reward(self._cells())
+
+    def mode_index(self, states: IntArray) -> IntArray:
+        if callable(self.arguments["reward"]):
+            return super().mode_index(states)
+        cells = states[:, :-1].astype(np.int64)
+        return np.where(self._reward(cells)[1], cells @ (self.side ** np.arange(self.ndim)), -1)
+
+    @functools.cached_property
+    def _one_hot(self) -> FloatArray:
+        # Made at first use: a wide grid that is seen as cells never needs it.
+        return one_hot_table(self.side)
+
+    def encode(self, states: IntArray) -> FloatArray:
+        return self._one_hot.take(states[:, :-1], axis=0).reshape(len(states), self.num_features)
+
+    def observe(self, states: IntArray) -> IntArray:
+        return states[:, :-1].astype(np.int64)
+
+    # ------------------------------------------------------------------ optional capabilities
+
+    def partial_log_reward(self, states: IntArray) -> FloatArray:
+        return np.where(states.any(1), self.log_reward(states), 0.0)
+
+    def contains(self, states: IntArray, objects: IntArray) -> BoolArray:
+        contained = all_columns(np.less_equal, states, objects)
+        stopped = self.is_terminal(states)
+        contained[stopped] = all_columns(np.equal, states[stopped], objects)
+        return contained
+
+    def tokens(self, states: IntArray) -> IntArray:
+        """The coordinates, int64 (n, ndim)."""
+        return states[:, :-1].astype(np.int64)
+
+    @functools.cached_property
+    def _log_factorials(self) -> FloatArray:
+        return log_factorials(self.max_length)
+
+    def log_num_paths(self, states: IntArray) -> FloatArray:
+        """log of the multinomial coefficient (x_1 + ... + x_D)! / (x_1! ... x_D!); the stop adds no choice."""
+        cells = states[:, :-1].astype(np.int64)
+        return self._log_factorials[cells.sum(1)] - self._log_factorials[cells].sum(1)
+
+    # ------------------------------------------------------------------ for people
+
+    def action_label(self, action: int) -> str:
+        return "stop" if action == self.ndim else f"+x{action}"
+
+    def render_text(self, state: IntArray) -> str:
+        return f"({', '.join(map(str, state[:-1]))}){' stopped' if state[-1] else ''}"
+
+    def render_image(self, state: IntArray, path: IntArray | None = None) -> rendering.Image:
+        """1-D and 2-D: a heat map of log R with the path and the cell; more dimensions: one bar a coordinate."""
+        if self.ndim > 2:
+            return rendering.bars(state[:-1], self.side - 1, rendering.RED if state[-1] else rendering.BLUE)
+        cells = self._cells()
+        log_reward = np.log(self.reward(cells))
+        heat = (log_reward - log_reward.min()) / (np.ptp(log_reward) or 1.0)
+        colours = np.zeros((self.side if self.ndim == 2 else 1, self.side, 3), dtype=np.uint8)
+        colours[self._rows(cells), cells[:, 0]] = rendering.colormap(heat)
+        tile = max(4, 256 // self.side)
+        image = rendering.tiles(colours, tile)
+        for visited in () if path is None else path:
+            rendering.mark(image, self._rows(visited), visited[0], tile, rendering.WHITE, inset=tile * 3 // 8)
+        rendering.mark(image, self._rows(state), state[0], tile, rendering.RED if state[-1] else rendering.WHITE)
+        return image
+
+    def _rows(self, cells: IntArray) -> IntArray:
+        """Image row of cells (..., ndim): the second coordinate runs upwards from the bottom."""
+        return self.side - 1 - cells[..., 1].astype(np.int64) if self.ndim == 2 else np.zeros_like(cells[..., 0])

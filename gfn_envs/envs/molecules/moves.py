@@ -1,0 +1,162 @@
+"""What can be done to a tree of blocks: bond an arm of the vocabulary to an open stem, or take a leaf off.
+
+Everything here is about trees alone, in batches; rows, flags and the stop action are FragmentMolecule's.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from gfn_envs.arrays import BoolArray, IntArray
+from gfn_envs.envs.molecules.canonical_trees import LARGEST, BlockTrees, Codes, Contents, Trees
+from gfn_envs.envs.molecules.vocabulary import Vocabulary
+
+
+class BlockMoves:
+    """Moves on trees of at most ``max_blocks`` blocks: (stem, arm) forward, a leaf backward; see FragmentMolecule.
+
+    A forward action is location * num_arms + arm, where a location is block * num_stems + position.
+
+    Args:
+        vocabulary: the blocks and their arms.
+        max_blocks: m.
+    """
+
+    def __init__(self, vocabulary: Vocabulary, max_blocks: int):
+        kinds = vocabulary.kinds
+        self.max_blocks = max_blocks
+        self.trees = BlockTrees([kind.automorphisms for kind in kinds])
+        self.num_kinds, self.num_arms, self.num_stems = len(kinds), len(vocabulary.arms), self.trees.num_positions
+        self.num_locations = (max_blocks - 1) * self.num_stems
+        # By kind + 1 and position: how many stems there are, and the first arm that is bonded there, -1 where none is.
+        self.capacity = np.zeros((self.num_kinds + 1, self.num_stems), dtype=np.int64)
+        self._arm = np.full((self.num_kinds + 1, self.num_stems), -1)
+        for k, kind in enumerate(kinds):
+            self.capacity[k + 1, : len(kind.capacity)] = kind.capacity
+            for position in range(len(kind.atoms)):
+                same = np.isin(vocabulary.arms[:, 1], kind.automorphisms[:, position])
+                found = np.flatnonzero(same & (vocabulary.arms[:, 0] == k))
+                self._arm[k + 1, position] = found[0] if len(found) else -1
+        self._arm_kind, self._arm_position = vocabulary.arms[:, 0] + 1, vocabulary.arms[:, 1]
+        self._legal_arms = self._arm[self._arm_kind, self._arm_position] == np.arange(self.num_arms)
+        # The first block: one arm for each kind.
+        self._first_arm = np.array([np.flatnonzero(self._arm_kind == k + 1)[0] for k in range(self.num_kinds)])
+        self._first_arms = np.isin(np.arange(self.num_arms), self._first_arm)
+
+    # ------------------------------------------------------------------ what is legal
+
+    def open_stems(self, trees: Trees) -> IntArray:
+        """How many stems are open at each position of each block, (n, m, s)."""
+        left = self.capacity[trees.kind]
+        row, block = np.nonzero(trees.kind[:, 1:])
+        block += 1
+        np.subtract.at(left, (row, block, trees.entry[row, block]), 1)
+        np.subtract.at(left, (row, trees.parent[row, block], trees.port[row, block]), 1)
+        return left
+
+    def must_end(self, trees: Trees) -> BoolArray:
+        """True where there is no room for another block, or no open stem, (n,)."""
+        count = (trees.kind > 0).sum(1)
+        return (count == self.max_blocks) | ((count > 0) & ~self.open_stems(trees).any((1, 2)))
+
+    def additions(self, trees: Trees) -> BoolArray:
+        """Legal forward actions, bool (n, num_locations * num_arms): of equivalent stems, and arms, the first."""
+        mask = np.zeros((len(trees.kind), self.num_locations, self.num_arms), dtype=bool)
+        row, location = np.nonzero(_first_of_each(self._stems(trees, self.trees.contents(trees))))
+        mask[row, location] = self._legal_arms
+        mask[trees.kind[:, 0] == 0, 0] = self._first_arms
+        return mask.reshape(len(mask), -1)
+
+    def removals(self, trees: Trees) -> BoolArray:
+        """Leaves that can be taken off, bool (n, m): of equivalent ones the first."""
+        return _first_of_each(np.where(self._leaf_arms(trees) >= 0, self.trees.contents(trees).root, LARGEST))
+
+    def _leaf_arms(self, trees: Trees) -> IntArray:
+        """The arm that puts each leaf back, (n, m); -1 for blocks that are no leaf, or have no such arm."""
+        n, m = trees.kind.shape
+        present = trees.kind > 0
+        row, block = np.nonzero(present[:, 1:])
+        block += 1
+        children = np.zeros((n, m), dtype=np.int64)
+        np.add.at(children, (row, trees.parent[row, block]), 1)
+        by = trees.entry.copy()
+        # A root with one child is a leaf, bonded at the port of that child, block 1.
+        by[:, 0] = trees.port[:, 1]
+        leaf = present & (children == (np.arange(m) == 0))
+        arms = np.where(leaf, self._arm[trees.kind, by], -1)
+        alone = present.sum(1) == 1
+        arms[alone, 0] = self._first_arm[trees.kind[alone, 0] - 1]
+        return arms
+
+    def _stems(self, trees: Trees, contents: Contents) -> Codes:
+        """Codes of the open stems of all blocks but the last (n, num_locations), LARGEST elsewhere."""
+        codes = np.where(self.open_stems(trees) > 0, self.trees.stem_codes(trees, contents), LARGEST)
+        return codes[:, :-1].reshape(len(codes), -1)
+
+    # ------------------------------------------------------------------ moves and what undoes them
+
+    def add(self, trees: Trees, actions: IntArray) -> Trees:
+        """Trees with one block more, in canonical form."""
+        larger, _ = self._with_block(trees, actions)
+        return self.trees.canonical(larger, self.trees.contents(larger))[0]
+
+    def added_leaf(self, trees: Trees, actions: IntArray) -> IntArray:
+        """Where :meth:`add` puts the new block, (n,): of leaves that are equivalent to it, the first."""
+        larger, new = self._with_block(trees, actions)
+        contents, rows = self.trees.contents(larger), np.arange(len(new))
+        same = (contents.root == contents.root[rows, new][:, None]) & (self._leaf_arms(larger) >= 0)
+        _, moved = self.trees.canonical(larger, contents)
+        return np.where(same, moved.block, self.max_blocks).min(1)
+
+    def _with_block(self, trees: Trees, actions: IntArray) -> tuple[Trees, IntArray]:
+        """Trees with the new block behind the others, and its index (n,)."""
+        location, arm = np.divmod(np.asarray(actions, dtype=np.int64), self.num_arms)
+        larger, rows = Trees(*(array.copy() for array in trees)), np.arange(len(arm))
+        new = (trees.kind > 0).sum(1)
+        larger.kind[rows, new] = self._arm_kind[arm]
+        at, bonded = rows[new > 0], new[new > 0]
+        larger.parent[at, bonded], larger.port[at, bonded] = np.divmod(location[at], self.num_stems)
+        larger.entry[at, bonded] = self._arm_position[arm[at]]
+        return larger, new
+
+    def remove(self, trees: Trees, leaves: IntArray) -> Trees:
+        """Trees without one leaf, in canonical form."""
+        smaller, _, _ = self._without_leaf(trees, leaves)
+        return self.trees.canonical(smaller, self.trees.contents(smaller))[0]
+
+    def removed_and_action(self, trees: Trees, leaves: IntArray) -> tuple[Trees, IntArray]:
+        """:meth:`remove`, and the actions that put the leaves back, (n,)."""
+        smaller, block, position = self._without_leaf(trees, leaves)
+        contents, rows = self.trees.contents(smaller), np.arange(len(leaves))
+        stems = self._stems(smaller, contents).reshape(len(rows), -1, self.num_stems)
+        same = stems == stems[rows, block, position][:, None, None]
+        parents, moved = self.trees.canonical(smaller, contents)
+        places = moved.block[:, :-1, None] * self.num_stems + moved.position[:, :-1]
+        location = np.where(same, places, self.num_locations).min((1, 2))
+        empty = parents.kind[:, 0] == 0
+        return parents, np.where(empty, 0, location) * self.num_arms + self._leaf_arms(trees)[rows, leaves]
+
+    def _without_leaf(self, trees: Trees, leaves: IntArray) -> tuple[Trees, IntArray, IntArray]:
+        """Trees without one leaf, and the block and position to which it was bonded."""
+        rows, others = np.arange(len(leaves)), np.arange(self.max_blocks - 1)
+        # The root, where it is the leaf, was bonded to block 1, which becomes the root.
+        is_root = leaves == 0
+        block = np.where(is_root, 1, trees.parent[rows, leaves])
+        position = np.where(is_root, trees.entry[:, 1], trees.port[rows, leaves])
+        kept = others + (others >= leaves[:, None])
+        smaller = Trees(*(np.pad(np.take_along_axis(array, kept, axis=1), ((0, 0), (0, 1))) for array in trees))
+        smaller.parent[:] = np.maximum(smaller.parent - (smaller.parent > leaves[:, None]), 0)
+        for array in smaller[1:]:
+            array[:, 0] = 0
+        return smaller, np.maximum(block - (block > leaves), 0), position
+
+
+def _first_of_each(codes: Codes) -> BoolArray:
+    """True at the first place of each code in its row (n, k); never at LARGEST."""
+    order = np.argsort(codes, axis=1, kind="stable")
+    ranked = np.take_along_axis(codes, order, axis=1)
+    new = np.ones(codes.shape, dtype=bool)
+    new[:, 1:] = ranked[:, 1:] != ranked[:, :-1]
+    first = np.zeros(codes.shape, dtype=bool)
+    np.put_along_axis(first, order, new & (ranked != LARGEST), axis=1)
+    return first

@@ -1,0 +1,235 @@
+"""Scores of molecules that chemists use, from RDKit, and what compares molecules: fingerprints and scaffolds."""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from gfn_envs.arrays import FloatArray, IntArray
+from gfn_envs.envs.molecules.vocabulary import chemistry
+
+#: (Mols, atoms with open stems of each) -> numbers.
+Scorer = Callable[[Sequence[Any], Sequence[Sequence[int]]], FloatArray]
+
+#: name -> (floor, exponent) by default.
+DEFAULTS: dict[str, tuple[float, float]] = {
+    "qed": (1e-3, 1.0),
+    "sa": (1e-3, 1.0),
+    "penalized_logp": (1e-6, 1.0),
+    "similarity": (1e-3, 1.0),
+    "seh": (0.1 / 8, 10.0),
+}
+
+
+@dataclass(frozen=True)
+class Score:
+    """A score of Mols, floored, and the exponent that makes it a reward.
+
+    Attributes:
+        needs_stems: whether the atoms with open stems have a part in it.
+    """
+
+    scorer: Scorer
+    floor: float
+    exponent: float
+    needs_stems: bool
+
+    def __call__(self, mols: Sequence[Any], stems: Sequence[Sequence[int]]) -> FloatArray:
+        """max(score, floor) of each Mol, float64 (n,)."""
+        scores = np.asarray(self.scorer(mols, stems), dtype=np.float64)
+        return np.maximum(scores, self.floor)  # NaN stays, and is refused by whoever takes the log.
+
+
+def make_score(
+    reward: str | Mapping[str, float] | Callable[[Any], float],
+    target: str | None,
+    reward_of: str,
+    exponent: float | None,
+    floor: float | None,
+) -> Score:
+    """The score that the arguments of FragmentMolecule name.
+
+    Raises:
+        ValueError: an unknown name, a power, exponent or floor out of range, or a target that is missing or invalid.
+    """
+    where = "FragmentMolecule"
+    if reward_of not in ("mol", "smiles"):
+        raise ValueError(f"{where}: reward_of must be 'mol' or 'smiles', got {reward_of!r}")
+    for name, value, low in (("exponent", exponent, "> 0"), ("floor", floor, ">= 0")):
+        if value is not None and not (np.isfinite(value) and (value > 0 or (value == 0 and low == ">= 0"))):
+            raise ValueError(f"{where}: {name} must be finite and {low}, got {value!r}")
+    names = [reward] if isinstance(reward, str) else list(reward) if isinstance(reward, Mapping) else []
+    for name in names:
+        if name not in DEFAULTS:
+            raise ValueError(f"{where}: unknown reward {name!r}; allowed: {', '.join(DEFAULTS)}, or a callable")
+    if ("similarity" in names) != (target is not None):
+        raise ValueError(f"{where}: target, a SMILES, goes with the reward 'similarity', got {target=}, {reward=}")
+    default_floor, default_exponent = 0.0, 1.0
+    if isinstance(reward, str):
+        scorer = named(reward, target)
+        default_floor, default_exponent = DEFAULTS[reward]
+    elif isinstance(reward, Mapping):
+        if not reward or not all(np.isfinite(power) for power in reward.values()):
+            raise ValueError(f"{where}: a product needs scores with finite powers, got {dict(reward)}")
+        factors = [(named(name, target), DEFAULTS[name][0], float(reward[name])) for name in names]
+        scorer = functools.partial(_product, factors)
+    elif callable(reward):
+        scorer = functools.partial(_each, functools.partial(_of_smiles, reward) if reward_of == "smiles" else reward)
+    else:
+        raise ValueError(
+            f"{where}: reward must be a name, a mapping from names to powers, or a callable, got {reward!r}"
+        )
+    return Score(
+        scorer,
+        default_floor if floor is None else float(floor),
+        default_exponent if exponent is None else float(exponent),
+        "seh" in names,
+    )
+
+
+def named(name: str, target: str | None = None) -> Scorer:
+    """The scorer of a name of :data:`DEFAULTS`. Raises ValueError for a target that is no molecule."""
+    if name == "seh":
+        from gfn_envs.envs.molecules.seh_proxy import seh_scores
+
+        return seh_scores
+    if name == "similarity":
+        chem = chemistry()
+        mol = chem.MolFromSmiles(target)
+        if mol is None or not mol.GetNumAtoms():
+            raise ValueError(f"FragmentMolecule: target {target!r} is not a valid SMILES")
+        # The SMILES rather than the fingerprint, which makes a smaller pickle.
+        return functools.partial(_similarity, chem.MolToSmiles(mol))
+    return functools.partial(_each, {"qed": qed, "sa": normalized_sa, "penalized_logp": exp_penalized_logp}[name])
+
+
+def _each(function: Callable[[Any], float], mols: Sequence[Any], stems: Sequence[Sequence[int]]) -> FloatArray:
+    return np.array([float(function(mol)) for mol in mols], dtype=np.float64)
+
+
+def _of_smiles(function: Callable[[str], float], mol: Any) -> float:
+    return function(chemistry().MolToSmiles(mol))
+
+
+def _product(
+    factors: Sequence[tuple[Scorer, float, float]], mols: Sequence[Any], stems: Sequence[Sequence[int]]
+) -> FloatArray:
+    """The product of max(score, floor)^power over (scorer, floor, power)."""
+    powers = [np.maximum(scorer(mols, stems), floor) ** power for scorer, floor, power in factors]
+    return np.prod(powers, axis=0)
+
+
+# ---------------------------------------------------------------------- scores of one Mol
+
+
+def qed(mol: Any) -> float:
+    """Quantitative estimate of drug-likeness, in (0, 1) (Bickerton et al. 2012)."""
+    from rdkit.Chem import QED
+
+    return float(QED.qed(mol))
+
+
+def synthetic_accessibility(mol: Any) -> float:
+    """SA score: 1 (easy to make) to 10 (Ertl and Schuffenhauer 2009), by the module that comes with RDKit."""
+    from rdkit.Contrib.SA_Score import sascorer
+
+    return float(sascorer.calculateScore(mol))
+
+
+def normalized_sa(mol: Any) -> float:
+    """(10 - SA) / 9: 1 for what is easy to make, 0 for what is not."""
+    return (10.0 - synthetic_accessibility(mol)) / 9.0
+
+
+def penalized_logp(mol: Any) -> float:
+    """logP - SA - max(0, atoms of the largest ring - 6) (Gomez-Bombarelli et al. 2018), not standardised."""
+    from rdkit.Chem import rdMolDescriptors
+
+    largest = max((len(ring) for ring in mol.GetRingInfo().AtomRings()), default=0)
+    return rdMolDescriptors.CalcCrippenDescriptors(mol)[0] - synthetic_accessibility(mol) - max(0, largest - 6)
+
+
+def exp_penalized_logp(mol: Any) -> float:
+    """exp of :func:`penalized_logp`, a number > 0."""
+    return float(np.exp(penalized_logp(mol)))
+
+
+# ---------------------------------------------------------------------- comparing molecules
+
+
+@functools.cache
+def _fingerprints() -> Any:
+    from rdkit.Chem import rdFingerprintGenerator
+
+    return rdFingerprintGenerator.GetMorganGenerator(radius=2, fpSize=2048)
+
+
+def fingerprint(mol: Any) -> Any:
+    """Morgan fingerprint, radius 2, 2048 bits."""
+    return _fingerprints().GetFingerprint(mol)
+
+
+def similarities(prints: Sequence[Any], others: Sequence[Any]) -> FloatArray:
+    """Tanimoto similarities of fingerprints, float64 (n, m)."""
+    from rdkit import DataStructs
+
+    table = [DataStructs.BulkTanimotoSimilarity(one, list(others)) for one in prints]
+    return np.array(table, dtype=np.float64).reshape(len(prints), len(others))
+
+
+def _similarity(target: str, mols: Sequence[Any], stems: Sequence[Sequence[int]]) -> FloatArray:
+    return similarities([fingerprint(mol) for mol in mols], [fingerprint(chemistry().MolFromSmiles(target))])[:, 0]
+
+
+def scaffold_number(mol: Any) -> int:
+    """A number in [0, 2^63) for the Bemis-Murcko scaffold of a Mol: a hash of its canonical SMILES."""
+    from rdkit.Chem.Scaffolds import MurckoScaffold
+
+    smiles = MurckoScaffold.MurckoScaffoldSmiles(mol=mol)
+    return int.from_bytes(hashlib.blake2b(smiles.encode(), digest_size=8).digest(), "big") >> 1
+
+
+def draw(mol: Any, size: int = 300) -> npt.NDArray[np.uint8]:
+    """The structural formula as RGB, uint8 (size, size, 3)."""
+    from rdkit.Chem import Draw
+
+    if not mol.GetNumAtoms():
+        return np.full((size, size, 3), 255, dtype=np.uint8)
+    # The size is a whole number of pixels, whatever the molecule.
+    return np.asarray(Draw.MolToImage(mol, size=(size, size)).convert("RGB"), dtype=np.uint8).copy()
+
+
+# ---------------------------------------------------------------------- values of rows met before
+
+
+class RowCache:
+    """Values of rows, kept up to a limit; the rows that were added first go first.
+
+    A value must depend on its row alone, so that what is in the cache makes no difference to results.
+    """
+
+    def __init__(self, limit: int = 200_000):
+        self.limit = limit
+        self.values: dict[bytes, float] = {}
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {"limit": self.limit, "values": {}}
+
+    def get(self, rows: IntArray, compute: Callable[[IntArray], FloatArray]) -> FloatArray:
+        """The value of each row (n, w), float64 (n,); ``compute`` is asked once for those that are not there."""
+        keys = [row.tobytes() for row in np.ascontiguousarray(rows)]
+        fresh = {key: i for i, key in enumerate(keys) if key not in self.values}
+        known = {key: self.values[key] for key in keys if key in self.values}
+        if fresh:
+            computed = compute(np.asarray(rows)[list(fresh.values())])
+            known.update(zip(fresh, computed.tolist(), strict=True))
+            self.values.update((key, known[key]) for key in fresh)
+            for key in list(self.values)[: max(0, len(self.values) - self.limit)]:
+                del self.values[key]
+        return np.array([known[key] for key in keys], dtype=np.float64)

@@ -1,0 +1,272 @@
+"""Vocabularies of molecular building blocks: from SMILES with attachment points, or the published 105 blocks.
+
+A *kind* is a block with its stems: atoms at which other blocks may be bonded, each so many times. An *arm* is a kind
+and the position of the stem atom by which it is bonded when it is added.
+"""
+
+from __future__ import annotations
+
+import functools
+import importlib.resources
+import json
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from gfn_envs.arrays import IntArray
+from gfn_envs.data import registry as datasets
+
+#: More automorphisms than any block needs; tables are as wide as the largest group.
+MAX_AUTOMORPHISMS = 200
+
+
+def chemistry() -> Any:
+    """RDKit's ``Chem``. Raises ImportError, naming the extra, where RDKit is not installed."""
+    try:
+        from rdkit import Chem
+    except ImportError:
+        raise ImportError('molecules need RDKit: pip install "gfn-envs[mols]"') from None
+    return Chem
+
+
+@dataclass(frozen=True)
+class Kind:
+    """A block with its stems.
+
+    Attributes:
+        smiles: canonical, an asterisk for each stem.
+        mol: RDKit Mol, hydrogens in place of the stems.
+        atoms: atom index at each position, ascending (s,).
+        capacity: how many stems each position has (s,).
+        automorphisms: where each automorphism puts each position (g, s).
+    """
+
+    smiles: str
+    mol: Any
+    atoms: tuple[int, ...]
+    capacity: tuple[int, ...]
+    automorphisms: IntArray
+
+
+@dataclass(frozen=True, eq=False)
+class Vocabulary:
+    """Kinds, and the arms by which they are added.
+
+    Attributes:
+        kinds: distinct blocks.
+        arms: (kind, position) of each arm (e, 2). Arms that an automorphism exchanges may both be listed.
+        names: of the arms.
+    """
+
+    kinds: tuple[Kind, ...]
+    arms: IntArray
+    names: tuple[str, ...]
+
+
+def load_vocabulary(blocks: str | os.PathLike[str] | Sequence[str] | None) -> Vocabulary:
+    """A vocabulary by name, from a file, or from SMILES.
+
+    Args:
+        blocks: None for the one that comes with the package; "pdb105" for the 105 blocks of Bengio et al. 2021 (the
+            data set fragment-blocks); a sequence of SMILES with attachment points, such as ``"*c1ccc(*)cc1"``; or the
+            path of a text file with such a SMILES at the start of each line.
+
+    Raises:
+        ValueError: a row that is not a valid block, with its number.
+        FileNotFoundError: no such file.
+        DatasetError: the published blocks cannot be had.
+    """
+    if blocks is None:
+        return packaged_vocabulary()
+    if isinstance(blocks, str) and blocks == "pdb105":
+        return published(json.loads(datasets.read("fragment-blocks")))
+    if isinstance(blocks, (str, os.PathLike)):
+        lines = Path(blocks).read_text("utf-8").splitlines()
+        rows = [(number, line.split()[0]) for number, line in enumerate(lines, 1) if line.split()]
+        return from_smiles([smiles for _, smiles in rows], str(blocks), "line", [number for number, _ in rows])
+    return from_smiles(list(blocks), "blocks")
+
+
+def packaged_blocks() -> list[str]:
+    """SMILES of the vocabulary that comes with the package."""
+    text = importlib.resources.files("gfn_envs").joinpath("data", "fragments.json").read_text("utf-8")
+    return list(json.loads(text).values())
+
+
+def from_smiles(
+    blocks: Sequence[str], where: str, row: str = "row", numbers: Sequence[int] | None = None
+) -> Vocabulary:
+    """Blocks from SMILES, in which each asterisk, singly bonded, is a stem; every stem is an arm.
+
+    Stereochemistry, isotopes and atom numbers are dropped.
+
+    Raises:
+        ValueError: no rows; an invalid SMILES, one without an attachment point, or a block that is listed twice.
+    """
+    if not blocks:
+        raise ValueError(f"{where}: a vocabulary needs at least one block")
+    kinds: dict[str, Kind] = {}
+    first: dict[str, int] = {}
+    arms: list[tuple[int, int]] = []
+    for number, smiles in zip(numbers or range(len(blocks)), blocks, strict=True):
+        try:
+            kind, _ = make_kind(*_split(smiles))
+        except ValueError as error:
+            raise ValueError(f"{where}, {row} {number}: {smiles!r} {error}") from None
+        if kind.smiles in kinds:
+            raise ValueError(f"{where}, {row} {number}: {smiles!r} is the block of {row} {first[kind.smiles]} again")
+        # One arm for each class of positions that automorphisms exchange.
+        arms += [(len(kinds), int(p)) for p in np.unique(kind.automorphisms.min(0))]
+        kinds[kind.smiles], first[kind.smiles] = kind, number
+    return _vocabulary(list(kinds.values()), arms)
+
+
+def published(tables: Any) -> Vocabulary:
+    """Blocks in the form of Bengio et al. 2021: SMILES and ``block_r``, atoms with a stem, the first of them the arm.
+
+    Entries with the same stems are one kind with several arms.
+
+    Raises:
+        ValueError: a table that is missing, or an entry that is not a valid block, with its key.
+    """
+    try:
+        entries = [(key, tables["block_smi"][key], list(tables["block_r"][key])) for key in tables["block_smi"]]
+    except (KeyError, TypeError):
+        raise ValueError("blocks: expected the tables block_smi and block_r, with the same keys") from None
+    kinds: dict[str, Kind] = {}
+    arms: list[tuple[int, int]] = []
+    for key, smiles, stems in entries:
+        try:
+            kind, position = make_kind(_parsed(smiles), stems)
+        except ValueError as error:
+            raise ValueError(f"blocks, entry {key}: {smiles!r} {error}") from None
+        kinds.setdefault(kind.smiles, kind)
+        arms.append((list(kinds).index(kind.smiles), position[stems[0]]))
+    return _vocabulary(list(kinds.values()), arms)
+
+
+def _vocabulary(kinds: list[Kind], arms: list[tuple[int, int]]) -> Vocabulary:
+    names = tuple(kinds[k].smiles if len(kinds[k].atoms) == 1 else f"{kinds[k].smiles} by {p}" for k, p in arms)
+    return Vocabulary(tuple(kinds), np.array(arms, dtype=np.int64), names)
+
+
+# ---------------------------------------------------------------------- one block
+
+
+def _parsed(smiles: str) -> Any:
+    """A sanitised Mol of one piece, without stereochemistry. Raises ValueError saying what is wrong."""
+    from rdkit import rdBase
+
+    chem = chemistry()
+    with rdBase.BlockLogs():
+        mol = chem.MolFromSmiles(smiles) if isinstance(smiles, str) else None
+    if mol is None:
+        raise ValueError("is not a valid SMILES")
+    if len(chem.GetMolFrags(mol)) != 1:
+        raise ValueError("must be one molecule, in one piece")
+    chem.RemoveStereochemistry(mol)
+    for atom in mol.GetAtoms():
+        atom.SetIsotope(0)
+        atom.SetAtomMapNum(0)
+    return mol
+
+
+def _split(smiles: str) -> tuple[Any, list[int]]:
+    """The Mol with hydrogens in place of asterisks, and the atom of each of those. Raises ValueError."""
+    chem = chemistry()
+    mol = _parsed(smiles)
+    dummies = [atom for atom in mol.GetAtoms() if atom.GetAtomicNum() == 0]
+    if not dummies:
+        raise ValueError("has no attachment point (an asterisk, as in '*C')")
+    if len(dummies) == mol.GetNumAtoms():
+        raise ValueError("has no atom besides its attachment points")
+    for dummy in dummies:
+        bonds = dummy.GetBonds()
+        single = len(bonds) == 1 and bonds[0].GetBondType() == chem.BondType.SINGLE
+        if not single or bonds[0].GetOtherAtom(dummy).GetAtomicNum() == 0:
+            raise ValueError("has an attachment point that is not singly bonded to one atom")
+    stems = [dummy.GetNeighbors()[0].GetIdx() for dummy in dummies]
+    kept = [atom.GetIdx() for atom in mol.GetAtoms() if atom.GetAtomicNum()]
+    for dummy in dummies:
+        dummy.SetAtomicNum(1)
+        dummy.SetNoImplicit(True)
+    capped = chem.RemoveHs(mol)
+    if capped.GetNumAtoms() != len(kept):
+        raise ValueError("has hydrogens that cannot be left out")
+    return capped, [kept.index(stem) for stem in stems]
+
+
+def make_kind(mol: Any, stems: Sequence[int]) -> tuple[Kind, dict[int, int]]:
+    """The kind of a Mol with stems at the given atoms, and the position of each of those atoms.
+
+    Raises:
+        ValueError: no stems, an atom that is not there or has no room for them, or too many symmetries.
+    """
+    from rdkit import rdBase
+
+    chem = chemistry()
+    if not stems:
+        raise ValueError("has no attachment point")
+    for stem in stems:
+        if not 0 <= stem < mol.GetNumAtoms():
+            raise ValueError(f"has no atom {stem}")
+    try:
+        with rdBase.BlockLogs():
+            marked = with_asterisks(mol, stems)
+    except ValueError as error:
+        raise ValueError(f"cannot bear all its stems ({error})") from None
+    smiles = chem.MolToSmiles(marked)
+    written = [a for a in marked.GetPropsAsDict(True, True)["_smilesAtomOutputOrder"] if a < mol.GetNumAtoms()]
+    capped, atoms_of_stems = _split(smiles)
+    atoms = sorted(set(atoms_of_stems))
+    capacity = tuple(atoms_of_stems.count(atom) for atom in atoms)
+    kind = Kind(smiles, capped, tuple(atoms), capacity, _automorphisms(capped, atoms, capacity))
+    return kind, {stem: atoms.index(written.index(stem)) for stem in stems}
+
+
+def with_asterisks(mol: Any, stems: Sequence[int]) -> Any:
+    """A sanitised copy with a dummy atom bonded to each of ``stems``, as often as it is listed."""
+    chem = chemistry()
+    marked = chem.RWMol(mol)
+    for stem in stems:
+        drop_hydrogen(marked.GetAtomWithIdx(stem))
+        marked.AddBond(stem, marked.AddAtom(chem.Atom(0)), chem.BondType.SINGLE)
+    chem.SanitizeMol(marked)
+    return marked
+
+
+def drop_hydrogen(atom: Any) -> None:
+    """Make room for a bond: an explicit hydrogen gives way; implicit ones are counted anew."""
+    if atom.GetNumExplicitHs():
+        atom.SetNumExplicitHs(atom.GetNumExplicitHs() - 1)
+
+
+def _automorphisms(mol: Any, atoms: Sequence[int], capacity: Sequence[int]) -> IntArray:
+    """What the symmetries of a Mol do to stem positions, (g, s), each once."""
+
+    def label(atom: int) -> tuple[int, ...]:
+        a = mol.GetAtomWithIdx(atom)
+        stems = capacity[list(atoms).index(atom)] if atom in atoms else 0
+        return a.GetAtomicNum(), a.GetFormalCharge(), a.GetTotalNumHs(), a.GetNumRadicalElectrons(), stems
+
+    # A substructure match does not compare hydrogens.
+    labels = [label(atom) for atom in range(mol.GetNumAtoms())]
+    matches = mol.GetSubstructMatches(mol, uniquify=False, maxMatches=100_000)
+    images = {
+        tuple(list(atoms).index(match[atom]) for atom in atoms)
+        for match in matches
+        if all(labels[atom] == labels[image] for atom, image in enumerate(match))
+    }
+    if len(images) > MAX_AUTOMORPHISMS:
+        raise ValueError(f"has {len(images)} symmetries; allowed: at most {MAX_AUTOMORPHISMS}")
+    return np.array(sorted(images), dtype=np.int64).reshape(-1, len(atoms))
+
+
+@functools.cache
+def packaged_vocabulary() -> Vocabulary:
+    """The vocabulary that comes with the package, made once."""
+    return from_smiles(packaged_blocks(), "the packaged vocabulary")

@@ -1,0 +1,205 @@
+"""GFP: green fluorescent proteins, rewarded by a model of their measured brightness."""
+
+from __future__ import annotations
+
+import functools
+import os
+from collections.abc import Mapping
+from collections.abc import Sequence as Letters
+from math import comb
+
+import numpy as np
+
+from gfn_envs.arrays import BoolArray, FloatArray, IntArray, all_columns, log_factorials
+from gfn_envs.data import registry as datasets
+from gfn_envs.envs.proteins.gfp_brightness import AVGFP, BRIGHTEST, DARKEST, Brightness
+from gfn_envs.envs.proteins.peptide_classifier import AMINO_ACIDS
+from gfn_envs.envs.strings import reward_table as string_table
+from gfn_envs.envs.strings.constructions import CONSTRUCTIONS, Fill
+from gfn_envs.envs.strings.sequence import Sequence
+from gfn_envs.validation import positive_int
+
+
+class Mutate(Fill):
+    """Mutations of a wild type: action = position * q + letter, where the wild type's letter still stands.
+
+    Backward: revert a position. Rows count the mutations where others count letters.
+    """
+
+    def __init__(self, num_letters: int, wild_type: IntArray, max_mutations: int):
+        super().__init__(num_letters, len(wild_type))
+        self.wild_type, self.max_mutations = wild_type, max_mutations
+        self._other = (np.arange(num_letters) != wild_type[:, None]).ravel()
+        self.log_paths = log_factorials(self.length)
+
+    def forward_mask(self, states: IntArray) -> BoolArray:
+        untouched = np.repeat(states[:, :-1] == self.wild_type, self.num_letters, axis=1)
+        return untouched & self._other & (states[:, -1:] < self.max_mutations)
+
+    def backward_mask(self, states: IntArray) -> BoolArray:
+        return states[:, :-1] != self.wild_type
+
+    def shrink(self, states: IntArray, backward_actions: IntArray) -> IntArray:
+        return self._set(states, backward_actions, self.wild_type[backward_actions], -1)
+
+    def contains(self, tokens: IntArray, objects: IntArray) -> BoolArray:
+        """Every mutation of the state is one of the object's."""
+        marked = np.where(tokens == self.wild_type, -1, tokens)
+        return all_columns(lambda mine, theirs: (mine < 0) | (mine == theirs), marked, objects)
+
+    def label(self, action: int, letters: Letters[str]) -> str:
+        position, letter = divmod(action, self.num_letters)
+        return f"{letters[self.wild_type[position]]}{position}{letters[letter]}"
+
+
+class GFP(Sequence):
+    """Build a green fluorescent protein, whole or by mutations of the wild type; the reward is its brightness.
+
+    ## Description
+    The 237 residues of avGFP (the first methionine left out, as in Design-Bench), over the 20 amino acids in the order
+    ACDEFGHIKLMNPQRSTVWY. "mutate" starts at the wild type and changes up to ``max_mutations`` residues; the other
+    constructions build the whole protein. Brightness is that of a model fitted to 51,715 measured genotypes, which have
+    up to 15 mutations: of sequences far from the wild type nothing was measured, and the model says that they are dark.
+
+    ## Action Space
+    mutate: position * 20 + residue, where the wild type's residue stands and another is put, then stop: 4,741 actions.
+    Others as :class:`gfn_envs.Sequence`: append 20, prepend_append 40, insert and fill 4,740.
+
+    ## Backward actions
+    mutate: revert a position, then undo the stop: 238. append 1, prepend_append 2, insert and fill 237.
+
+    ## Observation Space
+    ``MultiDiscrete([21] * 237)``: the residues, 20 where there is none.
+
+    ## Starting State
+    mutate: the wild type; otherwise the empty string.
+
+    ## Rewards
+    R = max(y, floor)^exponent, y the model's log10 brightness, with the least and the largest that were measured as 0
+    and 1 (gfp_brightness.py; its weights come with the package, and gfn_envs/data/README.md says how well
+    it ranks genotypes that it was not fitted to).
+
+    ## Episode End
+    mutate: at the stop action, legal always and forced after ``max_mutations``; otherwise after 237 residues.
+
+    ## Number of states
+    mutate: sum of C(237, t) 19^t for t = 0..max_mutations objects, and as many states again. Otherwise 20^237 objects.
+
+    ## Arguments
+    * ``construction``: "mutate", "append", "prepend_append", "insert" or "fill".
+    * ``max_mutations``: most mutations, with "mutate".
+    * ``exponent``: beta.
+    * ``floor``: of y.
+    * ``wild_type``: another protein, for another ``table``.
+    * ``table``: values of y in place of the model's, for short proteins: a mapping, values in alphabetical order, or a
+      text file with a sequence and its value a line.
+
+    ## References
+    Sarkisyan et al. 2016 (the data); Trabucco et al. 2022, Design-Bench; Madan et al. 2023 (SubTB)
+
+    ## Version History
+    * v0: initial version.
+    """
+
+    def __init__(
+        self,
+        construction: str = "mutate",
+        max_mutations: int = 10,
+        exponent: float = 3.0,
+        floor: float = 1e-3,
+        wild_type: str = AVGFP,
+        table: Mapping[str, float] | Letters[float] | str | os.PathLike[str] | None = None,
+    ):
+        if construction not in (allowed := ("mutate", *CONSTRUCTIONS)):
+            raise ValueError(f"GFP: construction must be one of {allowed}, got {construction!r}")
+        if not wild_type or set(wild_type) - set(AMINO_ACIDS):
+            raise ValueError(f"GFP: wild_type must be letters of {AMINO_ACIDS}, got {wild_type!r}")
+        if table is None and wild_type != AVGFP:
+            raise ValueError(f"GFP: wild_type must be avGFP unless a table is given, got {wild_type!r}")
+        length = len(wild_type)
+        self.mutates = construction == "mutate"
+        super().__init__(
+            AMINO_ACIDS, length, "append" if self.mutates else construction, exponent=exponent, floor=floor
+        )
+        self.wild_type = np.array([AMINO_ACIDS.index(letter) for letter in wild_type], dtype=self.state_dtype)
+        self.max_mutations = positive_int("max_mutations", max_mutations, "GFP")
+        self._table = table
+        self.arguments = {
+            "construction": construction,
+            "max_mutations": max_mutations,
+            "exponent": exponent,
+            "floor": floor,
+            "wild_type": wild_type,
+            "table": table,
+        }
+        if self.mutates:
+            self._mutating()
+
+    def _mutating(self) -> None:
+        """What "mutate" has that the string core does not."""
+        if self.max_mutations > self.length:
+            raise ValueError(f"GFP: max_mutations must be at most {self.length}, got {self.max_mutations}")
+        self._build = Mutate(20, self.wild_type, self.max_mutations)
+        self._stops = self.can_stop_anywhere = True
+        self.num_actions = self._build.num_actions + 1
+        self.num_backward_actions = self._build.num_backward_actions + 1
+        self.max_length = self.max_mutations + 1
+        objects = sum(comb(self.length, t) * 19**t for t in range(self.max_mutations + 1))
+        self.declared_num_terminal_states, self.declared_num_states = objects, 2 * objects
+
+    # ------------------------------------------------------------------ reward
+
+    @functools.cached_property
+    def reward_table(self) -> FloatArray | None:
+        """R of every string in alphabetical order, where a table was given; None where the model gives it."""
+        if self._table is None:
+            return None
+        return self._shaped(string_table.table_values(self._table, self.letters, self.length, self.length, "GFP"))
+
+    @functools.cached_property
+    def proxy(self) -> Brightness:
+        """The model: log10 brightness of tokens (n, 237)."""
+        return Brightness(datasets.packaged("gfp_proxy"))
+
+    def values(self, tokens: IntArray) -> FloatArray:
+        """y of finished sequences, float64 (n,), tokens int64 (n, length)."""
+        return (self.proxy(tokens) - DARKEST) / (BRIGHTEST - DARKEST)
+
+    def string_index(self, states: IntArray) -> IntArray:
+        """Position of finished sequences in alphabetical order, int64 (n,)."""
+        return states @ self._strides
+
+    # ------------------------------------------------------------------ the contract
+
+    def source(self, n: int) -> IntArray:
+        if not self.mutates:
+            return super().source(n)
+        return np.tile(np.append(self.wild_type, 0).astype(self.state_dtype), (n, 1))
+
+    def forward_mask(self, states: IntArray) -> BoolArray:
+        if not self.mutates:
+            return super().forward_mask(states)
+        running = ~self.is_terminal(states)[:, None]
+        return np.hstack([self._build.forward_mask(states) & running, running])
+
+    def backward_mask(self, states: IntArray) -> BoolArray:
+        if not self.mutates:
+            return super().backward_mask(states)
+        stopped = self.is_terminal(states)[:, None]
+        return np.hstack([self._build.backward_mask(states) & ~stopped, stopped])
+
+    def from_text(self, strings: Letters[str]) -> IntArray:
+        """Finished states (n, width) of sequences. Raises ValueError for one that is none, or mutated too often."""
+        if not self.mutates:
+            return super().from_text(strings)
+        for string in strings:
+            if len(string) != self.length or set(string) - set(AMINO_ACIDS):
+                raise ValueError(f"GFP: {string!r} is not {self.length} letters of {AMINO_ACIDS}")
+        states = self.source(len(strings))
+        for row, string in zip(states, strings, strict=True):
+            row[:-1] = [AMINO_ACIDS.index(letter) for letter in string]
+            row[-1] = (row[:-1] != self.wild_type).sum()
+            if row[-1] > self.max_mutations:
+                raise ValueError(f"GFP: {string!r} has {row[-1]} mutations, of at most {self.max_mutations}")
+        states[:, -1] += self.length + 1
+        return states

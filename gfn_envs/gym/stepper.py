@@ -1,0 +1,210 @@
+"""What both faces do to a batch of states: legality, step, reward, observation."""
+
+from __future__ import annotations
+
+import inspect
+from typing import Any
+
+import numpy as np
+from gymnasium import spaces
+
+from gfn_envs import exact
+from gfn_envs.arrays import BoolArray, FloatArray, IntArray, observation_at
+from gfn_envs.dag import Dag
+from gfn_envs.registration import check_arguments, load_dag_class
+
+REWARD_MODES = ("reward", "log_reward", "soft")
+OBSERVATIONS = ("state", "features")
+METADATA: dict[str, Any] = {"render_modes": ["ansi", "rgb_array"], "render_fps": 4}
+
+
+class Transition:
+    """What both faces do to a batch of states: legality, step, reward, observation.
+
+    Args:
+        dag: the core.
+        reward_mode: ``"reward"``: R(x) when the episode ends, 0 before. ``"log_reward"``: log R(x) instead.
+            ``"soft"``: log P_B(s|s') under the uniform backward policy on every step, plus log R(x) on the last. With
+            entropy coefficient 1 and discount 1 the optimal maximum-entropy policy under it samples x in proportion
+            to R(x) (Tiapkin et al. 2024, Generative Flow Networks as Entropy-Regularized RL).
+        observation: ``"state"`` (the environment's own space) or ``"features"`` (a float32 Box, the network input).
+        dict_observation: observations become ``{"observations": ..., "action_mask": int8}``.
+        illegal_reward: finite reward of an illegal action, which ends the episode.
+        mask_key, observation_key: the two keys of such a dictionary. RLlib's are the defaults; PettingZoo calls the
+            second ``"observation"``, Tianshou's are ``"mask"`` and ``"obs"``.
+    """
+
+    def __init__(
+        self,
+        dag: Dag,
+        reward_mode: str = "reward",
+        observation: str = "state",
+        dict_observation: bool = False,
+        illegal_reward: float = -10.0,
+        mask_key: str = "action_mask",
+        observation_key: str = "observations",
+    ):
+        for name, value, allowed in [
+            ("reward_mode", reward_mode, REWARD_MODES),
+            ("observation", observation, OBSERVATIONS),
+        ]:
+            if value not in allowed:
+                raise ValueError(f"{name} must be one of {allowed}, got {value!r}")
+        if not np.isfinite(illegal_reward):
+            raise ValueError(f"illegal_reward must be finite, got {illegal_reward}")
+        if mask_key == observation_key:
+            raise ValueError(f"mask_key and observation_key must differ, got {mask_key!r} for both")
+        self.mask_key, self.observation_key = mask_key, observation_key
+        self.dag, self.reward_mode, self.observation = dag, reward_mode, observation
+        self.dict_observation, self.illegal_reward = bool(dict_observation), float(illegal_reward)
+        self.action_space = spaces.Discrete(dag.num_actions)
+        self.observation_space: spaces.Space[Any] = dag.observation_space
+        if observation == "features":
+            self.observation_space = spaces.Box(-np.inf, np.inf, (dag.num_features,), np.float32)
+        if dict_observation:
+            mask_space = spaces.Box(0, 1, (dag.num_actions,), np.int8)
+            self.observation_space = spaces.Dict({mask_key: mask_space, observation_key: self.observation_space})
+
+    def start(self, n: int, options: dict[str, Any] | None) -> IntArray:
+        """First states (n, state_width): s0, or ``options["state"]`` for every row.
+
+        Raises:
+            ValueError: ``options["state"]`` is not one row of integers, cannot be reached from s0, or is terminal.
+        """
+        state = (options or {}).get("state")
+        if state is None:
+            return self.dag.source(n)
+        row = np.asarray(state)
+        if row.shape != (self.dag.state_width,) or not np.issubdtype(row.dtype, np.integer):
+            raise ValueError(
+                f'options["state"] must be {self.dag.state_width} integers, got shape {row.shape} and dtype {row.dtype}'
+            )
+        states = row[None].astype(self.dag.state_dtype)
+        if (states != row).any() or not is_reachable(self.dag, states).all():
+            raise ValueError(
+                f'options["state"] {row.tolist()} is not a state of {self.dag!r}: allowed are the rows that actions '
+                "lead to from s0"
+            )
+        if self.dag.is_terminal(states)[0]:
+            raise ValueError(f'options["state"] {row.tolist()} is terminal: no action is legal there')
+        return np.repeat(states, n, axis=0)
+
+    def apply(self, states: IntArray, actions: IntArray) -> tuple[IntArray, BoolArray, FloatArray, BoolArray]:
+        """One step of every row by legal ``actions``: ``(states, mask, reward, terminated)`` after it, fresh arrays."""
+        dag = self.dag
+        after = dag.step(states, actions)
+        terminated = dag.is_terminal(after)
+        reward = dag.uniform_log_pb(after) if self.reward_mode == "soft" else np.zeros(len(after))
+        ended = terminated.nonzero()[0]
+        if len(ended):
+            log_reward = dag.log_reward(after.take(ended, axis=0))
+            reward[ended] += self._paid(log_reward, after, ended)
+        return after, dag.forward_mask(after), reward, terminated
+
+    def _paid(self, log_reward: FloatArray, states: IntArray, ended: IntArray) -> FloatArray:
+        """What the objects at positions ``ended`` of ``states`` earn at the end."""
+        if self.reward_mode != "reward":
+            return log_reward
+        if (log_reward > exact.LARGEST_LOG).any():
+            best = int(log_reward.argmax())
+            raise ValueError(
+                f"{self.dag!r}: R(x) of {states[ended[best]].tolist()} is exp({log_reward[best]:g}), too large for a "
+                'number; use reward_mode="log_reward" or "soft"'
+            )
+        return np.exp(log_reward)
+
+    def advance(
+        self, states: IntArray, mask: BoolArray, actions: IntArray
+    ) -> tuple[IntArray, BoolArray, FloatArray, BoolArray, BoolArray]:
+        """One step of every row, whatever the actions.
+
+        An illegal action leaves its state as it is, ends the episode and earns ``illegal_reward``. A row whose episode
+        has ended has no legal action.
+
+        Returns:
+            ``(states, mask, reward, terminated, illegal)`` after the step, fresh arrays.
+        """
+        n = len(states)
+        # As unsigned numbers, negative actions are out of range at the top.
+        in_range = actions.view(np.uint64) < np.uint64(self.dag.num_actions)
+        starts = np.arange(n) * self.dag.num_actions
+        legal = mask.ravel().take(starts + actions, mode="clip") & in_range
+        if np.count_nonzero(legal) == n:
+            return *self.apply(states, actions), ~legal
+        after, reward = states.copy(), np.full(n, self.illegal_reward)
+        new_mask, terminated = np.zeros_like(mask), np.ones(n, dtype=bool)
+        if legal.any():
+            after[legal], new_mask[legal], reward[legal], terminated[legal] = self.apply(states[legal], actions[legal])
+        return after, new_mask, reward, terminated, ~legal
+
+    def parents(self, state: IntArray) -> list[tuple[Any, int]]:
+        """(parent's observation, action that leads to ``state``), one for each backward action."""
+        _, states, actions = self.dag.parents(state[None])
+        seen = self.observe(states, self.dag.forward_mask(states))
+        return [(observation_at(seen, i), action) for i, action in enumerate(actions.tolist())]
+
+    def observe(self, states: IntArray, mask: BoolArray) -> Any:
+        """Batched observations of ``states``."""
+        seen = self.dag.encode(states) if self.observation == "features" else self.dag.observe(states)
+        return {self.mask_key: mask.astype(np.int8), self.observation_key: seen} if self.dict_observation else seen
+
+
+def is_reachable(dag: Dag, states: IntArray) -> BoolArray:
+    """Whether a walk leads from s0 to each of ``states``, any integers of shape (n, state_width); bool (n,).
+
+    Walks back, by the first backward action of each state, and checks that each step back is undone by a legal action.
+    In a well-formed DAG every way back from a state ends at s0; from other rows none does, or an edge is not there.
+    """
+    try:
+        return _walks_back(dag, states)
+    except (IndexError, KeyError, ValueError, OverflowError):
+        # A Dag promises nothing about rows that are no states. Which of them is at fault, the halves will tell.
+        if len(states) < 2:
+            return np.zeros(len(states), dtype=bool)
+        return np.concatenate([is_reachable(dag, half) for half in np.array_split(states, 2)])
+
+
+def _walks_back(dag: Dag, states: IntArray) -> BoolArray:
+    reached, rows = np.zeros(len(states), dtype=bool), np.arange(len(states))
+    for _ in range(dag.max_length + 1):
+        legal = dag.backward_mask(states)
+        going = legal.any(1)
+        reached[rows[~going]] = (states[~going] == dag.source(1)).all(1)
+        states, rows, legal = states[going], rows[going], legal[going]
+        if not len(rows):
+            break
+        back = legal.argmax(1)
+        parents, actions = dag.undo(states, back), dag.forward_action(states, back)
+        good = (actions >= 0) & (actions < dag.num_actions)
+        good[good] = dag.forward_mask(parents[good])[np.arange(good.sum()), actions[good]]
+        good[good] = (dag.step(parents[good], actions[good]) == states[good]).all(1)
+        states, rows = parents[good], rows[good]
+    return reached
+
+
+#: Arguments of every face, beside those of the Dag; their defaults are those of Transition.
+FACE_ARGUMENTS = tuple(inspect.signature(Transition).parameters)[1:]
+
+
+def build(dag: str | Dag, kwargs: dict[str, Any]) -> Transition:
+    """The Transition of a face, from ``kwargs`` for it and for the Dag.
+
+    Raises:
+        TypeError: an argument that neither of them has, naming those there are.
+    """
+    face = {name: value for name, value in kwargs.items() if name in FACE_ARGUMENTS}
+    others = {name: value for name, value in kwargs.items() if name not in FACE_ARGUMENTS}
+    if isinstance(dag, Dag):
+        if others:
+            raise TypeError(f"unknown arguments {sorted(others)} beside a ready-made Dag")
+        return Transition(dag, **face)
+    dag_class = load_dag_class(dag)
+    check_arguments(dag_class, others, dag_class.__name__, [*FACE_ARGUMENTS, "render_mode"])
+    return Transition(dag_class(**others), **face)
+
+
+def checked_render_mode(render_mode: str | None) -> str | None:
+    """``render_mode``, or a ValueError: Gymnasium itself would only warn."""
+    if render_mode not in (None, *METADATA["render_modes"]):
+        raise ValueError(f"render_mode must be one of {METADATA['render_modes']} or None, got {render_mode!r}")
+    return render_mode

@@ -1,0 +1,239 @@
+"""GFNVectorEnv: many environments over one Dag, stepped as one matrix."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from gymnasium.vector import AutoresetMode, VectorEnv
+from gymnasium.vector.utils import batch_space
+
+from gfn_envs.arrays import BoolArray, FloatArray, IntArray, observation_at
+from gfn_envs.dag import Dag
+from gfn_envs.gym.stepper import METADATA, build, checked_render_mode
+
+
+class GFNVectorEnv(VectorEnv[Any, Any, Any]):
+    """``num_envs`` environments over one Dag, stepped as one matrix.
+
+    Same arguments as :class:`GFNEnv`, and the same infos, batched as Gymnasium's vector environments batch them.
+    ``actions`` are integers (num_envs,); an array of another type raises TypeError.
+    ``.states`` is the matrix of current rows.
+
+    Args:
+        num_envs: number of environments, at least 1.
+        autoreset_mode: "SameStep" (default), "NextStep" or "Disabled", or the Enum. Disabled resets by
+            ``reset(options={"reset_mask": bool (num_envs,)})``.
+    """
+
+    metadata: dict[str, Any] = METADATA
+
+    def __init__(
+        self,
+        dag: str | Dag,
+        num_envs: int = 1,
+        autoreset_mode: str | AutoresetMode = AutoresetMode.SAME_STEP,
+        render_mode: str | None = None,
+        **kwargs: Any,
+    ):
+        if num_envs < 1:
+            raise ValueError(f"num_envs must be at least 1, got {num_envs}")
+        self.num_envs, self.render_mode = int(num_envs), checked_render_mode(render_mode)
+        self.autoreset_mode = AutoresetMode(autoreset_mode)
+        self.metadata = {**METADATA, "autoreset_mode": self.autoreset_mode}
+        self._core = build(dag, kwargs)
+        self.dag = self._core.dag
+        self.single_action_space = self._core.action_space
+        self.single_observation_space = self._core.observation_space
+        self.action_space = batch_space(self.single_action_space, self.num_envs)
+        self.observation_space = batch_space(self.single_observation_space, self.num_envs)
+        self._done = np.zeros(self.num_envs, dtype=bool)
+        self.states = self.dag.source(self.num_envs)
+        self._mask = self.dag.forward_mask(self.states)
+        self._first = self.dag.source(1), self._mask[:1].copy()
+        # States visited in each episode, kept only where they are drawn.
+        self._paths: list[list[IntArray]] = [[] for _ in range(self.num_envs if render_mode else 0)]
+        if self.render_mode is not None:
+            everywhere = np.ones(self.num_envs, dtype=bool)
+            self._remember(everywhere, everywhere)
+
+    def action_masks(self) -> BoolArray:
+        """Legal actions, bool (num_envs, num_actions)."""
+        return self._mask.copy()
+
+    def backward_action_masks(self) -> BoolArray:
+        """Legal backward actions, bool (num_envs, num_backward_actions)."""
+        return self.dag.backward_mask(self.states)
+
+    def _info(self, mask: BoolArray, illegal: BoolArray, present: BoolArray) -> dict[str, Any]:
+        return {
+            "action_mask": mask.astype(np.int8),
+            "_action_mask": present.copy(),
+            "illegal_action": illegal.copy(),
+            "_illegal_action": present.copy(),
+        }
+
+    def _restart(self, rows: IntArray, options: dict[str, Any] | None = None) -> None:
+        """Begin new episodes at positions ``rows``; all begin in the same state."""
+        state, mask = self._first
+        if options is not None:
+            state = self._core.start(1, options)
+            mask = self.dag.forward_mask(state)
+        self.states[rows], self._mask[rows] = state, mask
+
+    def reset(
+        self, *, seed: int | list[int | None] | None = None, options: dict[str, Any] | None = None
+    ) -> tuple[Any, dict[str, Any]]:
+        # Resets draw nothing; a list of seeds is accepted because SyncVectorEnv accepts one.
+        if isinstance(seed, list) and len(seed) != self.num_envs:
+            raise ValueError(f"a list of seeds must have one for each of {self.num_envs} environments, got {seed}")
+        super().reset(seed=None if isinstance(seed, list) else seed)
+        rows = np.ones(self.num_envs, dtype=bool)
+        if options is not None and options.get("reset_mask") is not None:
+            rows = self._checked_reset_mask(options["reset_mask"])
+        # Into new arrays: the old ones may be in other hands.
+        self.states, self._mask = self.states.copy(), self._mask.copy()
+        self._restart(rows.nonzero()[0], options)
+        self._done[rows] = False
+        if self.render_mode is not None:
+            self._remember(rows, rows)
+        observation = self._core.observe(self.states, self._mask)
+        none_illegal = np.zeros(self.num_envs, dtype=bool)
+        return observation, self._info(self._mask & rows[:, None], none_illegal, rows)
+
+    def _checked_reset_mask(self, reset_mask: Any) -> BoolArray:
+        if not isinstance(reset_mask, np.ndarray) or reset_mask.dtype != np.bool_:
+            raise TypeError(f'options["reset_mask"] must be a bool array, got {reset_mask!r}')
+        if reset_mask.shape != (self.num_envs,) or not reset_mask.any():
+            raise ValueError(
+                f'options["reset_mask"] must have shape ({self.num_envs},) and a True value, got {reset_mask}'
+            )
+        return reset_mask
+
+    def step(
+        self, actions: Any
+    ) -> tuple[Any, npt.NDArray[np.float64], npt.NDArray[np.bool_], npt.NDArray[np.bool_], dict[str, Any]]:
+        actions = np.asarray(actions)
+        if actions.dtype != np.int64:
+            if actions.dtype.kind not in "iu":
+                raise TypeError(f"actions must be integers, got an array of {actions.dtype}")
+            actions = actions.astype(np.int64)
+        if actions.shape != (self.num_envs,):
+            raise ValueError(f"actions must have shape ({self.num_envs},), got {actions.shape}")
+        if self.autoreset_mode is AutoresetMode.DISABLED and self._done.any():
+            raise ValueError(
+                f"environments {np.flatnonzero(self._done).tolist()} have ended: reset them with "
+                'options={"reset_mask": ...} before the next step (autoreset is disabled)'
+            )
+        restart = self._done if self.autoreset_mode is AutoresetMode.NEXT_STEP else np.zeros_like(self._done)
+        self.states, self._mask, reward, terminated, illegal = self._step_rows(actions, restart)
+        everywhere = np.ones(self.num_envs, dtype=bool)
+        info: dict[str, Any] = {}
+        began = restart
+        if self.autoreset_mode is AutoresetMode.SAME_STEP and terminated.any():
+            began = terminated
+            ended = terminated.nonzero()[0]
+            info = self._final(ended, terminated, illegal)
+            self._restart(ended)
+            illegal = np.zeros_like(illegal)
+            self._done = np.zeros_like(terminated)
+        else:
+            self._done = terminated.copy()
+        info.update(self._info(self._mask, illegal, everywhere))
+        if self.render_mode is not None:
+            self._remember(everywhere, began)
+        observation = self._core.observe(self.states, self._mask)
+        return observation, reward, terminated, np.zeros(self.num_envs, dtype=bool), info
+
+    def step_lean(
+        self, actions: IntArray
+    ) -> tuple[Any, npt.NDArray[np.float64], npt.NDArray[np.bool_], npt.NDArray[np.bool_], IntArray, list[Any]]:
+        """:meth:`step` without its info, whose arrays cost more than the step itself; for adapters.
+
+        Args:
+            actions: int64 (num_envs,).
+
+        Returns:
+            ``(observation, reward, terminated, illegal, ended, last)``: the first three as from :meth:`step`,
+            ``illegal`` bool (num_envs,), ``ended`` the positions where an episode ended, ``last`` the observations it
+            ended with, one for each of ``ended``.
+
+        Raises:
+            ValueError: another autoreset mode than SameStep, or actions of another shape.
+        """
+        if self.autoreset_mode is not AutoresetMode.SAME_STEP:
+            raise ValueError(f"step_lean needs autoreset_mode='SameStep', got {self.autoreset_mode.value!r}")
+        if actions.shape != (self.num_envs,):
+            raise ValueError(f"actions must have shape ({self.num_envs},), got {actions.shape}")
+        self.states, self._mask, reward, terminated, illegal = self._core.advance(self.states, self._mask, actions)
+        ended, last = terminated.nonzero()[0], []
+        if len(ended):
+            last = self._seen_one_by_one(ended)
+            self._restart(ended)
+        if self.render_mode is not None:
+            self._remember(np.ones(self.num_envs, dtype=bool), terminated)
+        return self._core.observe(self.states, self._mask), reward, terminated, illegal, ended, last
+
+    def _step_rows(
+        self, actions: IntArray, restart: BoolArray
+    ) -> tuple[IntArray, BoolArray, FloatArray, BoolArray, BoolArray]:
+        """Step every row, or, where ``restart``, begin a new episode in its place."""
+        if not restart.any():
+            return self._core.advance(self.states, self._mask, actions)
+        states, mask = self.states.copy(), self._mask.copy()
+        reward, terminated, illegal = np.zeros(self.num_envs), np.zeros_like(restart), np.zeros_like(restart)
+        states[restart] = self.dag.source(int(restart.sum()))
+        mask[restart] = self.dag.forward_mask(states[restart])
+        if not restart.all():
+            go = ~restart
+            states[go], mask[go], reward[go], terminated[go], illegal[go] = self._core.advance(
+                states[go], mask[go], actions[go]
+            )
+        return states, mask, reward, terminated, illegal
+
+    def _seen_one_by_one(self, rows: IntArray) -> list[Any]:
+        """The observation of each of the positions ``rows``."""
+        seen = self._core.observe(self.states.take(rows, axis=0), self._mask.take(rows, axis=0))
+        return list(seen) if isinstance(seen, np.ndarray) else [observation_at(seen, i) for i in range(len(rows))]
+
+    def _final(self, rows: IntArray, ended: BoolArray, illegal: BoolArray) -> dict[str, Any]:
+        """final_obs and final_info of the episodes that ended in this step, at positions ``rows``."""
+        final_obs = np.empty(self.num_envs, dtype=object)  # None everywhere
+        final_obs[rows] = np.fromiter(self._seen_one_by_one(rows), dtype=object, count=len(rows))
+        # Where an episode ended no action is legal, and where it went on nothing is reported: the mask is all zeros.
+        return {
+            "final_obs": final_obs,
+            "_final_obs": ended.copy(),
+            "final_info": self._info(np.zeros_like(self._mask), illegal, ended),
+            "_final_info": ended.copy(),
+        }
+
+    def render(self) -> tuple[Any, ...] | None:
+        if self.render_mode is None:
+            return None
+        if self.render_mode == "ansi":
+            return tuple(self.dag.render_text(state) for state in self.states)
+        return tuple(self.dag.render_image(path[-1], np.stack(path)) for path in self._paths)
+
+    def _remember(self, rows: BoolArray, began: BoolArray) -> None:
+        """Append the states of ``rows`` to their paths, which start anew where an episode ``began``."""
+        for i in rows.nonzero()[0]:
+            if began[i]:
+                self._paths[i] = []
+            self._paths[i].append(self.states[i].copy())
+
+    def call(self, name: str, *args: Any, **kwargs: Any) -> tuple[Any, ...]:
+        """An attribute or method of every environment, as ``SyncVectorEnv.call`` gives it."""
+        if name == "state":
+            return tuple(self.states.copy())
+        if name == "parents":
+            return tuple(self._core.parents(state) for state in self.states)
+        if name in ("action_masks", "backward_action_masks", "render"):
+            rows = getattr(self, name)(*args, **kwargs)
+            return (None,) * self.num_envs if rows is None else tuple(rows)
+        value = getattr(self, f"single_{name}" if name in ("action_space", "observation_space") else name)
+        return tuple(value(*args, **kwargs) if callable(value) else value for _ in range(self.num_envs))
+
+    def get_attr(self, name: str) -> tuple[Any, ...]:
+        return self.call(name)

@@ -1,0 +1,74 @@
+"""The tables of environments and agents in README.md, written from the registries.
+
+``python scripts/generate_tables.py`` brings README.md up to date; tests/docs/test_readme.py fails where it is not.
+"""
+
+from __future__ import annotations
+
+import inspect
+import re
+from pathlib import Path
+
+import agents
+import gfn_envs
+
+README = Path(__file__).resolve().parent.parent / "README.md"
+
+
+def first_line(cls: type) -> str:
+    """The first line of a class's docstring, without its full stop."""
+    return inspect.getdoc(cls).split("\n")[0].removesuffix(".")
+
+
+def references(cls: type) -> str:
+    """The docstring's References section on one line."""
+    match = re.search(r"## References\n(.*?)(?=\n\n## |\Z)", inspect.getdoc(cls), re.S)
+    return " ".join(match[1].split()).removesuffix(".") if match else ""
+
+
+def count(number: int | None) -> str:
+    """A number that a table can hold: all digits up to a billion, a power of ten beyond."""
+    if number is None:
+        return "not counted"
+    return f"{number:,}" if number < 10**9 else f"about 10^{len(str(number)) - 1}"
+
+
+def table(header: list[str], rows: list[list[str]]) -> str:
+    """A Markdown table."""
+    lines = [header, ["---"] * len(header), *rows]
+    return "\n".join(f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in line)} |" for line in lines)
+
+
+def environments_table() -> str:
+    """One row for each environment that importing gfn_envs registers."""
+    rows = []
+    for id in gfn_envs.ENVIRONMENTS:
+        dag = gfn_envs.make_dag(id)
+        objects = count(dag.declared_num_terminal_states)
+        rows.append([f"`{id}`", first_line(type(dag)), str(dag.num_actions), objects, references(type(dag))])
+    return table(["id", "what", "actions", "objects", "reference"], rows)
+
+
+def agents_table() -> str:
+    """One row for each agent."""
+    rows = [[f"`{name}`", first_line(agent), agent.paper] for name, agent in agents.AGENTS.items()]
+    return table(["name", "what", "reference"], rows)
+
+
+def with_tables(text: str) -> str:
+    """``text`` with what stands between each pair of markers written anew.
+
+    Raises:
+        ValueError: a pair of markers that is not there exactly once.
+    """
+    for name, content in [("environments", environments_table()), ("agents", agents_table())]:
+        begin, end = f"<!-- {name}:begin -->", f"<!-- {name}:end -->"
+        if text.count(begin) != 1 or text.count(end) != 1 or text.index(begin) > text.index(end):
+            raise ValueError(f"README.md must hold {begin} and, after it, {end}, once each")
+        head, rest = text.split(begin)
+        text = f"{head}{begin}\n{content}\n{end}{rest.split(end)[1]}"
+    return text
+
+
+if __name__ == "__main__":
+    README.write_text(with_tables(README.read_text("utf-8")), "utf-8")

@@ -1,0 +1,250 @@
+"""Policy forms and networks: relative edge flows against a slow evaluation, transformers, and every combination."""
+
+import typing
+
+import numpy as np
+import pytest
+import torch
+
+import agents
+import gfn_envs
+from agents import config, policies
+from agents.log_probs import edge_terms
+from agents.policies.build import make_policy
+from agents.policies.mlp import product
+from agents.registry import GFLOWNETS
+from gfn_envs import exact
+from tests.agents.tabular import all_paths, packed
+from tests.helpers import TINY, UNEVEN_EDGES, TableDag, all_states, small_dag
+
+#: Parallel edges forward and backward, three and two of them.
+PARALLEL = [*UNEVEN_EDGES, (0, 3, 1), (0, 4, 1), (4, 0, 6), (4, 1, 6), (4, 2, 7)]
+GRID = {"ndim": 2, "side": 3}
+
+
+def dags():
+    yield "parallel", TableDag(PARALLEL)
+    for case in TINY:
+        yield case.id, small_dag(*case.values)
+
+
+DAGS = dict(dags())
+SETTINGS = {"hidden": (12, 8), "width": 8, "layers": 1, "heads": 2}
+
+
+def policy_on(dag, form="ssr", network="mlp", backward=True, flow=True, seed=0, **settings):
+    torch.manual_seed(seed)
+    made = make_policy(dag, config.Config(form=form, network=network, **SETTINGS | settings), backward, flow)
+    return made.double()
+
+
+def some_states(dag, n=60):
+    states = all_states(dag)
+    return states[np.random.default_rng(0).permutation(len(states))[:n]]
+
+
+def slow_logits(policy, dag, state, direction):
+    """log P of each action at one state: a softmax of g([E(s); E(s')]) over distinct neighbours, one at a time."""
+    which = 0 if direction == "forward" else 1
+    encoder, scorer = policy.encoders[which], policy.scorers[which]
+    if direction == "forward":
+        actions = np.flatnonzero(dag.forward_mask(state[None])[0])
+        neighbours = [dag.step(state[None], np.array([a]))[0] for a in actions]
+    else:
+        actions = np.flatnonzero(dag.backward_mask(state[None])[0])
+        neighbours = [dag.undo(state[None], np.array([a]))[0] for a in actions]
+    embedding = lambda s: encoder(policy.read(s[None]))[0].relu()  # noqa: E731
+    score, edges = {}, {}
+    for action, neighbour in zip(actions.tolist(), neighbours, strict=True):
+        key = tuple(neighbour.tolist())
+        score[key] = scorer(torch.cat([embedding(state), embedding(neighbour)])[None])[0, 0].item()
+        edges.setdefault(key, []).append(action)
+    total = np.logaddexp.reduce(list(score.values()))
+    return {a: score[key] - total - np.log(len(group)) for key, group in edges.items() for a in group}
+
+
+@pytest.mark.parametrize("network", ["mlp", "transformer"])
+@pytest.mark.parametrize("which", DAGS)
+def test_relative_edge_flows_equal_one_pair_at_a_time(which, network):
+    dag = DAGS[which]
+    policy = policy_on(dag, network=network)
+    states = some_states(dag)
+    with torch.inference_mode():
+        heads = policy(states)
+        tables = {"forward": heads.forward_logits.numpy(), "backward": heads.backward_logits.numpy()}
+        lean = {name: policy.head(name)(states).numpy() for name in tables}
+        for direction, mask in (("forward", dag.forward_mask(states)), ("backward", dag.backward_mask(states))):
+            for row in np.flatnonzero(mask.any(1)):
+                slow = slow_logits(policy, dag, states[row], direction)
+                assert sorted(slow) == np.flatnonzero(mask[row]).tolist()
+                logits = tables[direction][row][mask[row]]
+                log_p = logits - np.logaddexp.reduce(logits)
+                np.testing.assert_allclose(log_p, [slow[a] for a in sorted(slow)], rtol=1e-9, atol=1e-9)
+                assert np.exp(log_p).sum() == pytest.approx(1, abs=1e-12)
+            np.testing.assert_allclose(lean[direction], tables[direction], rtol=1e-10, atol=1e-10)
+            for few in range(0, len(states), 40):  # NumPy evaluates so few.
+                rows = slice(few, few + 40)
+                logits = policy.logits(direction)(states[rows])
+                np.testing.assert_allclose(logits, tables[direction][rows], rtol=1e-10, atol=1e-10)
+
+
+def test_parallel_edges_share_equally_and_their_shares_cancel():
+    dag = TableDag(PARALLEL)
+    policy = policy_on(dag)
+    # State 0 reaches state 1 by three actions, and state 1 has three backward actions.
+    with torch.no_grad():
+        forward = policy(dag.source(1)).forward_logits[0].softmax(0).numpy()
+    to_one = dag.child[0] == 1
+    assert to_one.sum() == 3
+    assert np.ptp(forward[to_one]) < 1e-15
+    # In log P_F - log P_B of every edge the number of parallel edges is gone: parallel edges have the same.
+    batch = packed(dag, all_paths(dag))
+    with torch.no_grad():
+        terms = edge_terms(dag, policy, batch)
+    ratio, pairs = (terms.log_pf - terms.log_pb).numpy(), {}
+    sources, targets = batch.states[batch.sources, 0], batch.states[batch.targets, 0]
+    for pair, value in zip(zip(sources, targets, strict=True), ratio, strict=True):
+        pairs.setdefault(pair, []).append(value)
+    assert max(np.ptp(values) for values in pairs.values()) < 1e-12
+    merged = TableDag(sorted({(s, int(t), int(t)) for s, t in pairs}))
+    twin = policy_on(merged)
+    twin.load_state_dict(policy.state_dict())
+    simple = packed(merged, all_paths(merged))
+    with torch.no_grad():
+        terms = edge_terms(merged, twin, simple)
+    for edge, value in enumerate((terms.log_pf - terms.log_pb).tolist()):
+        pair = simple.states[simple.sources[edge], 0], simple.states[simple.targets[edge], 0]
+        assert value == pytest.approx(pairs[pair][0], abs=1e-12)
+
+
+@pytest.mark.parametrize("which", DAGS)
+def test_all_children_of_a_batch_are_encoded_in_one_call_and_no_state_twice(which):
+    dag = DAGS[which]
+    policy, calls = policy_on(dag), {0: [], 1: []}
+    for i, encoder in enumerate(policy.encoders):
+        encoder.register_forward_hook(lambda _, inputs, __, i=i: calls[i].append(len(inputs[0])))
+    states = np.repeat(some_states(dag, 20), 3, axis=0)
+    with torch.no_grad():
+        policy(states)
+    around = np.unique(np.concatenate([states, dag.children(states)[1]]), axis=0)
+    behind = np.unique(np.concatenate([states, dag.parents(states)[1]]), axis=0)
+    assert calls == {0: [len(around)], 1: [len(behind)]}
+    with torch.no_grad():
+        policy.head("forward")(states)
+    assert calls[0] == [len(around)] * 2
+    assert len(calls[1]) == 1
+
+
+@pytest.mark.parametrize(
+    ("form", "network"), [("sa", "mlp"), ("sa", "transformer"), ("ssr", "mlp"), ("ssr", "transformer")]
+)
+@pytest.mark.parametrize("shared", [True, False])
+def test_rollouts_see_the_logits_of_the_loss(form, network, shared):
+    dag = small_dag("GFN/HyperGrid-v0", {"ndim": 2, "side": 4})
+    policy = policy_on(dag, form, network, shared=shared)
+    states = dag.source(1) + 0
+    states = np.concatenate([states, all_states(dag)])
+    for rows in (states, np.repeat(states, 4, axis=0)):  # Few rows are evaluated by NumPy, many by torch.
+        with torch.inference_mode():
+            heads = policy(rows)
+            for name, expected in (("forward", heads.forward_logits), ("backward", heads.backward_logits)):
+                np.testing.assert_allclose(policy.head(name)(rows), expected, rtol=1e-10, atol=1e-12)
+                np.testing.assert_allclose(policy.logits(name)(rows), expected, rtol=1e-10, atol=1e-12)
+
+
+@pytest.mark.parametrize(("env_id", "kwargs"), TINY)
+def test_transformers_read_integer_tokens(env_id, kwargs):
+    dag = small_dag(env_id, kwargs)
+    policy = policy_on(dag, "sa", "transformer")
+    states, seen = some_states(dag, 30), []
+    policy.networks[0].embedding.register_forward_hook(lambda _, inputs, __: seen.append(inputs[0]))
+    heads = policy(states)
+    assert seen[0].dtype == torch.int64
+    np.testing.assert_array_equal(seen[0], dag.tokens(states))
+    # Each row on its own: attention is within a state.
+    for row in range(len(states)):
+        alone = policy(states[row : row + 1])
+        torch.testing.assert_close(alone.forward_logits[0], heads.forward_logits[row], rtol=1e-9, atol=1e-11)
+        torch.testing.assert_close(alone.log_flow[0], heads.log_flow[row], rtol=1e-9, atol=1e-11)
+
+
+class Untold(TableDag):
+    """An environment without tokens."""
+
+    def __init__(self):
+        super().__init__(UNEVEN_EDGES)
+        self.num_tokens = self.num_positions = None
+
+
+@pytest.mark.parametrize("form", ["sa", "ssr"])
+@pytest.mark.parametrize("name", ["tb", "fm", "subtb", "rl-u", "rl-b"])
+def test_transformers_are_refused_where_there_are_no_tokens(name, form):
+    with pytest.raises(ValueError, match=r"network 'transformer' needs tokens, and Untold\(.*use network 'mlp'"):
+        agents.make_agent(name, Untold(), network="transformer", form=form)
+
+
+def allowed_backward(name):
+    """The backward policies that an agent's method leaves open."""
+    return {"fm": ["uniform"], "gtb": ["learned"], "rl-u": ["uniform"], "rl-t": ["uniform"]}.get(
+        name, ["learned"] if name in ("rl-b", "rl-g") else typing.get_args(config.Backward)
+    )
+
+
+@pytest.mark.parametrize("network", ["mlp", "transformer"])
+@pytest.mark.parametrize("form", ["sa", "ssr"])
+@pytest.mark.parametrize("backward", typing.get_args(config.Backward))
+@pytest.mark.parametrize("name", GFLOWNETS)
+def test_every_combination_learns_or_is_refused_with_the_reason(name, backward, form, network):
+    dag = small_dag("GFN/HyperGrid-v0", GRID)
+    make = lambda: agents.make_agent(  # noqa: E731
+        name, dag, backward=backward, form=form, network=network, batch_size=4, **SETTINGS
+    )
+    if backward not in allowed_backward(name):
+        with pytest.raises(ValueError, match=rf"backward must be '\w+'.*got '{backward}'"):
+            make()
+        return
+    agent = make()
+    before = [p.detach().clone() for p in agent.policy.parameters()]
+    assert np.isfinite(agent.update()["loss"])
+    assert agent.update()["transitions"] > 0
+    assert all(torch.isfinite(p).all() for p in agent.policy.parameters())
+    changed = [not torch.equal(a, b) for a, b in zip(before, agent.policy.parameters(), strict=True)]
+    # Every weight has moved, but those behind a ReLU that no state of this small grid switches on.
+    assert np.mean(changed) > 0.7
+    distribution = agents.exact_distribution(agent)
+    assert distribution.sum() == pytest.approx(1, abs=1e-9)
+    assert agent.policy.learns_backward == (backward not in ("uniform", "maxent"))
+    assert isinstance(agent.policy, policies.RelativeEdgeFlowPolicy) == (form == "ssr")
+
+
+@pytest.mark.parametrize(("form", "network"), [("ssr", "mlp"), ("sa", "transformer"), ("ssr", "transformer")])
+def test_other_forms_learn_too(form, network):
+    dag = gfn_envs.make_dag("GFN/HyperGrid-v0", ndim=2, side=4)
+    agent = agents.make_agent(
+        "tb", dag, form=form, network=network, width=16, layers=1, heads=2, hidden=(32, 32), lr="5e-3,1e-4,250"
+    )
+    before = exact.total_variation(agents.exact_distribution(agent), exact.target_distribution(dag))
+    agents.train(agent, 250, progress=False)
+    after = exact.total_variation(agents.exact_distribution(agent), exact.target_distribution(dag))
+    assert after < 0.5 * before
+
+
+@pytest.mark.parametrize("rows", [0, 1, 15, 16, 17, 31, 47])
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_products_in_pieces_are_the_product(rows, dtype):
+    rng = np.random.default_rng(0)
+    x, weight = rng.integers(-9, 10, (rows, 256)).astype(dtype), rng.integers(-9, 10, (256, 256)).astype(dtype)
+    found = product(x, weight)
+    assert found.dtype == dtype
+    np.testing.assert_array_equal(found, x.astype(np.int64) @ weight.astype(np.int64))  # small integers are exact
+
+
+@pytest.mark.parametrize("name", ["tb", "db", "rl-b"])
+def test_relative_edge_flows_where_every_trajectory_is_one_step(name):
+    """No pair of states is left for P_B to score."""
+    dag = gfn_envs.make_dag("GFN/HyperGrid-v0", ndim=1, side=2)
+    agent = agents.make_agent(name, dag, form="ssr", batch_size=1, hidden=(8,), shared=name != "rl-b")
+    lengths = []
+    for _ in range(20):
+        lengths.append(agent.update()["transitions"])
+    assert 1 in lengths

@@ -1,0 +1,88 @@
+"""The code in the documentation runs.
+
+The Python blocks of README.md, CONTRIBUTING.md and docs/*.md are executed, each file's in order and in one namespace,
+in an empty directory. A bash block is executed in its turn where the line before it says ``<!-- run -->``. A traceback
+names the file and line of the documentation.
+
+``python tests/docs/test_docs.py README.md`` does the same for one file, by hand.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+import types
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+FILES = sorted(str(path.relative_to(ROOT)) for pattern in ("*.md", "docs/*.md") for path in ROOT.glob(pattern))
+SECONDS = 240
+BLOCK = re.compile(r"^(?P<run><!-- run -->\n\n?)?```(?P<language>\w*)\n(?P<code>.*?)^```$", re.M | re.S)
+
+
+class Block(NamedTuple):
+    language: str
+    line: int  # of the first line of code, from 1
+    code: str
+
+
+def blocks(text: str) -> list[Block]:
+    """The blocks of a Markdown text that are to be run."""
+    found = []
+    for match in BLOCK.finditer(text):
+        language = match["language"]
+        if language == "python" or (language == "bash" and match["run"]):
+            found.append(Block(language, text[: match.start("code")].count("\n") + 1, match["code"]))
+    return found
+
+
+def run_file(path: Path) -> None:
+    """Execute the blocks of ``path`` in order, in this process and directory."""
+    # Classes that a block defines must be importable from __main__, as in a script.
+    main = sys.modules["__main__"] = types.ModuleType("__main__")
+    for block in blocks(path.read_text("utf-8")):
+        print(f"--- {path.name}, line {block.line}", flush=True)
+        if block.language == "bash":
+            subprocess.run(["bash", "-euo", "pipefail", "-c", block.code], check=True)
+        else:
+            exec(compile("\n" * (block.line - 1) + block.code, path, "exec"), vars(main))
+
+
+@pytest.mark.timeout(SECONDS + 20)
+@pytest.mark.parametrize("name", [name for name in FILES if blocks((ROOT / name).read_text("utf-8"))])
+def test_blocks_run(name: str, tmp_path: Path) -> None:
+    for folder in ("examples", "benchmarks"):
+        (tmp_path / folder).symlink_to(ROOT / folder)
+    environment = {
+        **os.environ,
+        "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
+        "PYTHONPATH": str(ROOT),
+        "TMPDIR": str(tmp_path),
+        "MPLBACKEND": "Agg",
+        "OMP_NUM_THREADS": "1",
+    }
+    command = [sys.executable, "-W", "error::DeprecationWarning:__main__", __file__, str(ROOT / name)]
+    ran = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=SECONDS)
+    assert ran.returncode == 0, f"{name} does not run:\n{ran.stdout[-3000:]}\n{ran.stderr[-6000:]}"
+
+
+def test_blocks_are_found_in_order_with_their_lines() -> None:
+    text = "a\n```python\nx = 1\n```\n<!-- run -->\n```bash\ntrue\n```\n```bash\nfalse\n```\n```text\nno\n```\n"
+    assert blocks(text) == [Block("python", 3, "x = 1\n"), Block("bash", 7, "true\n")]
+
+
+def test_a_failing_block_is_reported_with_its_line(tmp_path: Path) -> None:
+    page = tmp_path / "page.md"
+    page.write_text("```python\nx = 1\n```\n\n```python\nprint(x)\nraise RuntimeError(x)\n```\n")
+    ran = subprocess.run([sys.executable, __file__, str(page)], capture_output=True, text=True)
+    assert ran.returncode != 0
+    assert 'page.md", line 7' in ran.stderr
+
+
+if __name__ == "__main__":
+    run_file(Path(sys.argv[1]).resolve())

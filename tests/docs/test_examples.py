@@ -1,0 +1,85 @@
+"""The examples run with small settings, and print what they promise. TorchRL and RLlib: tests/interop."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.helpers import run_python
+
+EXAMPLES = Path(__file__).resolve().parents[2] / "examples"
+HERE = [
+    "random_agent.py",
+    "human_play.py",
+    "sb3_maskable_ppo.py",
+    "cleanrl_style_ppo.py",
+    "soft_rl_equals_gflownet.py",
+]
+ELSEWHERE = ["torchrl_ppo.py", "rllib_ppo.py", "custom_environment.py"]
+
+
+def run(name: str, *arguments: str, code: int = 0) -> str:
+    done = run_python(str(EXAMPLES / name), *arguments)
+    assert done.returncode == code, f"{done.stdout}\n{done.stderr}"
+    return done.stdout
+
+
+def figure(text: str, before: str) -> float:
+    return float(re.search(re.escape(before) + r"\s*(-?[\d.]+(?:e-?\d+)?)", text)[1].rstrip("."))
+
+
+def test_every_example_is_tested_somewhere() -> None:
+    assert {path.name for path in EXAMPLES.glob("*.py")} >= {*HERE, *ELSEWHERE}
+
+
+@pytest.mark.parametrize("name", HERE)
+def test_help_and_seed(name: str) -> None:
+    assert "--seed" in run(name, "--help")
+
+
+def test_random_agent_agrees_with_the_exact_mean() -> None:
+    text = run("random_agent.py", "--steps", "500", "--seed", "3")
+    assert figure(text, "transitions: mean reward") == pytest.approx(figure(text, "exactly: mean reward"), rel=0.1)
+    assert text == run("random_agent.py", "--steps", "500", "--seed", "3")
+    assert "too many to enumerate" in run("random_agent.py", "--env", "GFN/BitSequence-v0", "--steps", "20")
+
+
+def test_playing_by_hand() -> None:
+    text = run("human_play.py", "--moves", "+x0,1,stop")
+    assert "finished: R(x) = " in text
+    assert "-> +x0" in text
+    assert "not a legal action" in run("human_play.py", "--moves", "0,9", code=2)
+    assert "before the object was finished" in run("human_play.py", "--moves", "0", code=1)
+    assert run("human_play.py", "--moves", ",".join("r" * 13), "--env", "GFN/Bag-v0", "--seed", "1").count("->") == 13
+
+
+def test_playing_from_the_keyboard() -> None:
+    done = subprocess.run(
+        [sys.executable, str(EXAMPLES / "human_play.py")], input="0\nnonsense\n2\n", capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stderr
+    assert "'nonsense' is not a legal action here" in done.stdout
+    assert "(1, 0) stopped" in done.stdout
+
+
+def test_maskable_ppo_finds_the_maximum_and_loses_the_rest() -> None:
+    text = run("sb3_maskable_ppo.py", "--steps", "12000")
+    assert " 0 illegal actions" in text
+    assert figure(text, "exact mean reward") > 1.4214  # what R(x) / Z has
+    assert 0 < figure(text, "exact total variation from R(x) / Z:") <= 1
+
+
+def test_ppo_in_one_file() -> None:
+    text = run("cleanrl_style_ppo.py", "--total-timesteps", "20000")
+    assert figure(text, "exact mean reward") > 1.4214
+
+
+def test_soft_rl_is_a_gflownet() -> None:
+    text = run("soft_rl_equals_gflownet.py", "--steps", "4000")
+    assert all(float(tv) <= 1e-9 for tv in re.findall(r"with log P_B (\S+),", text))
+    assert len(re.findall("with log P_B", text)) == 5
+    assert figure(text, "soft Q-learning: total variation") < 1e-6

@@ -1,0 +1,476 @@
+"""DAGs that each break one invariant of the checker: rewards, capabilities, encodings, purity, enumeration."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from gfn_envs import HyperGrid
+from gfn_envs.graph_layout import GraphLayout, NodeActions, PairActions
+from tests.gfn_envs.checker.broken_dags import Anything, Grid, Table, at, breaks
+from tests.helpers import TableDag
+
+# Rewards
+
+
+def reward_at(value: float) -> Any:
+    def log_reward(self: Grid, states: np.ndarray) -> np.ndarray:
+        return np.where(at(states, [2, 1, 1]), value, HyperGrid.log_reward(self, states))
+
+    return type(f"LogReward-{value}", (Grid,), {"log_reward": log_reward})
+
+
+for _value in (np.nan, np.inf, -np.inf):
+    breaks("log_reward is finite", [2, 1, 1])(reward_at(_value))
+
+
+@breaks("log_reward is finite", Anything)
+class RewardIsRefused(HyperGrid):
+    """The environment itself refuses its reward, with a ValueError."""
+
+    def __init__(self) -> None:
+        super().__init__(ndim=2, side=3, reward=lambda cells: np.where(cells[:, 0] == 2, -1.0, 1.0))
+
+
+@breaks("mode_index", [2, 1, 1])
+class ModeBelowMinusOne(Grid):
+    def mode_index(self, states: np.ndarray) -> np.ndarray:
+        return np.where(at(states, [2, 1, 1]), -2, super().mode_index(states))
+
+
+def partial_at(state: int, value: float) -> Any:
+    def partial_log_reward(self: Table, states: np.ndarray) -> np.ndarray:
+        return np.where(at(states, [state]), value, TableDag.partial_log_reward(self, states))
+
+    return type(f"PartialLogReward-{state}-{value}", (Table,), {"partial_log_reward": partial_log_reward})
+
+
+breaks("partial_log_reward", [0])(partial_at(0, 0.5))
+breaks("partial_log_reward", [3])(partial_at(3, np.nan))
+breaks("partial_log_reward", [4])(partial_at(4, 0.5))
+
+
+# Optional capabilities
+
+
+@breaks("contains", [1, 1, 0])
+class ContainsWhatIsBehind(Grid):
+    """(1, 1) claims (0, 2), which none of its children claims."""
+
+    def contains(self, states: np.ndarray, objects: np.ndarray) -> np.ndarray:
+        return super().contains(states, objects) | (at(states, [1, 1, 0])[:, None] & at(objects, [0, 2, 1]))
+
+
+@breaks("contains", Anything)
+class ContainsNothingOfOneObject(Grid):
+    """No state but itself contains (2, 2), which walks end at."""
+
+    def contains(self, states: np.ndarray, objects: np.ndarray) -> np.ndarray:
+        return super().contains(states, objects) & (~at(objects, [2, 2, 1]) | at(states, [2, 2, 1])[:, None])
+
+
+@breaks("contains", [0, 0, 0])
+class SourceDoesNotContainAll(Grid):
+    def contains(self, states: np.ndarray, objects: np.ndarray) -> np.ndarray:
+        return super().contains(states, objects) & (states.any(1)[:, None] | ~at(objects, [2, 0, 1]))
+
+
+@breaks("contains", [1, 0, 1])
+class StoppedStatesContainMore(Grid):
+    """The flag is forgotten: a stopped cell claims those above it. The first such state is (1, 0)."""
+
+    def contains(self, states: np.ndarray, objects: np.ndarray) -> np.ndarray:
+        going = states * np.array([1, 1, 0], dtype=states.dtype)
+        return np.where(
+            at(states, [1, 0, 1])[:, None], super().contains(going, objects), super().contains(states, objects)
+        )
+
+
+@breaks("contains", Anything)
+class ContainsOnlyTheNextCells(Grid):
+    """Far objects are denied; every walk of length 3 meets this."""
+
+    def contains(self, states: np.ndarray, objects: np.ndarray) -> np.ndarray:
+        distance = objects[None, :, :2].sum(2) - states[:, None, :2].sum(2)
+        return super().contains(states, objects) & ((distance < 3) | (~states.any(1))[:, None])
+
+
+@breaks("contains", [1])
+class EdgeForgotten(Table):
+    """1 leads to 4; the table denies it, though it is right on every walk through 3."""
+
+    def contains(self, states: np.ndarray, objects: np.ndarray) -> np.ndarray:
+        return super().contains(states, objects) & ~(at(states, [1])[:, None] & at(objects, [4]))
+
+
+def paths_at(base: type, row: list[int], value: float) -> Any:
+    def log_num_paths(self: Any, states: np.ndarray) -> np.ndarray:
+        return np.where(at(states, row), value, base.log_num_paths(self, states))
+
+    return type(f"LogNumPaths-{row}-{value}", (base,), {"log_num_paths": log_num_paths})
+
+
+# State 5 of the table is entered from 2, which has 2 paths, by two edges, and from 3, which has 3 paths: 7.
+breaks("log_num_paths", [0, 0, 0])(paths_at(Grid, [0, 0, 0], 1.0))
+breaks("log_num_paths", [2, 2, 1])(paths_at(Grid, [2, 2, 1], np.log(7.0)))
+breaks("log_num_paths", [2, 2, 1])(paths_at(Grid, [2, 2, 1], np.nan))
+breaks("log_num_paths", [5])(paths_at(Table, [5], np.log(6.0)))
+
+
+@breaks("log_num_paths", [5])
+class DoubleEdgesCountedOnce(Table):
+    def __init__(self) -> None:
+        super().__init__()
+        single = np.minimum(self.edge_matrix, 1)
+        self.path_counts = np.sum([np.linalg.matrix_power(single, t) for t in range(6)], axis=0)
+
+
+@breaks("can_stop_anywhere", [1, 1, 0])
+class StopIsNotEverywhere(Grid):
+    """In the middle the walk must go on."""
+
+    def forward_mask(self, states: np.ndarray) -> np.ndarray:
+        mask = super().forward_mask(states)
+        mask[at(states, [1, 1, 0]), 2] = False
+        return mask
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.declared_num_states, self.declared_num_terminal_states = 17, 8
+
+    def contains(self, states: np.ndarray, objects: np.ndarray) -> np.ndarray:
+        raise NotImplementedError
+
+
+@breaks("can_stop_anywhere", [0, 2, 0])
+class StopIsTheFirstAction(Grid):
+    """Actions in another order: stop, +x, +y. The last one is illegal where y is 2."""
+
+    def forward_mask(self, states: np.ndarray) -> np.ndarray:
+        return np.roll(super().forward_mask(states), 1, axis=1)
+
+    def step(self, states: np.ndarray, actions: np.ndarray) -> np.ndarray:
+        return super().step(states, (actions - 1) % 3)
+
+    def backward_action(self, states: np.ndarray, actions: np.ndarray) -> np.ndarray:
+        return (actions - 1) % 3
+
+    def forward_action(self, states: np.ndarray, backward_actions: np.ndarray) -> np.ndarray:
+        return (backward_actions + 1) % 3
+
+
+class Stops(TableDag):
+    """0 -> 1 by action 0, and each stops by action 1, the last, in a state of its own."""
+
+    can_stop_anywhere = True
+
+    def __init__(self, edges: Any = ((0, 0, 1), (0, 1, 2), (1, 1, 3))) -> None:
+        super().__init__(list(edges))
+
+
+@breaks("can_stop_anywhere", [0], 0)
+class AnotherActionEnds(Stops):
+    def __init__(self) -> None:
+        super().__init__([(0, 0, 2), (0, 1, 1)])
+
+
+@breaks("can_stop_anywhere", [0], 1)
+class LastActionGoesOn(Stops):
+    def __init__(self) -> None:
+        super().__init__([(0, 1, 1), (1, 1, 2)])
+
+
+@breaks("can_stop_anywhere", [2])
+class StopsMeet(Stops):
+    def __init__(self) -> None:
+        super().__init__([(0, 0, 1), (0, 1, 2), (1, 1, 2)])
+
+
+@breaks("tokens", [2, 1, 0])
+class TokensShared(Grid):
+    """(1, 2) has the tokens of (2, 1), which is found after it."""
+
+    def tokens(self, states: np.ndarray) -> np.ndarray:
+        return np.where(at(states, [1, 2, 0])[:, None], [2, 1], super().tokens(states))
+
+
+@breaks("tokens")
+class TokensNotCounted(Grid):
+    def __init__(self) -> None:
+        super().__init__()
+        self.num_tokens = None
+
+
+@breaks("tokens")
+class TokensDeclaredAlone(Grid):
+    def tokens(self, states: np.ndarray) -> np.ndarray:
+        raise NotImplementedError
+
+
+class Pairs(Grid):
+    """A node for each coordinate, labelled by it, and one that is absent; all present ones are related."""
+
+    def __init__(self, forward: list[int] | None = None) -> None:
+        super().__init__()
+        places = PairActions(np.array([0, 4] if forward is None else forward)), NodeActions(1, np.arange(2))
+        self.graph_layout = GraphLayout(3, 4, 2, *places)
+
+    def labelled_graphs(self, states: np.ndarray) -> np.ndarray:
+        graphs = np.zeros((len(states), 3, 3), dtype=np.int64)
+        graphs[:, :2, :2] = 1
+        graphs[:, [0, 1], [0, 1]] = states[:, :2] + 1
+        return graphs
+
+
+@breaks("labelled_graphs", [2, 1, 0])
+class GraphsShared(Pairs):
+    def labelled_graphs(self, states: np.ndarray) -> np.ndarray:
+        return super().labelled_graphs(np.where(at(states, [1, 2, 0])[:, None], [2, 1, 0], states))
+
+
+@breaks("labelled_graphs", [1, 1, 0])
+class AbsentNodeRelated(Pairs):
+    def labelled_graphs(self, states: np.ndarray) -> np.ndarray:
+        graphs = super().labelled_graphs(states)
+        graphs[:, 0, 2] = at(states, [1, 1, 0])
+        return graphs
+
+
+@breaks("labelled_graphs", [1, 1, 0])
+class RelationUnknown(Pairs):
+    def labelled_graphs(self, states: np.ndarray) -> np.ndarray:
+        graphs = super().labelled_graphs(states)
+        graphs[:, 0, 1] += at(states, [1, 1, 0])
+        return graphs
+
+
+@breaks("labelled_graphs")
+class ActionsShareAPlace(Pairs):
+    def __init__(self) -> None:
+        super().__init__([4, 4])
+
+
+@breaks("labelled_graphs")
+class ActionsOfNoPair(Pairs):
+    def __init__(self) -> None:
+        super().__init__([0, 9])
+
+
+@breaks("labelled_graphs")
+class MorePlacesThanActions(Pairs):
+    def __init__(self) -> None:
+        super().__init__([0, 1, 2, 3])
+
+
+@breaks("labelled_graphs")
+class GraphsWithoutLayout(Pairs):
+    def __init__(self) -> None:
+        super().__init__()
+        self.graph_layout = None
+
+
+@breaks("labelled_graphs")
+class LayoutAlone(Pairs):
+    def labelled_graphs(self, states: np.ndarray) -> np.ndarray:
+        raise NotImplementedError
+
+
+# Encodings
+
+
+@breaks("encode", [1, 1, 0])
+class InfiniteFeature(Grid):
+    def encode(self, states: np.ndarray) -> np.ndarray:
+        features = super().encode(states)
+        features[at(states, [1, 1, 0]), 0] = np.inf
+        return features
+
+
+@breaks("observe", [2, 1, 0])
+class ObservationOutside(Grid):
+    def observe(self, states: np.ndarray) -> np.ndarray:
+        return super().observe(states) + at(states, [2, 1, 0])[:, None]
+
+
+@breaks("observe", [15, 15, 1])
+class OneObservationOfManyOutside(HyperGrid):
+    """No state may be left out, however many there are."""
+
+    def __init__(self) -> None:
+        super().__init__(ndim=2, side=16)
+
+    def observe(self, states: np.ndarray) -> np.ndarray:
+        return super().observe(states) + at(states, [15, 15, 1])[:, None]
+
+
+# Purity: every method, in each way to break it
+
+METHODS = ["is_terminal", "forward_mask", "backward_mask", "encode", "observe", "log_reward", "partial_log_reward"]
+METHODS += [
+    "contains",
+    "log_num_paths",
+    "tokens",
+    "labelled_graphs",
+    "mode_index",
+    "uniform_log_pb",
+    "step",
+    "undo",
+    "backward_action",
+    "forward_action",
+]
+EDGE_LISTS = ["children", "parents"]
+
+
+def overriding(name: str, how: str, body: Callable[..., Any]) -> Any:
+    def method(self: Any, *arguments: np.ndarray) -> Any:
+        return body(self, getattr(TableDag, name), *arguments)
+
+    return type(f"{name}-{how}", (Table,), {name: method})
+
+
+def changes_states(self: Any, original: Any, states: np.ndarray, *rest: np.ndarray) -> Any:
+    result = original(self, states, *rest)
+    states[:] = 0
+    return result
+
+
+def changes_actions(self: Any, original: Any, states: np.ndarray, actions: np.ndarray) -> Any:
+    result = original(self, states, actions)
+    actions[:] = 0
+    return result
+
+
+def keeps_its_result(self: Any, original: Any, *arguments: np.ndarray) -> Any:
+    """Equal results are one array."""
+    result = original(self, *arguments)
+    parts = result if isinstance(result, tuple) else (result,)
+    kept = self.__dict__.setdefault("kept", {})
+    parts = tuple(kept.setdefault((part.tobytes(), part.shape, part.dtype.str), part) for part in parts)
+    return parts if isinstance(result, tuple) else parts[0]
+
+
+def mixes_rows(self: Any, original: Any, *arguments: np.ndarray) -> Any:
+    """Each row gets the result of the next."""
+    return np.roll(original(self, *arguments), -1, axis=0)
+
+
+for _name in METHODS + EDGE_LISTS:
+    breaks("nothing is mutated", Anything)(overriding(_name, "changes states", changes_states))
+    breaks("fresh arrays", Anything)(overriding(_name, "keeps its result", keeps_its_result))
+for _name in ["step", "undo", "backward_action", "forward_action"]:
+    breaks("nothing is mutated", Anything)(overriding(_name, "changes actions", changes_actions))
+for _name in METHODS:
+    breaks("rows are independent", Anything)(overriding(_name, "mixes rows", mixes_rows))
+
+
+@breaks("fresh arrays", Anything)
+class SourceIsKept(Grid):
+    def source(self, n: int) -> np.ndarray:
+        self.__dict__.setdefault("kept", super().source(1000))
+        return self.kept[:n]
+
+
+@breaks("fresh arrays", Anything)
+class ObservationIsAView(Grid):
+    def observe(self, states: np.ndarray) -> np.ndarray:
+        return states[:, :-1]
+
+
+@breaks("fresh arrays", Anything)
+class ActionIsPassedThrough(Grid):
+    def backward_action(self, states: np.ndarray, actions: np.ndarray) -> np.ndarray:
+        return actions
+
+
+@breaks("rows are independent", Anything)
+class FeaturesAreCentred(Grid):
+    def encode(self, states: np.ndarray) -> np.ndarray:
+        features = super().encode(states)
+        return features - features.mean(0)
+
+
+# Counts and enumeration
+
+
+@breaks("counts")
+class StatesMiscounted(Grid):
+    def __init__(self) -> None:
+        super().__init__()
+        self.declared_num_states = 19
+
+
+@breaks("counts")
+class ObjectsMiscounted(Grid):
+    def __init__(self) -> None:
+        super().__init__()
+        self.declared_num_terminal_states = 8
+
+
+@breaks("counts")
+class StatesAreTooManyToEnumerate(Grid):
+    def __init__(self) -> None:
+        super().__init__()
+        self.declared_num_states = 10**12
+
+
+@breaks("counts")
+class LevelMissing(Grid):
+    def levels(self) -> Any:
+        return iter(list(super().levels())[:-1])
+
+
+@breaks("counts")
+class StateListedTwice(Grid):
+    def levels(self) -> Any:
+        first, *levels = super().levels()
+        return iter([first, *levels[:-1], levels[-1][[0] * len(levels[-1])], first])
+
+
+@breaks("counts")
+class OtherStatesListed(Grid):
+    def levels(self) -> Any:
+        return (level + 1 for level in super().levels())
+
+
+@breaks("counts")
+class StateIndexReversed(Grid):
+    def state_index(self, states: np.ndarray) -> np.ndarray:
+        return self.num_states - 1 - super().state_index(states)
+
+
+@breaks("counts")
+class TerminalStateMissing(Grid):
+    def terminal_states(self) -> np.ndarray:
+        return super().terminal_states()[:-1]
+
+
+@breaks("counts")
+class OtherTerminalStatesListed(Grid):
+    def terminal_states(self) -> np.ndarray:
+        return super().terminal_states()[[0] * 9]
+
+    def terminal_index(self, states: np.ndarray) -> np.ndarray:
+        return np.arange(len(states))
+
+
+@breaks("counts")
+class TerminalIndexReversed(Grid):
+    def terminal_index(self, states: np.ndarray) -> np.ndarray:
+        return self.num_terminal_states - 1 - super().terminal_index(states)
+
+
+@breaks("levels", [0])
+class LevelsByShortestPath(Table):
+    """1, 2 and 3 are all one step from 0, but 2 leads to 3: the first listed edge that goes nowhere is 1 -> 2."""
+
+    def _breadth_first(self, max_states: Any) -> Any:
+        return [np.array(level, dtype=np.int16)[:, None] for level in ([0, 1, 2, 3], [4, 5])]
+
+
+@breaks("levels", [1])
+class LevelsMerged(Table):
+    def _breadth_first(self, max_states: Any) -> Any:
+        first, second, third, *rest = super()._breadth_first(max_states)
+        return [first, np.concatenate([second, third]), *rest]

@@ -1,0 +1,293 @@
+"""Phylogenetic trees: counts, parsimony against plain Python and Biopython, alignments that users give."""
+
+from __future__ import annotations
+
+import ast
+import itertools
+import math
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from gfn_envs import PhyloTree
+from gfn_envs.envs.phylogenetics import alignments, parsimony
+
+Tree = Any  # A taxon's number, or a pair of trees.
+
+
+def walks(dag: PhyloTree, n: int, seed: int = 0) -> np.ndarray:
+    """The states of random walks, level after level, (n * (max_length + 1), state_width)."""
+    rng = np.random.default_rng(seed)
+    levels = [dag.source(n)]
+    for _ in range(dag.max_length):
+        mask = dag.forward_mask(levels[-1])
+        levels.append(dag.step(levels[-1], (mask * (1 - rng.random(mask.shape))).argmax(1)))
+    return np.concatenate(levels)
+
+
+def all_trees(leaves: list[int]) -> list[Tree]:
+    """Every rooted binary tree on ``leaves``, by splits."""
+    if len(leaves) == 1:
+        return [leaves[0]]
+    first, rest = leaves[0], leaves[1:]
+    found = []
+    for size in range(len(rest)):
+        for left in itertools.combinations(rest, size):
+            right = [leaf for leaf in rest if leaf not in left]
+            found += list(itertools.product(all_trees([first, *left]), all_trees(right)))
+    return found
+
+
+def fitch(tree: Tree, letters: list[set[int]]) -> tuple[set[int], int]:
+    """Possible nucleotides at the root, and mutations, at one site (Fitch 1971)."""
+    if isinstance(tree, int):
+        return letters[tree], 0
+    (left, a), (right, b) = (fitch(child, letters) for child in tree)
+    return (left & right, a + b) if left & right else (left | right, a + b + 1)
+
+
+def mutations(tree: Tree, sequences: list[str]) -> int:
+    possible = {"A": {0}, "C": {1}, "G": {2}, "T": {3}, "-": {4}, "?": {0, 1, 2, 3, 4}, "N": {0, 1, 2, 3, 4}}
+    return sum(fitch(tree, [possible[letter] for letter in column])[1] for column in zip(*sequences, strict=True))
+
+
+def parse(newick: str, taxa: tuple[str, ...]) -> Tree:
+    """Newick to nested pairs, through Python's own tuples."""
+    for number, name in sorted(enumerate(taxa), key=lambda item: -len(item[1])):
+        newick = newick.replace(name, f"<{number}>")
+    return ast.literal_eval(newick.rstrip(";").replace("<", "").replace(">", ""))
+
+
+def canonical(tree: Tree) -> Tree:
+    """Children in the order of their first taxa."""
+    if isinstance(tree, int):
+        return tree
+    return tuple(sorted(map(canonical, tree), key=lambda child: min(flat(child))))
+
+
+def flat(tree: Tree) -> list[int]:
+    return [tree] if isinstance(tree, int) else [leaf for child in tree for leaf in flat(child)]
+
+
+# ---------------------------------------------------------------------- trees
+
+
+@pytest.mark.parametrize(("n", "trees", "forests"), [(2, 1, 2), (3, 3, 7), (4, 15, 37), (5, 105, 266), (6, 945, 2431)])
+def test_numbers_of_trees(n: int, trees: int, forests: int) -> None:
+    dag = PhyloTree(num_taxa=n, num_sites=10)
+    assert trees == math.prod(range(1, 2 * n - 2, 2)) == len(dag.terminal_states()) == dag.num_terminal_states
+    assert len(np.concatenate(list(dag.levels()))) == forests == dag.num_states
+
+
+def test_objects_are_all_rooted_trees_once() -> None:
+    dag = PhyloTree(num_taxa=5, num_sites=10)
+    found = {canonical(parse(dag.to_newick(state), dag.taxa)) for state in dag.terminal_states()}
+    assert found == set(map(canonical, all_trees(list(range(5)))))
+
+
+def test_joins_by_hand() -> None:
+    """((0,2),(1,3)) in two orders; then its root is split, and 1 leaves 0."""
+    dag = PhyloTree({"a": "A", "b": "C", "c d": "A", "e": "C"}, constant=0.0, temperature=1.0)
+    pairs = [(0, 1), (0, 2), (0, 3), (1, 2), (1, 3), (2, 3)]
+    results = []
+    for order in ([(0, 2), (1, 3), (0, 1)], [(1, 3), (0, 2), (0, 1)]):
+        state = dag.source(1)
+        for pair in order:
+            state = dag.step(state, np.array([pairs.index(pair)]))
+        results.append(state)
+    np.testing.assert_array_equal(*results)
+    assert dag.to_newick(state[0]) == "((a,'c d'),(b,e));"
+    assert dag.log_reward(state).tolist() == [-1.0]
+    assert dag.backward_mask(state).tolist() == [[True, False, False]]
+    assert dag.render_text(dag.undo(state, np.array([0]))[0]) == "(a,'c d') (b,e)"
+    assert dag.forward_action(state, np.array([0])).tolist() == [0]
+    assert dag.encode(state)[0].tolist() == [1, 0.5, 1, 1, 0.5, 1]
+
+
+def test_features_tell_forests_apart() -> None:
+    dag = PhyloTree(num_taxa=5, num_sites=10)
+    states = np.concatenate(list(dag.levels()))
+    assert len(np.unique(dag.encode(states), axis=0)) == len(states)
+
+
+# ---------------------------------------------------------------------- parsimony
+
+
+@pytest.mark.parametrize("seed", [0, 1])
+def test_parsimony_is_that_of_fitch(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    sequences = {f"t{i}": "".join(rng.choice(list("ACGT-?"), size=30)) for i in range(12)}
+    dag = PhyloTree(sequences, constant=7.0, temperature=2.0)
+    objects = walks(dag, 20)[-20:]
+    expected = [mutations(parse(dag.to_newick(state), dag.taxa), list(sequences.values())) for state in objects]
+    assert dag.mutations(objects).tolist() == expected
+    np.testing.assert_allclose(dag.log_reward(objects), (7.0 - np.array(expected)) / 2)
+
+
+def test_forests_count_the_mutations_of_their_trees() -> None:
+    dag = PhyloTree(num_taxa=6, num_sites=40, mutation_probability=0.3)
+    states, letters = walks(dag, 10), list(dag.sequences.values())
+    for state, found, partial in zip(states, dag.mutations(states), dag.partial_log_reward(states), strict=True):
+        trees = [parse(tree, dag.taxa) for tree in dag.to_newick(state).splitlines()]
+        expected = sum(mutations(tree, letters) for tree in trees)
+        joins = dag.num_taxa - len(trees)
+        assert found == expected
+        assert math.isclose(partial, (dag.constant * joins / 5 - expected) / 4, abs_tol=1e-12)
+
+
+def test_parsimony_is_that_of_biopython() -> None:
+    pytest.importorskip("Bio")
+    import io
+
+    from Bio import Align, Phylo, Seq, SeqRecord
+    from Bio.Phylo.TreeConstruction import ParsimonyScorer
+
+    dag = PhyloTree(num_taxa=9, num_sites=60, mutation_probability=0.3, seed=4)
+    records = [SeqRecord.SeqRecord(Seq.Seq(sequence), id=name) for name, sequence in dag.sequences.items()]
+    objects = walks(dag, 5)[-5:]
+    for state, found in zip(objects, dag.mutations(objects), strict=True):
+        tree = Phylo.read(io.StringIO(dag.to_newick(state)), "newick")
+        for clade in tree.find_clades():
+            clade.branch_length = 1.0  # It roots anew, for which it wants lengths.
+        assert ParsimonyScorer().get_score(tree, Align.MultipleSeqAlignment(records)) == found
+
+
+def test_chunks_do_not_matter(monkeypatch: pytest.MonkeyPatch) -> None:
+    dag = PhyloTree(num_taxa=6)
+    states = walks(dag, 9)
+    whole = dag.mutations(states)
+    monkeypatch.setattr(parsimony, "CHUNK_BYTES", 4 * dag.parsimony.patterns.size)
+    np.testing.assert_array_equal(dag.mutations(states), whole)
+
+
+def test_greedy_trees_are_better_than_most() -> None:
+    dag = PhyloTree(num_taxa=6, num_sites=200)
+    assert (dag.log_reward(dag.terminal_states()) >= 0).mean() < 0.05
+
+
+@pytest.mark.data(*(f"phylo-ds{k}" for k in range(1, 9)))
+def test_benchmark_alignments() -> None:
+    """Taxa, sites and C of DS1 to DS8; random trees of DS1 by plain Python."""
+    sizes = [(27, 1949), (29, 2520), (36, 1812), (41, 1137), (50, 378), (50, 1133), (59, 1824), (64, 1008)]
+    constants = [5800, 8000, 8800, 3500, 2300, 2300, 12500, 2800]
+    dags = [PhyloTree(f"DS{k}") for k in range(1, 9)]
+    assert [(dag.num_taxa, len(next(iter(dag.sequences.values())))) for dag in dags] == sizes
+    assert [dag.constant for dag in dags] == constants
+    state = walks(dags[0], 1)[-1:]
+    expected = mutations(parse(dags[0].to_newick(state[0]), dags[0].taxa), list(dags[0].sequences.values()))
+    assert dags[0].log_reward(state).tolist() == [(5800 - expected) / 4]
+
+
+# ---------------------------------------------------------------------- alignments
+
+
+def test_simulated_alignments_mutate_as_often_as_they_should() -> None:
+    rng = np.random.default_rng(0)
+    two = list(alignments.simulate_alignment(2, 100_000, 0.1, rng).values())
+    differ = np.mean([a != b for a, b in zip(*two, strict=True)])
+    # Two edges: 1 - 0.9^2 - (0.1)^2 / 3, both mutating to the same one of three.
+    assert abs(differ - (1 - 0.81 - 0.01 / 3)) < 5 * math.sqrt(0.19 * 0.81 / 100_000)
+    assert PhyloTree(seed=1).sequences == PhyloTree(seed=1).sequences != PhyloTree(seed=2).sequences
+
+
+SEQUENCES = {"ape": "ACGTAC", "bee": "AC-TNC", "c 3": "RCGTAA"}
+FASTA = ">ape one\nACG\nTAC\n\n>bee\nAC-TNC\n>c3\nRCGTAA\n"
+NEXUS = """#NEXUS
+[a comment]
+BEGIN DATA;
+  DIMENSIONS NTAX=3 NCHAR=6;
+  FORMAT DATATYPE=DNA MISSING=N GAP=* MATCHCHAR=. INTERLEAVE;
+  MATRIX
+    ape   ACG
+    bee   AC* [inner; comment]
+    'c 3' RCG
+
+    ape   TAC
+    bee   .NC
+    'c 3' .AA
+  ;
+END;
+"""
+
+
+def test_files_and_mappings_are_one_environment(tmp_path: Path) -> None:
+    (tmp_path / "a.fasta").write_text(FASTA)
+    (tmp_path / "a.nex").write_text(NEXUS)
+    dags = [PhyloTree(SEQUENCES), PhyloTree(tmp_path / "a.fasta"), PhyloTree(str(tmp_path / "a.nex"))]
+    assert [dag.taxa for dag in dags] == [("ape", "bee", "c 3"), ("ape", "bee", "c3"), ("ape", "bee", "c 3")]
+    objects = dags[0].terminal_states()
+    for dag in dags:
+        np.testing.assert_array_equal(dag.log_reward(objects), dags[0].log_reward(objects))
+    # The gap, and A in place of C; R may be A and N may be A.
+    assert dags[0].mutations(objects).tolist() == [2.0] * 3
+    assert dags[2].sequences["bee"] == "AC-T?C"
+
+
+WRAPPED = """#NEXUS
+begin data;
+dimensions nchar=8;
+format datatype=dna;
+matrix
+t1 ACGT
+   AAAA
+'t 2'
+ACGA CCCC
+t3 ACGGGGGG;
+end;
+"""
+
+
+def test_sequences_that_go_on_below_their_taxon(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text(WRAPPED)
+    assert alignments.read_alignment(tmp_path / "file", "here") == {
+        "t1": "ACGTAAAA",
+        "t 2": "ACGACCCC",
+        "t3": "ACGGGGGG",
+    }
+
+
+@pytest.mark.parametrize(
+    ("alignment", "message"),
+    [
+        ({"a": "ACG", "b": "AC"}, "the alignment is ragged: taxon 'b' has 2 sites, 'a' 3"),
+        ({"a": "ACG", "b": "AJG"}, "taxon 'b', site 1: unknown letter 'J'; allowed: - [?] A B C"),
+        ({"a": "ACG"}, "at least 2 taxa, got 1"),
+        ({"a": "", "b": ""}, "taxon 'a' has no sites"),
+    ],
+)
+def test_bad_alignments(alignment: dict[str, str], message: str) -> None:
+    with pytest.raises(ValueError, match=f"PhyloTree: .*{message}"):
+        PhyloTree(alignment)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("ACGT", "neither FASTA"),
+        (">a\nAC\n>a\nAC\n", "different names, got 'a'"),
+        ("#NEXUS\nbegin trees;\nend;\n", "no DATA or CHARACTERS block with a MATRIX"),
+        (WRAPPED.replace("nchar=8", ""), "'AAAA' stands alone on its line, and NCHAR is missing"),
+        (WRAPPED.replace("nchar=8", "nchar=9"), "taxon .* sites, and NCHAR is 9"),
+        (">a\nAC\n>b\nACG\n", "ragged: taxon 'b' has 3 sites, 'a' 2"),
+    ],
+)
+def test_bad_files(tmp_path: Path, text: str, message: str) -> None:
+    (tmp_path / "file").write_text(text)
+    with pytest.raises(ValueError, match=message):
+        PhyloTree(tmp_path / "file")
+
+
+@pytest.mark.parametrize(
+    ("kwargs", "message"),
+    [
+        ({"num_taxa": 1}, "num_taxa must be an integer >= 2, got 1"),
+        ({"temperature": 0.0}, "temperature must be > 0"),
+        ({"constant": math.nan}, "constant finite"),
+        ({"mutation_probability": 1.5}, r"mutation_probability must be in \[0, 1\], got 1.5"),
+    ],
+)
+def test_bad_arguments(kwargs: dict[str, Any], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        PhyloTree(**kwargs)
