@@ -2,7 +2,7 @@
 #
 # PYTHON: the interpreter .venv is made with, 3.10 or newer.     make test PYTHON=python3.12
 # VENV:   where the environment goes.                            make test VENV=/tmp/venv
-# JOBS:   test processes, by default one a core.                 make test JOBS=8
+# JOBS:   test processes, by default one per core.                 make test JOBS=8
 # ARGS:   more arguments for pytest.                             make test ARGS="-k checker"
 
 PYTHON ?= python3
@@ -36,7 +36,7 @@ demo: $(VENV)/installed-demo ## train on a 4-D grid with progress, print exact m
 	rm -rf runs/demo
 	$(BIN)/gfn train $(DEMO) --out runs/demo
 
-# One thread a process: two test processes with a thread pool each would fight for the cores.
+# One thread per process: two test processes with a thread pool each would compete for the cores.
 test: $(VENV)/installed-test ## run every test
 	OMP_NUM_THREADS=1 MPLBACKEND=Agg $(BIN)/python -m pytest -n $(JOBS) --dist worksteal $(ARGS)
 
@@ -51,10 +51,11 @@ test-interop: .venv-interop/installed ## run the tests with TorchRL and RLlib, i
 	.venv-interop/bin/python -m pip --disable-pip-version-check install -c constraints-interop.txt -e '.[agents,interop,mols]'
 	@touch $@
 
-lint: $(VENV)/installed-test ## check style, format and types
+lint: $(VENV)/installed-test ## check style, format, types and import layers
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy -p gfn_envs -p agents
+	$(BIN)/lint-imports --no-cache --no-logo
 
 clean: ## remove .venv, caches and build files; runs/ stays
 	rm -rf .venv .venv-interop build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
