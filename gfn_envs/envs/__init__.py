@@ -1,0 +1,1 @@
+"""Environments, one folder per family; each environment and its reward live together."""

@@ -1,4 +1,4 @@
-"""Bag: multisets of letters, with a large reward on a hidden set of them."""
+"""Bag: multisets of letters, with a large reward on a hidden subset of them."""
 
 from __future__ import annotations
 
@@ -18,30 +18,32 @@ from gfn_envs.validation import checked_log_reward, positive_int
 
 
 class Bag(Dag):
-    """Fill a bag with letters, one at a time; few of the full bags are worth much.
+    """Fill a bag with letters, one at a time; only a few of the full bags have a high reward.
 
     ## Description
-    A state is a multiset of at most ``capacity`` letters: the order in which letters were added leaves no trace.
+    A state is a multiset of at most ``capacity`` letters. It does not depend on the order in which the letters were
+    added.
 
     ## Action Space
     ``Discrete(num_letters)``: add one letter.
 
     ## Backward actions
-    ``num_letters``: remove one letter that is present.
+    ``num_letters``: remove one letter that is in the bag.
 
     ## Observation Space
-    ``MultiDiscrete([capacity + 1] * num_letters)``: how often each letter occurs. The state row is the same. Network
-    features are the counts, the largest count, and whether it is ``repeats`` or more.
+    ``MultiDiscrete([capacity + 1] * num_letters)``: the count of each letter. The state row is the same. The network
+    features are the counts, the largest count, and a flag that is 1 if the largest count is at least ``repeats``.
 
     ## Starting State
     The empty bag.
 
     ## Rewards
-    30 if the multiset is a mode; else 10 if some letter occurs ``repeats`` times or more; else 0.01 (``rewards``).
+    30 if the multiset is a mode; otherwise 10 if some letter occurs at least ``repeats`` times; otherwise 0.01. The
+    argument ``rewards`` changes these three values.
 
-    By default the modes are generated from ``seed`` by the rule behind the published set: for each letter, a random
-    quarter of the strings that fill up ``repeats`` copies of it with other letters, taken as multisets. Each multiset
-    is one mode.
+    By default, the modes are generated from ``seed`` by the rule behind the published set. For each letter, consider
+    the strings of other letters that fill up a bag with ``repeats`` copies of that letter. A random quarter of these
+    strings is drawn, and each distinct multiset that results is one mode.
 
     ## Episode End
     When the bag holds ``capacity`` letters. There is no stop action.
@@ -50,12 +52,12 @@ class Bag(Dag):
     C(capacity + num_letters, num_letters) states, C(capacity + num_letters - 1, num_letters - 1) objects.
 
     ## Arguments
-    * ``num_letters``: size of the alphabet A, B, C, ...; at most 26.
-    * ``capacity``: letters in a full bag.
-    * ``repeats``: copies of one letter that make a bag good.
-    * ``rewards``: (mode, repeated letter, other).
-    * ``modes``: a text file with one string of ``capacity`` letters a line, such as Shen et al.'s
-      bagmodes-7-13-ABCDEFG.txt; None generates the modes.
+    * ``num_letters``: size of the alphabet A, B, C, ...; from 2 to 26.
+    * ``capacity``: number of letters in a full bag.
+    * ``repeats``: number of copies of one letter that earns the second reward; at most ``capacity``.
+    * ``rewards``: rewards of (a mode, a bag with a repeated letter, any other bag), each finite and > 0.
+    * ``modes``: path of a text file with one string of ``capacity`` letters per line, such as Shen et al.'s
+      bagmodes-7-13-ABCDEFG.txt. None generates the modes.
     * ``seed``: seed of the generated modes.
 
     ## References
@@ -104,7 +106,7 @@ class Bag(Dag):
         self.declared_num_states = comb(self.capacity + self.num_letters, self.num_letters)
         self.declared_num_terminal_states = comb(self.capacity + self.num_letters - 1, self.num_letters - 1)
         self._unit = np.eye(self.num_letters, dtype=self.state_dtype)
-        # A product with ones is the row sum, twice as fast; the mask is a row of the table, by whether the bag is full.
+        # A product with ones gives the row sums twice as fast as sum().
         self._ones = np.ones(self.num_letters, dtype=self.state_dtype)
         self._mask_if_full = np.array([[True] * self.num_letters, [False] * self.num_letters])
         self.modes = unique_rows(self._generated_modes() if modes is None else self._read_modes(Path(modes)))
@@ -114,7 +116,7 @@ class Bag(Dag):
     # ------------------------------------------------------------------ modes
 
     def _generated_modes(self) -> IntArray:
-        """Modes by the published rule; int16 (m, num_letters) with repetitions."""
+        """Letter counts of modes by the published rule, (m, num_letters); rows may repeat."""
         rng = np.random.default_rng(self.seed)
         length = self.capacity - self.repeats
         fillers = self._filler_counts(length)
@@ -125,7 +127,7 @@ class Bag(Dag):
         return np.concatenate(modes).astype(self.state_dtype)
 
     def _filler_counts(self, length: int) -> IntArray:
-        """Letter counts of every string of ``length`` over the other letters, int (strings, num_letters - 1)."""
+        """Letter counts of every string of ``length`` other letters, int64 (num_strings, num_letters - 1)."""
         others = self.num_letters - 1
         if others**length > 10**7:
             raise ValueError(
@@ -135,11 +137,11 @@ class Bag(Dag):
         return (strings[:, :, None] == np.arange(others)).sum(1)
 
     def _read_modes(self, path: Path) -> IntArray:
-        """Modes from a file of strings, int16 (m, num_letters).
+        """Letter counts of the modes in a file of strings, (m, num_letters).
 
         Raises:
-            FileNotFoundError: no such file.
-            ValueError: a line that is not ``capacity`` letters of the alphabet, with its number.
+            FileNotFoundError: the file does not exist.
+            ValueError: the file holds no modes, or an entry is not ``capacity`` letters of the alphabet.
         """
         lines = path.read_text(encoding="ascii", errors="replace").split()
         for number, line in enumerate(lines, 1):
@@ -199,11 +201,11 @@ class Bag(Dag):
     # ------------------------------------------------------------------ optional capabilities
 
     def contains(self, states: IntArray, objects: IntArray) -> BoolArray:
-        """Sub-multisets: no letter occurs more often in the state."""
+        """True if no letter occurs more often in the state than in the object, bool (n, m)."""
         return all_columns(np.less_equal, states, objects)
 
     def tokens(self, states: IntArray) -> IntArray:
-        """How often each letter occurs, int64 (n, num_letters)."""
+        """The count of each letter, int64 (n, num_letters)."""
         return states.astype(np.int64)
 
     @functools.cached_property
@@ -211,11 +213,11 @@ class Bag(Dag):
         return log_factorials(self.capacity)
 
     def log_num_paths(self, states: IntArray) -> FloatArray:
-        """log of the number of words with these letters, (c_A + c_B + ...)! / (c_A! c_B! ...)."""
+        """log of the number of strings with these letters, (c_A + c_B + ...)! / (c_A! c_B! ...), float64 (n,)."""
         counts = states.astype(np.int64)
         return self._log_factorials[counts.sum(1)] - self._log_factorials[counts].sum(1)
 
-    # ------------------------------------------------------------------ for people
+    # ------------------------------------------------------------------ labels and rendering
 
     def action_label(self, action: int) -> str:
         return f"add {self.letters[action]}"
@@ -224,5 +226,5 @@ class Bag(Dag):
         return "".join(letter * int(count) for letter, count in zip(self.letters, state, strict=True)) or "(empty)"
 
     def render_image(self, state: IntArray, path: IntArray | None = None) -> rendering.Image:
-        """One bar a letter, as high as its count."""
+        """One bar per letter, as high as its count; red if the bag is full."""
         return rendering.bars(state, self.capacity, rendering.RED if state.sum() == self.capacity else rendering.BLUE)

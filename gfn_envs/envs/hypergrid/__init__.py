@@ -1,0 +1,1 @@
+"""HyperGrid: the benchmark grid of the GFlowNet literature, and its named rewards."""

@@ -16,33 +16,34 @@ from gfn_envs.dag import Dag
 from gfn_envs.envs.hypergrid.rewards import REWARDS
 from gfn_envs.validation import checked_log_reward, positive_int
 
-#: Named rewards of grids of at most this many cells are tabulated at first use (milliseconds, 2 MB).
+#: Named rewards are tabulated at first use (milliseconds, 2 MB) if the grid has at most this many cells.
 TABULATED_CELLS = 2**18
 
 
 def _without_modes(reward: Callable[[IntArray], FloatArray], cells: IntArray) -> tuple[FloatArray, BoolArray]:
+    """A callable reward in the form of the named ones: no cell is a mode."""
     return reward(cells), np.zeros(len(cells), dtype=bool)
 
 
 class HyperGrid(Dag):
-    r"""A walk on the cells of a hypercube, from the origin, that stops where the reward is high.
+    r"""Walk from the origin of a grid and stop at a cell; the reward is high near the corners.
 
     ## Description
-    Cells are {0..side-1}^ndim. From the origin, each step increases one coordinate, until the walk stops; the object
-    is the cell where it stopped. Rewards are high near the corners of the grid (named ``reward`` settings) and low on
-    the way, so that exploration is hard when R0 is small.
+    The cells are {0..side-1}^ndim. The walk starts at the origin. Each step increases one coordinate or stops, and the
+    object is the cell in which the walk stops. With the standard reward, high rewards lie near the corners and low
+    rewards in between, so exploration is hard if R0 is small.
 
     ## Action Space
     ``Discrete(ndim + 1)``: action i < ndim adds 1 to coordinate i (illegal at side - 1); action ndim stops (legal in
     every cell).
 
     ## Backward actions
-    ``ndim + 1``: backward action i < ndim subtracts 1 from coordinate i (illegal at 0); from a stopped cell the only
+    ``ndim + 1``: backward action i < ndim subtracts 1 from coordinate i (illegal at 0). After the stop, the only legal
     backward action is ndim, which undoes the stop.
 
     ## Observation Space
-    ``MultiDiscrete([side] * ndim)``: the cell. The state row holds the cell and a flag, 1 once stopped. Network
-    features are the one-hot coordinates, ndim * side of them.
+    ``MultiDiscrete([side] * ndim)``: the cell. The state row holds the cell and a flag that is 1 after the stop. The
+    network features are the ndim * side one-hot coordinates.
 
     ## Starting State
     The origin.
@@ -59,21 +60,23 @@ class HyperGrid(Dag):
     | deceptive | R0 + R1 - R1 prod[a_i > 0.1] + R2 prod[0.3 < a_i < 0.4] | (1e-5, 0.1, 2) |
     | bitwise_xor, multiplicative_coprime | R0 + sum_t w_t [tiers 0..t hold] | R0 1e-3, w (1, 10, 100) |
 
-    Every cell on the way is an object too, so its intermediate log reward is log R of the cell, and 0 at s0 (Pan et al.
-    2023, Better Training of GFlowNets with Local Credit and Incomplete Trajectories).
+    Every cell on the way is also an object. The intermediate log reward of a state is therefore log R of its cell, and
+    0 at s0 (Pan et al. 2023, Better Training of GFlowNets with Local Credit and Incomplete Trajectories).
 
-    A mode is a cell with the R2 term (sparse: the cells of reward 1; tiered: the cells where every tier holds).
+    A mode is a cell in which the R2 term is present (sparse: a cell with the term 1; bitwise_xor and
+    multiplicative_coprime: a cell in which every tier holds; cosine: none).
 
     ## Episode End
-    When the stop action is taken; after at most ndim (side - 1) + 1 actions.
+    When the stop action is taken, after at most ndim (side - 1) + 1 actions.
 
     ## Number of states
-    2 side^ndim: each cell, and its stopped copy. side^ndim objects.
+    2 side^ndim: each cell before and after the stop. side^ndim objects.
 
     ## Arguments
     * ``ndim``: number of dimensions D, at least 1.
-    * ``side``: cells along each dimension H, at least 2.
-    * ``reward``: a name above, or a callable from cells, int (n, ndim), to rewards, float (n,), finite and > 0.
+    * ``side``: number of cells along each dimension H, at least 2.
+    * ``reward``: a name from the table above, or a callable that maps cells, int64 (n, ndim), to rewards, float (n,),
+      finite and > 0.
     * ``reward_kwargs``: parameters of a named reward, such as ``{"R0": 1e-4}``.
 
     ## References
@@ -107,18 +110,20 @@ class HyperGrid(Dag):
         self.observation_space = spaces.MultiDiscrete([self.side] * self.ndim)
         self.declared_num_terminal_states = self.side**self.ndim
         self.declared_num_states = 2 * self.side**self.ndim
-        # The stop action raises the flag as the others raise a coordinate: a step adds a unit vector.
+        # The stop action adds 1 to the flag as the others do to a coordinate, so a step adds a unit vector.
         self._unit = np.eye(self.ndim + 1, dtype=self.state_dtype)
-        # Legal are the entries below the ceiling, and backward those above the floor, of the row's own flag.
-        going, stopped = [self.side - 1] * self.ndim + [1], [0] * self.state_width
-        self._ceiling = np.array([going, stopped], dtype=self.state_dtype)
+        # An action is legal if its entry is below the ceiling, a backward action if it is above the floor. The flag of
+        # a row selects the ceiling and the floor.
+        running, stopped = [self.side - 1] * self.ndim + [1], [0] * self.state_width
+        self._ceiling = np.array([running, stopped], dtype=self.state_dtype)
         self._floor = np.array([stopped, [self.side] * self.ndim + [0]], dtype=self.state_dtype)
-        # A row times these is the position of its cell in _cells(), stopped or not.
+        # A row times these strides is the position of its cell in _cells(), before or after the stop.
         self._strides = np.append(self.side ** np.arange(self.ndim)[::-1], 0)
 
     def _resolve(
         self, reward: str | Callable[[IntArray], FloatArray], kwargs: dict[str, Any]
     ) -> Callable[[IntArray], tuple[FloatArray, BoolArray]]:
+        """The function from cells to (rewards, is a mode) that ``reward`` and its parameters stand for."""
         if callable(reward):
             if kwargs:
                 raise ValueError(f"HyperGrid: reward_kwargs {kwargs} were given with a callable reward")
@@ -133,14 +138,16 @@ class HyperGrid(Dag):
 
     @functools.cached_property
     def num_modes(self) -> int | None:  # type: ignore[override]
-        """Modes, counted by enumeration; None where there are none or the grid has more than a million cells."""
+        """Number of modes; None if there are none or if the grid has more than 10^6 cells, too many to count."""
         if callable(self.arguments["reward"]) or self.side**self.ndim > 10**6:
             return None
         return int(self._reward(self._cells())[1].sum()) or None
 
     def _cells(self) -> IntArray:
-        """Every cell, int64 (side^ndim, ndim)."""
+        """Every cell in lexicographic order, int64 (side^ndim, ndim)."""
         return np.indices((self.side,) * self.ndim).reshape(self.ndim, -1).T
+
+    # ------------------------------------------------------------------ the contract
 
     def source(self, n: int) -> IntArray:
         return np.zeros((n, self.state_width), dtype=self.state_dtype)
@@ -167,7 +174,7 @@ class HyperGrid(Dag):
         return np.array(backward_actions, dtype=np.int64)
 
     def reward(self, cells: IntArray) -> FloatArray:
-        """R of cells (n, ndim), float64 (n,)."""
+        """R(x) of cells, int (n, ndim), as float64 (n,)."""
         return np.asarray(self._reward(cells)[0], dtype=np.float64)
 
     def log_reward(self, states: IntArray) -> FloatArray:
@@ -180,7 +187,7 @@ class HyperGrid(Dag):
 
     @functools.cached_property
     def _log_reward_table(self) -> FloatArray | None:
-        """log R of every cell; None where it is not tabulated: too many cells, or a callable that may be slow."""
+        """log R of every cell; None if the grid is too large or the reward is a callable, which may be slow."""
         if callable(self.arguments["reward"]) or self.side**self.ndim > TABULATED_CELLS:
             return None
         return self._computed_log_reward(self._cells())
@@ -193,7 +200,7 @@ class HyperGrid(Dag):
 
     @functools.cached_property
     def _one_hot(self) -> FloatArray:
-        # Made at first use: a wide grid that is seen as cells never needs it.
+        # Created at first use because the cells of a wide grid may never be one-hot encoded.
         return one_hot_table(self.side)
 
     def encode(self, states: IntArray) -> FloatArray:
@@ -222,11 +229,14 @@ class HyperGrid(Dag):
         return log_factorials(self.max_length)
 
     def log_num_paths(self, states: IntArray) -> FloatArray:
-        """log of the multinomial coefficient (x_1 + ... + x_D)! / (x_1! ... x_D!); the stop adds no choice."""
+        """log of the multinomial coefficient (x_1 + ... + x_D)! / (x_1! ... x_D!), float64 (n,).
+
+        The stop is the only edge into a stopped state, so it does not change the number of paths.
+        """
         cells = states[:, :-1].astype(np.int64)
         return self._log_factorials[cells.sum(1)] - self._log_factorials[cells].sum(1)
 
-    # ------------------------------------------------------------------ for people
+    # ------------------------------------------------------------------ labels and rendering
 
     def action_label(self, action: int) -> str:
         return "stop" if action == self.ndim else f"+x{action}"
@@ -235,21 +245,21 @@ class HyperGrid(Dag):
         return f"({', '.join(map(str, state[:-1]))}){' stopped' if state[-1] else ''}"
 
     def render_image(self, state: IntArray, path: IntArray | None = None) -> rendering.Image:
-        """1-D and 2-D: a heat map of log R with the path and the cell; more dimensions: one bar a coordinate."""
+        """A heat map of log R with the path and the cell in one or two dimensions; otherwise one bar per coordinate."""
         if self.ndim > 2:
             return rendering.bars(state[:-1], self.side - 1, rendering.RED if state[-1] else rendering.BLUE)
         cells = self._cells()
         log_reward = np.log(self.reward(cells))
         heat = (log_reward - log_reward.min()) / (np.ptp(log_reward) or 1.0)
-        colours = np.zeros((self.side if self.ndim == 2 else 1, self.side, 3), dtype=np.uint8)
-        colours[self._rows(cells), cells[:, 0]] = rendering.colormap(heat)
+        colors = np.zeros((self.side if self.ndim == 2 else 1, self.side, 3), dtype=np.uint8)
+        colors[self._rows(cells), cells[:, 0]] = rendering.colormap(heat)
         tile = max(4, 256 // self.side)
-        image = rendering.tiles(colours, tile)
+        image = rendering.tiles(colors, tile)
         for visited in () if path is None else path:
             rendering.mark(image, self._rows(visited), visited[0], tile, rendering.WHITE, inset=tile * 3 // 8)
         rendering.mark(image, self._rows(state), state[0], tile, rendering.RED if state[-1] else rendering.WHITE)
         return image
 
     def _rows(self, cells: IntArray) -> IntArray:
-        """Image row of cells (..., ndim): the second coordinate runs upwards from the bottom."""
+        """Image row of each cell (..., ndim): the second coordinate increases from bottom to top."""
         return self.side - 1 - cells[..., 1].astype(np.int64) if self.ndim == 2 else np.zeros_like(cells[..., 0])

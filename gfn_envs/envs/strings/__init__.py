@@ -1,0 +1,1 @@
+"""Environments that build strings over an alphabet, with tabulated or user-defined rewards."""
