@@ -13,6 +13,7 @@ from tests.helpers import run_python
 
 EXAMPLES = Path(__file__).resolve().parents[2] / "examples"
 HERE = [
+    "tb_in_one_file.py",
     "random_agent.py",
     "human_play.py",
     "sb3_maskable_ppo.py",
@@ -39,6 +40,21 @@ def test_every_example_is_tested_somewhere() -> None:
 @pytest.mark.parametrize("name", HERE)
 def test_help_and_seed(name: str) -> None:
     assert "--seed" in run(name, "--help")
+
+
+def test_trajectory_balance_in_one_file_learns() -> None:
+    text = run("tb_in_one_file.py", "--iterations", "1000", "--seed", "1")
+    distances = [float(tv) for tv in re.findall(r"exact TV ([\d.]+)", text)]
+    assert len(distances) == 10
+    assert distances[0] > 0.1
+    assert distances[-1] < 0.02
+    assert figure(text.splitlines()[-1], "log Z") == pytest.approx(3.1091, abs=0.02)  # log of the sum of R
+
+
+def test_trajectory_balance_in_one_file_is_short_and_stands_alone() -> None:
+    source = (EXAMPLES / "tb_in_one_file.py").read_text("utf-8")
+    assert len(source.splitlines()) <= 130
+    assert set(re.findall(r"^(?:import|from) (\w+)", source, re.M)) == {"argparse", "numpy", "torch"}
 
 
 def test_random_agent_agrees_with_the_exact_mean() -> None:
