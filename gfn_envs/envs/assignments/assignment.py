@@ -1,4 +1,4 @@
-"""Assignment: what Ising models and factor graphs share, variables that are given values one by one."""
+"""Assignment: base class of environments that give values to variables, one variable per step."""
 
 from __future__ import annotations
 
@@ -12,43 +12,51 @@ from gfn_envs import rendering
 from gfn_envs.arrays import BoolArray, FloatArray, IntArray, all_columns, log_factorials, one_hot_table
 from gfn_envs.dag import Dag
 
-CONSTRUCTIONS = ("non_autoregressive", "autoregressive")
+CONSTRUCTIONS = ("autoregressive", "non_autoregressive")
 
 
 class Assignment(Dag):
-    """D variables with K values each; a step gives a value to one that has none, until all have one.
+    """D variables with K values each. Each step assigns a value to one variable, until all are assigned.
 
-    A row holds the value of each variable, K where it has none. Non-autoregressive construction assigns any variable,
-    with action = variable * K + value, and unassigns any; autoregressive construction assigns the next one in
-    ``order``, with action = value, and unassigns the last (so P_B = 1).
+    A state row holds the value of each variable, or K if the variable is unassigned.
 
-    A subclass defines :meth:`partial_log_reward`, 0 where no variable is assigned; the reward is that of full rows.
+    * Non-autoregressive construction assigns any unassigned variable, with action = variable * K + value. Backward
+      action i unassigns variable i.
+    * Autoregressive construction assigns the next variable in ``order``, with action = value. The only backward action
+      unassigns the last one, so P_B = 1.
+
+    A subclass defines :meth:`partial_log_reward`, which must be 0 if no variable is assigned. The log reward of a
+    terminal state is the same function, unless the subclass overrides :meth:`log_reward`.
 
     Args:
         num_variables: D.
-        num_values: K, at most 127.
-        construction: "non_autoregressive" or "autoregressive".
-        order: a permutation of the variables (D,), for autoregressive construction.
+        num_values: K, at most 65,536.
+        construction: "autoregressive" or "non_autoregressive".
+        order: a permutation of the variables (D,), for autoregressive construction; None is 0, 1, ..., D - 1.
+
+    Raises:
+        ValueError: ``construction`` is unknown, or K is too large.
     """
 
     def __init__(self, num_variables: int, num_values: int, construction: str, order: IntArray | None = None):
         where = type(self).__name__
         if construction not in CONSTRUCTIONS:
             raise ValueError(f"{where}: construction must be one of {CONSTRUCTIONS}, got {construction!r}")
-        if num_values > 127:
-            raise ValueError(f"{where}: at most 127 values a variable, got {num_values}")
+        if num_values > 2**16:
+            raise ValueError(f"{where}: at most {2**16} values per variable, got {num_values}")
         self.num_variables = self.state_width = self.max_length = num_variables
         self.num_values, self.autoregressive = num_values, construction == "autoregressive"
         self.order = np.arange(num_variables) if order is None else np.asarray(order, dtype=np.int64)
         self.num_actions = num_values if self.autoregressive else num_variables * num_values
         self.num_backward_actions = 1 if self.autoregressive else num_variables
-        self.state_dtype = np.dtype(np.int8)
+        self.state_dtype = np.dtype(np.int8 if num_values <= 127 else np.int32)
         self.num_features = num_variables * num_values
         self.num_tokens, self.num_positions = num_values + 1, num_variables
         self.observation_space: spaces.Space[Any] = spaces.MultiDiscrete([num_values + 1] * num_variables)
         k, d = num_values, num_variables
         self.declared_num_terminal_states = k**d
         self.declared_num_states = sum(k**t for t in range(d + 1)) if self.autoregressive else (k + 1) ** d
+        self._mask_if_terminal = np.array([[True] * k, [False] * k])  # autoregressive
 
     # ------------------------------------------------------------------ the contract
 
@@ -56,26 +64,28 @@ class Assignment(Dag):
         return np.full((n, self.num_variables), self.num_values, dtype=self.state_dtype)
 
     def _assigned(self, states: IntArray) -> BoolArray:
+        """True for each assigned variable, bool (n, D)."""
         assigned: BoolArray = np.not_equal(states, self.num_values)
         return assigned
 
     def is_terminal(self, states: IntArray) -> BoolArray:
+        if self.autoregressive:
+            return self._assigned(states[:, self.order[-1]])
         return np.asarray(self._assigned(states).all(1))
 
     def forward_mask(self, states: IntArray) -> BoolArray:
         if self.autoregressive:
-            return np.repeat(~self.is_terminal(states)[:, None], self.num_values, axis=1)
+            return self._mask_if_terminal.take(self.is_terminal(states), axis=0)
         return np.repeat(~self._assigned(states), self.num_values, axis=1)
 
     def backward_mask(self, states: IntArray) -> BoolArray:
-        assigned = self._assigned(states)
-        return np.asarray(assigned.any(1, keepdims=True)) if self.autoregressive else assigned
+        return self._assigned(states[:, self.order[:1]] if self.autoregressive else states)
 
     def _variable_and_value(self, states: IntArray, actions: IntArray) -> tuple[IntArray, IntArray]:
         if self.autoregressive:
-            # On a full row, which has no next variable, whatever the mask rules out may happen.
-            place = np.minimum(self._assigned(states).sum(1), self.num_variables - 1)
-            return self.order[place], np.asarray(actions)
+            # argmin finds the first unassigned variable in this order.
+            next_variable = self._assigned(states).take(self.order, axis=1).argmin(1)
+            return self.order[next_variable], np.asarray(actions)
         return np.divmod(actions, self.num_values)
 
     def _variable_to_undo(self, states: IntArray, backward_actions: IntArray) -> IntArray:
@@ -109,6 +119,7 @@ class Assignment(Dag):
 
     @functools.cached_property
     def _one_hot(self) -> FloatArray:
+        # Created at first use because it is large if K is, and may never be needed.
         return one_hot_table(self.num_values)
 
     def encode(self, states: IntArray) -> FloatArray:
@@ -120,22 +131,23 @@ class Assignment(Dag):
     # ------------------------------------------------------------------ optional capabilities
 
     def contains(self, states: IntArray, objects: IntArray) -> BoolArray:
-        """The object agrees wherever the state is assigned."""
-        return all_columns(lambda value, of_object: (value == self.num_values) | (value == of_object), states, objects)
+        """True if the object agrees with every assigned variable of the state, bool (n, m)."""
+        return all_columns(lambda mine, theirs: (mine == self.num_values) | (mine == theirs), states, objects)
 
     def tokens(self, states: IntArray) -> IntArray:
-        """The value of each variable, num_values where it has none, int64 (n, num_variables)."""
+        """The value of each variable, K if unassigned, int64 (n, D)."""
         return states.astype(np.int64)
 
     @functools.cached_property
     def _log_orders(self) -> FloatArray:
+        """log of the number of orders in which k variables can be assigned, float64 (D + 1,)."""
         return np.zeros(self.num_variables + 1) if self.autoregressive else log_factorials(self.num_variables)
 
     def log_num_paths(self, states: IntArray) -> FloatArray:
-        """log k! with k variables assigned in any order, 0 where the order is fixed."""
+        """log k! with k assigned variables (non-autoregressive), or 0 (autoregressive), float64 (n,)."""
         return self._log_orders[self._assigned(states).sum(1)]
 
-    # ------------------------------------------------------------------ for people
+    # ------------------------------------------------------------------ labels and rendering
 
     def action_label(self, action: int) -> str:
         if self.autoregressive:
@@ -147,10 +159,12 @@ class Assignment(Dag):
         return " ".join("." if value == self.num_values else str(value) for value in state.tolist())
 
     def render_image(self, state: IntArray, path: IntArray | None = None) -> rendering.Image:
-        """One tile a variable, coloured by its value, grey while it has none; about as many rows as columns."""
-        colours = rendering.colormap(np.arange(self.num_values) / max(1, self.num_values - 1))
-        palette = np.vstack([colours, rendering.GREY, rendering.WHITE])
+        """One tile per variable in a square grid, colored by its value, or grey if unassigned."""
+        colors = rendering.colormap(np.arange(self.num_values) / max(1, self.num_values - 1))
+        palette = np.vstack([colors, rendering.GREY, rendering.WHITE])
         columns = int(np.ceil(np.sqrt(self.num_variables)))
         rows = -(-self.num_variables // columns)
-        cells = np.pad(state, (0, rows * columns - self.num_variables), constant_values=self.num_values + 1)
+        cells = np.pad(
+            state.astype(np.int64), (0, rows * columns - self.num_variables), constant_values=self.num_values + 1
+        )
         return rendering.tiles(palette[cells.reshape(rows, columns)], tile=24)

@@ -10,20 +10,20 @@ import numpy as np
 
 from gfn_envs.arrays import BoolArray, FloatArray, IntArray
 
-#: Tries of a random graph that is connected and has no clique of more than MAX_CLIQUE variables.
+#: A random graph is drawn at most MAX_TRIES times until it is connected and no clique has more than MAX_CLIQUE nodes.
 MAX_TRIES, MAX_CLIQUE = 10_000, 4
 
 
 class Factor(NamedTuple):
-    """One factor: log potentials of its variables' values."""
+    """A table of log potentials over the values of some variables."""
 
     variables: tuple[int, ...]
     table: FloatArray
-    """float64, one axis of length K a variable."""
+    """Log potentials, float64, one axis of length K per variable."""
 
 
 class Factors(NamedTuple):
-    """A factor graph."""
+    """The factors of a graph, and an order of its variables."""
 
     factors: tuple[Factor, ...]
     order: IntArray
@@ -34,12 +34,12 @@ class Factors(NamedTuple):
 
 
 class FactorSum:
-    """Sum of the log potentials whose variables all have a value.
+    """The sum of the log potentials of all factors whose variables are all assigned.
 
     Args:
         factors: the factors.
         num_variables: D.
-        num_values: K; a variable with value K has none.
+        num_values: K; a variable with value K is unassigned.
     """
 
     def __init__(self, factors: Sequence[Factor], num_variables: int, num_values: int):
@@ -47,7 +47,7 @@ class FactorSum:
         self._strides = np.zeros((num_variables, len(factors)), dtype=np.int64)
         tables = []
         for f, (variables, table) in enumerate(factors):
-            # One more value on each axis, for a variable without one: there the factor is worth 0.
+            # The additional value on each axis stands for an unassigned variable, for which the factor is 0.
             padded = np.zeros((size,) * len(variables))
             padded[(slice(num_values),) * len(variables)] = table
             tables.append(padded.ravel())
@@ -56,7 +56,7 @@ class FactorSum:
         self._offsets = np.cumsum([0] + [len(table) for table in tables])[: len(factors)]
 
     def __call__(self, states: IntArray) -> FloatArray:
-        """float64 (n,) of states (n, D)."""
+        """The sums, float64 (n,), of states (n, D)."""
         entries = states.astype(np.int64) @ self._strides + self._offsets
         return np.asarray(self._tables.take(entries).sum(1), dtype=np.float64)
 
@@ -65,9 +65,9 @@ class FactorSum:
 
 
 def chain(num_variables: int, num_values: int, rng: np.random.Generator) -> Factors:
-    """Unary potentials from a Gaussian process over (variable, value), and 2.5 |x_i - x_i+1| between neighbours.
+    """Unary potentials from a Gaussian process over (variable, value), and 2.5 |x_i - x_i+1| between neighbors.
 
-    The kernel is 0.5 exp(-distance^2 / 2). A difference of K - 1 counts as 1: the first and the last value are close.
+    The kernel is 0.5 exp(-distance^2 / 2). A difference of K - 1 counts as 1, as the values 0 and K - 1 are adjacent.
     """
     points = np.stack(np.meshgrid(np.arange(num_variables), np.arange(num_values), indexing="ij"), -1).reshape(-1, 2)
     kernel = 0.5 * np.exp(-0.5 * ((points[:, None] - points) ** 2).sum(-1))
@@ -81,7 +81,7 @@ def chain(num_variables: int, num_values: int, rng: np.random.Generator) -> Fact
 
 
 def permuted_chain(num_variables: int, num_values: int, rng: np.random.Generator) -> Factors:
-    """log p(x_i+1 | x_i) between neighbours, each row Dirichlet(1, ..., 1), and a random order."""
+    """log p(x_i+1 | x_i) between neighbors, with rows drawn from Dirichlet(1, ..., 1), and a random order."""
     tables = np.log(rng.dirichlet(np.ones(num_values), size=(num_variables - 1, num_values)))
     factors = tuple(Factor((i, i + 1), table) for i, table in enumerate(tables))
     return Factors(factors, rng.permutation(num_variables))
@@ -95,13 +95,14 @@ def factor_graph_1(num_variables: int, num_values: int, rng: np.random.Generator
 
 
 def factor_graph_2(num_variables: int, num_values: int, rng: np.random.Generator) -> Factors:
-    """Pairs of binary variables, 2 where they differ; majorities between pairs, 2 where half the values or more are 1.
+    """XOR factors on D / 2 pairs of binary variables, and majority factors across pairs.
 
-    A majority is over one variable, drawn at random, of each pair in a maximal clique of a connected Erdos-Renyi graph
-    over the D / 2 pairs, p = 3 log(D / 2) / D.
+    An XOR factor is 2 if the variables of the pair differ. A majority factor is 2 if at least half of its variables are
+    1. There is one majority factor per maximal clique of a connected Erdos-Renyi graph over the pairs, p = 3 log(D / 2)
+    / D, on one variable of each pair in the clique, drawn at random.
 
     Raises:
-        ValueError: an odd number of variables, or values that are not two.
+        ValueError: the number of variables is odd, or the number of values is not 2.
     """
     if num_variables % 2 or num_values != 2:
         raise ValueError(
@@ -127,7 +128,7 @@ FAMILIES: dict[str, Callable[[int, int, np.random.Generator], Factors]] = {
 
 
 def by_clique_size(factors: Sequence[Factor], num_variables: int) -> IntArray:
-    """The variables, those of large factors first (D,)."""
+    """The variables (D,), sorted by the size of the largest factor that contains them, largest first."""
     listed = [v for factor in sorted(factors, key=lambda f: len(f.variables), reverse=True) for v in factor.variables]
     return np.array(list(dict.fromkeys([*listed, *range(num_variables)])))
 
@@ -136,10 +137,12 @@ def by_clique_size(factors: Sequence[Factor], num_variables: int) -> IntArray:
 
 
 def random_cliques(num_nodes: int, probability: float, rng: np.random.Generator) -> list[tuple[int, ...]]:
-    """Maximal cliques of an Erdos-Renyi graph, drawn anew until it is connected and has none above MAX_CLIQUE.
+    """Maximal cliques of an Erdos-Renyi graph that is connected and has no clique of more than MAX_CLIQUE nodes.
+
+    The graph is redrawn until it has these properties.
 
     Raises:
-        ValueError: no such graph in MAX_TRIES tries.
+        ValueError: no such graph was drawn in MAX_TRIES tries.
     """
     for _ in range(MAX_TRIES):
         upper = np.triu(rng.random((num_nodes, num_nodes)) < probability, 1)
@@ -162,38 +165,37 @@ def _is_connected(adjacency: BoolArray) -> bool:
 
 
 def maximal_cliques(adjacency: BoolArray) -> list[tuple[int, ...]]:
-    """Sets of nodes that are all joined, and that no other node is joined to (Bron and Kerbosch 1973)."""
-    neighbours = [set(np.flatnonzero(row).tolist()) for row in adjacency]
+    """Cliques that no other node extends, by the algorithm of Bron and Kerbosch 1973."""
+    neighbors = [set(np.flatnonzero(row).tolist()) for row in adjacency]
     found: list[tuple[int, ...]] = []
 
     def extend(clique: list[int], candidates: set[int], excluded: set[int]) -> None:
         if not candidates and not excluded:
             found.append(tuple(sorted(clique)))
         for node in sorted(candidates):
-            extend([*clique, node], candidates & neighbours[node], excluded & neighbours[node])
+            extend([*clique, node], candidates & neighbors[node], excluded & neighbors[node])
             candidates, excluded = candidates - {node}, excluded | {node}
 
     extend([], set(range(len(adjacency))), set())
     return found
 
 
-# ---------------------------------------------------------------------- given by the user
+# ---------------------------------------------------------------------- factors from the user
 
 
-def given_factors(factors: Any, num_variables: int, num_values: int, where: str) -> Factors:
-    """Factors from (variables, table) pairs.
+def checked_factors(factors: Any, num_variables: int, num_values: int, where: str) -> Factors:
+    """Factors from (variables, table) pairs, with variables of large factors first in the order.
 
     Raises:
-        ValueError: naming the factor whose variables are not different ones of 0..D - 1, or whose table has not one
-            axis of length K for each, or is not finite.
+        ValueError: a factor's variables are not distinct or not in 0..D - 1, its table does not have one axis of length
+            K per variable, or a log potential is non-finite. The message gives the position of the factor.
     """
     result = []
     for f, (variables, table) in enumerate(factors):
         scope, values = tuple(int(v) for v in variables), np.asarray(table, dtype=np.float64)
         if not scope or len(set(scope)) < len(scope) or not set(scope) <= set(range(num_variables)):
             raise ValueError(
-                f"{where}: factor {f}: variables must be different ones of 0..{num_variables - 1}, "
-                f"got {list(variables)}"
+                f"{where}: factor {f}: variables must be distinct and in 0..{num_variables - 1}, got {list(variables)}"
             )
         if values.shape != (num_values,) * len(scope):
             raise ValueError(

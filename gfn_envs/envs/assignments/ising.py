@@ -1,4 +1,4 @@
-"""Ising: spins on a torus."""
+"""Ising: the Ising model on a square torus."""
 
 from __future__ import annotations
 
@@ -10,31 +10,32 @@ from gfn_envs.validation import positive_int
 
 
 class Ising(Assignment):
-    """Set the spins of an N x N torus, each up or down; neighbours that agree, or differ, are rewarded.
+    """Set the spins of an N x N torus to -1 or +1; the reward favors equal or unequal neighbors.
 
     ## Description
     D = side^2 spins x_i, each -1, +1 or not set yet.
 
     ## Action Space
-    non_autoregressive: ``Discrete(2 D)``, action = 2 * spin + value, value 0 for -1 and 1 for +1, legal where the spin
-    is not set. autoregressive: ``Discrete(2)``, the value of the next spin, row by row.
+    non_autoregressive: ``Discrete(2 D)``, action = 2 * spin + value, with value 0 for -1 and 1 for +1, legal if the
+    spin is not set. autoregressive: ``Discrete(2)``, the value of the next spin, row by row.
 
     ## Backward actions
-    non_autoregressive: D, which unsets a spin. autoregressive: 1, which unsets the last.
+    non_autoregressive: D, each of which unsets one spin. autoregressive: 1, which unsets the last spin (so P_B = 1).
 
     ## Observation Space
-    ``MultiDiscrete([3] * D)``: 0 for -1, 1 for +1, 2 where not set. The state row is the same. Network features are the
-    spins as -1, +1 and 0.
+    ``MultiDiscrete([3] * D)``: 0 for -1, 1 for +1, 2 if not set. The state row is the same. The network features are
+    the spins as -1 and +1, with 0 if not set.
 
     ## Starting State
     No spin is set.
 
     ## Rewards
-    log R(x) = sigma x'Jx, where J_ij counts in how many of the four directions site j is the next to site i on the
-    torus: 1 for neighbours, 2 where side = 2. So log R(x) = 2 sigma sum over bonds of x_i x_j. With sigma > 0 equal
-    neighbours are likely, with sigma < 0 unequal ones.
+    log R(x) = sigma x'Jx, where J_ij is the number of the four directions in which site j is adjacent to site i on the
+    torus: 1 for neighbors, or 2 for neighbors if side = 2. Thus log R(x) = 2 sigma sum over bonds of x_i x_j. Equal
+    neighbors are likely if sigma > 0, and unequal neighbors if sigma < 0.
 
-    The intermediate log reward is the same, with 0 for spins that are not set: bonds count when both ends are set.
+    The intermediate log reward uses the same formula with x_i = 0 for spins that are not set, so a bond counts once
+    both of its ends are set.
 
     ## Episode End
     When all spins are set. There is no stop action.
@@ -43,8 +44,8 @@ class Ising(Assignment):
     3^D non-autoregressive, 2^(D + 1) - 1 autoregressive; 2^D objects.
 
     ## Arguments
-    * ``side``: N, at least 2; 9 and 10 in the literature.
-    * ``sigma``: strength of the coupling; from -0.1 to 0.5 in Zhang et al. 2022.
+    * ``side``: N, at least 2; 9 and 10 are used in the literature.
+    * ``sigma``: coupling strength, finite; from -0.1 to 0.5 in Zhang et al. 2022.
     * ``construction``: "non_autoregressive" or "autoregressive".
 
     ## References
@@ -64,22 +65,23 @@ class Ising(Assignment):
         self.num_features = self.num_variables
 
     def spins(self, states: IntArray) -> IntArray:
-        """-1, +1, and 0 where not set, int64 (n, side, side)."""
+        """Spins as -1, +1, or 0 if not set, int64 (n, side, side)."""
         return np.array([-1, 1, 0]).take(states).reshape(-1, self.side, self.side)
 
     def partial_log_reward(self, states: IntArray) -> FloatArray:
         x = self.spins(states)
-        # Each bond once, as that of a site with the one below and the one to the right.
+        # Pairing each site with the ones below and to the right counts each bond once.
         bonds = (x * (np.roll(x, -1, axis=1) + np.roll(x, -1, axis=2))).sum((1, 2))
         return self.sigma * 2.0 * bonds
 
     def log_partition(self) -> float:
-        """log Z, exact, by the transfer matrix between rows of spins: log of the trace of its side-th power.
+        """Exact log Z: log of the trace of the side-th power of the transfer matrix between rows of spins.
 
-        A row has ``side`` bonds within, half of which count to either neighbour, and ``side`` bonds to the next row.
+        An entry of the matrix holds the weight of the bonds between two adjacent rows and half of the weight of the
+        bonds within each of them.
 
         Raises:
-            ValueError: side > 12: the matrix has 4^side entries.
+            ValueError: ``side`` > 12, because the matrix has 4^side entries.
         """
         if self.side > 12:
             raise ValueError(f"Ising: log_partition needs side <= 12, got {self.side}")
@@ -99,5 +101,5 @@ class Ising(Assignment):
         return f"{where} {'-+'[value]}1"
 
     def render_text(self, state: IntArray) -> str:
-        """Rows of the grid as +, - and ., one after another."""
+        """The rows of the grid, separated by spaces, as +, - and . (not set)."""
         return " ".join("".join("-+."[value] for value in row) for row in state.reshape(self.side, self.side).tolist())

@@ -1,4 +1,4 @@
-"""Ising models and factor graphs: rewards by plain Python, log Z by variable elimination."""
+"""Ising models and factor graphs: rewards in plain Python, log Z by variable elimination."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ Factors = list[tuple[tuple[int, ...], np.ndarray]]
 
 
 def eliminated_log_z(factors: Factors, num_variables: int) -> float:
-    """log of the sum over all assignments of exp(sum of log potentials), one variable summed out after another.
+    """log of the sum over all assignments of exp(sum of log potentials), summing out one variable after another.
 
     A factor is (variables, log potentials of shape (K,) * len(variables)).
     """
@@ -52,7 +52,7 @@ def ising_factors(side: int, sigma: float) -> Factors:
 
 @pytest.mark.parametrize("construction", ORDERS)
 @pytest.mark.parametrize(("side", "sigma"), [(2, 0.5), (3, 0.2), (3, -0.1)])
-def test_ising_log_z_is_that_of_variable_elimination(side: int, sigma: float, construction: str) -> None:
+def test_ising_log_z_agrees_with_variable_elimination(side: int, sigma: float, construction: str) -> None:
     dag = Ising(side, sigma, construction)
     expected = eliminated_log_z(ising_factors(side, sigma), side**2)
     assert math.isclose(exact.log_partition(dag), expected, rel_tol=1e-12)
@@ -62,7 +62,7 @@ def test_ising_log_z_is_that_of_variable_elimination(side: int, sigma: float, co
 
 @pytest.mark.parametrize("side", [2, 3, 4, 10])
 def test_ising_reward_is_the_quadratic_form(side: int) -> None:
-    """x'Jx with J filled site by site."""
+    """sigma x'Jx, with J filled site by site."""
     J = np.zeros((side**2, side**2))
     for i, j in itertools.product(range(side), repeat=2):
         for di, dj in ((1, 0), (-1, 0), (0, 1), (0, -1)):
@@ -77,7 +77,7 @@ def test_ising_reward_is_the_quadratic_form(side: int) -> None:
 
 
 def test_the_transfer_matrix_of_large_ising_models() -> None:
-    # Without coupling every grid counts once; with a strong one only the two that agree everywhere.
+    # Without coupling, every grid has weight 1; with strong coupling, only the two uniform grids matter.
     assert math.isclose(Ising(10, 0.0).log_partition(), 100 * math.log(2), rel_tol=1e-12)
     assert math.isclose(Ising(8, 5.0).log_partition(), math.log(2) + 2 * 5.0 * 128, rel_tol=1e-12)
     with pytest.raises(ValueError, match="log_partition needs side <= 12, got 13"):
@@ -114,7 +114,7 @@ def test_large_ising_models_are_well_formed() -> None:
 
 
 def potential_sum(dag: FactorGraph, state: list[int]) -> float:
-    """The sum of the completed factors, in plain Python."""
+    """The sum of the factors whose variables are all assigned, in plain Python."""
     total = 0.0
     for variables, table in dag.factors:
         values = tuple(state[v] for v in variables)
@@ -128,7 +128,7 @@ def potential_sum(dag: FactorGraph, state: list[int]) -> float:
     ("graph", "num_variables", "num_values"),
     [("chain", 5, 4), ("permuted_chain", 6, 3), ("factor_graph_1", 6, 3), ("factor_graph_2", 8, 2)],
 )
-def test_factor_graph_log_z_is_that_of_variable_elimination(
+def test_factor_graph_log_z_agrees_with_variable_elimination(
     graph: str, num_variables: int, num_values: int, construction: str
 ) -> None:
     dag = FactorGraph(graph, num_variables, num_values, construction, seed=1)
@@ -138,17 +138,17 @@ def test_factor_graph_log_z_is_that_of_variable_elimination(
 
 
 @pytest.mark.parametrize("graph", FAMILIES)
-def test_factors_count_where_all_their_variables_have_a_value(graph: str) -> None:
+def test_factors_count_once_all_their_variables_are_assigned(graph: str) -> None:
     dag = FactorGraph(graph, 6, 2, seed=2)
     states = np.random.default_rng(0).integers(3, size=(80, 6)).astype(np.int8)
     expected = [potential_sum(dag, state) for state in states.tolist()]
     np.testing.assert_allclose(dag.partial_log_reward(states), expected, rtol=1e-12, atol=1e-12)
 
 
-def test_what_the_families_are() -> None:
+def test_the_families_by_definition() -> None:
     chain = FactorGraph("chain", 5, 4)
     assert [f.variables for f in chain.factors] == [(i,) for i in range(5)] + [(i, i + 1) for i in range(4)]
-    # Differences on the circle of 4 values, of which the last one alone counts as 1.
+    # A difference of 3, between the first and the last of 4 values, counts as 1.
     assert chain.factors[-1].table.tolist()[0] == [0.0, 2.5, 5.0, 2.5]
     permuted = FactorGraph("permuted_chain", 9, 3)
     np.testing.assert_allclose([np.exp(f.table).sum(1) for f in permuted.factors], 1.0)
@@ -178,7 +178,7 @@ def test_maximal_cliques_by_hand() -> None:
         ({"num_variables": 1}, "num_variables must be an integer >= 2, got 1"),
         ({"graph": "factor_graph_2", "num_variables": 5, "num_values": 2}, "an even number of variables"),
         ({"graph": "factor_graph_2", "num_variables": 6, "num_values": 3}, "2 values each, got 6 with 3"),
-        ({"graph": [([0, 0], np.zeros((5, 5)))]}, "factor 0: variables must be different ones of 0..5"),
+        ({"graph": [([0, 0], np.zeros((5, 5)))]}, "factor 0: variables must be distinct and in 0..5"),
         ({"graph": [([0], np.zeros(5)), ([6], np.zeros(5))]}, "factor 1: variables"),
         ({"graph": [([0, 1], np.zeros(5))]}, r"factor 0: the table must have shape \(5, 5\), got \(5,\)"),
         ({"graph": [([0], [0, 0, 0, 0, np.inf])]}, "factor 0: log potentials must be finite, got inf"),

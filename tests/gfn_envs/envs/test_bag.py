@@ -35,15 +35,15 @@ def test_bag_rewards_of_every_object(num_letters: int, capacity: int, repeats: i
     modes = {dag.render_text(mode) for mode in dag.modes}
     expected = []
     for bag in map(dag.render_text, dag.terminal_states()):
-        most = max(Counter(bag).values())
-        expected.append(5.0 if bag in modes else 3.0 if most >= repeats else 0.25)
+        largest = max(Counter(bag).values())
+        expected.append(5.0 if bag in modes else 3.0 if largest >= repeats else 0.25)
     np.testing.assert_allclose(np.exp(dag.log_reward(dag.terminal_states())), expected, rtol=1e-14)
     assert expected.count(5.0) == dag.num_modes
 
 
 @pytest.mark.parametrize(("num_letters", "capacity", "repeats"), [*SMALL_BAGS, (7, 13, 7), (5, 9, 5)])
 def test_generated_modes_follow_the_published_rule(num_letters: int, capacity: int, repeats: int) -> None:
-    """Each mode has ``repeats`` of a letter and others besides; no letter has more modes than a quarter of fillers."""
+    """Each mode repeats a letter exactly; per letter there are at most as many modes as a quarter of the fillers."""
     dag = Bag(num_letters, capacity, repeats)
     assert (dag.modes.sum(1) == capacity).all()
     assert (dag.modes == repeats).any(1).all()
@@ -55,11 +55,11 @@ def test_generated_modes_follow_the_published_rule(num_letters: int, capacity: i
 
 
 def test_fillers_of_the_right_number_are_chosen() -> None:
-    # 4 other letters, one to fill: a quarter of 4 is one for each of the 5 letters.
+    # One place to fill with 4 other letters: a quarter of 4 gives one mode for each of the 5 letters.
     assert Bag(5, 4, 3).num_modes == 5
-    # 2 other letters: less than four fillers, and still one each.
+    # 2 other letters: fewer than four fillers still give one mode for each letter.
     assert Bag(3, 4, 3).num_modes == 3
-    # Nothing to fill: the letter alone.
+    # No place to fill: each mode is one letter, repeated.
     assert sorted(Bag(3, 4, 4).modes.tolist()) == [[0, 0, 4], [0, 4, 0], [4, 0, 0]]
 
 

@@ -16,7 +16,7 @@ WORDS = {"00000000", "11111111", "11110000", "00001111", "00111100"}
 
 
 def bit_text(dag: BitSequence, state: np.ndarray) -> str:
-    """A terminal state's bits, each word most significant bit first."""
+    """The bits of a terminal state; each word starts with its most significant bit."""
     return "".join(format(word, f"0{dag.word_size}b") for word in state.tolist())
 
 
@@ -60,8 +60,8 @@ def test_modes_are_distinct_sequences_of_the_five_words(n: int, num_modes: int, 
     assert {mode[i : i + 8] for mode in modes for i in range(0, n, 8)} <= WORDS
 
 
-def test_modes_use_each_word_as_often() -> None:
-    """900 words drawn uniformly: each of the five 180 times, give or take four standard deviations of 12."""
+def test_modes_use_all_words_equally_often() -> None:
+    """Of 900 uniform words, each of the five has expected count 180 and standard deviation 12; four are allowed."""
     modes = mode_texts(BitSequence())
     counts = Counter(mode[i : i + 8] for mode in modes for i in range(0, 120, 8))
     assert set(counts) == WORDS
@@ -80,14 +80,14 @@ def test_the_seed_alone_decides_the_modes() -> None:
     assert not np.array_equal(BitSequence(seed=4).modes, modes)
 
 
-def test_the_test_set_flips_each_number_of_bits() -> None:
+def test_the_test_set_flips_every_number_of_bits() -> None:
     dag = BitSequence()
     states = dag.flip_test_set()
     assert states.shape == (7200, 15)
     assert dag.is_terminal(states).all()
     flips = dag.to_bits(states).reshape(60, 120, 120) != dag.modes[:, None, :]
     np.testing.assert_array_equal(flips.sum(2), np.tile(np.arange(120), (60, 1)))
-    # Each bit flips in 7200 (119/2)/120 = 3570 strings; four standard deviations are about 140.
+    # Each bit flips in 7200 (119/2)/120 = 3570 strings on average; four standard deviations are about 140.
     assert (np.abs(flips.sum((0, 1)) - 3570) < 140).all()
     np.testing.assert_array_equal(dag.flip_test_set(), states)
     np.testing.assert_array_equal(dag.flip_test_set(seed=0), states)
@@ -110,7 +110,7 @@ def test_bits_and_states_are_inverse(n: int, word_size: int, construction: str) 
 
 
 @pytest.mark.parametrize(("radius", "found_up_to"), [(None, 29), (30, 29), (30.5, 30), (1, 0), (121, 120)])
-def test_a_mode_is_found_within_the_radius_and_not_on_it(radius: float | None, found_up_to: int) -> None:
+def test_a_mode_is_found_strictly_within_the_radius(radius: float | None, found_up_to: int) -> None:
     dag = BitSequence(num_modes=1, mode_radius=radius)
     flipped = dag.modes ^ np.tri(121, 120, -1, dtype=np.int8)  # row c: the first c bits flipped
     found = dag.mode_index(dag.from_bits(flipped))
@@ -162,7 +162,7 @@ def test_bit_observations_by_hand() -> None:
 
 
 @pytest.mark.parametrize("integer", [np.int64, np.int32, np.uint8, float])
-def test_bit_sequences_count_with_numpy_integers_too(integer: Any) -> None:
+def test_bit_sequences_accept_numpy_integers_and_whole_floats(integer: Any) -> None:
     dag = BitSequence(n=integer(120), word_size=integer(8), num_modes=integer(60))
     assert (dag.num_states, dag.num_terminal_states) == ((256**16 - 1) // 255, 2**120)
     assert dag.observation_space == BitSequence().observation_space

@@ -32,7 +32,7 @@ def reward_oracle(name: str, cell: tuple[int, ...], side: int, R0: float, R1: fl
 
 
 def prime_exponents(value: int, primes: tuple[int, ...]) -> list[int] | None:
-    """Exponents of ``primes`` in ``value``; None where it has other factors, or is 0."""
+    """Exponents of ``primes`` in ``value``; None if ``value`` is 0 or has other prime factors."""
     exponents = []
     for prime in primes:
         exponents.append(0)
@@ -85,7 +85,7 @@ def grid_oracle(reward: str, cell: tuple[int, ...], side: int) -> tuple[float, b
 
 
 def stopped(cells: Any) -> np.ndarray:
-    """Terminal states of cells."""
+    """Terminal states in ``cells``."""
     return np.column_stack([cells, np.ones(len(cells), dtype=int)]).astype(np.int16)
 
 
@@ -98,7 +98,7 @@ def compare_with_oracle(dag: HyperGrid, reward: str, cells: list[tuple[int, ...]
 
 @pytest.mark.parametrize("reward", REWARDS)
 def test_grid_rewards_in_every_cell_of_a_line(reward: str) -> None:
-    """Sides up to 44 put cells exactly on every threshold: 0.1, 0.25, 0.3 and 0.4."""
+    """Sides up to 44 include cells exactly on each threshold: 0.1, 0.25, 0.3 and 0.4."""
     for side in range(2, 45):
         compare_with_oracle(HyperGrid(ndim=1, side=side, reward=reward), reward, [(x,) for x in range(side)])
 
@@ -117,7 +117,7 @@ def test_grid_rewards_in_every_cell(reward: str, ndim: int, side: int) -> None:
 def test_grid_rewards_in_random_cells_of_large_grids(reward: str, ndim: int, side: int) -> None:
     rng = np.random.default_rng(0)
     uniform = rng.integers(side, size=(60, ndim))
-    # Uniform cells are hardly ever modes: also draw coordinates from few values, good ones among them.
+    # Uniform cells are hardly ever modes, so coordinates are also drawn from a few values that occur in modes.
     few = rng.choice([1, 2, side - 2, side * 17 // 20, side * 3 // 20], size=(60, ndim))
     cells = [tuple(cell) for cell in np.concatenate([uniform, few]).tolist()]
     dag = HyperGrid(ndim=ndim, side=side, reward=reward)
@@ -130,7 +130,7 @@ def test_grid_rewards_in_random_cells_of_large_grids(reward: str, ndim: int, sid
 @pytest.mark.parametrize(
     ("reward", "cell", "value"),
     [
-        # At side 8 the distances a from the middle are 7/14, 5/14, 3/14, 1/14 and back.
+        # At side 8, the distances a from the center are 7/14, 5/14, 3/14, 1/14, and then the reverse.
         ("standard", (0, 0), 0.6),
         ("standard", (0, 1), 0.6),
         ("standard", (1, 1), 2.6),
@@ -152,12 +152,12 @@ def test_grid_rewards_in_random_cells_of_large_grids(reward: str, ndim: int, sid
         ("sparse", (1, 0), 1e-12),
         # 1 + cos(25) = 1.9912028..., phi(2.5) = 0.0175283...
         ("cosine", (0, 0), 0.1 + 0.5 * (1.9912028118634736 * 0.01752830049356854) ** 2),
-        # Three bits, tiers of one, two and three of them: 3 = 011 and 1 = 001 differ in the second.
+        # Three bits; the tiers compare one, two and three of them: 3 = 011 and 1 = 001 differ in the second.
         ("bitwise_xor", (5, 5), 111.001),
         ("bitwise_xor", (3, 1), 1.001),
         ("bitwise_xor", (7, 3), 11.001),
         ("bitwise_xor", (4, 1), 0.001),
-        # 4 = 2^2 passes the caps 3 and 2, not 1; 7 is not a product of 2, 3 and 5; 6 and 3 are not coprime.
+        # 4 = 2^2 satisfies the caps 3 and 2 but not 1; 7 is not a product of 2, 3 and 5; 6 and 3 are not coprime.
         ("multiplicative_coprime", (1, 6), 111.001),
         ("multiplicative_coprime", (4, 3), 11.001),
         ("multiplicative_coprime", (7, 1), 0.001),
@@ -183,7 +183,7 @@ def test_grid_rewards_by_hand(reward: str, cell: tuple[int, int], value: float) 
         (2, 3, "sparse", 1),
         (2, 8, "cosine", None),
         (2, 8, "bitwise_xor", 8),
-        (6, 20, "standard", None),  # not counted
+        (6, 20, "standard", None),  # too large to count
     ],
 )
 def test_number_of_modes(ndim: int, side: int, reward: str, modes: int | None) -> None:
@@ -198,7 +198,7 @@ def test_number_of_modes(ndim: int, side: int, reward: str, modes: int | None) -
         ("sparse", {"floor": 0.5}, (0, 0), 0.5),
         ("deceptive", {"R1": 0.25, "R0": 0.5}, (3, 3), 0.75),
         ("bitwise_xor", {"tier_weights": (2.0,), "bits_per_tier": (1,), "R0": 1.0}, (2, 4), 3.0),
-        # The second tier holds at (2, 4), but counts only where the first does too.
+        # The second condition holds at (2, 4), but the second tier requires the first too.
         ("bitwise_xor", {"tier_weights": (2.0, 8.0), "bits_per_tier": (2, 1), "R0": 1.0}, (2, 4), 1.0),
         ("multiplicative_coprime", {"tier_weights": (5,), "primes": (7,), "exponent_caps": (1,)}, (7, 1), 5.001),
     ],
@@ -226,7 +226,7 @@ def test_callable_rewards_get_cells(ndim: int, side: int, seed: int) -> None:
     cells = np.random.default_rng(seed).integers(side, size=(7, ndim))
     np.testing.assert_allclose(dag.log_reward(stopped(cells)), np.log(1.0 + cells.sum(1)), rtol=1e-15)
     np.testing.assert_array_equal(seen[-1], cells)
-    assert seen[-1].dtype == np.int64  # a user's 1000 * cells must not overflow
+    assert seen[-1].dtype == np.int64  # so that 1000 * cells does not overflow
     calls = len(seen)
     assert dag.num_modes is None
     assert (dag.mode_index(stopped(cells)) == -1).all()
@@ -244,13 +244,13 @@ def test_bad_callable_rewards_name_the_cell(bad: float) -> None:
         dag.log_reward(np.concatenate([good, stopped([(2, 3), (2, 0)])]))
 
 
-def test_callable_rewards_of_wrong_shape_are_refused() -> None:
+def test_callable_rewards_of_wrong_shape_raise() -> None:
     dag = HyperGrid(reward=lambda cells: np.ones((len(cells), 1)))
     with pytest.raises(ValueError, match=r"rewards must have shape \(2,\), got \(2, 1\)"):
         dag.log_reward(stopped([(0, 0), (1, 1)]))
 
 
-def test_zero_reward_by_parameters_is_refused() -> None:
+def test_a_reward_of_zero_from_parameters_raises() -> None:
     with pytest.raises(ValueError, match=r"the reward of object \[.*\] is 0.0"):
         HyperGrid(reward_kwargs={"R0": 0.0}).log_reward(stopped([(3, 3)]))
 
