@@ -1,4 +1,4 @@
-"""Settings that all GFlowNet agents share."""
+"""Settings of agents, in groups. The config of an agent includes the groups that apply to it, and no others."""
 
 from __future__ import annotations
 
@@ -8,31 +8,42 @@ import numbers
 import types
 import typing
 from dataclasses import dataclass
-from typing import Any, ClassVar, Literal
+from typing import Any, Literal
 
 import numpy as np
 
 from agents.replay.schemes import SCHEMES, Scheme, register
 from agents.schedules import Schedule, schedule
 
-Backward = Literal["learned", "uniform", "maxent", "pessimistic", "tlm"]
-
-#: Settings that mean nothing to an agent which learns no log Z.
-NO_LOG_Z = ("lr_log_z", "init_log_z")
-
 
 @dataclass(frozen=True)
 class Config:
-    """Settings that all GFlowNet agents share; those that mean nothing to one must keep their default."""
-
-    unused: ClassVar[tuple[str, ...]] = ()
-    """Settings that mean nothing to the agent."""
+    """Settings of every agent. Groups and configs extend it and check their own values in ``__post_init__``."""
 
     batch_size: int = 16
-    """Trajectories in an iteration."""
+    """Trajectories per iteration."""
+    device: str = "cpu"
+    """Device of the networks: cpu, cuda, cuda:1 ..."""
+
+    def __post_init__(self) -> None:
+        hints = typing.get_type_hints(type(self))
+        for name in (field.name for field in dataclasses.fields(self) if hints[field.name] is Schedule):
+            try:
+                object.__setattr__(self, name, schedule(getattr(self, name)))
+            except ValueError as error:
+                raise ValueError(f"{name}: {error}") from None
+        require_types(self)
+        require_choices(self)
+        require_at_least(self, 1, "batch_size")
+
+
+@dataclass(frozen=True)
+class NetworkSettings(Config):
+    """Networks of the policy."""
+
     network: Literal["mlp", "transformer", "graph"] = "mlp"
-    """What the policy is made of: mlp on features, transformer on tokens, or graph on states that are
-    graphs: attention over their nodes."""
+    """Architecture: mlp on features, transformer on tokens, or graph (attention over nodes) on states that are
+    graphs."""
     hidden: tuple[int, ...] = (256, 256)
     """Widths of the hidden layers (mlp)."""
     width: int = 64
@@ -42,90 +53,143 @@ class Config:
     heads: int = 8
     """Attention heads (transformer, graph)."""
     shared: bool = True
-    """One trunk for all heads, or a network for each (sa)."""
+    """One trunk for all heads, or one network per head (sa)."""
     form: Literal["sa", "ssr"] = "sa"
     """Policy form: state-action, or relative edge flows that score each pair of a state and its child."""
-    backward: Backward = "learned"
-    """The backward policy P_B: learned with the objective, uniform, maxent (as many trajectories behind each parent),
-    pessimistic or tlm (both: maximum likelihood of sampled trajectories)."""
-    lr: Schedule = Schedule(1e-3, 1e-3, 1)
-    """Learning rate of the networks (Adam): a number, or start,end,steps for a linear change."""
-    lr_log_z: Schedule = Schedule(1e-1, 1e-1, 1)
-    """Learning rate of log Z."""
-    init_log_z: float = 0.0
-    """First value of log Z."""
-    loss: Literal["squared", "huber", "log-cosh"] = "squared"
-    """Penalty on residuals."""
-    clamp_loss: float | None = None
-    """Penalties above this count as this, so that their gradient is 0. Off by default."""
-    epsilon: Schedule = Schedule(0.0, 0.0, 1)
-    """Probability, at each step, of a uniformly chosen legal action: a number or start,end,steps."""
-    temperature: Schedule = Schedule(1.0, 1.0, 1)
-    """Softmax temperature of the behaviour policy: a number or start,end,steps."""
-    replay: str = "none"
-    """Scheme of the replay buffer of distinct objects: none, fifo, uniform, proportional or prioritized (PRT); in
-    Python also a Scheme of your own (agents.replay.schemes), which goes by its name from then on."""
-    replay_batch_size: int = 16
-    """Objects drawn from the buffer in an iteration."""
-    replay_capacity: int = 100_000
-    """Most objects in the buffer."""
-    replay_mix: Literal["alternate", "joint"] = "alternate"
-    """A gradient step on the sampled batch and one on the replayed, or one on both together."""
-    local_search: int = 0
-    """Rounds of backtracking and rebuilding of the sampled objects; what they find is learned from too."""
-    search_fraction: float = 0.5
-    """In local search 1 to so many steps are undone, as a share of the longest trajectory, in (0, 1]."""
-    search_accept: Literal["greedy", "metropolis"] = "greedy"
-    """Which rebuilt objects a local search goes on from: better ones, or by the exact Metropolis-Hastings rule."""
-    max_grad_norm: float | None = None
-    """Gradients are scaled down to this Euclidean norm."""
-    compiled: bool = False
-    """Sample and learn by loops that Numba compiles at first use: small networks on the CPU then train two to three
-    times as fast. Needs the extra "fast", agent tb, vargrad, db or subtb, network mlp, form sa, shared, backward
-    learned or uniform, and an environment that can be enumerated. One seed gives other samples than without it."""
-    device: str = "cpu"
-    """Where the networks live: cpu, cuda, cuda:1 ..."""
 
     def __post_init__(self) -> None:
-        for field in dataclasses.fields(self):
-            if field.type == "Schedule":
-                try:
-                    object.__setattr__(self, field.name, schedule(getattr(self, field.name)))
-                except ValueError as error:
-                    raise ValueError(f"{field.name}: {error}") from None
-        require_types(self)
+        super().__post_init__()
         object.__setattr__(self, "hidden", checked_widths("hidden", self.hidden))
-        if isinstance(self.replay, Scheme):
-            object.__setattr__(self, "replay", register(self.replay))
-        known = " or ".join(map(repr, ("none", *SCHEMES)))
-        require(self.replay in ("none", *SCHEMES), f"replay must be {known}", repr(self.replay))
-        require_choices(self)
-        for name in ("batch_size", "width", "layers", "heads", "replay_batch_size", "replay_capacity"):
-            require(getattr(self, name) >= 1, f"{name} must be at least 1", getattr(self, name))
+        require_at_least(self, 1, "width", "layers", "heads")
         if self.network != "mlp":
             require(self.width % self.heads == 0, "width must be a multiple of heads", f"{self.width} and {self.heads}")
-        for name in ("lr", "lr_log_z"):
-            value = getattr(self, name)
-            require(min(value.start, value.end) >= 0, f"{name} must not be negative", value)
-        require(min(self.epsilon.start, self.epsilon.end) >= 0, "epsilon must lie in [0, 1]", self.epsilon)
-        require(max(self.epsilon.start, self.epsilon.end) <= 1, "epsilon must lie in [0, 1]", self.epsilon)
-        require(min(self.temperature.start, self.temperature.end) > 0, "temperature must be > 0", self.temperature)
-        require(math.isfinite(self.init_log_z), "init_log_z must be finite", self.init_log_z)
-        require(self.local_search >= 0, "local_search must not be negative", self.local_search)
-        require(0 < self.search_fraction <= 1, "search_fraction must lie in (0, 1]", self.search_fraction)
-        for name in ("max_grad_norm", "clamp_loss"):
-            require(getattr(self, name) is None or getattr(self, name) > 0, f"{name} must be > 0", getattr(self, name))
-        for field in dataclasses.fields(self):
-            if field.name in self.unused:
-                message = f"{field.name} means nothing to this agent and must stay {field.default}"
-                require(getattr(self, field.name) == field.default, message, getattr(self, field.name))
 
 
 @dataclass(frozen=True)
-class FlowConfig(Config):
-    """Settings of agents whose log Z is the flow of s0, or follows from their policy."""
+class OptimizerSettings(Config):
+    """Optimizer of the networks (Adam)."""
 
-    unused: ClassVar[tuple[str, ...]] = NO_LOG_Z
+    lr: Schedule = Schedule(1e-3, 1e-3, 1)
+    """Learning rate of the networks: a number, or start,end,steps for a linear change."""
+    max_grad_norm: float | None = None
+    """Scale gradients down to this Euclidean norm."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        require_at_least(self, 0, "lr")
+        require_positive(self, "max_grad_norm")
+
+
+@dataclass(frozen=True)
+class LogZSettings(Config):
+    """log Z as a parameter of its own."""
+
+    lr_log_z: Schedule = Schedule(1e-1, 1e-1, 1)
+    """Learning rate of log Z: a number, or start,end,steps."""
+    init_log_z: float = 0.0
+    """Initial value of log Z."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        require_at_least(self, 0, "lr_log_z")
+        require(math.isfinite(self.init_log_z), "init_log_z must be finite", self.init_log_z)
+
+
+@dataclass(frozen=True)
+class PenaltySettings(Config):
+    """Penalty on residuals."""
+
+    loss: Literal["squared", "huber", "log-cosh"] = "squared"
+    """Penalty on residuals."""
+    clamp_loss: float | None = None
+    """Upper bound of a penalty. Beyond it the gradient is 0. Off by default."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        require_positive(self, "clamp_loss")
+
+
+@dataclass(frozen=True)
+class ExplorationSettings(Config):
+    """Behavior policy of rollouts."""
+
+    epsilon: Schedule = Schedule(0.0, 0.0, 1)
+    """Probability, at each step, of a uniformly random legal action: a number or start,end,steps."""
+    temperature: Schedule = Schedule(1.0, 1.0, 1)
+    """Softmax temperature of the behavior policy: a number or start,end,steps."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        require(min(self.epsilon.start, self.epsilon.end) >= 0, "epsilon must lie in [0, 1]", self.epsilon)
+        require(max(self.epsilon.start, self.epsilon.end) <= 1, "epsilon must lie in [0, 1]", self.epsilon)
+        require(min(self.temperature.start, self.temperature.end) > 0, "temperature must be > 0", self.temperature)
+
+
+@dataclass(frozen=True)
+class ReplaySettings(Config):
+    """Replay buffer of objects."""
+
+    replay: str = "none"
+    """Scheme of the replay buffer of distinct objects: none, fifo, uniform, proportional or prioritized (PRT). In
+    Python also a Scheme of your own (agents.replay.schemes)."""
+    replay_batch_size: int = 16
+    """Objects drawn from the buffer per iteration."""
+    replay_capacity: int = 100_000
+    """Most objects in the buffer."""
+    replay_mix: Literal["alternate", "joint"] = "alternate"
+    """One gradient step on the sampled batch and one on the replayed batch, or one step on both together."""
+
+    def __post_init__(self) -> None:
+        if isinstance(self.replay, Scheme):
+            object.__setattr__(self, "replay", register(self.replay))
+        super().__post_init__()
+        known = " or ".join(map(repr, ("none", *SCHEMES)))
+        require(self.replay in ("none", *SCHEMES), f"replay must be {known}", repr(self.replay))
+        require_at_least(self, 1, "replay_batch_size", "replay_capacity")
+
+
+@dataclass(frozen=True)
+class LocalSearchSettings(Config):
+    """Local search around the sampled objects."""
+
+    local_search: int = 0
+    """Rounds of undoing and rebuilding the sampled objects. The agent learns from the objects found, too."""
+    search_fraction: float = 0.5
+    """Local search undoes 1 step up to this share of the longest trajectory, in (0, 1]."""
+    search_accept: Literal["greedy", "metropolis"] = "greedy"
+    """Acceptance of rebuilt objects: only better ones, or the exact Metropolis-Hastings rule."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        require(self.local_search >= 0, "local_search must not be negative", self.local_search)
+        require(0 < self.search_fraction <= 1, "search_fraction must lie in (0, 1]", self.search_fraction)
+
+
+@dataclass(frozen=True)
+class BackwardSettings(Config):
+    """Backward policy."""
+
+    backward: str = "learned"
+    """Backward policy P_B: learned with the objective, uniform, maxent (all trajectories to an object equally likely),
+    pessimistic or tlm (both: maximum likelihood of sampled trajectories). In Python also a BackwardPolicy of your own
+    (agents.policies.backward)."""
+
+
+@dataclass(frozen=True)
+class EngineSettings(Config):
+    """Engine that samples and trains."""
+
+    engine: Literal["auto", "torch", "numba"] = "auto"
+    """torch, or numba: compiled loops for small networks on the CPU, two to three times as fast, on environments that
+    can be enumerated (needs the extra "fast"). auto takes the fastest that supports the agent. Samples of a seed differ
+    between engines."""
+
+
+@dataclass(frozen=True)
+class GFlowNetConfig(
+    LocalSearchSettings, ReplaySettings, ExplorationSettings, PenaltySettings, OptimizerSettings, NetworkSettings
+):
+    """Settings of agents that learn from sampled, replayed and searched objects."""
 
 
 def require(condition: bool, message: str, value: Any) -> None:
@@ -134,12 +198,12 @@ def require(condition: bool, message: str, value: Any) -> None:
         raise ValueError(f"{message}, got {value}")
 
 
-#: What a field declared as one of these types may hold.
+#: Allowed values of a field that is declared as one of these types.
 KINDS = {int: (numbers.Integral, "an integer"), float: (numbers.Real, "a number"), bool: (bool | np.bool_, "a bool")}
 
 
 def require_types(config: Any) -> None:
-    """Raise ValueError where a field declared as int, float or bool, or one of these or None, holds something else."""
+    """Raise ValueError if a field declared as int, float or bool, or one of these or None, has another type."""
     for name, kind in typing.get_type_hints(type(config)).items():
         union = typing.get_origin(kind) in (typing.Union, types.UnionType)
         kinds, value = typing.get_args(kind) if union else (kind,), getattr(config, name)
@@ -159,8 +223,24 @@ def checked_widths(name: str, widths: Any) -> tuple[int, ...]:
 
 
 def require_choices(config: Any) -> None:
-    """Raise ValueError where a field declared as a Literal holds another value, naming those allowed."""
+    """Raise ValueError if a field declared as a Literal has another value, naming the allowed ones."""
     for name, kind in typing.get_type_hints(type(config)).items():
         if typing.get_origin(kind) is Literal and getattr(config, name) not in typing.get_args(kind):
             allowed = " or ".join(map(repr, typing.get_args(kind)))
             raise ValueError(f"{name} must be {allowed}, got {getattr(config, name)!r}")
+
+
+def require_at_least(config: Any, least: int, *names: str) -> None:
+    """Raise ValueError if a field (or an end of a schedule) is below ``least``."""
+    for name in names:
+        value = getattr(config, name)
+        lowest = min(value.start, value.end) if isinstance(value, Schedule) else value
+        message = f"{name} must not be negative" if least == 0 else f"{name} must be at least {least}"
+        require(lowest >= least, message, value)
+
+
+def require_positive(config: Any, *names: str) -> None:
+    """Raise ValueError if a field is neither None nor > 0."""
+    for name in names:
+        value = getattr(config, name)
+        require(value is None or value > 0, f"{name} must be > 0", value)

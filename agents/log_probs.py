@@ -1,24 +1,23 @@
-"""From packed trajectories and a policy network to log P_F, log P_B and log F, each distinct state evaluated once."""
+"""Log-probabilities and log flows along trajectories: log P_F, log P_B and log F of a policy."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from agents.errors import NoLegalActionError
+from agents.policies.backward import BackwardPolicy
 from agents.policies.masking import masked_log_softmax
+from agents.policies.policy import Policy
 from agents.trajectories import Trajectories
 from gfn_envs.arrays import BoolArray, IntArray, distinct
 from gfn_envs.dag import Dag
 
-if TYPE_CHECKING:
-    from agents.policies import Policy
 
-
-class EdgeTerms(NamedTuple):
+class LogProbs(NamedTuple):
     """Log-probabilities of the edges, and log flows of the states, of packed trajectories."""
 
     log_pf: Tensor
@@ -26,25 +25,27 @@ class EdgeTerms(NamedTuple):
     log_pb: Tensor
     """(e,)"""
     log_flow: Tensor | None
-    """(s,): the network's log F, log R at terminal states; None where the policy has no flow head."""
+    """(s,): the network's log F, and log R at terminal states; None if the policy has no flow head."""
     log_policy: Tensor
-    """(k, num_actions): log P_F of the distinct states that the network was shown."""
+    """(k, num_actions): log P_F of the distinct states that the network evaluated."""
     rows: IntArray
-    """(e,): the row of ``log_policy`` that is the edge's source."""
+    """(e,): row of ``log_policy`` of the edge's source."""
 
 
-def edge_terms(dag: Dag, policy: Policy, trajectories: Trajectories) -> EdgeTerms:
-    """Evaluate ``policy`` on trajectories.
+def log_probs(dag: Dag, policy: Policy, trajectories: Trajectories, backward: BackwardPolicy | None = None) -> LogProbs:
+    """Evaluate a policy on trajectories, each distinct state once.
 
-    States with a single backward action have log P_B = 0 and, when they are terminal, are not shown to the network.
+    States with a single backward action have log P_B = 0. The network evaluates terminal states only if P_B is learned
+    and has a choice there.
 
     Args:
         dag: the environment.
-        policy: maps states to :class:`agents.policies.Heads`. Without backward logits, P_B is uniform.
-        trajectories: what to evaluate.
+        policy: maps states to :class:`agents.policies.Heads`.
+        trajectories: the trajectories.
+        backward: a fixed P_B. Ignored if the policy has backward logits. None: uniform.
 
     Raises:
-        NoLegalActionError: a trajectory passes on from a state without a legal action.
+        NoLegalActionError: a trajectory leaves a state without a legal action.
     """
     device = policy.anchor.device
     unique, inverse = distinct(trajectories.states)
@@ -57,15 +58,17 @@ def edge_terms(dag: Dag, policy: Policy, trajectories: Trajectories) -> EdgeTerm
     source, target = inverse[trajectories.sources], inverse[trajectories.targets]
     source_row = row[source]
     if not inner[source].all():
-        raise NoLegalActionError("a trajectory passes on from a state that has no legal action")
+        raise NoLegalActionError("a trajectory leaves a state that has no legal action")
 
     heads = policy(unique[shown])
     log_policy = masked_log_softmax(heads.forward_logits, forward_mask[shown])
     log_pf = _pick(log_policy, source_row, trajectories.actions)
-    if heads.backward_logits is None:
+    if heads.backward_logits is None and backward is not None and backward.name != "uniform":
+        log_pb = torch.from_numpy(backward.log_probs(dag, trajectories)).to(log_pf)
+    elif heads.backward_logits is None:
         log_pb = torch.from_numpy(-np.log(num_parents[target])).to(log_pf)
     elif dag.num_backward_actions == 1:
-        # Certain, whatever the network says; objectives differentiate it all the same.
+        # log 1, whatever the network says; it must have a (zero) gradient all the same.
         log_pb = torch.zeros_like(log_pf) + heads.backward_logits[:0].sum()
     else:
         table = masked_log_softmax(heads.backward_logits, backward_mask[shown])
@@ -79,7 +82,7 @@ def edge_terms(dag: Dag, policy: Policy, trajectories: Trajectories) -> EdgeTerm
         known = row[inverse]
         known[trajectories.last] = len(shown) + np.arange(len(trajectories))
         log_flow = torch.cat([heads.log_flow, log_reward]).index_select(0, torch.from_numpy(known).to(device))
-    return EdgeTerms(log_pf, log_pb, log_flow, log_policy, source_row)
+    return LogProbs(log_pf, log_pb, log_flow, log_policy, source_row)
 
 
 def _pick(table: Tensor, rows: IntArray, columns: IntArray) -> Tensor:

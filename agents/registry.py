@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import difflib
+import warnings
 from typing import Any
 
 from agents.agent import Agent
@@ -65,6 +66,10 @@ def make_agent(name: str, dag: Dag, seed: int = 0, policy: Policy | None = None,
     chosen = agent_class(name)
     if not isinstance(dag, Dag):
         raise TypeError(f"dag must be a Dag, as gfn_envs.make_dag(id) or env.unwrapped.dag give it, got {dag!r}")
+    if "compiled" in settings:
+        engine = "numba" if settings.pop("compiled") else "torch"
+        warnings.warn(f"compiled is deprecated; use engine={engine!r}", DeprecationWarning, stacklevel=2)
+        settings.setdefault("engine", engine)
     allowed = [field.name for field in dataclasses.fields(chosen.config_class)]
     if unknown := [setting for setting in settings if setting not in allowed]:
         raise TypeError(f"agent {name!r} has no setting {', '.join(unknown)}; allowed: {', '.join(allowed)}")

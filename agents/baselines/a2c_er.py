@@ -45,7 +45,6 @@ class A2CER(ActorCritic):
     name = "a2c-er"
     paper = "Mnih et al. 2016; Espeholt et al. 2018"
     config_class = A2CERConfig
-    config: A2CERConfig
 
     def __init__(
         self, dag: Dag, config: A2CERConfig | None = None, seed: int = 0, policy: Policy | None = None

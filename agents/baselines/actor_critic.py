@@ -10,11 +10,19 @@ import torch
 from torch import Tensor
 
 from agents.agent import Agent
-from agents.baselines.config import NO_REPLAY_OF_OBJECTS, BaselineConfig
-from agents.config import NO_LOG_Z, checked_widths, require
+from agents.config import (
+    ExplorationSettings,
+    NetworkSettings,
+    OptimizerSettings,
+    checked_widths,
+    require,
+    require_at_least,
+)
+from agents.engines.adam import minimize
 from agents.policies.masking import masked_log_softmax
 from agents.policies.mlp import MLP
 from agents.policies.policy import Policy
+from agents.policies.seeding import OwnGenerator
 from agents.schedules import Schedule
 from agents.trajectories import Trajectories
 from gfn_envs.arrays import FloatArray, IntArray, distinct
@@ -22,7 +30,7 @@ from gfn_envs.dag import Dag
 
 
 @dataclass(frozen=True)
-class ReturnConfig(BaselineConfig):
+class ReturnConfig(ExplorationSettings, OptimizerSettings, NetworkSettings):
     """Settings of agents that maximise the expected return.
 
     Gradients are those of trajectories sampled from the policy itself: exploration (``epsilon``, ``temperature``)
@@ -34,8 +42,6 @@ class ReturnConfig(BaselineConfig):
     Gymnasium environments."""
     entropy_bonus: float = 0.01
     """What the mean entropy of the policy at visited states is worth."""
-
-    unused = (*NO_LOG_Z, *NO_REPLAY_OF_OBJECTS, "loss", "clamp_loss")
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -57,25 +63,14 @@ class ActorCriticConfig(ReturnConfig):
         super().__post_init__()
         object.__setattr__(self, "value_hidden", checked_widths("value_hidden", self.value_hidden))
         require(0 <= self.lamda <= 1, "lamda must lie in [0, 1]", self.lamda)
-        require(min(self.lr_value.start, self.lr_value.end) >= 0, "lr_value must not be negative", self.lr_value)
+        require_at_least(self, 0, "lr_value")
 
 
 class ReturnAgent(Agent):
     """An agent that maximises the expected return; it estimates no log Z."""
 
     config_class = ReturnConfig
-    config: ReturnConfig
-
-    @property
-    def log_z(self) -> None:
-        """None: a return is no log Z."""
-        return None
-
-    def sample_batch(self) -> Trajectories:
-        """Trajectories of this iteration."""
-        return self.sample_trajectories(
-            self.config.batch_size, self.config.epsilon(self.iteration), self.config.temperature(self.iteration)
-        )
+    config: Any
 
     def rewards(self, batch: Trajectories) -> Tensor:
         """Reward of each edge, in single precision (e,)."""
@@ -113,14 +108,12 @@ class ActorCritic(ReturnAgent):
     """An agent with a value network V(s) on the features of states that are not terminal."""
 
     config_class = ActorCriticConfig
-    config: ActorCriticConfig
 
     def __init__(
         self, dag: Dag, config: ActorCriticConfig | None = None, seed: int = 0, policy: Policy | None = None
     ) -> None:
         super().__init__(dag, config, seed, policy)
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(seed + 1)
+        with OwnGenerator(seed + 1):
             self.value = MLP([dag.num_features, *self.config.value_hidden, 1]).to(self.device)
         self.value_optimizer = torch.optim.Adam(self.value.parameters(), lr=1e-3, fused=True)
 
@@ -133,9 +126,7 @@ class ActorCritic(ReturnAgent):
     def step_value(self, loss: Tensor) -> None:
         """A gradient step of the value network."""
         self.value_optimizer.param_groups[0]["lr"] = self.config.lr_value(self.iteration)
-        self.value_optimizer.zero_grad()
-        loss.backward()
-        self.value_optimizer.step()
+        minimize(loss, self.value_optimizer)
 
     # ------------------------------------------------------------------ checkpoints
 

@@ -11,9 +11,8 @@ import torch
 
 from agents import rollout
 from agents.agent import Agent
-from agents.baselines.config import NO_REPLAY_OF_OBJECTS, BaselineConfig
-from agents.baselines.random import NETWORK, UniformPolicy
-from agents.config import NO_LOG_Z, require
+from agents.baselines.random import UniformPolicy
+from agents.config import Config, require
 from agents.local_search import Path, backtrack, log_move, reconstruct, step_range
 from agents.policies.policy import Policy
 from agents.trajectories import Trajectories
@@ -22,7 +21,7 @@ from gfn_envs.dag import Dag
 
 
 @dataclass(frozen=True)
-class MCMCConfig(BaselineConfig):
+class MCMCConfig(Config):
     """Settings of Markov chain Monte Carlo."""
 
     batch_size: int = 16
@@ -38,8 +37,6 @@ class MCMCConfig(BaselineConfig):
     after each move. The first temperature, 1, is the chain itself; alone it is plain Metropolis-Hastings."""
     memory: int = 100_000
     """States recorded; the oldest are forgotten first, and with them where the chains began."""
-
-    unused = (*NO_LOG_Z, *NO_REPLAY_OF_OBJECTS, *NETWORK, "replay_batch_size", "replay_capacity", "device")
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -86,11 +83,6 @@ class MCMC(Agent):
     def sample_proposals(self, n: int) -> Trajectories:
         """``n`` trajectories of the policy that rebuilds."""
         return rollout.sample_forward(self.dag, self.forward_logits(), n, self.rng)
-
-    @property
-    def log_z(self) -> None:
-        """None: a chain tells ratios of R only."""
-        return None
 
     def record(self) -> None:
         """Remember the states of the chains."""

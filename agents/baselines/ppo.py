@@ -47,7 +47,6 @@ class PPO(ActorCritic):
     name = "ppo"
     paper = "Schulman et al. 2017"
     config_class = PPOConfig
-    config: PPOConfig
 
     def update(self) -> dict[str, Any]:
         """One iteration: sample trajectories; several passes of minibatch steps on the clipped objective and on V.

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -11,17 +10,10 @@ import torch
 from torch import Tensor, nn
 
 from agents.agent import Agent
-from agents.baselines.config import NO_REPLAY_OF_OBJECTS, BaselineConfig
-from agents.config import NO_LOG_Z
+from agents.config import Config
 from agents.policies.policy import Head, Heads, Policy
 from gfn_envs.arrays import FloatArray, IntArray
 from gfn_envs.dag import Dag
-
-#: Settings of networks and of their training.
-NETWORK = (
-    *("network", "hidden", "width", "layers", "heads", "shared", "form", "lr", "loss", "clamp_loss"),
-    *("epsilon", "temperature", "max_grad_norm"),
-)
 
 
 class UniformPolicy(Policy):
@@ -45,25 +37,16 @@ class UniformPolicy(Policy):
         return lambda states: np.zeros((len(states), self.num_actions), dtype=np.float32)
 
 
-@dataclass(frozen=True)
-class RandomConfig(BaselineConfig):
-    """Settings of the uniform policy."""
-
-    unused = (*NO_LOG_Z, *NO_REPLAY_OF_OBJECTS, *NETWORK, "replay_batch_size", "replay_capacity")
-
-
 class Random(Agent):
     """The uniform policy over legal actions; log Z by importance sampling."""
 
     name = "random"
     paper = "none"
-    config_class = RandomConfig
-    config: RandomConfig
+    config_class = Config
+    config: Config
     takes_policy = False
 
-    def __init__(
-        self, dag: Dag, config: RandomConfig | None = None, seed: int = 0, policy: Policy | None = None
-    ) -> None:
+    def __init__(self, dag: Dag, config: Config | None = None, seed: int = 0, policy: Policy | None = None) -> None:
         super().__init__(dag, config, seed, policy)
         self.log_weights, self.num_weights = -np.inf, 0
 

@@ -8,7 +8,7 @@ import torch
 
 from agents.baselines.actor_critic import ReturnAgent, ReturnConfig, chosen
 from agents.config import require
-from agents.losses.balance import segment_ids, segment_sum
+from agents.losses.segments import segment_ids, segment_sum
 from agents.losses.soft_rl import entropy
 from gfn_envs.arrays import distinct
 
@@ -19,7 +19,6 @@ class Reinforce(ReturnAgent):
     name = "reinforce"
     paper = "Williams 1992"
     config_class = ReturnConfig
-    config: ReturnConfig
 
     def check(self) -> None:
         require(self.config.batch_size >= 2, "the batch mean needs a batch_size of at least 2", self.config.batch_size)

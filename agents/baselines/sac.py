@@ -10,12 +10,21 @@ import torch
 from torch import Tensor, nn
 
 from agents.agent import Agent
-from agents.baselines.config import NO_REPLAY_OF_OBJECTS, BaselineConfig
 from agents.baselines.soft_dqn import follow
-from agents.config import NO_LOG_Z, require
+from agents.config import (
+    ExplorationSettings,
+    NetworkSettings,
+    OptimizerSettings,
+    PenaltySettings,
+    require,
+    require_at_least,
+)
+from agents.engines.adam import minimize
+from agents.losses.penalty import penalty
 from agents.losses.soft_rl import entropy, expected_soft_value, soft_target, soft_value
 from agents.policies.masking import masked_log_softmax
 from agents.policies.policy import Policy, frozen_copy
+from agents.policies.seeding import OwnGenerator
 from agents.replay.transitions import PrioritizedTransitions, Transitions, transitions
 from agents.schedules import Schedule
 from gfn_envs.arrays import IntArray, distinct
@@ -23,7 +32,7 @@ from gfn_envs.dag import Dag
 
 
 @dataclass(frozen=True)
-class SACConfig(BaselineConfig):
+class SACConfig(ExplorationSettings, PenaltySettings, OptimizerSettings, NetworkSettings):
     """Settings of discrete soft actor-critic."""
 
     loss: Literal["squared", "huber", "log-cosh"] = "huber"
@@ -45,11 +54,10 @@ class SACConfig(BaselineConfig):
     lr_coefficient: float = 1e-3
     """Where tuned: learning rate of the coefficient's logarithm (Adam)."""
 
-    unused = (*NO_LOG_Z, *NO_REPLAY_OF_OBJECTS)
-
     def __post_init__(self) -> None:
         super().__post_init__()
-        require(min(self.lr_critic.start, self.lr_critic.end) >= 0, "lr_critic must not be negative", self.lr_critic)
+        require_at_least(self, 0, "lr_critic")
+        require_at_least(self, 1, "replay_batch_size", "replay_capacity")
         require(0 < self.polyak <= 1, "polyak must lie in (0, 1]", self.polyak)
         require(self.entropy_coefficient > 0, "entropy_coefficient must be > 0", self.entropy_coefficient)
         require(0 < self.target_entropy <= 1, "target_entropy must lie in (0, 1]", self.target_entropy)
@@ -66,8 +74,7 @@ class SAC(Agent):
 
     def __init__(self, dag: Dag, config: SACConfig | None = None, seed: int = 0, policy: Policy | None = None) -> None:
         super().__init__(dag, config, seed, policy)
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(seed + 1)
+        with OwnGenerator(seed + 1):
             self.critics = nn.ModuleList([self.make_policy(), self.make_policy()]).to(self.device)
         self.targets = frozen_copy(self.critics, dag)
         self.critic_optimizer = torch.optim.Adam(self.critics.parameters(), lr=1e-3, fused=True)
@@ -102,9 +109,7 @@ class SAC(Agent):
             FloatingPointError: a loss or the logits became NaN or infinite; the parameters keep their last finite
                 values.
         """
-        batch = self.sample_trajectories(
-            self.config.batch_size, self.config.epsilon(self.iteration), self.config.temperature(self.iteration)
-        )
+        batch = self.sample_batch()
         self.transitions.add(transitions(batch, self.dag.uniform_log_pb(batch.states[batch.targets])))
         drawn, _, _ = self.transitions.sample(self.config.replay_batch_size, self.rng, beta=0.0)
         states, inverse = distinct(drawn.states)
@@ -115,9 +120,7 @@ class SAC(Agent):
         if not np.isfinite(losses).all():
             raise FloatingPointError(f"iteration {self.iteration}: losses are {losses}; try a lower learning rate")
         self.critic_optimizer.param_groups[0]["lr"] = self.config.lr_critic(self.iteration)
-        self.critic_optimizer.zero_grad()
-        critic_loss.backward()
-        self.critic_optimizer.step()
+        minimize(critic_loss, self.critic_optimizer)
         self.step_optimizer(policy_loss)
         if self.config.tuned:
             self.tune(states, rows, entropies)
@@ -156,7 +159,7 @@ class SAC(Agent):
             next_value[torch.from_numpy(going).to(self.device)] = value[torch.from_numpy(inverse).to(self.device)]
         target = soft_target(log_pb, log_reward, terminal, next_value)
         errors = [q[rows, actions] - target.to(q) for q in (critic(states).forward_logits for critic in self.critics)]
-        return self.penalty(torch.cat(errors)).mean() * 2
+        return penalty(torch.cat(errors), self.config.loss, self.config.clamp_loss).mean() * 2
 
     def policy_loss(self, states: IntArray, rows: Tensor) -> tuple[Tensor, Tensor]:
         """Minus the mean soft value under the policy, with the critics held fixed; and the entropies (n,)."""
@@ -170,9 +173,7 @@ class SAC(Agent):
         """Step the coefficient: up where the entropy is below its target, down where it is above."""
         most = torch.from_numpy(np.log(self.dag.forward_mask(states).sum(1))).to(entropies).index_select(0, rows)
         excess = (entropies - self.config.target_entropy * most).mean()
-        self.coefficient_optimizer.zero_grad()
-        (self.log_coefficient.exp() * excess).backward()
-        self.coefficient_optimizer.step()
+        minimize(self.log_coefficient.exp() * excess, self.coefficient_optimizer)
 
     # ------------------------------------------------------------------ checkpoints
 
@@ -187,7 +188,7 @@ class SAC(Agent):
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        self.transitions.load_state_dict(state["transitions"])  # first, as it may refuse
+        self.transitions.load_state_dict(state["transitions"])  # First, because it may raise.
         super().load_state_dict(state)
         for name in ("critics", "targets", "critic_optimizer", "coefficient_optimizer"):
             getattr(self, name).load_state_dict(state[name])

@@ -11,15 +11,14 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Any, ClassVar, Literal
+from typing import Any, Literal
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from agents.agent import Agent
-from agents.baselines.config import NO_REPLAY_OF_OBJECTS, BaselineConfig
-from agents.config import NO_LOG_Z, require
+from agents.config import Config, checked_widths, require, require_at_least
 from agents.policies.policy import Head, Heads, Policy
 from agents.schedules import Schedule
 from gfn_envs.arrays import IntArray
@@ -27,30 +26,28 @@ from gfn_envs.dag import Dag
 from gfn_envs.gym import GFNVectorEnv
 
 RewardMode = Literal["reward", "log_reward", "soft"]
-UNUSED = (
-    *(*NO_LOG_Z, *NO_REPLAY_OF_OBJECTS, "replay_batch_size", "replay_capacity", "loss", "clamp_loss", "temperature"),
-    *("network", "width", "layers", "heads", "shared", "form", "max_grad_norm"),
-)
 
 
 @dataclass(frozen=True)
-class SB3Config(BaselineConfig):
+class SB3Config(Config):
     """Settings of agents of Stable-Baselines3; what is not here has the library's default, and the discount is 1."""
 
     batch_size: int = 16
     """Environments stepped at once."""
     hidden: tuple[int, ...] = (64, 64)
     """Widths of the hidden layers."""
+    lr: Schedule = Schedule(1e-3, 1e-3, 1)
+    """Learning rate (Adam): a number, or start,end,steps for a linear change."""
     num_steps: int = 64
     """Steps of each environment in an iteration."""
     reward_mode: RewardMode = "reward"
     """What is maximised: R(x), log R(x), or log R(x) + log P_B(tau|x) with uniform P_B."""
 
-    unused: ClassVar[tuple[str, ...]] = (*UNUSED, "epsilon")
-
     def __post_init__(self) -> None:
         super().__post_init__()
-        require(self.num_steps >= 1, "num_steps must be at least 1", self.num_steps)
+        object.__setattr__(self, "hidden", checked_widths("hidden", self.hidden))
+        require_at_least(self, 1, "num_steps")
+        require_at_least(self, 0, "lr")
 
 
 class SB3Policy(Policy):
@@ -81,15 +78,10 @@ class SB3Agent(Agent):
     """What the agents of Stable-Baselines3 share. Metrics are those of the policy masked to legal actions."""
 
     config_class = SB3Config
-    config: SB3Config
+    config: Any
     #: Counters of the model that later iterations depend on.
     counters: tuple[str, ...] = ("num_timesteps", "_n_updates", "_episode_num")
     greedy = takes_policy = False
-
-    @property
-    def log_z(self) -> None:
-        """None: a return is no log Z."""
-        return None
 
     def make_policy(self) -> Policy:
         try:
@@ -215,7 +207,6 @@ class SB3PPO(SB3Agent):
     name = "sb3-ppo"
     paper = "Schulman et al. 2017; Huang and Ontañón 2022"
     config_class = SB3PPOConfig
-    config: SB3PPOConfig
 
     def make_model(self) -> Any:
         from sb3_contrib import MaskablePPO
@@ -247,7 +238,6 @@ class SB3A2C(SB3Agent):
     name = "sb3-a2c"
     paper = "Mnih et al. 2016"
     config_class = SB3A2CConfig
-    config: SB3A2CConfig
 
     def make_model(self) -> Any:
         from stable_baselines3 import A2C
@@ -274,12 +264,11 @@ class SB3DQNConfig(SB3Config):
     target_update_interval: int = 1000
     """Transitions between copies to the target network."""
 
-    unused = UNUSED
-
     def __post_init__(self) -> None:
         super().__post_init__()
-        for name in ("gradient_steps", "minibatch_size", "buffer_size", "target_update_interval"):
-            require(getattr(self, name) >= 1, f"{name} must be at least 1", getattr(self, name))
+        require_at_least(self, 1, "gradient_steps", "minibatch_size", "buffer_size", "target_update_interval")
+        low, high = sorted((self.epsilon.start, self.epsilon.end))
+        require(0 <= low <= high <= 1, "epsilon must lie in [0, 1]", self.epsilon)
 
 
 class SB3DQN(SB3Agent):
@@ -288,7 +277,6 @@ class SB3DQN(SB3Agent):
     name = "sb3-dqn"
     paper = "Mnih et al. 2015"
     config_class = SB3DQNConfig
-    config: SB3DQNConfig
     counters = (*SB3Agent.counters, "_n_calls")
     greedy = True
 

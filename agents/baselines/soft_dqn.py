@@ -3,15 +3,22 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, ClassVar, Literal
+from typing import Any, Literal
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
 from agents.agent import Agent
-from agents.baselines.config import NO_REPLAY_OF_OBJECTS, BaselineConfig
-from agents.config import NO_LOG_Z, require
+from agents.config import (
+    ExplorationSettings,
+    NetworkSettings,
+    OptimizerSettings,
+    PenaltySettings,
+    require,
+    require_at_least,
+)
+from agents.losses.penalty import penalty
 from agents.losses.soft_rl import soft_target, soft_value
 from agents.policies.policy import Policy, frozen_copy
 from agents.replay.transitions import PrioritizedTransitions, Transitions, transitions
@@ -21,7 +28,7 @@ from gfn_envs.dag import Dag
 
 
 @dataclass(frozen=True)
-class SoftDQNConfig(BaselineConfig):
+class SoftDQNConfig(ExplorationSettings, PenaltySettings, OptimizerSettings, NetworkSettings):
     """Settings of soft deep Q-networks; the defaults are those of Tiapkin et al. 2024."""
 
     loss: Literal["squared", "huber", "log-cosh"] = "huber"
@@ -38,10 +45,9 @@ class SoftDQNConfig(BaselineConfig):
     """Share of the network in each update of its slow copy, which gives the targets; less, such as 0.01, where values
     run away."""
 
-    unused: ClassVar[tuple[str, ...]] = (*NO_LOG_Z, *NO_REPLAY_OF_OBJECTS)
-
     def __post_init__(self) -> None:
         super().__post_init__()
+        require_at_least(self, 1, "replay_batch_size", "replay_capacity")
         low, high = sorted((self.per_beta.start, self.per_beta.end))
         require(0 <= low <= high <= 1, "per_beta must lie in [0, 1]", self.per_beta)
         require(0 < self.polyak <= 1, "polyak must lie in (0, 1]", self.polyak)
@@ -89,15 +95,13 @@ class SoftDQN(Agent):
             FloatingPointError: the loss or the logits became NaN or infinite; the parameters keep their last finite
                 values.
         """
-        batch = self.sample_trajectories(
-            self.config.batch_size, self.config.epsilon(self.iteration), self.config.temperature(self.iteration)
-        )
+        batch = self.sample_batch()
         self.transitions.add(transitions(batch, self.dag.uniform_log_pb(batch.states[batch.targets])))
         drawn, weights, indices = self.transitions.sample(
             self.config.replay_batch_size, self.rng, self.config.per_beta(self.iteration)
         )
         errors = self.errors(drawn)
-        loss = (torch.from_numpy(weights).to(errors) * self.penalty(errors)).mean()
+        loss = (torch.from_numpy(weights).to(errors) * penalty(errors, self.config.loss, self.config.clamp_loss)).mean()
         value = loss.item()
         if not np.isfinite(value):
             raise FloatingPointError(f"iteration {self.iteration}: the loss is {value}; try a lower learning rate")
@@ -145,7 +149,7 @@ class SoftDQN(Agent):
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        self.transitions.load_state_dict(state["transitions"])  # first, as it may refuse
+        self.transitions.load_state_dict(state["transitions"])  # First, because it may raise.
         super().load_state_dict(state)
         self.target.load_state_dict(state["target"])
 

@@ -1,16 +1,65 @@
-"""Adam's step without the bookkeeping, which costs small networks more than the arithmetic."""
+"""Gradient steps with Adam: the only place where torch's optimizers are called."""
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Iterator
+
 import torch
+from torch import Tensor, nn
+
+#: Whether torch has the two private kernels of its fused Adam, in the form that 2.4 to 2.14 have.
+FUSED = (2, 4) <= tuple(map(int, torch.__version__.split(".")[:2])) <= (2, 14) and all(
+    hasattr(torch, name) for name in ("_fused_adam_", "_foreach_add_")
+)
+
+#: Variables, because a product of constants is computed at compile time.
+_DENORMAL, _ONE = 5e-324, 1.0
+
+
+def minimize(loss: Tensor, optimizer: torch.optim.Optimizer, max_grad_norm: float | None = None) -> None:
+    """One gradient step on a scalar loss.
+
+    Args:
+        loss: to be lowered.
+        optimizer: its parameters move if the loss depends on them.
+        max_grad_norm: scale the gradients of the first group of parameters down to this Euclidean norm.
+    """
+    for group in optimizer.param_groups:
+        for parameter in group["params"]:
+            parameter.grad = None
+    with flushed_denormals():
+        loss.backward()
+        if max_grad_norm is not None:
+            nn.utils.clip_grad_norm_(optimizer.param_groups[0]["params"], max_grad_norm)
+        if type(optimizer) is torch.optim.Adam:
+            adam_step(optimizer)
+        else:
+            optimizer.step()
+
+
+@contextlib.contextmanager
+def flushed_denormals() -> Iterator[None]:
+    """Treat denormal numbers as 0 on this thread.
+
+    Moments of weights without a gradient decay into denormal numbers, which halve the speed of Adam.
+    """
+    before = _DENORMAL * _ONE == 0
+    torch.set_flush_denormal(True)
+    try:
+        yield
+    finally:
+        if not before:
+            torch.set_flush_denormal(False)
 
 
 @torch.no_grad()
 def adam_step(optimizer: torch.optim.Adam) -> None:
-    """``optimizer.step()`` to the bit, sooner: only parameters with a gradient move, and the state is torch's own.
+    """``optimizer.step()``, to the bit, without its bookkeeping, which costs small networks more than the arithmetic.
 
-    torch's kernel is called on the lists of each group as they are. A step that has more to do goes to torch: the first
-    of a parameter, one that is not fused, and groups on several devices or of several types. Hooks are not called.
+    It calls torch's fused kernel on the lists of each group. ``optimizer.step()`` itself is called if there is more to
+    do: on a parameter's first step, without fused kernels, or for groups of several devices or types. Hooks are not
+    called.
     """
     calls = []
     for group in optimizer.param_groups:
@@ -19,7 +68,7 @@ def adam_step(optimizer: torch.optim.Adam) -> None:
             continue
         states = [optimizer.state[p] for p in parameters]
         kinds = {(p.dtype, p.device) for p in parameters}
-        if not (all(states) and group["fused"]) or group["amsgrad"] or len(kinds) > 1:
+        if not (FUSED and all(states) and group["fused"]) or group["amsgrad"] or len(kinds) > 1:
             optimizer.step()
             return
         calls.append((group, parameters, states))

@@ -1,4 +1,4 @@
-"""How likely an agent is to build an object, and bounds of log Z, estimated from trajectories."""
+"""Estimates of log p(x), the log-probability that an agent builds an object, and of bounds of log Z."""
 
 from __future__ import annotations
 
@@ -10,11 +10,10 @@ import torch
 from agents.agent import Agent
 from agents.rollout import sample_backward
 from agents.trajectories import Trajectories
-from gfn_envs import exact
 from gfn_envs.arrays import FloatArray, IntArray, row_keys
 from gfn_envs.enumeration import EnumerationError
 
-#: Network inputs, in numbers, that one call may hold.
+#: Numbers that one call of a network may read and return. It bounds the memory in use.
 CHUNK_NUMBERS = 2**24
 
 
@@ -24,20 +23,23 @@ def log_ratios(agent: Agent, trajectories: Trajectories) -> FloatArray:
     for start in range(0, len(trajectories), chunk):
         part = trajectories.part(start, min(start + chunk, len(trajectories)))
         with torch.inference_mode():
-            terms = agent.terms(part)
+            terms = agent.log_probs(part)
             difference = (terms.log_pb - terms.log_pf).double().cpu().numpy()
         parts.append(np.add.reduceat(difference, part.edge_offsets[:-1]))
     return np.concatenate(parts)
 
 
 def _chunk(agent: Agent) -> int:
-    """How many of the longest trajectories one call may hold: what the network reads of them, and its logits."""
+    """Number of trajectories of the greatest length, with their features and logits, that one call may hold."""
     dag = agent.dag
     return max(1, CHUNK_NUMBERS // ((dag.num_features + dag.num_actions) * (dag.max_length + 1)))
 
 
 def backward_log_ratios(agent: Agent, objects: IntArray, rng: np.random.Generator) -> FloatArray:
-    """:func:`log_ratios` of one trajectory to each of ``objects`` (n, state_width), sampled from P_B, float64 (n,)."""
+    """:func:`log_ratios` of one trajectory per object, float64 (n,).
+
+    The trajectories end in ``objects`` (n, state_width) and are sampled from P_B.
+    """
     chunk, parts = _chunk(agent), []
     for start in range(0, len(objects), chunk):
         with torch.inference_mode():
@@ -49,18 +51,21 @@ def backward_log_ratios(agent: Agent, objects: IntArray, rng: np.random.Generato
 def sampled_log_p(
     agent: Agent, objects: IntArray, rng: np.random.Generator, num_trajectories: int = 10
 ) -> tuple[FloatArray, FloatArray]:
-    """log p(x) estimated as the log of the mean of P_F(tau) / P_B(tau|x) over trajectories from P_B.
+    """Estimate log p(x) as the log of the mean of P_F(tau) / P_B(tau|x) over K trajectories from P_B.
 
-    The mean is an unbiased estimate of p(x); its log is too low on average, the less so the more trajectories.
+    The mean is an unbiased estimate of p(x). Its log is biased downwards. The bias vanishes as K grows.
 
     Args:
-        agent: whose p(x).
+        agent: the agent that samples x with probability p(x).
         objects: terminal states (n, state_width).
         rng: source of randomness.
-        num_trajectories: K for each object, at least 2.
+        num_trajectories: K, trajectories per object, at least 2.
 
     Returns:
-        ``(log_p, standard_error)``, float64 (n,) each; the error by the delta method.
+        ``(log_p, standard_error)``, float64 (n,) each. The error follows from the delta method.
+
+    Raises:
+        ValueError: ``num_trajectories`` is below 2.
     """
     k = num_trajectories
     if k < 2:
@@ -75,18 +80,19 @@ def sampled_log_p(
 def ancestor_log_p(agent: Agent, objects: IntArray, max_states: int = 20_000) -> FloatArray:
     """Exact log p(x), float64 (n,), by dynamic programming over the ancestors of each of ``objects`` (n, state_width).
 
-    Step by step back from x: v_t(s), the probability that t steps of P_F lead from s to x, is the sum over the edges
-    from s of P_F(s'|s) v_{t-1}(s'); p(x) is the sum of v_t(s0) over t. So the DAG as a whole may be of any size.
+    Let v_t(s) be the probability that t steps of P_F lead from s to x. It is the sum over edges s -> s' of
+    P_F(s'|s) v_{t-1}(s'), and p(x) is the sum of v_t(s0) over t. Only ancestors of x count, so the DAG as a whole may
+    have any size.
 
     Raises:
-        EnumerationError: more than ``max_states`` ancestors, of all objects together, in one step.
+        EnumerationError: the objects together have more than ``max_states`` ancestors at one distance t.
     """
     dag = agent.dag
     log_p = np.full(len(objects), -np.inf)
     owner, states, log_v = np.arange(len(objects)), np.asarray(objects, dtype=dag.state_dtype), np.zeros(len(objects))
     while len(states):
         row, parents, actions = dag.parents(states)
-        # The same state is another one for another object.
+        # Ancestors are kept per object: a state that leads to two objects counts twice.
         tagged = np.column_stack([owner[row], parents.astype(np.int64)])
         _, first, inverse = np.unique(row_keys(tagged), return_index=True, return_inverse=True)
         if len(first) > max_states:
@@ -113,25 +119,3 @@ def _probabilities(agent: Agent, states: IntArray) -> FloatArray:
 
 def _chunks(rows: IntArray, size: int) -> Iterator[IntArray]:
     return (rows[start : start + size] for start in range(0, len(rows), size))
-
-
-def target_samples(agent: Agent, n: int, rng: np.random.Generator) -> IntArray:
-    """``n`` objects (n, state_width) drawn in proportion to R(x).
-
-    Raises:
-        EnumerationError: where the DAG is too large.
-    """
-    target = exact.target_distribution(agent.dag)
-    return agent.dag.terminal_states()[rng.choice(len(target), size=n, p=target)]
-
-
-def upper_bounds(agent: Agent, num_samples: int, rng: np.random.Generator) -> FloatArray:
-    """log R(x) + log P_B(tau|x) - log P_F(tau) of trajectories drawn from R P_B / Z, float64 (num_samples,).
-
-    Their mean, the EUBO, estimates log Z + KL(R P_B / Z || P_F), an upper bound of log Z.
-
-    Raises:
-        EnumerationError: where the DAG is too large to draw x in proportion to R(x).
-    """
-    objects = target_samples(agent, num_samples, rng)
-    return agent.dag.log_reward(objects) + backward_log_ratios(agent, objects, rng)

@@ -3,40 +3,39 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from agents.agent import Agent
-from agents.config import FlowConfig, require
-from agents.losses import balance as objectives
+from agents.config import GFlowNetConfig, require
+from agents.gflownets.gflownet import GFlowNet
+from agents.losses.flow_matching import flow_matching
+from agents.losses.segments import segment_logsumexp
 from agents.trajectories import Trajectories
 from gfn_envs.arrays import distinct
 
 
 @dataclass(frozen=True)
-class FMConfig(FlowConfig):
+class FMConfig(GFlowNetConfig):
     """Settings of flow matching."""
 
-    backward: Literal["uniform"] = "uniform"
-    """Flow matching has no backward policy; the uniform one is used where evaluation needs one."""
     terminal_weight: float = 1.0
-    """Weight of the residuals of terminal states; inner states weigh 1."""
+    """Weight of the residuals of terminal states; those of other states have weight 1."""
     eps: float = 0.0
-    """Added to inflows and outflows before their logarithms, so that tiny flows weigh little (equation 12)."""
+    """Added to inflows and outflows before taking logarithms, so that tiny flows weigh little (equation 12)."""
 
     def __post_init__(self) -> None:
-        message = "flow matching learns no backward policy: backward must be 'uniform'"
-        require(self.backward == "uniform", message, repr(self.backward))
         super().__post_init__()
         require(self.terminal_weight > 0, "terminal_weight must be > 0", self.terminal_weight)
         require(0 <= self.eps < float("inf"), "eps must be finite and >= 0", self.eps)
 
 
-class FM(Agent):
-    """Flow matching: inflow equals outflow in every state, with learned edge flows."""
+class FM(GFlowNet):
+    """Flow matching: inflow equals outflow in every state, with learned edge flows.
+
+    There is no backward policy; the uniform one is used where evaluation needs one.
+    """
 
     name = "fm"
     paper = "Bengio et al. 2021"
@@ -50,12 +49,12 @@ class FM(Agent):
             return float(np.logaddexp.reduce(self._legal_logits(self.dag.source(1))[0].double().cpu().numpy()))
 
     def _legal_logits(self, states: np.ndarray) -> Tensor:
-        """Log edge flows, (n, num_actions); -inf where illegal."""
+        """Log edge flows, (n, num_actions); -inf if illegal."""
         illegal = torch.from_numpy(~self.dag.forward_mask(states)).to(self.device)
         return self.policy(states).forward_logits.masked_fill(illegal, -torch.inf)
 
     def loss(self, trajectories: Trajectories) -> Tensor:
-        """Mean squared residual of equation 12 over the states visited, s0 excepted."""
+        """Mean squared residual of equation 12 over the states visited, except s0."""
         dag = self.dag
         targets = trajectories.states[trajectories.targets]
         row, parents, actions = dag.parents(targets)
@@ -73,11 +72,4 @@ class FM(Agent):
         log_out = log_out.index_copy(0, torch.from_numpy(inner).to(self.device), outflow)
         weight = torch.full_like(log_in, self.config.terminal_weight)
         weight[torch.from_numpy(inner).to(self.device)] = 1.0
-        return (weight * self.penalty(objectives.flow_matching(log_in, log_out, self.config.eps))).mean()
-
-
-def segment_logsumexp(values: Tensor, segment: Tensor, n: int) -> Tensor:
-    """log sum exp of ``values`` (k,) within each of ``n`` segments, (n,); every segment has an entry."""
-    top = torch.full((n,), -torch.inf, dtype=values.dtype, device=values.device)
-    top = top.scatter_reduce(0, segment, values.detach(), "amax")
-    return top + torch.zeros_like(top).index_add(0, segment, (values - top[segment]).exp()).log()
+        return (weight * self.penalty(flow_matching(log_in, log_out, self.config.eps))).mean()

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import torch
-
 from agents.errors import UnsupportedError
-from agents.gflownets.db import DB, FlowAgent
+from agents.gflownets.db import DB
+from agents.gflownets.gflownet import BalanceGFlowNet
 from agents.gflownets.subtb import SubTB
-from agents.log_probs import EdgeTerms
-from agents.trajectories import Trajectories
+from agents.losses.balance import EDGES, Balance
 
 
-class ForwardLooking(FlowAgent):
+class ForwardLooking(BalanceGFlowNet):
     """State flows are corrections to an intermediate reward: log F(s) = E(s) + f(s) (Pan et al. 2023).
 
     E is ``dag.partial_log_reward``, 0 at s0 and log R at terminal states; the network predicts f.
@@ -25,21 +23,19 @@ class ForwardLooking(FlowAgent):
         except NotImplementedError as error:
             raise UnsupportedError(f"agent {self.name!r} needs intermediate rewards: {error}") from None
 
-    def terms(self, trajectories: Trajectories) -> EdgeTerms:
-        terms = super().terms(trajectories)
-        assert terms.log_flow is not None
-        partial = self.dag.partial_log_reward(trajectories.states)
-        partial[trajectories.last] = 0.0  # There log F is log R already.
-        return terms._replace(log_flow=terms.log_flow + torch.from_numpy(partial).to(terms.log_flow))
-
 
 class FLDB(ForwardLooking, DB):
     """Forward-looking detailed balance: state flows as corrections to intermediate rewards."""
 
     name = "fldb"
+    balance = Balance(EDGES, flow="network", partial_reward=True)
 
 
 class FLSubTB(ForwardLooking, SubTB):
     """Forward-looking sub-trajectory balance: SubTB(lambda) with corrections to intermediate rewards."""
 
     name = "flsubtb"
+
+    @property
+    def balance(self) -> Balance:
+        return super().balance._replace(partial_reward=True)

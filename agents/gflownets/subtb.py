@@ -5,42 +5,38 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-import torch
-from torch import Tensor
-
-from agents.config import FlowConfig, require
-from agents.gflownets.db import FlowAgent
-from agents.log_probs import EdgeTerms
-from agents.losses import balance as objectives
-from agents.trajectories import Trajectories
+from agents.config import require
+from agents.gflownets.gflownet import BalanceConfig, BalanceGFlowNet
+from agents.losses.balance import Balance, sub_trajectories
 
 
 @dataclass(frozen=True)
-class SubTBConfig(FlowConfig):
+class SubTBConfig(BalanceConfig):
     """Settings of sub-trajectory balance."""
 
     lamda: float = 0.9
     """Weight lambda^(length) of a sub-trajectory: towards 0 detailed balance, towards infinity trajectory balance."""
     weighting: Literal["trajectory", "batch"] = "trajectory"
-    """Whether weights are normalised over each trajectory or over the batch."""
+    """Normalize weights within each trajectory or within the batch."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
         require(0 < self.lamda < float("inf"), "lamda must be finite and > 0", self.lamda)
 
 
-class SubTB(FlowAgent):
-    """Sub-trajectory balance SubTB(lambda): a residual for every part of a trajectory, with learned state flows."""
+class SubTB(BalanceGFlowNet):
+    """Sub-trajectory balance SubTB(lambda): one residual per part of a trajectory, with learned state flows.
+
+    The residual of the part from step i to step j > i is log F(s_i) + sum log P_F - log F(s_j) - sum log P_B, its
+    weight lambda^(j - i) (Madan et al. 2023, equation 10).
+    """
 
     name = "subtb"
     paper = "Madan et al. 2023"
+    learns_flow = True
     config_class = SubTBConfig
     config: SubTBConfig
 
-    def objective(self, terms: EdgeTerms, trajectories: Trajectories) -> Tensor:
-        """Equation 10."""
-        assert terms.log_flow is not None
-        offsets = torch.from_numpy(trajectories.offsets).to(self.device)
-        return objectives.subtrajectory_balance(
-            terms.log_pf, terms.log_pb, terms.log_flow, offsets, self.config.lamda, self.config.weighting, self.penalty
-        )
+    @property
+    def balance(self) -> Balance:
+        return Balance(sub_trajectories(self.config.lamda, self.config.weighting), flow="network")

@@ -2,28 +2,17 @@
 
 from __future__ import annotations
 
-import torch
-from torch import Tensor
-
-from agents.agent import Agent
-from agents.log_probs import EdgeTerms
-from agents.losses import balance as objectives
-from agents.trajectories import Trajectories
+from agents.gflownets.gflownet import BalanceGFlowNet, LogZConfig
+from agents.losses.balance import COMPLETE, Balance
 
 
-class TB(Agent):
-    """Trajectory balance: one residual a trajectory, with a learned log Z."""
+class TB(BalanceGFlowNet):
+    """Trajectory balance: one residual per trajectory, with a learned log Z.
+
+    log Z + sum_t log P_F(s_{t+1}|s_t) - log R(x) - sum_t log P_B(s_t|s_{t+1}) (Malkin et al. 2022, equation 14).
+    """
 
     name = "tb"
     paper = "Malkin et al. 2022"
-
-    def objective(self, terms: EdgeTerms, trajectories: Trajectories) -> Tensor:
-        """Mean penalty of the residual of equation 14."""
-        residual = objectives.trajectory_balance(
-            terms.log_pf,
-            terms.log_pb,
-            self.log_z_parameter,
-            torch.from_numpy(trajectories.log_reward).to(terms.log_pf),
-            torch.from_numpy(trajectories.edge_offsets).to(self.device),
-        )
-        return self.penalty(residual).mean()
+    config_class = LogZConfig
+    balance = Balance(COMPLETE, flow="log_z")

@@ -2,21 +2,21 @@
 
 from __future__ import annotations
 
-import torch
-from torch import Tensor
-
 from agents.config import require
-from agents.gflownets.tb import TB
-from agents.log_probs import EdgeTerms
-from agents.losses import balance as objectives
-from agents.trajectories import Trajectories
+from agents.gflownets.gflownet import BalanceGFlowNet, LogZConfig
+from agents.losses.balance import COMPLETE, Balance
 
 
-class VarGrad(TB):
-    """Trajectory balance without a learned log Z: the batch gives its best value."""
+class VarGrad(BalanceGFlowNet):
+    """Trajectory balance without a learned log Z: its best value for the batch takes its place.
+
+    That value is the mean of log R + sum log P_B - sum log P_F over the batch (Zhang et al. 2023, Robust Scheduling).
+    """
 
     name = "vargrad"
     paper = "Zhang et al. 2023"
+    config_class = LogZConfig
+    balance = Balance(COMPLETE, flow="none", centered=True)
 
     def check(self) -> None:
         sizes = {"batch_size": self.config.batch_size}
@@ -24,12 +24,3 @@ class VarGrad(TB):
             sizes["replay_batch_size"] = self.config.replay_batch_size
         for name, size in sizes.items():
             require(size >= 2, f"a variance needs a {name} of at least 2", size)
-
-    def objective(self, terms: EdgeTerms, trajectories: Trajectories) -> Tensor:
-        """Variance over the batch of log R + sum log P_B - sum log P_F; log Z follows its mean."""
-        log_reward = torch.from_numpy(trajectories.log_reward).to(terms.log_pf)
-        offsets = torch.from_numpy(trajectories.edge_offsets).to(self.device)
-        residual = objectives.log_partition_variance(terms.log_pf, terms.log_pb, log_reward, offsets)
-        # log Z is no part of the objective; it is fitted to the batch so that it can be reported.
-        score = objectives.segment_sum(terms.log_pf - terms.log_pb, offsets).detach() - log_reward
-        return self.penalty(residual).mean() + (self.log_z_parameter + score.mean()).square()

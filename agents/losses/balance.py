@@ -1,16 +1,32 @@
-"""GFlowNet losses as pure functions of log-probabilities on packed trajectories.
+"""Balance objectives: one residual on pairs of states. An objective is a choice of pairs, weights and flows.
 
-Shapes: ``log_pf``, ``log_pb`` (e,) on edges, trajectory-major; ``log_flow`` (s,) on states, log R at terminal ones;
-``log_reward`` (n,) on trajectories; ``log_z`` a scalar. The edges of trajectory i are
-``edge_offsets[i]:edge_offsets[i + 1]`` and its states ``offsets[i]:offsets[i + 1]``, one more. Residuals are returned,
-to be squared (or passed through another penalty) and averaged, unless a function says that it returns a loss.
+Along a trajectory s_0, ..., s_T let S_t be the sum of log P_F - log P_B over the edges before s_t, and
+u_t = log F(s_t) - S_t. The flows balance on every part of the trajectory if and only if u is constant. The residual of
+a pair of states (i, j), i < j, is
+
+    u_i - u_j = log F(s_i) + sum log P_F - log F(s_j) - sum log P_B,    sums over the edges from s_i to s_j.
+
+A loss is the weighted sum of a penalty, such as the square, of these residuals:
+
+| agent | log F | pairs | weight |
+|---|---|---|---|
+| tb | log Z at s0, log R at x | (s0, x) | 1/n |
+| vargrad | 0 at s0, log R at x; the mean residual is subtracted | (s0, x) | 1/n |
+| db | network | (t, t+1) | 1/(n T) |
+| subtb | network | all | lambda^(j-i), normalized |
+| fldb, flsubtb | network + partial log reward | as db, subtb | |
+| mdb | log R(stop here) - log P_F(stop) | (t, t+1), without stopping | 1/e |
+| pcl | network | (t, t+d), cut at x | 1/e |
+
+with n trajectories of T edges and e pairs in the batch. Both engines read these declarations: :func:`balance_loss` is
+the torch implementation, ``agents/engines/numba/balance.py`` the compiled one.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import numpy as np
 import torch
@@ -18,165 +34,147 @@ from torch import Tensor
 
 from gfn_envs.arrays import FloatArray, IntArray
 
-
-def segment_ids(offsets: Tensor, total: int) -> Tensor:
-    """Which segment ``offsets[i]:offsets[i + 1]`` each of ``total`` entries is in, (total,)."""
-    n = len(offsets) - 1
-    return torch.repeat_interleave(torch.arange(n, device=offsets.device), offsets.diff(), output_size=total)
+#: More edges than any trajectory has.
+WHOLE = 2**31 - 1
 
 
-def segment_sum(values: Tensor, offsets: Tensor) -> Tensor:
-    """Sum of ``values`` (e,) within each segment ``offsets[i]:offsets[i + 1]``, (n,)."""
-    return torch.segment_reduce(values, "sum", offsets=offsets)
+class Pairs(NamedTuple):
+    """Rule that selects pairs of states (i, j) of each trajectory, and weights them.
+
+    Pair i with the states ``shortest`` to ``longest`` edges later. A pair that would reach beyond the last state ends
+    there. The weights are proportional to ``decay`` to the power of j - i and add up to 1.
+    """
+
+    from_source: bool = False
+    """Only pairs that start at s0."""
+    shortest: int = 1
+    """Fewest edges between the two states, at least 1."""
+    longest: int = WHOLE
+    """Most edges between the two states."""
+    terminal: bool = True
+    """Whether terminal states take part."""
+    decay: float = 1.0
+    """lambda > 0."""
+    over: Literal["trajectory", "batch"] = "trajectory"
+    """Normalize weights within each trajectory and average over trajectories, or within the batch."""
 
 
-def penalty(residual: Tensor, loss: str = "squared", clamp: float | None = None) -> Tensor:
-    """Penalty of each residual d, elementwise.
+#: (s0, x): one pair per trajectory.
+COMPLETE = Pairs(from_source=True, shortest=WHOLE)
+#: (t, t+1): one pair per edge.
+EDGES = Pairs(longest=1)
+#: One pair per edge that does not stop.
+EDGES_BEFORE_STOP = Pairs(longest=1, terminal=False, over="batch")
 
-    Args:
-        residual: any shape.
-        loss: "squared", d^2; "huber", d^2 / 2 up to abs(d) = 1 and abs(d) - 1/2 beyond; "log-cosh", log cosh d.
-        clamp: the most a penalty may be. Beyond it the gradient is 0: at 100, squared residuals above 10 teach nothing.
+
+def sub_trajectories(lamda: float, over: Literal["trajectory", "batch"] = "trajectory") -> Pairs:
+    """All pairs, weighted by lambda^(j - i) (Madan et al. 2023, equation 10).
 
     Raises:
-        ValueError: an unknown loss.
+        ValueError: lambda <= 0 or infinite, or an unknown normalization.
     """
-    if loss == "squared":
-        value = residual.square()
-    elif loss == "huber":
-        value = torch.nn.functional.huber_loss(residual, torch.zeros_like(residual), reduction="none")
-    elif loss == "log-cosh":
-        size = residual.abs()
-        value = size + torch.nn.functional.softplus(-2 * size) - math.log(2)
+    if not 0 < lamda < math.inf:
+        raise ValueError(f"lambda must be finite and > 0, got {lamda}")
+    if over not in ("trajectory", "batch"):
+        raise ValueError(f"weighting must be 'trajectory' or 'batch', got {over!r}")
+    return Pairs(decay=lamda, over=over)
+
+
+def paths(steps: int | None) -> Pairs:
+    """(t, t+steps), cut at the terminal state; None: always to the terminal state (Nachum et al. 2017)."""
+    d = WHOLE if steps is None else steps
+    return Pairs(shortest=d, longest=d, over="batch")
+
+
+class Balance(NamedTuple):
+    """A balance objective: what an engine needs to know of it."""
+
+    pairs: Pairs
+    flow: Literal["log_z", "network", "stop", "none"]
+    """Source of log F(s). "log_z": a parameter at s0; "network": the policy's flow head; "stop": log R(s stopped) -
+    log P_F(stop|s); "none": 0. Terminal states always have log R(x)."""
+    partial_reward: bool = False
+    """Add the environment's partial log reward to log F of states that are not terminal."""
+    centered: bool = False
+    """Subtract the weighted mean residual, and fit log Z to it."""
+
+
+def select(pairs: Pairs, offsets: IntArray) -> tuple[IntArray, IntArray, FloatArray]:
+    """The pairs of a batch of trajectories.
+
+    Args:
+        pairs: the rule.
+        offsets: trajectory i has the states ``offsets[i]:offsets[i + 1]`` (n + 1,).
+
+    Returns:
+        ``(first, last, weight)``, each (p,): positions of both states, int64, and the weight, float64.
+    """
+    edges = np.diff(offsets) - (1 if pairs.terminal else 2)
+    if pairs.from_source:
+        start, owner, remaining = offsets[:-1], np.arange(len(edges)), edges
     else:
-        raise ValueError(f"loss must be 'squared', 'huber' or 'log-cosh', got {loss!r}")
-    if clamp is None:
-        return value
-    # The gradient of an infinite residual is to be 0 too, and 0 times infinity is not.
-    large = value.detach() > clamp
-    return penalty(residual.masked_fill(large, 0.0), loss).masked_fill(large, clamp)
+        start = np.arange(offsets[-1])
+        owner = np.repeat(np.arange(len(edges)), np.diff(offsets))
+        remaining = (offsets[:-1] + edges)[owner] - start
+    if not (inner := remaining > 0).all():
+        start, owner, remaining = start[inner], owner[inner], remaining[inner]
+    if pairs.shortest == pairs.longest:
+        gap, first = np.minimum(pairs.shortest, remaining), start
+    else:
+        low = np.minimum(pairs.shortest, remaining)
+        count = np.minimum(pairs.longest, remaining) - low + 1
+        first, owner = np.repeat(start, count), np.repeat(owner, count)
+        gap = np.arange(len(first)) + np.repeat(low - (count.cumsum() - count), count)
+    return first, first + gap, _weights(pairs, gap, owner, edges)
 
 
-def trajectory_balance(
-    log_pf: Tensor, log_pb: Tensor, log_z: Tensor, log_reward: Tensor, edge_offsets: Tensor
-) -> Tensor:
-    """Residual of trajectory balance, (n,).
-
-    log Z + sum_t log P_F(s_{t+1}|s_t) - log R(x) - sum_t log P_B(s_t|s_{t+1})  (Malkin et al. 2022, equation 14).
-    """
-    return log_z + segment_sum(log_pf - log_pb, edge_offsets) - log_reward
-
-
-def log_partition_variance(log_pf: Tensor, log_pb: Tensor, log_reward: Tensor, edge_offsets: Tensor) -> Tensor:
-    """Residual of VarGrad, (n,): trajectory balance with log Z replaced by its best value for the batch.
-
-    That value is the mean of log R + sum log P_B - sum log P_F (Zhang et al. 2023, Robust Scheduling).
-    """
-    score = segment_sum(log_pf - log_pb, edge_offsets) - log_reward
-    return score - score.mean()
+def _weights(pairs: Pairs, gap: IntArray, owner: IntArray, edges: IntArray) -> FloatArray:
+    """Weights that add up to 1, of pairs with ``gap`` edges in between, of trajectories ``owner`` with ``edges``."""
+    if not len(gap):
+        return np.zeros(0)
+    # Relative to the largest weight of the trajectory (or batch), so that no power of lambda overflows.
+    if pairs.decay > 1:
+        reference = np.minimum(pairs.longest, edges if pairs.over == "trajectory" else edges.max())
+    else:
+        reference = np.minimum(pairs.shortest, edges) if pairs.from_source else np.ones(1, dtype=np.int64)
+    per_pair = reference if np.size(reference) == 1 else reference[owner]
+    weight = np.ones(len(gap)) if pairs.decay == 1 else np.exp((gap - per_pair) * math.log(pairs.decay))
+    if pairs.over == "batch":
+        return weight / weight.sum()
+    total = np.bincount(owner, weight, len(edges))
+    return weight / (total * np.count_nonzero(total))[owner]
 
 
-def detailed_balance(log_pf: Tensor, log_pb: Tensor, log_flow_source: Tensor, log_flow_target: Tensor) -> Tensor:
-    """Residual of detailed balance, (e,).
-
-    log F(s) + log P_F(s'|s) - log F(s') - log P_B(s|s'), with log R(x) for log F at terminal states
-    (Bengio et al. 2023, GFlowNet Foundations, equation 15).
-    """
-    return log_flow_source + log_pf - log_flow_target - log_pb
-
-
-def flow_matching(log_inflow: Tensor, log_outflow: Tensor, eps: float = 0.0) -> Tensor:
-    """Residual of flow matching, (s,), for states other than s0.
-
-    log(eps + sum of edge flows in) - log(eps + sum of edge flows out), where the outflow of a terminal state is its
-    reward (Bengio et al. 2021, equation 12).
-    """
-    if eps == 0:
-        return log_inflow - log_outflow
-    floor = torch.full((), eps, dtype=log_inflow.dtype, device=log_inflow.device).log()
-    return torch.logaddexp(log_inflow, floor) - torch.logaddexp(log_outflow, floor)
-
-
-def subtrajectory_balance(
+def balance_loss(
     log_pf: Tensor,
     log_pb: Tensor,
     log_flow: Tensor,
-    offsets: Tensor,
-    lamda: float = 0.9,
-    weighting: Literal["trajectory", "batch"] = "trajectory",
+    offsets: IntArray,
+    balance: Balance,
     penalty: Callable[[Tensor], Tensor] = torch.square,
-) -> Tensor:
-    """Loss of sub-trajectory balance SubTB(lambda), a scalar (Madan et al. 2023, equation 10).
-
-    The residual of the sub-trajectory from step i to step j > i is
-    log F(s_i) + sum_{i<=t<j} log P_F - log F(s_j) - sum_{i<=t<j} log P_B. Squared residuals are averaged with weights
-    lambda^(j - i), normalised over each trajectory and then averaged, or over the whole batch. lambda -> 0 gives
-    detailed balance, lambda -> infinity trajectory balance with log Z = log F(s_0).
+    end_flow: Tensor | None = None,
+) -> tuple[Tensor, Tensor]:
+    """Weighted sum of the penalties of the residuals of a batch.
 
     Args:
-        log_pf, log_pb: (e,).
-        log_flow: (s,), log R at terminal states.
-        offsets: of the states, (n + 1,).
-        lamda: lambda > 0.
-        weighting: what the weights are normalised over.
-        penalty: elementwise, of the residuals.
-
-    Raises:
-        ValueError: lambda <= 0 or infinite, or an unknown weighting.
-    """
-    if not 0 < lamda < float("inf"):
-        raise ValueError(f"lambda must be finite and > 0, got {lamda}")
-    if weighting not in ("trajectory", "batch"):
-        raise ValueError(f"weighting must be 'trajectory' or 'batch', got {weighting!r}")
-    first, last, weight = (
-        torch.from_numpy(values).to(log_flow.device)
-        for values in _subtrajectories(offsets.cpu().numpy(), lamda, weighting)
-    )
-    # With S_i the sum of log P_F - log P_B over the edges before state i, a residual is the difference u_i - u_j of
-    # u = log F - S. S runs on from trajectory to trajectory: that cancels out, in double precision without a trace.
-    sums = torch.nn.functional.pad((log_pf - log_pb).cumsum(0, dtype=torch.float64), (1, 0))
-    edges_before = torch.arange(len(log_flow), device=log_flow.device) - segment_ids(offsets, len(log_flow))
-    u = log_flow - sums.index_select(0, edges_before)
-    residual = (u.index_select(0, first) - u.index_select(0, last)).to(log_flow.dtype)
-    return weight.to(log_flow.dtype) @ penalty(residual)
-
-
-def _subtrajectories(
-    offsets: IntArray, lamda: float, weighting: Literal["trajectory", "batch"]
-) -> tuple[IntArray, IntArray, FloatArray]:
-    """Every sub-trajectory of trajectories whose states are ``offsets[i]:offsets[i + 1]``.
+        log_pf, log_pb: log-probabilities of the edges (e,), trajectory by trajectory.
+        log_flow: log F of the states (s,).
+        offsets: trajectory i has the states ``offsets[i]:offsets[i + 1]`` (n + 1,), one more than edges.
+        balance: pairs, weights, and whether the mean residual is subtracted.
+        penalty: elementwise, of residuals.
+        end_flow: log F of the second state of each pair (s,) if it comes from elsewhere, such as a target network.
 
     Returns:
-        ``(first, last, weight)``, each (p,): positions of its first and last state, and its share of the loss, float64.
+        ``(loss, mean)``, scalars: the loss, 0 if there is no pair, and the weighted mean residual.
     """
-    num_edges, position = np.diff(offsets) - 1, np.arange(offsets[-1])
-    # A state is the first of as many sub-trajectories as there are states after it in its trajectory.
-    after = np.repeat(offsets[1:] - 1, num_edges + 1) - position
-    first = np.repeat(position, after)
-    gap = np.arange(1, len(first) + 1) - (after.cumsum() - after).take(first)
-    log_weight = gap * math.log(lamda)
-    if weighting == "batch":
-        weight = np.exp(log_weight - log_weight.max())
-        return first, first + gap, weight / weight.sum()
-    # The weights of m edges add up to sum_{k<=m} (m + 1 - k) lambda^k, a cumulative sum of cumulative sums over m.
-    log_total = np.arange(1, num_edges.max() + 1) * math.log(lamda)
-    for _ in range(2):
-        log_total = np.logaddexp.accumulate(log_total)
-    share = log_total[num_edges - 1] + math.log(len(num_edges))
-    return first, first + gap, np.exp(log_weight - np.repeat(share, num_edges + 1).take(first))
-
-
-def modified_detailed_balance(
-    log_pf: Tensor,
-    log_pb: Tensor,
-    log_reward_source: Tensor,
-    log_reward_target: Tensor,
-    log_stop_source: Tensor,
-    log_stop_target: Tensor,
-) -> Tensor:
-    """Residual of modified detailed balance, (e,), on DAGs where every state can stop; e runs over edges that do not.
-
-    log R(s') + log P_B(s|s') + log P_F(stop|s) - log R(s) - log P_F(s'|s) - log P_F(stop|s')
-    (Deleu et al. 2022, equation 6).
-    """
-    return log_reward_target + log_pb + log_stop_source - log_reward_source - log_pf - log_stop_target
+    first, last, weight = (torch.from_numpy(a).to(log_flow.device) for a in select(balance.pairs, offsets))
+    # S runs on from trajectory to trajectory: this cancels in differences, without a trace in double precision.
+    sums = torch.nn.functional.pad((log_pf - log_pb).cumsum(0, dtype=torch.float64), (1, 0))
+    edges_before = np.arange(offsets[-1]) - np.repeat(np.arange(len(offsets) - 1), np.diff(offsets))
+    before = sums.index_select(0, torch.from_numpy(edges_before).to(log_flow.device))
+    u = log_flow - before
+    u_end = u if end_flow is None else end_flow - before
+    residual = (u.index_select(0, first) - u_end.index_select(0, last)).to(log_pf.dtype)
+    weight = weight.to(residual.dtype)
+    mean = weight @ residual
+    return weight @ penalty(residual - mean if balance.centered else residual), mean

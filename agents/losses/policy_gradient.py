@@ -13,7 +13,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from agents.losses.balance import segment_ids
+from agents.losses.segments import segment_ids
 
 
 def forward_costs(log_pf: Tensor, log_pb: Tensor, log_reward: Tensor, log_z: Tensor, edge_offsets: Tensor) -> Tensor:

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
 from torch import nn
 
+from agents.config import NetworkSettings
 from agents.policies.graph_network import GraphNetwork
 from agents.policies.mlp import MLP
 from agents.policies.policy import Policy
@@ -16,11 +16,8 @@ from agents.policies.state_action import StateActionPolicy
 from agents.policies.transformer import Transformer
 from gfn_envs.dag import Dag
 
-if TYPE_CHECKING:
-    from agents.config import Config
 
-
-def make_policy(dag: Dag, config: Config, backward: bool, flow: bool) -> Policy:
+def make_policy(dag: Dag, config: NetworkSettings, backward: bool, flow: bool) -> Policy:
     """A policy sized for ``dag``.
 
     Args:
@@ -53,18 +50,18 @@ def make_policy(dag: Dag, config: Config, backward: bool, flow: bool) -> Policy:
 # Networks with so many outputs for forward logits, backward logits and flows.
 
 
-def _mlp(dag: Dag, config: Config, sizes: Sequence[int]) -> nn.Module:
+def _mlp(dag: Dag, config: NetworkSettings, sizes: Sequence[int]) -> nn.Module:
     # The last hidden layer of a state-action network is the embedding of one that scores pairs.
     hidden = config.hidden[:-1] if config.form == "ssr" else config.hidden
     return MLP([dag.num_features, *hidden, sum(sizes)])
 
 
-def _transformer(dag: Dag, config: Config, sizes: Sequence[int]) -> nn.Module:
+def _transformer(dag: Dag, config: NetworkSettings, sizes: Sequence[int]) -> nn.Module:
     num_tokens, num_positions = int(dag.num_tokens or 0), int(dag.num_positions or 0)
     return Transformer(num_tokens, num_positions, sum(sizes), config.width, config.layers, config.heads)
 
 
-def _graph_network(dag: Dag, config: Config, sizes: Sequence[int]) -> nn.Module:
+def _graph_network(dag: Dag, config: NetworkSettings, sizes: Sequence[int]) -> nn.Module:
     layout = dag.graph_layout
     assert layout is not None
     actions = (layout.forward, layout.backward, None)

@@ -9,7 +9,7 @@ import gfn_envs
 from agents import rollout
 from agents.config import Config
 from agents.errors import NoLegalActionError
-from agents.log_probs import edge_terms
+from agents.log_probs import log_probs
 from agents.policies import build
 from agents.rollout import sample_actions, sample_backward, sample_forward
 from gfn_envs import exact
@@ -148,7 +148,7 @@ def test_edge_terms_equal_one_edge_at_a_time(env_id, kwargs, form, learned):
     dag = small_dag(env_id, kwargs)
     policy = make_policy(dag, learned, "ssr" if form == "ssr" else "sa", shared=form == "shared")
     batch = sample_forward(dag, hashed_logits(dag, "forward"), 6, np.random.default_rng(0))
-    terms = edge_terms(dag, policy, batch)
+    terms = log_probs(dag, policy, batch)
     with torch.no_grad():
         heads = policy(batch.states)
     for edge in range(batch.num_edges):

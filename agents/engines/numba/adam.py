@@ -1,4 +1,4 @@
-"""Adam's step, compiled: torch's own would wake torch's threads, which fight with those of the matrix products."""
+"""Adam's step, compiled: torch's own would start torch's threads, which compete with those of the matrix products."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ from agents.engines.numba.kernels import compiled
 
 
 @compiled
-def clip(gradients, most):
-    """Scale gradients down to the Euclidean norm ``most``, in place, as ``torch.nn.utils.clip_grad_norm_`` does."""
+def clip(gradients, cap):
+    """Scale gradients down to the Euclidean norm ``cap``, in place, as ``torch.nn.utils.clip_grad_norm_`` does."""
     total = 0.0
     for gradient in gradients:
         for g in gradient:
             total += g * g
-    scale = np.float32(most / (np.sqrt(total) + 1e-6))
+    scale = np.float32(cap / (np.sqrt(total) + 1e-6))
     if scale < 1:
         for gradient in gradients:
             gradient *= scale
@@ -23,13 +23,14 @@ def clip(gradients, most):
 @compiled
 def adam(parameters, gradients, means, squares, steps, lr, beta1, beta2, eps):
     """Adam's step on flat arrays, in place (Kingma and Ba 2015, algorithm 1); ``steps`` (1,) each count up."""
-    keep, new, old, tiny = np.float32(1 - beta1), np.float32(1 - beta2), np.float32(beta2), np.float32(eps)
+    one_minus_beta1, one_minus_beta2 = np.float32(1 - beta1), np.float32(1 - beta2)
+    decay, epsilon = np.float32(beta2), np.float32(eps)
     for i in range(len(parameters)):
         steps[i][0] += np.float32(1)
         step = float(steps[i][0])
         size, scale = np.float32(lr / (1 - beta1**step)), np.float32(1 / np.sqrt(1 - beta2**step))
         p, g, m, v = parameters[i], gradients[i], means[i], squares[i]
         for j in range(len(p)):
-            m[j] += keep * (g[j] - m[j])
-            v[j] = old * v[j] + new * g[j] * g[j]
-            p[j] -= size * m[j] / (np.sqrt(v[j]) * scale + tiny)
+            m[j] += one_minus_beta1 * (g[j] - m[j])
+            v[j] = decay * v[j] + one_minus_beta2 * g[j] * g[j]
+            p[j] -= size * m[j] / (np.sqrt(v[j]) * scale + epsilon)

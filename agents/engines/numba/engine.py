@@ -1,62 +1,53 @@
-"""What an agent with ``compiled=True`` samples and learns by."""
+"""The engine for small networks on environments that can be enumerated: loops compiled by Numba."""
 
 from __future__ import annotations
 
 import itertools
-import math
 import operator
 from collections.abc import Iterable
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
 from threadpoolctl import threadpool_limits
 from torch import Tensor
 
-from agents.engines.numba import adam, kernels
-from agents.engines.numba import balance as objectives
-from agents.engines.numba.tables import tables
+from agents.engines.adam import flushed_denormals
+from agents.engines.engine import Engine, Learner
+from agents.engines.numba import adam, balance, kernels
+from agents.engines.numba.tables import Tables, tables
 from agents.errors import NoLegalActionError
-from agents.gflownets.db import DB
-from agents.gflownets.subtb import SubTB
-from agents.gflownets.tb import TB
-from agents.gflownets.vargrad import VarGrad
 from agents.policies.mlp import MLP
 from agents.policies.state_action import StateActionPolicy
 from agents.trajectories import Trajectories, concatenate
 from gfn_envs.arrays import FloatArray, IntArray
 from gfn_envs.enumeration import state_graph
 
-if TYPE_CHECKING:
-    from agents.agent import Agent
-
-#: Larger batches are sampled in pieces, of so many random numbers each.
+#: Larger batches are sampled in pieces of this many random numbers.
 NUMBERS = 2**22
-#: The objective of each agent that can be compiled.
-OBJECTIVES: dict[type[Agent], Any] = {
-    TB: objectives.trajectory_balance,
-    VarGrad: objectives.log_partition_variance,
-    DB: objectives.detailed_balance,
-    SubTB: objectives.subtrajectory_balance,
-}
 
 
 class Evaluated(NamedTuple):
-    """log P_F, log P_B (e,) and log F (s,), where the policy has it, of a batch; and how they came about."""
+    """Log-probabilities and log flows of a batch, and how they were computed."""
 
     log_pf: FloatArray
+    """(e,)"""
     log_pb: FloatArray
+    """(e,)"""
     log_flow: FloatArray
+    """The network's log F (s,), and log R at terminal states; empty without a flow head."""
     batch: tuple[Any, ...]
+    """What the kernels ask of the batch."""
     inside: tuple[Any, ...]
+    """States evaluated, row of each state, hidden layers and outputs."""
 
 
-def check(agent: Agent) -> None:
-    """Raise ValueError where an agent cannot be compiled, saying what it takes."""
-    dag, policy, backward = agent.dag, agent.policy, agent.config.backward
-    require(type(agent) in OBJECTIVES, f"agent {' or '.join(a.name for a in OBJECTIVES)}", agent.name)
-    require(backward in ("learned", "uniform"), "backward 'learned' or 'uniform'", repr(backward))
-    require(agent.device.type == "cpu", "device 'cpu'", repr(agent.config.device))
+def check(learner: Learner) -> None:
+    """Raise ValueError if this engine does not support a learner, naming what it supports."""
+    dag, policy = learner.dag, learner.policy
+    require(learner.balance is not None, "an agent with a balance objective", learner.name)
+    require(learner.backward.in_objective, "a P_B that has no loss of its own", repr(learner.backward.name))
+    require(learner.device.type == "cpu", "device 'cpu'", repr(str(learner.device)))
     # Subclasses may compute something else.
     layered = type(policy) is StateActionPolicy and all(type(network) is MLP for network in policy.networks)
     require(layered, "a multi-layer perceptron (network 'mlp', form 'sa')", "another policy")
@@ -80,7 +71,7 @@ def check(agent: Agent) -> None:
 def require(condition: bool, what: str, given: str) -> None:
     """Raise ValueError unless ``condition``."""
     if not condition:
-        raise ValueError(f"compiled needs {what}, got {given}")
+        raise ValueError(f"engine 'numba' needs {what}, got {given}; use engine='torch'")
 
 
 def layers_of(policy: Any) -> list[tuple[torch.nn.Parameter, torch.nn.Parameter]]:
@@ -88,52 +79,59 @@ def layers_of(policy: Any) -> list[tuple[torch.nn.Parameter, torch.nn.Parameter]
     return policy.networks[0].layers
 
 
-class Engine:
-    """Compiled rollouts and gradient steps of an agent.
+class NumbaEngine(Engine):
+    """Compiled rollouts and gradient steps.
 
-    The arrays that the kernels work on are the agent's own parameters and moments, so checkpoints are the same, and
-    whatever else changes them is seen here.
+    The arrays that the kernels work on are the learner's own parameters and moments. So checkpoints are the same as
+    with torch, and parameters that are changed elsewhere are seen here.
 
     Args:
-        agent: one of :data:`OBJECTIVES`, on an environment that can be enumerated, whose policy is a multi-layer
-            perceptron that all heads share.
+        learner: has a balance objective, an environment that can be enumerated, and a multi-layer perceptron that all
+            heads share.
 
     Raises:
-        ValueError: another agent, policy or device, or a P_B with an objective of its own.
+        ValueError: another objective, policy or device, or a P_B with a loss of its own.
         EnumerationError: the environment is too large.
     """
 
-    def __init__(self, agent: Agent):
-        check(agent)
-        self.agent, self.views = agent, Views()
-        self.place = np.full(len(tables(agent.dag).child), -1, np.int32)
+    name = "numba"
+
+    def __init__(self, learner: Learner):
+        check(learner)
+        super().__init__(learner)
+        self.views = Views()
+        self.place = np.full(len(tables(learner.dag).child), -1, np.int32)
         self.latest: tuple[Trajectories, IntArray] | None = None
         self.threads = 0
 
-    def arrays(self) -> tuple[tuple[FloatArray, ...], tuple[FloatArray, ...]]:
-        """Weights and biases, in the memory of the policy's parameters."""
-        layers = layers_of(self.agent.policy)
-        return self.views.of("weights", (w for w, _ in layers)), self.views.of("biases", (b for _, b in layers))
+    @property
+    def tables(self) -> Tables:
+        """The transitions of the environment."""
+        return tables(self.learner.dag)
+
+    def arrays(self, policy: Any, name: str = "policy") -> tuple[tuple[FloatArray, ...], tuple[FloatArray, ...]]:
+        """Weights and biases, in the memory of a policy's parameters."""
+        layers = layers_of(policy)
+        return self.views.of(f"{name}.weights", (w for w, _ in layers)), self.views.of(
+            f"{name}.biases", (b for _, b in layers)
+        )
+
+    # ------------------------------------------------------------------ sampling
 
     def sample(self, n: int, rng: np.random.Generator, epsilon: float = 0.0, temperature: float = 1.0) -> Trajectories:
-        """``n`` trajectories of the forward policy, as :func:`agents.rollout.sample_forward` samples them.
-
-        Raises:
-            FloatingPointError: logits that are no numbers.
-            NoLegalActionError: a trajectory is longer than the environment says.
-        """
-        dag = self.agent.dag
+        dag = self.learner.dag
         piece = max(1, NUMBERS // dag.max_length)
         if n > piece:
             sizes = [min(piece, n - first) for first in range(0, n, piece)]
             return concatenate(*(self.sample(size, rng, epsilon, temperature) for size in sizes))
         u = rng.random((dag.max_length, n), dtype=np.float32)
         explore = rng.random(u.shape, dtype=np.float32) if epsilon > 0 else u
-        index, actions, backward_actions, offsets, bad = kernels.sample(
-            tables(dag), *self.arrays(), u, explore, np.float32(epsilon), np.float32(temperature)
-        )
+        with flushed_denormals():
+            index, actions, backward_actions, offsets, bad = kernels.sample(
+                self.tables, *self.arrays(self.learner.policy), u, explore, np.float32(epsilon), np.float32(temperature)
+            )
         states = state_graph(dag).states
-        if bad == kernels.LONGER:
+        if bad == kernels.TOO_LONG:
             raise NoLegalActionError(f"a trajectory is longer than max_length = {dag.max_length}")
         if bad >= 0:
             raise FloatingPointError(f"the policy gave NaN or infinite logits at state {states[bad].tolist()}")
@@ -143,85 +141,145 @@ class Engine:
         return batch
 
     def index(self, batch: Trajectories) -> IntArray:
-        """Positions of a batch's states in ``dag.levels()``, (s,): known of what was sampled here last.
+        """Positions of a batch's states in ``dag.levels()``, (s,); those of the last sample are remembered.
 
         Raises:
             KeyError: a state that cannot be reached.
-            ValueError: arrays that do not fit together.
+            ValueError: arrays that are inconsistent.
         """
         if self.latest is not None and self.latest[0] is batch:
             return self.latest[1]
-        known, index, edges = tables(self.agent.dag), self.agent.dag.state_index(batch.states), batch.num_edges
-        lengths = np.diff(batch.offsets)
+        dag, known = self.learner.dag, self.tables
+        index, edges, lengths = dag.state_index(batch.states), batch.num_edges, np.diff(batch.offsets)
         fits = len(lengths) == len(batch.log_reward) and len(batch.backward_actions) == edges == len(index) - len(batch)
         fits &= batch.offsets[0] == 0 and batch.offsets[-1] == len(index) and bool((lengths > 1).all())
-        fits = fits and batch.actions.min() >= 0 and int(batch.actions.max()) < self.agent.dag.num_actions
+        fits = fits and batch.actions.min() >= 0 and int(batch.actions.max()) < dag.num_actions
         if fits:
             taken = index[batch.sources], batch.actions
             fits = np.array_equal(known.child[taken], index[batch.targets])
             fits = fits and np.array_equal(known.backward_action[taken], batch.backward_actions)
         if not fits:
-            raise ValueError("trajectories whose states, actions, backward actions and rewards do not fit together")
+            raise ValueError(
+                "inconsistent batch: states, actions, backward actions and rewards do not fit together"
+            )
         return index
 
-    def evaluate(self, trajectories: Trajectories) -> Evaluated:
-        """Log-probabilities and log flows of a batch."""
-        known, (weights, biases) = tables(self.agent.dag), self.arrays()
-        _, num_backward, flow = self.agent.policy.sizes  # type: ignore[misc]
-        batch = (
-            num_backward,
-            bool(flow),
-            self.index(trajectories),
-            trajectories.actions,
-            trajectories.backward_actions,
-            trajectories.offsets,
-        )
-        log_pf, log_pb, log_flow, *inside = kernels.evaluate(
-            known, weights, biases, *batch, trajectories.log_reward, self.place
-        )
-        return Evaluated(log_pf, log_pb, log_flow, batch, tuple(inside))
+    # ------------------------------------------------------------------ learning
 
-    def learn(self, trajectories: Trajectories) -> float:
-        """A gradient step of the agent on a batch; returns its loss.
+    def step(self, batch: Trajectories, sampled: Trajectories | None = None) -> float:
+        """One gradient step on a batch; returns its loss.
 
         Raises:
-            FloatingPointError: the loss is NaN or infinite; nothing has changed then.
-            ValueError: an optimiser of another kind, or parameters that are not learned; a batch that is none.
+            FloatingPointError: the loss is NaN or infinite. Nothing has changed then.
+            ValueError: another optimizer than Adam, parameters that are not trained, or an inconsistent batch.
         """
-        plain = type(self.agent.optimizer) is torch.optim.Adam
-        require(plain, "the optimiser torch.optim.Adam", type(self.agent.optimizer).__name__)
-        # NumPy's, SciPy's: whoever gives torch a number of threads means these, too.
+        learner = self.learner
+        plain = type(learner.optimizer) is torch.optim.Adam
+        require(plain, "the optimizer torch.optim.Adam", type(learner.optimizer).__name__)
+        # The thread pool of NumPy and SciPy gets as many threads as torch.
         if self.threads != torch.get_num_threads():
             self.threads = torch.get_num_threads()
             threadpool_limits(self.threads, user_api="blas")
-        agent, evaluated = self.agent, self.evaluate(trajectories)
-        loss, *of_terms, of_log_z = objective(agent, evaluated, trajectories)
-        if not math.isfinite(loss):
-            raise FloatingPointError(f"iteration {agent.iteration}: the loss is {loss}; try a lower learning rate")
-        gradients = self.gradients(evaluated, of_terms)
-        if agent.config.max_grad_norm is not None:
-            adam.clip(gradients, agent.config.max_grad_norm)
-        networks, log_z = agent.set_learning_rates()
-        self.step("networks", networks, gradients)
-        if not agent.learns_flow:
-            self.step("log_z", log_z, (np.array([of_log_z], np.float32),))
+        with flushed_denormals():
+            evaluated = self.evaluate(batch)
+            loss, d_log_probs, d_log_z = self.objective(evaluated, batch)
+            self.finite(loss)
+            gradients = self.gradients(evaluated, d_log_probs)
+            if learner.config.max_grad_norm is not None:
+                adam.clip(gradients, learner.config.max_grad_norm)
+            learner.set_learning_rates()
+            networks, *log_z = learner.optimizer.param_groups
+            self.step_group("networks", networks, gradients)
+            for group in log_z:
+                self.step_group("log_z", group, (np.array([d_log_z], np.float32),))
         return float(loss)
 
-    def gradients(self, evaluated: Evaluated, of_terms: Iterable[FloatArray]) -> tuple[FloatArray, ...]:
-        """Flat gradients of the policy's parameters, in their order, from those of the log-probabilities and flows."""
-        known, (weights, biases) = tables(self.agent.dag), self.arrays()
-        of_weights, of_biases = tuple(map(np.empty_like, weights)), tuple(map(np.empty_like, biases))
-        kernels.differentiate(
-            known, weights, *evaluated.batch, *evaluated.inside, tuple(of_terms), of_weights, of_biases
+    def evaluate(self, batch: Trajectories, policy: Any = None) -> Evaluated:
+        """Log-probabilities and log flows of a batch, by the learner's policy or by a target network."""
+        own = policy is None
+        weights, biases = self.arrays(self.learner.policy) if own else self.arrays(policy, "target")
+        _, num_backward, flow = self.learner.policy.sizes  # type: ignore[misc]
+        arguments = (
+            num_backward,
+            bool(flow),
+            self.index(batch),
+            batch.actions,
+            batch.backward_actions,
+            batch.offsets,
         )
-        return tuple(g.reshape(-1) for layer in zip(of_weights, of_biases, strict=True) for g in layer)
+        log_pf, log_pb, log_flow, *inside = kernels.evaluate(
+            self.tables, weights, biases, *arguments, batch.log_reward, self.place
+        )
+        backward = self.learner.backward
+        if not backward.learned and backward.name != "uniform":
+            log_pb = backward.log_probs(self.learner.dag, batch).astype(np.float32)
+        return Evaluated(log_pf, log_pb, log_flow, arguments, tuple(inside))
 
-    def step(self, name: str, group: dict[str, Any], gradients: tuple[FloatArray, ...]) -> None:
+    def objective(self, evaluated: Evaluated, batch: Trajectories) -> tuple[float, tuple[FloatArray, ...], float]:
+        """The loss; its derivatives with respect to log P_F, log P_B and log F; and with respect to log Z."""
+        learner = self.learner
+        declared = learner.balance
+        assert declared is not None
+        log_flow, end_flow = self.log_flow(declared.flow, evaluated, batch)
+        if declared.partial_reward:
+            partial = learner.dag.partial_log_reward(batch.states)
+            partial[batch.last] = 0.0  # log F is log R there already.
+            log_flow = log_flow + partial
+            end_flow = log_flow
+        penalty = balance.penalty_numbers(learner.config.loss, learner.config.clamp_loss)
+        loss, mean, d_log_pf, d_log_flow, d_end_flow = balance.balance_loss(
+            evaluated.log_pf, evaluated.log_pb, log_flow, end_flow, batch.offsets, balance.numbers(declared), penalty
+        )
+        if learner.target is None:
+            d_log_flow = d_log_flow + d_end_flow
+        d_log_z = 0.0
+        if declared.flow == "log_z":
+            d_log_z = float(d_log_flow[batch.offsets[:-1]].sum())
+        elif declared.centered:
+            log_z = learner.log_z_parameter.item()
+            loss, d_log_z = loss + (log_z + mean) ** 2, 2 * (log_z + mean)
+        learned = d_log_flow if declared.flow in ("network", "stop") else d_log_flow[:0]
+        return loss, (d_log_pf, -d_log_pf, learned), d_log_z
+
+    def log_flow(self, source: str, evaluated: Evaluated, batch: Trajectories) -> tuple[FloatArray, FloatArray]:
+        """log F of the states, float64 (s,), as the first and as the second state of a pair."""
+        if source == "network":
+            log_flow = evaluated.log_flow.astype(np.float64)
+            return log_flow, log_flow
+        if source == "stop":
+            log_flow = self.stop_flow(evaluated)
+            target = self.learner.target
+            return log_flow, log_flow if target is None else self.stop_flow(self.evaluate(batch, target))
+        log_flow = np.zeros(len(batch.states))
+        log_flow[batch.last] = batch.log_reward
+        if source == "log_z":
+            log_flow[batch.offsets[:-1]] = self.learner.log_z_parameter.item()
+        return log_flow, log_flow
+
+    def stop_flow(self, evaluated: Evaluated) -> FloatArray:
+        """log R(s stopped) - log P_F(stop|s) of states that are not terminal, 0 elsewhere, float64 (s,)."""
+        dag, index = self.learner.dag, evaluated.batch[2]
+        _, row, _, outputs = evaluated.inside
+        log_flow, inner = np.zeros(len(index)), ~self.tables.ends[index]
+        graph, stopped = state_graph(dag), self.tables.child[index[inner], -1]
+        log_flow[inner] = dag.log_reward(graph.states[stopped]) - outputs[row[inner], dag.num_actions - 1]
+        return log_flow
+
+    def gradients(self, evaluated: Evaluated, d_log_probs: Iterable[FloatArray]) -> tuple[FloatArray, ...]:
+        """Flat gradients of the policy's parameters, in their order, from those of the log-probabilities and flows."""
+        weights, biases = self.arrays(self.learner.policy)
+        grad_weights, grad_biases = tuple(map(np.empty_like, weights)), tuple(map(np.empty_like, biases))
+        kernels.differentiate(
+            self.tables, weights, *evaluated.batch, *evaluated.inside, tuple(d_log_probs), grad_weights, grad_biases
+        )
+        return tuple(g.reshape(-1) for layer in zip(grad_weights, grad_biases, strict=True) for g in layer)
+
+    def step_group(self, name: str, group: dict[str, Any], gradients: tuple[FloatArray, ...]) -> None:
         """Adam's step on a group of parameters, by its settings and on the state that torch keeps."""
-        parameters, state = group["params"], self.agent.optimizer.state
+        parameters, state = group["params"], self.learner.optimizer.state
         changed = [key for key in ("weight_decay", "amsgrad", "maximize") if group[key]]
-        require(not changed, "Adam as it is", ", ".join(changed))
-        require(all(p.requires_grad for p in parameters), "parameters that are all learned", "one that is not")
+        require(not changed, "Adam with its defaults", ", ".join(changed))
+        require(all(p.requires_grad for p in parameters), "parameters that are all trained", "one that is not")
         for p in parameters:
             if not state[p]:
                 moments = {moment: torch.zeros_like(p, requires_grad=False) for moment in ("exp_avg", "exp_avg_sq")}
@@ -239,25 +297,10 @@ class Engine:
         )
 
 
-def objective(agent: Agent, evaluated: Evaluated, trajectories: Trajectories) -> tuple[Any, ...]:
-    """The loss of ``agent``, and its derivatives with respect to log P_F, log P_B, log F and log Z."""
-    config = agent.config
-    most = math.inf if config.clamp_loss is None else config.clamp_loss
-    weighting = (float(agent.config.lamda), agent.config.weighting == "batch") if isinstance(agent, SubTB) else ()
-    return OBJECTIVES[type(agent)](
-        *evaluated[:3],
-        agent.log_z_parameter.item(),
-        trajectories.log_reward,
-        trajectories.offsets,
-        (objectives.PENALTIES[config.loss], float(most)),
-        *weighting,
-    )
-
-
 class Views:
-    """NumPy arrays in the memory of tensors, by name, made once as long as the tensors stay where they are.
+    """NumPy arrays in the memory of tensors, by name, made once while the tensors stay in place.
 
-    Making them takes longer than a small matrix product. Copies begin anew: their tensors lie elsewhere.
+    Making them takes longer than a small matrix product. Copies start empty, because their tensors lie elsewhere.
     """
 
     def __init__(self) -> None:
@@ -267,10 +310,10 @@ class Views:
         return Views, ()
 
     def of(self, name: str, tensors: Iterable[Tensor], flat: bool = False) -> tuple[FloatArray, ...]:
-        """The arrays of the tensors of that name, in their shapes or ``flat``."""
+        """The arrays of the tensors with that name, in their shapes or ``flat``."""
         tensors = tuple(tensors)
-        where = [t.data_ptr() for t in tensors]
-        if name not in self.known or self.known[name][0] != where:
+        place = [t.data_ptr() for t in tensors]
+        if name not in self.known or self.known[name][0] != place:
             arrays = (t.detach().numpy() for t in tensors)
-            self.known[name] = where, tuple(a.reshape(-1) if flat else a for a in arrays)
+            self.known[name] = place, tuple(a.reshape(-1) if flat else a for a in arrays)
         return self.known[name][1]

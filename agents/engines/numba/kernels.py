@@ -28,8 +28,8 @@ FEW_ROWS = 48
 
 #: States that are shown to the network at a time.
 ROWS = 1024
-#: What a rollout ended in that is no state.
-WELL, LONGER = -1, -2
+#: Results of a rollout that are not states.
+OK, TOO_LONG = -1, -2
 
 
 @compiled
@@ -159,7 +159,7 @@ def sample(tables, weights, biases, u, explore, epsilon, temperature):
 
     Returns:
         ``(packed, actions, backward_actions, offsets, bad)``, int64; ``bad`` is a state whose logits are no numbers,
-        :data:`LONGER` where a trajectory goes on, and :data:`WELL` where all went well.
+        :data:`TOO_LONG` if a trajectory is longer than ``max_length``, and :data:`OK`.
     """
     n, hidden = u.shape[1], len(weights) - 1
     most = min(n, ROWS)
@@ -198,14 +198,14 @@ def sample(tables, weights, biases, u, explore, epsilon, temperature):
                 going += 1
         left = going
         t += 1
-    ended = WELL
+    ended = OK
     if left > 0:
-        ended = LONGER
+        ended = TOO_LONG
     return *pack(tables, states, actions, lengths), ended
 
 
 @compiled
-def normalise(scores, legal):
+def normalize(scores, legal):
     """Subtract log sum exp of the legal scores; nothing where none is legal."""
     largest = np.float32(-np.inf)
     for a in range(len(legal)):
@@ -282,9 +282,9 @@ def evaluate(
     for i in range(len(shown)):
         for a in range(outputs.shape[1]):
             outputs[i, a] += biases[-1][a]
-        normalise(outputs[i, :num_actions], tables.child[shown[i]] >= 0)
+        normalize(outputs[i, :num_actions], tables.child[shown[i]] >= 0)
         if num_backward > 0:
-            normalise(outputs[i, num_actions : num_actions + num_backward], tables.backward_mask[shown[i]])
+            normalize(outputs[i, num_actions : num_actions + num_backward], tables.backward_mask[shown[i]])
 
     log_pf, log_pb = np.empty(len(actions), np.float32), np.zeros(len(actions), np.float32)
     log_flow = np.empty(len(packed) if has_flow else 0, np.float32)
@@ -304,24 +304,27 @@ def evaluate(
 
 
 @compiled
-def of_outputs(
-    tables, num_backward, has_flow, packed, actions, backward_actions, offsets, shown, row, outputs, of_terms
+def output_gradient(
+    tables, num_backward, has_flow, packed, actions, backward_actions, offsets, shown, row, outputs, d_log_probs
 ):
     """Gradient with respect to the network's outputs, (k, outputs)."""
-    of_log_pf, of_log_pb, of_log_flow = of_terms
+    d_log_pf, d_log_pb, d_log_flow = d_log_probs
     num_actions = tables.child.shape[1]
     gradient = np.zeros_like(outputs)
     forward, backward = np.zeros(len(shown), np.float32), np.zeros(len(shown), np.float32)
     for i in range(len(offsets) - 1):
         for j in range(offsets[i], offsets[i + 1] - 1):
             edge, source, target = j - i, row[j], row[j + 1]
-            gradient[source, actions[edge]] += of_log_pf[edge]
-            forward[source] += of_log_pf[edge]
+            gradient[source, actions[edge]] += d_log_pf[edge]
+            forward[source] += d_log_pf[edge]
             if num_backward > 0 and tables.num_parents[packed[j + 1]] > 1:
-                gradient[target, num_actions + backward_actions[edge]] += of_log_pb[edge]
-                backward[target] += of_log_pb[edge]
+                gradient[target, num_actions + backward_actions[edge]] += d_log_pb[edge]
+                backward[target] += d_log_pb[edge]
             if has_flow:
-                gradient[source, num_actions + num_backward] += of_log_flow[j]
+                gradient[source, num_actions + num_backward] += d_log_flow[j]
+            elif len(d_log_flow):  # log F contains -log P_F(stop|s), and stopping is the last action.
+                gradient[source, num_actions - 1] -= d_log_flow[j]
+                forward[source] -= d_log_flow[j]
     # d log softmax_a / d logit_b = [a = b] - softmax_b, over legal actions.
     for i in range(len(shown)):
         s = shown[i]
@@ -335,12 +338,12 @@ def of_outputs(
 
 
 @compiled
-def rectified(gradient, layer, of_bias):
-    """The gradient before ReLU, in place; its sum over rows is added to ``of_bias``."""
+def rectified(gradient, layer, grad_bias):
+    """The gradient before ReLU, in place; its sum over rows is added to ``grad_bias``."""
     for i in range(gradient.shape[0]):
         for j in range(gradient.shape[1]):
             gradient[i, j] = gradient[i, j] if layer[i, j] > 0 else np.float32(0)
-            of_bias[j] += gradient[i, j]
+            grad_bias[j] += gradient[i, j]
 
 
 @compiled
@@ -357,40 +360,40 @@ def differentiate(
     row,
     memory,
     outputs,
-    of_terms,
-    of_weights,
-    of_biases,
+    d_log_probs,
+    grad_weights,
+    grad_biases,
 ):
     """Gradients of weights and biases, from those of log P_F, log P_B and log F.
 
     Args:
-        of_terms: these three, float32.
-        of_weights, of_biases: where the gradients are written.
+        d_log_probs: these three, float32.
+        grad_weights, grad_biases: where the gradients are written.
     """
-    below = of_outputs(
-        tables, num_backward, has_flow, packed, actions, backward_actions, offsets, shown, row, outputs, of_terms
+    below = output_gradient(
+        tables, num_backward, has_flow, packed, actions, backward_actions, offsets, shown, row, outputs, d_log_probs
     )
     layers = hidden_layers(weights, memory, len(shown))
-    for of_bias in of_biases:
-        of_bias[:] = 0
+    for grad_bias in grad_biases:
+        grad_bias[:] = 0
     for i in range(below.shape[0]):
         for a in range(below.shape[1]):
-            of_biases[-1][a] += below[i, a]
-    np.dot(below.T, layers[-1], of_weights[-1])
+            grad_biases[-1][a] += below[i, a]
+    np.dot(below.T, layers[-1], grad_weights[-1])
     above = below
     below = np.empty_like(layers[-1])
     np.dot(above, weights[-1], below)
     for i in range(len(layers) - 1, 0, -1):
-        rectified(below, layers[i], of_biases[i])
-        np.dot(layers[i - 1].T, below, of_weights[i])
+        rectified(below, layers[i], grad_biases[i])
+        np.dot(layers[i - 1].T, below, grad_weights[i])
         above = below
         below = np.empty_like(layers[i - 1])
         np.dot(above, weights[i].T, below)
-    rectified(below, layers[0], of_biases[0])
-    of_weights[0][:] = 0
+    rectified(below, layers[0], grad_biases[0])
+    grad_weights[0][:] = 0
     for i in range(len(shown)):
         for k in range(tables.feature.shape[1]):
             value, feature = tables.value[shown[i], k], tables.feature[shown[i], k]
             if value != 0:
                 for j in range(below.shape[1]):
-                    of_weights[0][feature, j] += value * below[i, j]
+                    grad_weights[0][feature, j] += value * below[i, j]

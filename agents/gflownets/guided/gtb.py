@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from agents.agent import Agent
-from agents.config import Config, require
+from agents.config import GFlowNetConfig, LogZSettings, require
 from agents.errors import UnsupportedError
+from agents.gflownets.gflownet import BalanceGFlowNet
 from agents.gflownets.guided.guide import log_guide, log_guide_of_scores
 from agents.gflownets.guided.substructures import Substructures, TooManyPartsError
-from agents.log_probs import EdgeTerms
-from agents.losses import balance as objectives
+from agents.losses.balance import COMPLETE, Balance
+from agents.losses.segments import segment_sum
 from agents.policies.policy import Policy
 from agents.replay.objects import ReplayBuffer
 from agents.trajectories import Trajectories
@@ -23,11 +23,9 @@ from gfn_envs.dag import Dag
 
 
 @dataclass(frozen=True)
-class GTBConfig(Config):
+class GTBConfig(LogZSettings, GFlowNetConfig):
     """Settings of guided trajectory balance."""
 
-    backward: Literal["learned"] = "learned"
-    """P_B is fitted to the guide."""
     alpha: float = 1.0
     """Weight of the guide in the target of P_F, the rest being P_B's own."""
     guide_temperature: float = 1.0
@@ -43,7 +41,7 @@ class GTBConfig(Config):
         require(self.guide_objects >= 1, "guide_objects must be at least 1", self.guide_objects)
 
 
-class GTB(Agent):
+class GTB(BalanceGFlowNet):
     """Guided trajectory balance: credit goes to the substructures that good objects share.
 
     The guide needs all objects seen. A small sample of them shares hardly any of the larger substructures: the scores
@@ -56,8 +54,9 @@ class GTB(Agent):
     paper = "Shen et al. 2023"
     config_class = GTBConfig
     config: GTBConfig
+    fixed_backward = "learned"
 
-    def __init__(self, dag: Dag, config: Config | None = None, seed: int = 0, policy: Policy | None = None):
+    def __init__(self, dag: Dag, config: Any = None, seed: int = 0, policy: Policy | None = None):
         super().__init__(dag, config, seed, policy)
         self.seen = ReplayBuffer(dag, self.config.replay_capacity, "uniform")
         #: Sums over all objects seen; None where there would be too many.
@@ -69,17 +68,15 @@ class GTB(Agent):
         except NotImplementedError as error:
             raise UnsupportedError(f"agent 'gtb' needs to know which objects contain a state: {error}") from None
 
-    def objective(self, terms: EdgeTerms, trajectories: Trajectories) -> Tensor:
+    def loss(self, trajectories: Trajectories) -> Tensor:
         """Trajectory balance of P_F towards log R + alpha log p_guide + (1 - alpha) log P_B, and of P_B towards the
         guide: (sum log P_B - log p_guide)^2 (section 5)."""
+        found, alpha = self.log_probs(trajectories), self.config.alpha
+        guide = torch.from_numpy(self.log_guide(trajectories)).to(found.log_pb)
+        target = found._replace(log_pb=alpha * guide + (1 - alpha) * found.log_pb.detach())
+        forward = self.balance_loss(Balance(COMPLETE, flow="log_z"), target, trajectories)
         offsets = torch.from_numpy(trajectories.edge_offsets).to(self.device)
-        guide = torch.from_numpy(self.log_guide(trajectories)).to(terms.log_pb)
-        alpha = self.config.alpha
-        target = alpha * guide + (1 - alpha) * terms.log_pb.detach()
-        log_reward = torch.from_numpy(trajectories.log_reward).to(terms.log_pf)
-        forward = objectives.trajectory_balance(terms.log_pf, target, self.log_z_parameter, log_reward, offsets)
-        backward = objectives.segment_sum(terms.log_pb - guide, offsets)
-        return self.penalty(forward).mean() + self.penalty(backward).mean()
+        return forward + self.penalty(segment_sum(found.log_pb - guide, offsets)).mean()
 
     def log_guide(self, trajectories: Trajectories) -> np.ndarray:
         """log p_guide of the edges (e,), from the objects seen so far, those of ``trajectories`` included."""
@@ -99,7 +96,7 @@ class GTB(Agent):
         return super().state_dict() | {"seen": self.seen.state_dict(), "parts": parts}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        self.seen.load_state_dict(state["seen"])  # First, as it may refuse.
+        self.seen.load_state_dict(state["seen"])  # First, because it may raise.
         super().load_state_dict(state)
         self.parts = None if state["parts"] is None else Substructures(self.dag)
         if self.parts is not None:

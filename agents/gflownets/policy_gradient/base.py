@@ -10,12 +10,22 @@ import torch
 from torch import Tensor, nn
 
 from agents.agent import Agent
-from agents.config import Config, checked_widths, require
-from agents.log_probs import EdgeTerms, edge_terms
+from agents.config import (
+    ExplorationSettings,
+    LogZSettings,
+    NetworkSettings,
+    OptimizerSettings,
+    checked_widths,
+    require,
+    require_at_least,
+)
+from agents.engines.adam import minimize
+from agents.log_probs import LogProbs
 from agents.losses import policy_gradient as pg
 from agents.policies.masking import masked_log_softmax
 from agents.policies.mlp import MLP
 from agents.policies.policy import Policy
+from agents.policies.seeding import OwnGenerator
 from agents.schedules import Schedule
 from agents.trajectories import Trajectories
 from gfn_envs.arrays import IntArray, distinct
@@ -23,20 +33,18 @@ from gfn_envs.dag import Dag
 
 
 @dataclass(frozen=True)
-class PolicyGradientConfig(Config):
+class PolicyGradientConfig(LogZSettings, ExplorationSettings, NetworkSettings):
     """Settings of the policy-gradient agents; the defaults are those of Niu et al. 2024.
 
     Gradients are those of trajectories sampled from P_F itself: exploration (``epsilon``, ``temperature``) biases them.
     """
 
     batch_size: int = 128
-    """Trajectories in an iteration."""
+    """Trajectories per iteration."""
     hidden: tuple[int, ...] = (256, 256, 256, 256)
     """Widths of the hidden layers of P_F and P_B."""
     shared: bool = False
     """P_F and P_B are stepped one after the other, so each has its own network."""
-    backward: Literal["uniform", "learned"] = "uniform"
-    """The backward policy P_B: each agent has its own way."""
     lamda: float = 0.99
     """Weight lambda of later errors in an advantage: 0 trusts the value network, 1 the sampled costs."""
     value_hidden: tuple[int, ...] = (256, 256)
@@ -44,21 +52,16 @@ class PolicyGradientConfig(Config):
     lr_value: Schedule = Schedule(5e-3, 5e-3, 1)
     """Learning rate of the value networks (Adam)."""
 
-    allowed_backward: ClassVar[str] = "uniform"
-
     def __post_init__(self) -> None:
         super().__post_init__()
         object.__setattr__(self, "value_hidden", checked_widths("value_hidden", self.value_hidden))
         require(0 <= self.lamda <= 1, "lamda must lie in [0, 1]", self.lamda)
-        require(min(self.lr_value.start, self.lr_value.end) >= 0, "lr_value must not be negative", self.lr_value)
-        message = "policy gradients learn from their own samples: replay must be 'none' and local_search 0"
-        require(self.replay == "none" and not self.local_search, message, (self.replay, self.local_search))
-        message = "policy gradients square no residual: loss must be 'squared' and clamp_loss None"
-        require(self.loss == "squared" and self.clamp_loss is None, message, (self.loss, self.clamp_loss))
-        if self.backward != self.allowed_backward:
-            raise ValueError(f"backward must be {self.allowed_backward!r} for this agent, got {self.backward!r}")
-        if self.shared and self.backward == "learned":
-            raise ValueError("P_F and P_B are stepped apart and need a network each: shared must be False")
+        require_at_least(self, 0, "lr_value")
+
+
+@dataclass(frozen=True)
+class AdamPolicyGradientConfig(OptimizerSettings, PolicyGradientConfig):
+    """Settings of policy gradients that step P_F with Adam."""
 
 
 class PolicyGradient(Agent):
@@ -69,17 +72,14 @@ class PolicyGradient(Agent):
     """
 
     paper = "Niu et al. 2024"
-    config_class = PolicyGradientConfig
-    config: PolicyGradientConfig
+    config_class: ClassVar[type[Any]] = AdamPolicyGradientConfig
+    config: Any
 
-    def __init__(
-        self, dag: Dag, config: PolicyGradientConfig | None = None, seed: int = 0, policy: Policy | None = None
-    ):
+    def __init__(self, dag: Dag, config: Any = None, seed: int = 0, policy: Policy | None = None):
         super().__init__(dag, config, seed, policy)
-        names = ["P_F", "P_B"] if self.config.backward == "learned" else ["P_F"]
+        names = ["P_F", "P_B"] if self.backward.learned else ["P_F"]
         sizes = [dag.num_features + 1, *self.config.value_hidden, 1]
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(seed + 1)
+        with OwnGenerator(seed + 1):
             self.values = nn.ModuleDict({name: MLP(sizes) for name in names}).to(self.device)
         self.value_optimizer = torch.optim.Adam(self.values.parameters(), lr=1e-3, fused=True)
 
@@ -96,18 +96,16 @@ class PolicyGradient(Agent):
             FloatingPointError: logits, costs or values became NaN or infinite; the parameters keep their last finite
                 values.
         """
-        batch = self.sample_trajectories(
-            self.config.batch_size, self.config.epsilon(self.iteration), self.config.temperature(self.iteration)
-        )
+        batch = self.sample_batch()
         if "P_B" in self.values:
             # P_B comes last: what it lacks is to be noticed before P_F is stepped.
             with torch.inference_mode():
                 self.finite(self.evaluate("P_B", batch.states[batch.targets]), "value of P_B")
-        terms = edge_terms(self.dag, self.policy, batch)
-        costs = self.costs(terms, batch)
+        found = self.log_probs(batch)
+        costs = self.costs(found, batch)
         advantages = self.advantages("P_F", batch, costs)
         gap = costs.sum() / len(batch)
-        info = self.step_forward(batch, terms, advantages, gap) | self.step_backward(batch)
+        info = self.step_forward(batch, found, advantages, gap) | self.step_backward(batch)
         self.iteration += 1
         return {
             "loss": gap.item(),
@@ -117,22 +115,23 @@ class PolicyGradient(Agent):
             **info,
         }
 
-    def costs(self, terms: EdgeTerms, batch: Trajectories) -> Tensor:
+    def costs(self, found: LogProbs, batch: Trajectories) -> Tensor:
         """Costs of the edges of the forward problem, (e,)."""
-        log_reward, offsets = torch.from_numpy(batch.log_reward).to(terms.log_pf), self.edge_offsets(batch)
-        return pg.forward_costs(terms.log_pf, terms.log_pb, log_reward, self.log_z_parameter, offsets)
+        log_reward, offsets = torch.from_numpy(batch.log_reward).to(found.log_pf), self.edge_offsets(batch)
+        assert self.log_z_parameter is not None
+        return pg.forward_costs(found.log_pf, found.log_pb, log_reward, self.log_z_parameter, offsets)
 
     def loss(self, trajectories: Trajectories) -> Tensor:
         """A scalar whose gradient in P_F and log Z is that of the KL, with full returns in place of advantages."""
-        terms = edge_terms(self.dag, self.policy, trajectories)
-        costs = self.costs(terms, trajectories)
+        found = self.log_probs(trajectories)
+        costs = self.costs(found, trajectories)
         returns = pg.suffix_sums(costs, self.edge_offsets(trajectories))
         gap = costs.sum() / len(trajectories)
-        return pg.policy_loss(terms.log_pf, returns, len(trajectories)) + self.log_z_parameter * gap
+        return pg.policy_loss(found.log_pf, returns, len(trajectories)) + self.log_z_parameter * gap
 
-    def step_forward(self, batch: Trajectories, terms: EdgeTerms, advantages: Tensor, gap: Tensor) -> dict[str, float]:
+    def step_forward(self, batch: Trajectories, found: LogProbs, advantages: Tensor, gap: Tensor) -> dict[str, float]:
         """Step P_F and log Z together; ``gap``, the mean sum of costs, is the gradient of log Z."""
-        loss = pg.policy_loss(terms.log_pf, advantages, len(batch))
+        loss = pg.policy_loss(found.log_pf, advantages, len(batch))
         self.step_optimizer(self.finite(loss, "policy loss") + self.log_z_parameter * gap)
         return {}
 
@@ -155,9 +154,7 @@ class PolicyGradient(Agent):
         self.finite(advantages, f"advantage of {policy}")
         error = (values - pg.suffix_sums(costs, offsets)).square().mean()
         self.value_optimizer.param_groups[0]["lr"] = self.config.lr_value(self.iteration)
-        self.value_optimizer.zero_grad()
-        error.backward()
-        self.value_optimizer.step()
+        minimize(error, self.value_optimizer)
         advantages = advantages - advantages.mean()
         return advantages if policy == "P_F" else advantages.flip(0)
 

@@ -3,26 +3,25 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar, Literal
+from typing import Any
 
 import torch
 from torch import Tensor
 
 from agents import rollout
-from agents.gflownets.policy_gradient.base import PolicyGradient, PolicyGradientConfig
-from agents.log_probs import edge_terms
+from agents.gflownets.policy_gradient.base import AdamPolicyGradientConfig, PolicyGradient
 from agents.losses import policy_gradient as pg
 from agents.trajectories import Trajectories
 
 
 @dataclass(frozen=True)
-class RLBConfig(PolicyGradientConfig):
+class RLBConfig(AdamPolicyGradientConfig):
     """Settings of RL-B and RL-G."""
 
-    backward: Literal["uniform", "learned"] = "learned"
-    """The backward policy P_B is learned."""
-
-    allowed_backward: ClassVar[str] = "learned"
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.shared:
+            raise ValueError("P_F and P_B are stepped apart and need one network each: shared must be False")
 
 
 class RLB(PolicyGradient):
@@ -30,7 +29,8 @@ class RLB(PolicyGradient):
 
     name = "rl-b"
     config_class = RLBConfig
-    config: RLBConfig
+    config: Any
+    fixed_backward = "learned"
 
     def step_backward(self, batch: Trajectories) -> dict[str, float]:
         """Step P_B on KL(P_B(tau|x) || P_G(tau|x)), with trajectories of P_B from the batch's objects x."""
@@ -38,10 +38,10 @@ class RLB(PolicyGradient):
             mirrored = rollout.sample_backward(
                 self.dag, batch.terminal_states, self.backward_logits(), self.rng, batch.log_reward
             )
-        terms = edge_terms(self.dag, self.policy, mirrored)
-        costs = pg.backward_costs(terms.log_pb, self.log_reference(mirrored, terms.log_pf.detach()))
+        found = self.log_probs(mirrored)
+        costs = pg.backward_costs(found.log_pb, self.log_reference(mirrored, found.log_pf.detach()))
         advantages = self.advantages("P_B", mirrored, costs)
-        loss = pg.policy_loss(terms.log_pb, advantages, len(mirrored))
+        loss = pg.policy_loss(found.log_pb, advantages, len(mirrored))
         self.step_optimizer(self.finite(loss, "backward policy loss"))
         return {"backward_loss": costs.sum().item() / len(mirrored)}
 

@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from agents.config import require
+from agents.config import require_at_least
 from agents.errors import UnsupportedError
 from agents.gflownets.guided.guide import log_agreement
 from agents.gflownets.policy_gradient.rl_b import RLB, RLBConfig
@@ -36,12 +36,14 @@ STOP_CAP = 1e-5
 class RLGConfig(RLBConfig):
     """Settings of RL-G."""
 
+    replay_capacity: int = 100_000
+    """Most objects remembered for a guide by agreement."""
     guide_objects: int = 1000
     """Objects that a guide by agreement looks at, drawn in each iteration from all that were seen."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        require(self.guide_objects >= 1, "guide_objects must be at least 1", self.guide_objects)
+        require_at_least(self, 1, "guide_objects", "replay_capacity")
 
 
 class RLG(RLB):
@@ -55,7 +57,7 @@ class RLG(RLB):
     config_class = RLGConfig
     config: RLGConfig
 
-    def __init__(self, dag: Dag, config: RLGConfig | None = None, seed: int = 0, policy: Policy | None = None):
+    def __init__(self, dag: Dag, config: Any = None, seed: int = 0, policy: Policy | None = None):
         self.guide = find_guide(dag)
         super().__init__(dag, config, seed, policy)
         self.seen = ReplayBuffer(dag, self.config.replay_capacity, "uniform")
@@ -73,7 +75,7 @@ class RLG(RLB):
         return super().state_dict() | {"seen": self.seen.state_dict()}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        self.seen.load_state_dict(state["seen"])  # First, as it may refuse.
+        self.seen.load_state_dict(state["seen"])  # First, because it may raise.
         super().load_state_dict(state)
 
 

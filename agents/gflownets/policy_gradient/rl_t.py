@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Any
 
 import numpy as np
 import torch
@@ -11,7 +11,7 @@ from torch import Tensor
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from agents.gflownets.policy_gradient.base import PolicyGradient, PolicyGradientConfig
-from agents.log_probs import EdgeTerms
+from agents.log_probs import LogProbs
 from agents.losses import policy_gradient as pg
 from agents.losses.trust_region import trust_region_step
 from agents.schedules import Schedule
@@ -21,9 +21,7 @@ from gfn_envs.arrays import distinct
 
 @dataclass(frozen=True)
 class RLTConfig(PolicyGradientConfig):
-    """Settings of RL-T. ``lr`` is without effect: the trust region decides how far P_F moves."""
-
-    unused: ClassVar[tuple[str, ...]] = ("max_grad_norm",)
+    """Settings of RL-T. There is no learning rate of P_F: the trust region decides how far it moves."""
 
     trust_region: Schedule = Schedule(1e-2, 1e-2, 1)
     """Largest mean KL(old || new) over the states visited: a number, or start,end,steps."""
@@ -47,9 +45,9 @@ class RLT(PolicyGradient):
 
     name = "rl-t"
     config_class = RLTConfig
-    config: RLTConfig
+    config: Any
 
-    def step_forward(self, batch: Trajectories, terms: EdgeTerms, advantages: Tensor, gap: Tensor) -> dict[str, float]:
+    def step_forward(self, batch: Trajectories, found: LogProbs, advantages: Tensor, gap: Tensor) -> dict[str, float]:
         """A gradient step of log Z, and a trust region step of P_F."""
         self.step_optimizer(self.log_z_parameter * gap)
         states, inverse = distinct(batch.states[batch.sources])

@@ -14,7 +14,7 @@ from agents.baselines.mcmc import log_proposal_ratio, log_swap, metropolis_hasti
 from agents.baselines.pcl import path_consistency
 from agents.baselines.ppo import clipped_objective
 from agents.cli import main as cli
-from agents.log_probs import edge_terms
+from agents.log_probs import log_probs
 from agents.losses import balance as objectives
 from agents.losses import policy_gradient as pg
 from agents.losses.soft_rl import entropy, expected_soft_value, soft_value
@@ -277,7 +277,7 @@ def test_path_consistency_is_subtrajectory_balance():
     agent = agents.make_agent("pcl", UNEVEN, hidden=(8,))
     batch = agent.sample_trajectories(20)
     with torch.no_grad():
-        log_pf, log_pb, value = (term.double() for term in edge_terms(UNEVEN, agent.policy, batch)[:3])
+        log_pf, log_pb, value = (term.double() for term in log_probs(UNEVEN, agent.policy, batch)[:3])
     offsets = torch.from_numpy(batch.offsets)
     whole = path_consistency(log_pf, log_pb, value, offsets)
     first = whole[torch.from_numpy(batch.edge_offsets[:-1])]

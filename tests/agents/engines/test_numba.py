@@ -14,7 +14,7 @@ import torch
 
 import agents
 import gfn_envs
-from agents.log_probs import EdgeTerms, edge_terms
+from agents.log_probs import LogProbs, log_probs
 from agents.losses.balance import subtrajectory_balance
 from agents.policies.mlp import MLP
 from agents.policies.state_action import StateActionPolicy
@@ -85,7 +85,7 @@ def test_trajectories_are_those_of_the_dag(env):
 def test_log_probabilities_and_flows_are_those_of_the_policy(env, backward, name, hidden):
     agent = make(name, env, hidden=hidden, backward=backward)
     batch = agent.sample_trajectories(40)
-    expected, found = edge_terms(agent.dag, agent.policy, batch), agent.engine.evaluate(batch)
+    expected, found = log_probs(agent.dag, agent.policy, batch), agent.engine.evaluate(batch)
     np.testing.assert_allclose(found.log_pf, expected.log_pf.detach(), atol=2e-6)
     np.testing.assert_allclose(found.log_pb, expected.log_pb.detach(), atol=2e-6)
     if name == "db":
@@ -108,7 +108,7 @@ def test_objectives_and_their_gradients_are_those_of_torch(name, loss, clamp_los
     log_flow[batch.last] = batch.log_reward
     values = rng.normal(size=batch.num_edges) - 1, rng.normal(size=batch.num_edges) - 1, log_flow
     leaves = [torch.tensor(v, requires_grad=True) for v in values]
-    expected = agent.objective(EdgeTerms(*leaves, None, None), batch)
+    expected = agent.objective(LogProbs(*leaves, None, None), batch)
     expected.backward()
     found = agent.engine.evaluate(batch)._replace(log_pf=values[0], log_pb=values[1], log_flow=values[2])
     value, *slopes, of_log_z = objective(agent, found, batch)
@@ -132,7 +132,7 @@ def test_weights_of_subtb_neither_overflow_nor_vanish(weighting):
         batch = concatenate(agent.sample_trajectories(3), short)
         assert batch.lengths.min() < 30  # Beside lambda^60, which overflows, lambda^30 vanishes.
         assert batch.lengths.max() > 60
-        terms = edge_terms(agent.dag, agent.policy, batch)
+        terms = log_probs(agent.dag, agent.policy, batch)
         offsets = torch.from_numpy(batch.offsets)
         expected = subtrajectory_balance(terms.log_pf, terms.log_pb, terms.log_flow, offsets, lamda, weighting)
         value, *_ = objective(agent, agent.engine.evaluate(batch), batch)

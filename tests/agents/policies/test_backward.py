@@ -9,7 +9,7 @@ from scipy import stats
 
 import agents
 from agents.evaluation import estimates
-from agents.log_probs import edge_terms
+from agents.log_probs import log_probs
 from agents.policies.backward import maxent_log_pb, maxent_logits, negative_log_likelihood
 from agents.registry import GFLOWNETS
 from agents.replay.trajectories import TrajectoryMemory, vars_of
@@ -173,7 +173,7 @@ def test_a_fitted_backward_policy_becomes_the_posterior_of_the_forward_policy():
 
     def closure():
         optimizer.zero_grad()
-        value = negative_log_likelihood(weights * edge_terms(dag, table, batch).log_pb, 1)
+        value = negative_log_likelihood(weights * log_probs(dag, table, batch).log_pb, 1)
         value.backward()
         return value
 

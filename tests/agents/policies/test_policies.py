@@ -9,7 +9,7 @@ import torch
 import agents
 import gfn_envs
 from agents import config, policies
-from agents.log_probs import edge_terms
+from agents.log_probs import log_probs
 from agents.policies.build import make_policy
 from agents.policies.mlp import product
 from agents.registry import GFLOWNETS
@@ -100,7 +100,7 @@ def test_parallel_edges_share_equally_and_their_shares_cancel():
     # In log P_F - log P_B of every edge the number of parallel edges is gone: parallel edges have the same.
     batch = packed(dag, all_paths(dag))
     with torch.no_grad():
-        terms = edge_terms(dag, policy, batch)
+        terms = log_probs(dag, policy, batch)
     ratio, pairs = (terms.log_pf - terms.log_pb).numpy(), {}
     sources, targets = batch.states[batch.sources, 0], batch.states[batch.targets, 0]
     for pair, value in zip(zip(sources, targets, strict=True), ratio, strict=True):
@@ -111,7 +111,7 @@ def test_parallel_edges_share_equally_and_their_shares_cancel():
     twin.load_state_dict(policy.state_dict())
     simple = packed(merged, all_paths(merged))
     with torch.no_grad():
-        terms = edge_terms(merged, twin, simple)
+        terms = log_probs(merged, twin, simple)
     for edge, value in enumerate((terms.log_pf - terms.log_pb).tolist()):
         pair = simple.states[simple.sources[edge], 0], simple.states[simple.targets[edge], 0]
         assert value == pytest.approx(pairs[pair][0], abs=1e-12)

@@ -1,0 +1,96 @@
+"""The interface of engines: what samples trajectories and takes gradient steps."""
+
+from __future__ import annotations
+
+import abc
+from typing import Any, ClassVar, Protocol
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from agents.losses.balance import Balance
+from agents.policies.backward import BackwardPolicy
+from agents.policies.policy import Policy
+from agents.rollout import Logits
+from agents.trajectories import Trajectories
+from gfn_envs.dag import Dag
+
+
+class Learner(Protocol):
+    """What an engine asks of an agent."""
+
+    dag: Dag
+    config: Any
+    policy: Policy
+    backward: BackwardPolicy
+    log_z_parameter: Any
+    optimizer: torch.optim.Optimizer
+    device: torch.device
+    rng: np.random.Generator
+    iteration: int
+    target: Any
+    """Target network that evaluates the second state of each pair; None if there is none."""
+
+    @property
+    def name(self) -> str:
+        """Name of the agent."""
+
+    @property
+    def balance(self) -> Balance | None:
+        """The objective as a balance declaration; None if it is not of this kind."""
+
+    def loss(self, trajectories: Trajectories) -> Tensor:
+        """Scalar loss of a batch."""
+
+    def log_pb(self, trajectories: Trajectories) -> Tensor:
+        """log P_B of the edges (e,)."""
+
+    def forward_logits(self) -> Logits:
+        """P_F as a function of states."""
+
+    def set_learning_rates(self) -> None:
+        """Set the learning rates of this iteration."""
+
+
+class Engine(abc.ABC):
+    """Samples trajectories of a learner's P_F, and takes gradient steps on them."""
+
+    name: ClassVar[str]
+
+    def __init__(self, learner: Learner):
+        self.learner = learner
+
+    @abc.abstractmethod
+    def sample(self, n: int, rng: np.random.Generator, epsilon: float = 0.0, temperature: float = 1.0) -> Trajectories:
+        """``n`` trajectories of P_F.
+
+        Args:
+            n: number of trajectories.
+            rng: source of randomness.
+            epsilon: probability, at each step, of a uniformly random legal action.
+            temperature: softmax temperature.
+
+        Raises:
+            FloatingPointError: NaN or infinite logits.
+            NoLegalActionError: a state without a legal action, or a trajectory longer than ``max_length``.
+        """
+
+    @abc.abstractmethod
+    def step(self, batch: Trajectories, sampled: Trajectories | None = None) -> float:
+        """One gradient step on a batch; returns its loss.
+
+        Args:
+            batch: trajectories of the objective.
+            sampled: new trajectories of P_F for a P_B that has a loss of its own; None leaves it alone.
+
+        Raises:
+            FloatingPointError: the loss is NaN or infinite. Nothing has changed then.
+        """
+
+    def finite(self, loss: float) -> float:
+        """``loss``, or FloatingPointError if it is NaN or infinite."""
+        if not np.isfinite(loss):
+            message = f"iteration {self.learner.iteration}: the loss is {loss}; try a lower learning rate"
+            raise FloatingPointError(message)
+        return loss

@@ -1,0 +1,34 @@
+"""The engine for every agent, network and device: NumPy rollouts and torch gradients."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+
+from agents import rollout
+from agents.engines.adam import flushed_denormals, minimize
+from agents.engines.engine import Engine
+from agents.trajectories import Trajectories
+
+
+class TorchEngine(Engine):
+    """NumPy rollouts, and gradient steps with torch on the learner's own loss."""
+
+    name = "torch"
+
+    def sample(self, n: int, rng: np.random.Generator, epsilon: float = 0.0, temperature: float = 1.0) -> Trajectories:
+        with torch.inference_mode(), rollout.one_blas_thread(), flushed_denormals():
+            logits = self.learner.forward_logits()
+            return rollout.sample_forward(self.learner.dag, logits, n, rng, epsilon=epsilon, temperature=temperature)
+
+    def step(self, batch: Trajectories, sampled: Trajectories | None = None) -> float:
+        learner = self.learner
+        with flushed_denormals():
+            loss = learner.loss(batch)
+            fit = None if sampled is None else learner.backward.loss(learner.log_pb, sampled, learner.rng)
+            if fit is not None:
+                loss = loss + fit
+            value = self.finite(loss.item())
+            learner.set_learning_rates()
+            minimize(loss, learner.optimizer, learner.config.max_grad_norm)
+        return value

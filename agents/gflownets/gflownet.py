@@ -1,0 +1,171 @@
+"""The training iteration of GFlowNets: sample, search, replay, learn."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from agents import rollout
+from agents.agent import Agent
+from agents.config import BackwardSettings, EngineSettings, GFlowNetConfig, LogZSettings
+from agents.local_search import local_search
+from agents.log_probs import LogProbs
+from agents.losses.balance import Balance, balance_loss
+from agents.losses.penalty import penalty
+from agents.policies.policy import Policy
+from agents.replay.objects import ReplayBuffer
+from agents.trajectories import Trajectories, concatenate
+from gfn_envs.dag import Dag
+
+
+class GFlowNet(Agent):
+    """An agent that lowers a loss of trajectories: sampled ones, and ones to objects from replay and local search.
+
+    A concrete agent defines :meth:`loss`.
+    """
+
+    config_class = GFlowNetConfig
+    config: GFlowNetConfig
+
+    def __init__(self, dag: Dag, config: Any = None, seed: int = 0, policy: Policy | None = None):
+        super().__init__(dag, config, seed, policy)
+        scheme, capacity = self.config.replay, self.config.replay_capacity
+        self.replay = None if scheme == "none" else ReplayBuffer(dag, capacity, scheme)
+
+    def penalty(self, residual: Tensor) -> Tensor:
+        """The configured penalty of residuals."""
+        return penalty(residual, self.config.loss, self.config.clamp_loss)
+
+    def update(self) -> dict[str, Any]:
+        """One iteration: sample a batch and take a gradient step; learn from replayed and searched objects, too.
+
+        Returns:
+            ``loss``, ``log_z``, ``mean_log_reward`` of the sampled batch, and ``transitions``, all steps taken or
+            undone.
+
+        Raises:
+            FloatingPointError: the loss or the policy's logits became NaN or infinite. The parameters keep their last
+                finite values.
+        """
+        batch = self.sample_batch()
+        others, searched = self.replayed(batch)
+        joint = self.config.replay_mix == "joint"
+        value = self.engine.step(concatenate(batch, *others) if joint and others else batch, sampled=batch)
+        for other in () if joint else others:
+            self.engine.step(other)
+        self.iteration += 1
+        return {
+            "loss": value,
+            "log_z": self.log_z,
+            "transitions": batch.num_edges + searched + sum(other.num_edges for other in others),
+            "mean_log_reward": float(batch.log_reward.sum()) / len(batch),
+        }
+
+    def replayed(self, batch: Trajectories) -> tuple[list[Trajectories], int]:
+        """Trajectories, sampled by P_B, to objects that local search finds from ``batch`` and to objects of the replay
+        buffer, which ``batch`` enters; and the number of steps of the search."""
+        others: list[Trajectories] = []
+        searched = 0
+        if not self.config.local_search and self.replay is None:
+            return others, searched
+        objects, log_reward = batch.terminal_states, batch.log_reward
+        if self.config.local_search:
+            with torch.inference_mode(), rollout.one_blas_thread():
+                found = local_search(
+                    self.dag,
+                    objects,
+                    log_reward,
+                    self.forward_logits(),
+                    self.backward_logits(),
+                    self.rng,
+                    steps=self.config.search_fraction,
+                    min_steps=1,
+                    rounds=self.config.local_search,
+                    accept=self.config.search_accept,
+                )
+            searched = found.transitions
+            others.append(self.sample_backward(found.objects, found.log_reward))
+            objects = np.concatenate([objects, found.proposals])
+            log_reward = np.concatenate([log_reward, found.proposals_log_reward])
+        if self.replay is not None:
+            self.replay.add(objects, log_reward)
+            others.append(self.sample_backward(*self.replay.sample(self.config.replay_batch_size, self.rng)))
+        return others, searched
+
+    # ------------------------------------------------------------------ checkpoints
+
+    def state_dict(self) -> dict[str, Any]:
+        return super().state_dict() | {"replay": None if self.replay is None else self.replay.state_dict()}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        if (self.replay is None) != (state["replay"] is None):
+            given = "no" if state["replay"] is None else "a"
+            raise ValueError(
+                f"the saved agent has {given} replay buffer, and this one has replay={self.config.replay!r}"
+            )
+        if self.replay is not None:
+            self.replay.load_state_dict(state["replay"])  # First, because it may raise.
+        super().load_state_dict(state)
+
+
+@dataclass(frozen=True)
+class BalanceConfig(EngineSettings, BackwardSettings, GFlowNetConfig):
+    """Settings of balance objectives."""
+
+
+@dataclass(frozen=True)
+class LogZConfig(LogZSettings, BalanceConfig):
+    """Settings of balance objectives with a learned log Z."""
+
+
+class BalanceGFlowNet(GFlowNet):
+    """A GFlowNet whose loss is a balance objective: a concrete agent declares ``balance``."""
+
+    config_class: ClassVar[type[Any]] = BalanceConfig
+
+    @property
+    def log_z(self) -> float | None:
+        """log Z: the parameter, or log F(s0) if state flows are learned."""
+        if not self.learns_flow:
+            return super().log_z
+        with torch.inference_mode():
+            return self.policy(self.dag.source(1)).log_flow.item()
+
+    def loss(self, trajectories: Trajectories) -> Tensor:
+        """Weighted penalties of the residuals; see :mod:`agents.losses.balance`."""
+        assert self.balance is not None
+        return self.balance_loss(self.balance, self.log_probs(trajectories), trajectories)
+
+    def balance_loss(self, balance: Balance, found: LogProbs, trajectories: Trajectories) -> Tensor:
+        """A balance loss of log-probabilities and flows that are known already."""
+        log_flow, end_flow = self.log_flow(balance, found, trajectories)
+        loss, mean = balance_loss(
+            found.log_pf, found.log_pb, log_flow, trajectories.offsets, balance, self.penalty, end_flow
+        )
+        if balance.centered and self.log_z_parameter is not None:
+            # log Z is no part of the residual. It is fitted to the batch so that it can be reported.
+            loss = loss + (self.log_z_parameter + mean.detach()).square()
+        return loss
+
+    def log_flow(self, balance: Balance, found: LogProbs, trajectories: Trajectories) -> tuple[Tensor, Tensor | None]:
+        """log F of the states (s,), and that of the second state of each pair if it differs."""
+        log_reward = torch.from_numpy(trajectories.log_reward).to(found.log_pf)
+        first, last = (torch.from_numpy(i).to(self.device) for i in (trajectories.offsets[:-1], trajectories.last))
+        if balance.flow == "network":
+            assert found.log_flow is not None
+            log_flow = found.log_flow
+        else:
+            log_flow = torch.zeros(len(trajectories.states), dtype=found.log_pf.dtype, device=self.device)
+            log_flow = log_flow.index_copy(0, last, log_reward)
+            if balance.flow == "log_z":
+                assert self.log_z_parameter is not None
+                log_flow = log_flow.index_copy(0, first, self.log_z_parameter.expand(len(first)).to(log_flow))
+        if balance.partial_reward:
+            partial = self.dag.partial_log_reward(trajectories.states)
+            partial[trajectories.last] = 0.0  # log F is log R there already.
+            log_flow = log_flow + torch.from_numpy(partial).to(log_flow)
+        return log_flow, None
