@@ -1,7 +1,8 @@
-"""Four ways to build a string over q letters, as functions of whole matrices of rows.
+"""Four ways to build a string over q letters, as batched functions of state rows.
 
-A row holds ``length`` tokens, each a letter 0..q-1 or q where there is none yet, and then the number of letters. Every
-construction but "fill" keeps the letters together at the left, so a string is one row however it was built.
+A row holds ``length`` tokens, then the number of letters. A token is a letter 0..q-1, or q if the position is empty.
+Every construction except "fill" keeps the letters at the left, so that a string is the same row no matter how it was
+built.
 """
 
 from __future__ import annotations
@@ -14,14 +15,19 @@ from gfn_envs.arrays import BoolArray, FloatArray, IntArray, log_factorials
 
 
 class Construction:
-    """Actions that add a letter, and those that remove one. Strings that are full have no forward action.
+    """Actions that add a letter and backward actions that remove one. Full strings have no forward action.
+
+    Args:
+        num_letters: q.
+        length: number of positions.
 
     Attributes:
-        num_actions, num_backward_actions: how many.
+        num_actions: number of actions that add a letter.
+        num_backward_actions: number of actions that remove a letter.
         forward_masks: legal actions by number of letters, bool (length + 1, num_actions).
-        backward_masks: the same backward, (length + 1, num_backward_actions).
-        log_paths: log of the number of ways to a string by its number of letters k, float64 (length + 1,): the product
-            of the numbers of backward actions on the way, which depend on k alone.
+        backward_masks: legal backward actions by number of letters, bool (length + 1, num_backward_actions).
+        log_paths: log of the number of paths to a string of k letters, float64 (length + 1,). It is the product of the
+            numbers of backward actions on the way, which depend only on k.
     """
 
     num_actions: int
@@ -33,8 +39,8 @@ class Construction:
     def __init__(self, num_letters: int, length: int):
         self.num_letters, self.length = num_letters, length
         size = np.arange(length + 1)[:, None]
-        self._below, self._some = size < length, size > 0  # not full, not empty: (length + 1, 1)
-        # Positions in a row whose last entry has been replaced by what comes in.
+        self._not_full, self._not_empty = size < length, size > 0  # (length + 1, 1)
+        # Source column of each column after an insertion or deletion. The incoming token is in the last column.
         column, place = np.arange(length + 1), np.arange(length)[:, None]
         self._insert_from = np.where(column < place, column, np.where(column == place, length, column - 1))
         self._delete_from = np.where(column < place, column, np.minimum(column + 1, length))
@@ -46,44 +52,48 @@ class Construction:
         return self.backward_masks.take(states[:, -1], axis=0)
 
     def grow(self, states: IntArray, actions: IntArray) -> IntArray:
-        """Rows with one letter more."""
+        """Rows with one more letter."""
         raise NotImplementedError
 
     def shrink(self, states: IntArray, backward_actions: IntArray) -> IntArray:
-        """Rows with one letter less."""
+        """Rows with one fewer letter."""
         raise NotImplementedError
 
     def backward_action(self, states: IntArray, actions: IntArray) -> IntArray:
-        """What removes the letter that ``actions`` add to ``states``, int64 (n,)."""
+        """Backward action that removes the letter that ``actions`` add to ``states``, int64 (n,)."""
         raise NotImplementedError
 
     def forward_action(self, states: IntArray, backward_actions: IntArray) -> IntArray:
-        """What adds the letter again that ``backward_actions`` remove from ``states``, int64 (n,)."""
+        """Action that adds again the letter that ``backward_actions`` remove from ``states``, int64 (n,)."""
         raise NotImplementedError
 
     def contains(self, tokens: IntArray, objects: IntArray) -> BoolArray:
-        """Whether strings ``objects`` (m, length) can be built from ``tokens`` (n, length), bool (n, m)."""
+        """True at [i, j] if ``objects[j]`` can be built from ``tokens[i]``, both rows of ``length``, bool (n, m)."""
         return self._agree(tokens, objects)
 
     def label(self, action: int, letters: Sequence[str]) -> str:
+        """Text for an action, with the names of the letters."""
         raise NotImplementedError
 
     def _agree(self, tokens: IntArray, objects: IntArray) -> BoolArray:
-        """Whether every letter of ``tokens`` stands at its position of ``objects``."""
+        """True at [i, j] if every letter of ``tokens[i]`` is at the same position in ``objects[j]``, bool (n, m)."""
         result = np.ones((len(tokens), len(objects)), dtype=bool)
         for mine, theirs in zip(tokens.T, objects.T, strict=True):
             result &= (mine[:, None] == theirs) | (mine == self.num_letters)[:, None]
         return result
 
     def _insert(self, states: IntArray, position: IntArray, letter: IntArray) -> IntArray:
+        """Rows with ``letter`` (n,) inserted before ``position`` (n,)."""
         return self._move(states, self._insert_from, position, letter, 1)
 
     def _delete(self, states: IntArray, position: IntArray) -> IntArray:
+        """Rows without the letter at ``position`` (n,)."""
         return self._move(states, self._delete_from, position, self.num_letters, -1)
 
     def _move(
         self, states: IntArray, table: IntArray, position: IntArray, incoming: IntArray | int, change: int
     ) -> IntArray:
+        """Rows with ``incoming`` as last column, then columns moved by ``table[position]``, and a new length."""
         rows = states.copy()
         rows[:, -1] = incoming
         origin = table.take(position, axis=0)
@@ -94,12 +104,12 @@ class Construction:
 
 
 class Append(Construction):
-    """Append a letter; backward: drop the last."""
+    """Action = letter to append; the backward action removes the last letter."""
 
     def __init__(self, num_letters: int, length: int):
         super().__init__(num_letters, length)
         self.num_actions, self.num_backward_actions = num_letters, 1
-        self.forward_masks, self.backward_masks = np.repeat(self._below, num_letters, axis=1), self._some
+        self.forward_masks, self.backward_masks = np.repeat(self._not_full, num_letters, axis=1), self._not_empty
         self.log_paths = np.zeros(length + 1)
 
     def grow(self, states: IntArray, actions: IntArray) -> IntArray:
@@ -125,14 +135,14 @@ class Append(Construction):
 
 
 class PrependAppend(Construction):
-    """Actions 0..q-1 prepend a letter, q..2q-1 append one; backward: 0 drops the first, 1 the last."""
+    """Actions 0..q-1 prepend a letter, q..2q-1 append one; backward actions 0 and 1 remove the first or the last."""
 
     def __init__(self, num_letters: int, length: int):
         super().__init__(num_letters, length)
         self.num_actions, self.num_backward_actions = 2 * num_letters, 2
-        self.forward_masks = np.repeat(self._below, 2 * num_letters, axis=1)
-        self.backward_masks = np.repeat(self._some, 2, axis=1)
-        self.log_paths = np.arange(length + 1) * np.log(2.0)  # 2^k: the first letter too comes in two ways
+        self.forward_masks = np.repeat(self._not_full, 2 * num_letters, axis=1)
+        self.backward_masks = np.repeat(self._not_empty, 2, axis=1)
+        self.log_paths = np.arange(length + 1) * np.log(2.0)  # 2^k, as the first letter can also be added in two ways
 
     def grow(self, states: IntArray, actions: IntArray) -> IntArray:
         at_end, letter = np.divmod(actions, self.num_letters)
@@ -150,7 +160,7 @@ class PrependAppend(Construction):
         return letter + self.num_letters * np.asarray(backward_actions, dtype=np.int64)
 
     def contains(self, tokens: IntArray, objects: IntArray) -> BoolArray:
-        """Substrings. Where they fit, they are compared as numbers: each substring of an object is one."""
+        """True for substrings. They are compared as base-(q + 1) integers if these fit into 64 bits."""
         base = self.num_letters + 1
         if base**self.length >= 2**62:
             return self._contains_letters(tokens, objects)
@@ -166,7 +176,7 @@ class PrependAppend(Construction):
         return result
 
     def _contains_letters(self, tokens: IntArray, objects: IntArray) -> BoolArray:
-        """Substrings of any length, letter by letter."""
+        """True for substrings, compared letter by letter."""
         result = np.zeros((len(tokens), len(objects)), dtype=bool)
         padded = np.pad(objects, ((0, 0), (0, self.length)), constant_values=self.num_letters)
         for shift in range(self.length):
@@ -179,7 +189,7 @@ class PrependAppend(Construction):
 
 
 class Insert(Construction):
-    """Action = position * q + letter, position 0..number of letters; backward: delete a position."""
+    """Action = position * q + letter, for positions 0..number of letters; backward action = position to delete."""
 
     def __init__(self, num_letters: int, length: int):
         super().__init__(num_letters, length)
@@ -187,7 +197,7 @@ class Insert(Construction):
         size = np.arange(length + 1)[:, None]
         self.forward_masks = np.repeat((np.arange(length) <= size) & (size < length), num_letters, axis=1)
         self.backward_masks = np.arange(length) < size
-        self.log_paths = log_factorials(length)  # k!: any of k letters may have come last
+        self.log_paths = log_factorials(length)  # k!, as any of the k letters can have been added last
 
     def grow(self, states: IntArray, actions: IntArray) -> IntArray:
         return self._insert(states, *np.divmod(actions, self.num_letters))
@@ -203,7 +213,7 @@ class Insert(Construction):
         return position * self.num_letters + states[np.arange(len(states)), position]
 
     def contains(self, tokens: IntArray, objects: IntArray) -> BoolArray:
-        """Subsequences: letters are matched from the left, each as early as can be."""
+        """True for subsequences. Letters are matched greedily from the left."""
         tokens = np.pad(tokens, ((0, 0), (0, 1)), constant_values=self.num_letters)
         matched = np.zeros((len(tokens), len(objects)), dtype=np.int64)
         row = np.arange(len(tokens))[:, None]
@@ -217,12 +227,12 @@ class Insert(Construction):
 
 
 class Fill(Construction):
-    """Action = slot * q + letter, for any empty slot; backward: empty a slot."""
+    """Action = slot * q + letter, for any empty slot; backward action = slot to empty."""
 
     def __init__(self, num_letters: int, length: int):
         super().__init__(num_letters, length)
         self.num_actions, self.num_backward_actions = length * num_letters, length
-        self.log_paths = log_factorials(length)  # k!: the slots were filled in any order
+        self.log_paths = log_factorials(length)  # k!, as the slots can be filled in any order
 
     def forward_mask(self, states: IntArray) -> BoolArray:
         return np.repeat(states[:, :-1] == self.num_letters, self.num_letters, axis=1)

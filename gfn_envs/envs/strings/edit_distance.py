@@ -1,4 +1,4 @@
-"""How different strings are: Levenshtein and Hamming distances through rapidfuzz (the extra ``diversity``)."""
+"""Levenshtein and Hamming distances between strings, computed by rapidfuzz (the extra ``diversity``)."""
 
 from __future__ import annotations
 
@@ -14,14 +14,15 @@ METRICS = ("levenshtein", "hamming")
 def pairwise_distances(
     strings: Sequence[str], others: Sequence[str] | None = None, metric: str = "levenshtein"
 ) -> IntArray:
-    """Distances int32 (n, m) of ``strings`` from ``others``, or from each other.
+    """Distances between ``strings`` (n) and ``others`` (m), int32 (n, m).
 
     Args:
-        strings, others: texts; of equal length for "hamming".
-        metric: "levenshtein" (insertions, deletions and substitutions count 1) or "hamming".
+        strings: the first strings; all of the same length for "hamming".
+        others: the second strings; None: ``strings``.
+        metric: "levenshtein" (the number of insertions, deletions and substitutions) or "hamming".
 
     Raises:
-        ValueError: another metric, or texts of different lengths for "hamming".
+        ValueError: ``metric`` is unknown, or strings have different lengths for "hamming".
         ImportError: rapidfuzz is not installed.
     """
     if metric not in METRICS:
@@ -41,18 +42,18 @@ def pairwise_distances(
 
 
 def diversity(strings: Sequence[str], metric: str = "levenshtein") -> float:
-    """Mean distance over all pairs of two of ``strings``, 0 for fewer than two (Jain et al. 2022)."""
+    """Mean distance over all pairs of ``strings``; 0 for fewer than two (Jain et al. 2022)."""
     n = len(strings)
     return float(pairwise_distances(strings, metric=metric).sum() / (n * (n - 1))) if n > 1 else 0.0
 
 
 def novelty(strings: Sequence[str], known: Sequence[str], metric: str = "levenshtein") -> float:
-    """Mean distance of ``strings`` from the nearest of ``known`` (Jain et al. 2022).
+    """Mean distance from each of ``strings`` to the nearest of ``known`` (Jain et al. 2022).
 
     Raises:
-        ValueError: either is empty.
+        ValueError: ``strings`` or ``known`` is empty.
     """
     if not len(strings) or not len(known):
-        raise ValueError(f"novelty needs strings and known ones, got {len(strings)} and {len(known)}")
+        raise ValueError(f"novelty needs at least one string and one known string, got {len(strings)} and {len(known)}")
     nearest: FloatArray = pairwise_distances(strings, known, metric).min(1)
     return float(nearest.mean())

@@ -1,4 +1,4 @@
-"""QM9Str: small molecules as strings of five building blocks, rewarded by a proxy of their HOMO-LUMO gap."""
+"""QM9Str: small molecules as strings of five building blocks, rewarded by a proxy for their HOMO-LUMO gap."""
 
 from __future__ import annotations
 
@@ -9,34 +9,36 @@ import numpy as np
 from gfn_envs.arrays import FloatArray
 from gfn_envs.data import registry as datasets
 from gfn_envs.data.safe_pickle import read_pickle
-from gfn_envs.envs.strings import reward_table as string_table
-from gfn_envs.envs.strings.tabulated import PublishedStrings, Table
+from gfn_envs.envs.strings.reward_table import table_values
+from gfn_envs.envs.strings.tabulated import Table, TabulatedSequence
 
 ALPHABET = "0123456789a"
 
 
-class QM9Str(PublishedStrings):
-    """Build a small molecule as a string of five blocks; the reward is a proxy of its HOMO-LUMO gap (QM9str).
+class QM9Str(TabulatedSequence):
+    """Build a small molecule as a string of five blocks; the reward is a proxy for its HOMO-LUMO gap (QM9str).
 
     ## Description
-    Strings of 5 letters 0..9, a, which stand for 11 building blocks with two stems (C, O, N, C-F, C=O, C=C, C#C,
-    benzene, cyclohexane, pyrrolidine, CCC), bonded in a line.
+    Strings of 5 letters 0..9, a. They stand for 11 building blocks with two attachment points each (C, O, N, C-F, C=O,
+    C=C, C#C, benzene, cyclohexane, pyrrolidine, CCC), which are bonded in a line.
 
     ## Action Space
-    As :class:`gfn_envs.Sequence`, by ``construction``: prepend_append 22 actions, append 11, insert and fill 55.
+    As in :class:`gfn_envs.Sequence`: 22 actions for prepend_append, 11 for append, 55 for insert and fill.
 
     ## Backward actions
-    prepend_append 2, append 1, insert and fill 5.
+    As in :class:`gfn_envs.Sequence`: 2 for prepend_append, 1 for append, 5 for insert and fill.
 
     ## Observation Space
-    ``MultiDiscrete([12] * 5)``: the blocks, 11 where there is none.
+    ``MultiDiscrete([12] * 5)``: the block at each position, or 11 if the position is empty.
 
     ## Starting State
     The empty string.
 
     ## Rewards
-    R = scale r / max r with r = max(y, floor)^exponent, y the proxy's value. Modes: the best 0.5%. The table of y is
-    read at first use (the data set qm9str of ``gfn data``: downloaded, or in the mirror that GFN_ENVS_DATA names).
+    R = scale r / max r with r = max(y, floor)^exponent, where y is the value of the proxy. The modes are the best 0.5%.
+
+    The table of y is read at first use, from the data set qm9str. It is downloaded, or read from the directory in the
+    environment variable GFN_ENVS_DATA.
 
     ## Episode End
     After 5 blocks.
@@ -46,13 +48,13 @@ class QM9Str(PublishedStrings):
 
     ## Arguments
     * ``construction``: "prepend_append" (Shen et al. 2023), "append", "insert" or "fill".
-    * ``exponent``: beta.
-    * ``scale``: the largest reward.
-    * ``floor``: of the proxy's value; None: values must be above 0.
-    * ``mode_fraction``: modes among all strings, in (0, 1].
-    * ``table``: values of y in place of the published ones: a mapping, values in alphabetical order, or a text file
-      with a string and its value a line.
-    * ``length``: blocks, for another ``table``.
+    * ``exponent``: power beta of y, > 0.
+    * ``scale``: the largest reward, > 0.
+    * ``floor``: lower bound of y, > 0; None: all values must be > 0.
+    * ``mode_fraction``: fraction of all strings that are modes, in (0, 1]; None: no modes.
+    * ``table``: values of y that replace the published ones: a mapping, a list in alphabetical order, or the path of a
+      text file with a string and its value per line.
+    * ``length``: number of blocks; other values than 5 need a ``table``.
 
     ## References
     Zhang et al. 2020 (the proxy); Shen et al. 2023, Towards Understanding and Improving GFlowNet Training (section 6)
@@ -61,29 +63,35 @@ class QM9Str(PublishedStrings):
     * v0: initial version.
     """
 
+    alphabet, published_length = ALPHABET, 5
+
     def __init__(
         self,
         construction: str = "prepend_append",
         exponent: float = 5.0,
         scale: float = 100.0,
         floor: float | None = 1e-3,
-        mode_fraction: float = 0.005,
+        mode_fraction: float | None = 0.005,
         table: Table | None = None,
         length: int = 5,
     ):
-        super().__init__(ALPHABET, 5, construction, exponent, scale, floor, mode_fraction, table, length)
+        super().__init__(construction, exponent, scale, floor, mode_fraction, table, length)
 
     @functools.cached_property
     def reward_table(self) -> FloatArray:
-        """R of every string in alphabetical order, float64 (11^length,). Raises DatasetError without the data."""
+        """R of every string in alphabetical order, float64 (11^length,).
+
+        Raises:
+            DatasetError: there is no table, and the data set is not available.
+        """
         given = self._table_values()
-        y = self._raised(datasets.converted("qm9str", _values)["y"].astype(np.float64) if given is None else given)
+        y = self._floored(datasets.converted("qm9str", _values)["y"].astype(np.float64) if given is None else given)
         return self._scaled(y, y.max())
 
 
 def _values(data: bytes) -> dict[str, FloatArray]:
-    """The published pickle, a dict from strings to values, as float32 (161051,) in alphabetical order."""
+    """Values in alphabetical order, float32 (161051,), from the published pickle, a dict from strings to values."""
     table = read_pickle(data)
     if not isinstance(table, dict):
         raise ValueError(f"expected a pickled dict of strings and values, got {type(table).__name__}")
-    return {"y": string_table.table_values(table, ALPHABET, 5, 5, "QM9Str").astype(np.float32)}
+    return {"y": table_values(table, ALPHABET, 5, 5, "QM9Str").astype(np.float32)}

@@ -1,8 +1,7 @@
-"""Values of every string over an alphabet, from tables; strings are ordered by length, then alphabetically."""
+"""Tables with a value for every string over an alphabet, in the order of numbering.py."""
 
 from __future__ import annotations
 
-import math
 import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -10,30 +9,27 @@ from typing import Any
 
 import numpy as np
 
-from gfn_envs.arrays import FloatArray, IntArray
+from gfn_envs.arrays import FloatArray
+from gfn_envs.envs.strings.numbering import num_strings, positions, string_at
 
-#: Tables hold at most this many strings (400 MB of float64).
+#: A table can hold at most this many strings (400 MB of float64).
 MAX_STRINGS = 50_000_000
 
 
-def num_strings(num_letters: int, shortest: int, longest: int) -> int:
-    """How many strings of ``shortest``..``longest`` letters there are."""
-    return sum(num_letters**t for t in range(shortest, longest + 1))
-
-
 def table_values(table: Any, alphabet: Sequence[str], shortest: int, longest: int, where: str) -> FloatArray:
-    """A value for each string, float64 (num_strings,).
+    """The value of every string of ``shortest``..``longest`` letters, float64 (num_strings,).
 
     Args:
-        table: values in order; or a mapping from strings to values, or a pandas Series labelled by strings; or the path
-            of a text file with a string and a value a line, parted by a comma, a tab or blanks, below a header or not.
-        alphabet: the letters, in order. Mappings and files need letters of one character.
-        shortest, longest: numbers of letters.
-        where: for messages.
+        table: one of: values in the order of numbering.py; a mapping from strings to values; a pandas Series labeled by
+            strings; the path of a text file with a string and a value per line, separated by a comma, a tab or spaces,
+            with or without a header.
+        alphabet: the letters in order. Mappings and files need letters of one character.
+        shortest, longest: smallest and largest number of letters.
+        where: name of the environment, for messages.
 
     Raises:
-        ValueError: a string is missing, unknown or given twice, or a value is not a finite number; or a file that
-            cannot be read.
+        ValueError: a string is missing, unknown or repeated; a value is not a finite number; the file cannot be read;
+            or there are more than MAX_STRINGS strings.
     """
     count = num_strings(len(alphabet), shortest, longest)
     if count > MAX_STRINGS:
@@ -50,7 +46,7 @@ def table_values(table: Any, alphabet: Sequence[str], shortest: int, longest: in
         result = np.array(table, dtype=np.float64)
         if result.shape != (count,):
             raise ValueError(
-                f"{where}: the table must have one value for each of {count:,} strings, got {result.shape}"
+                f"{where}: the table must have one value for each of {count:,} strings, got shape {result.shape}"
             )
         return _finite(result, where)
     index = positions(strings, alphabet, shortest, longest, where)
@@ -73,7 +69,7 @@ def _finite(values: FloatArray, where: str) -> FloatArray:
 
 
 def _labels(table: Any) -> list[str]:
-    """The strings that label the values of a pandas Series, without asking for pandas; none where it is numbered."""
+    """The strings that label a pandas Series, empty for other labels or types; it does not import pandas."""
     if not hasattr(table, "to_dict") or np.ndim(table) != 1:
         return []
     labels = list(table.index)
@@ -81,6 +77,7 @@ def _labels(table: Any) -> list[str]:
 
 
 def _read(path: Path, where: str) -> tuple[list[str], list[float]]:
+    """The strings and values in a text file."""
     try:
         text = path.read_text("utf-8-sig")
     except OSError as error:
@@ -101,73 +98,3 @@ def _read(path: Path, where: str) -> tuple[list[str], list[float]]:
             raise ValueError(f"{where}: {path}, line {number}: expected a string and a number, got {line!r}") from None
         strings.append(string)
     return strings, values
-
-
-def positions(strings: Sequence[str], alphabet: Sequence[str], shortest: int, longest: int, where: str) -> IntArray:
-    """Position of each string in the order of this module, int64 (n,). Raises ValueError for others."""
-    if any(len(letter) != 1 for letter in alphabet):
-        raise ValueError(f"{where}: strings need letters of one character, got {list(alphabet)}")
-    lengths = np.array([len(string) for string in strings], dtype=np.int64)
-    code = np.full(0x110000, -1)
-    code[[ord(letter) for letter in alphabet]] = np.arange(len(alphabet))
-    letters = code[np.frombuffer("".join(strings).encode("utf-32-le"), dtype=np.uint32)]
-    starts = np.cumsum(lengths) - lengths
-    known = np.minimum.reduceat(np.append(letters, 0), starts) >= 0 if len(strings) else np.zeros(0, dtype=bool)
-    good = (lengths >= shortest) & (lengths <= longest) & known
-    if not good.all():
-        bad = strings[int(np.argmin(good))]
-        raise ValueError(
-            f"{where}: {bad!r} is not a string of {shortest} to {longest} letters of {''.join(alphabet)!r}"
-        )
-    result = np.zeros(len(strings), dtype=np.int64)
-    for t in range(longest):
-        longer = lengths > t
-        result[longer] = result[longer] * len(alphabet) + letters[starts[longer] + t]
-    offsets = [num_strings(len(alphabet), shortest, t - 1) for t in range(longest + 1)]
-    return result + np.array(offsets)[lengths]
-
-
-def string_at(position: int, alphabet: Sequence[str], shortest: int) -> str:
-    """The string at a position of the order of this module."""
-    length, q = shortest, len(alphabet)
-    while position >= q**length:
-        position, length = position - q**length, length + 1
-    return "".join(alphabet[position // q**t % q] for t in reversed(range(length)))
-
-
-# ---------------------------------------------------------------------- modes
-
-
-def top_fraction(values: FloatArray, fraction: float) -> IntArray:
-    """Positions (m,), ascending, of the best ``ceil(fraction * n)`` of ``values`` (n,), and of ties with the last."""
-    return top(values, share(fraction, len(values)))
-
-
-def top(values: FloatArray, count: int) -> IntArray:
-    """Positions (m,), ascending, of the best ``count`` of ``values`` (n,), and of ties with the last."""
-    threshold = np.partition(values, -count)[-count]
-    return np.flatnonzero(values >= threshold)
-
-
-def share(fraction: float, n: int) -> int:
-    """``ceil(fraction * n)`` of the decimal number that was meant: 0.07 * 100 is a little more than 7 in binary."""
-    return math.ceil(round(fraction * n, 6))
-
-
-def separated_top(values: FloatArray, num_letters: int, length: int, fraction: float) -> IntArray:
-    """Positions (m,), ascending, of ``ceil(fraction * n)`` of the best strings, no two of which differ in one letter.
-
-    Strings are taken in order of their values, the better first and of equals the first in the alphabet, except those
-    next to one that was taken.
-    """
-    strides = num_letters ** np.arange(length)
-    taken, near = [], np.zeros(len(values), dtype=bool)
-    for position in np.argsort(-values, kind="stable"):
-        if near[position]:
-            continue
-        taken.append(position)
-        if len(taken) == share(fraction, len(values)):
-            break
-        digits = position // strides % num_letters
-        near[(position - (digits * strides)[:, None] + strides[:, None] * np.arange(num_letters)).ravel()] = True
-    return np.sort(np.array(taken, dtype=np.int64))

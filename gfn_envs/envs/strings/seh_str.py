@@ -1,4 +1,4 @@
-"""SEHStr: molecules as strings of six building blocks, rewarded by a proxy of binding to sEH."""
+"""SEHStr: molecules as strings of six building blocks, rewarded by a proxy for binding to sEH."""
 
 from __future__ import annotations
 
@@ -8,38 +8,42 @@ import numpy as np
 
 from gfn_envs.arrays import FloatArray, IntArray
 from gfn_envs.data import registry as datasets
-from gfn_envs.envs.strings import reward_table as string_table
-from gfn_envs.envs.strings.boosted_trees import StringTrees, Trees, pickled_model
-from gfn_envs.envs.strings.tabulated import PublishedStrings, Table
+from gfn_envs.envs.strings.boosted_trees import BoostedTrees, arrays_from_pickle
+from gfn_envs.envs.strings.modes import fraction_count, top
+from gfn_envs.envs.strings.string_trees import StringTrees
+from gfn_envs.envs.strings.tabulated import Table, TabulatedSequence
 from gfn_envs.validation import checked_log_reward
 
 ALPHABET = "0123456789abcdefgh"
 LENGTH = 6
 
 
-class SEHStr(PublishedStrings):
-    """Build a molecule as a string of six blocks; the reward is a proxy of how well it binds to sEH (sEHstr).
+class SEHStr(TabulatedSequence):
+    """Build a molecule as a string of six blocks; the reward is a proxy for how strongly it binds to sEH (sEHstr).
 
     ## Description
-    Strings of 6 letters 0..9, a..h, which stand for 18 building blocks with two stems, bonded in a line.
+    Strings of 6 letters 0..9, a..h. They stand for 18 building blocks with two attachment points each, which are bonded
+    in a line. The target sEH is soluble epoxide hydrolase.
 
     ## Action Space
-    As :class:`gfn_envs.Sequence`, by ``construction``: prepend_append 36 actions, append 18, insert and fill 108.
+    As in :class:`gfn_envs.Sequence`: 36 actions for prepend_append, 18 for append, 108 for insert and fill.
 
     ## Backward actions
-    prepend_append 2, append 1, insert and fill 6.
+    As in :class:`gfn_envs.Sequence`: 2 for prepend_append, 1 for append, 6 for insert and fill.
 
     ## Observation Space
-    ``MultiDiscrete([19] * 6)``: the blocks, 18 where there is none.
+    ``MultiDiscrete([19] * 6)``: the block at each position, or 18 if the position is empty.
 
     ## Starting State
     The empty string.
 
     ## Rewards
-    R = scale r / max r with r = max(prediction, floor)^exponent; the prediction is that of 100 gradient-boosted trees
-    on the one-hot blocks. Modes: the best 0.1%. At first use the trees are read (the data set sehstr-model of ``gfn
-    data``: downloaded, or in the mirror that GFN_ENVS_DATA names), and all 34 million strings are scored, for max r
-    and the modes; both are kept in the cache.
+    R = scale r / max r with r = max(prediction, floor)^exponent, where 100 gradient-boosted trees predict from the
+    one-hot blocks. The modes are the best 0.1%.
+
+    The trees are read at first use, from the data set sehstr-model. It is downloaded, or read from the directory in the
+    environment variable GFN_ENVS_DATA. All 34 million strings are then scored to find max r and the modes, which are
+    cached on disk.
 
     ## Episode End
     After 6 blocks.
@@ -49,20 +53,22 @@ class SEHStr(PublishedStrings):
 
     ## Arguments
     * ``construction``: "prepend_append" (Shen et al. 2023), "append", "insert" or "fill".
-    * ``exponent``: beta.
-    * ``scale``: the largest reward.
-    * ``floor``: of the prediction; None: predictions must be above 0.
-    * ``mode_fraction``: modes among all strings, in (0, 1].
-    * ``table``: predictions in place of the trees': a mapping, values in alphabetical order, or a text file with a
-      string and its value a line.
-    * ``length``: blocks, for another ``table``.
+    * ``exponent``: power beta of the prediction, > 0.
+    * ``scale``: the largest reward, > 0.
+    * ``floor``: lower bound of the prediction, > 0; None: all predictions must be > 0.
+    * ``mode_fraction``: fraction of all strings that are modes, in (0, 1]; None: no modes.
+    * ``table``: predictions that replace those of the trees: a mapping, a list in alphabetical order, or the path of a
+      text file with a string and its value per line.
+    * ``length``: number of blocks; other values than 6 need a ``table``.
 
     ## References
-    Bengio et al. 2021 (the proxy that the trees learned from); Shen et al. 2023 (section 6)
+    Bengio et al. 2021 (the proxy on which the trees were trained); Shen et al. 2023 (section 6)
 
     ## Version History
     * v0: initial version.
     """
+
+    alphabet, published_length = ALPHABET, LENGTH
 
     def __init__(
         self,
@@ -70,33 +76,38 @@ class SEHStr(PublishedStrings):
         exponent: float = 6.0,
         scale: float = 10.0,
         floor: float | None = 1e-3,
-        mode_fraction: float = 0.001,
+        mode_fraction: float | None = 0.001,
         table: Table | None = None,
         length: int = LENGTH,
     ):
-        super().__init__(ALPHABET, LENGTH, construction, exponent, scale, floor, mode_fraction, table, length)
+        super().__init__(construction, exponent, scale, floor, mode_fraction, table, length)
 
     @functools.cached_property
     def reward_table(self) -> FloatArray | None:
-        """R of every string in alphabetical order, where a table was given; None where the trees give it."""
+        """R of every string in alphabetical order, float64 (18^length,); None without a table."""
         given = self._table_values()
         if given is None:
             return None
-        y = self._raised(given)
+        y = self._floored(given)
         return self._scaled(y, y.max())
 
     @functools.cached_property
     def trees(self) -> StringTrees:
-        """The published model. Raises DatasetError where its file cannot be had."""
-        return StringTrees(Trees(datasets.converted("sehstr-model", pickled_model)), len(ALPHABET), LENGTH)
+        """The published model.
+
+        Raises:
+            DatasetError: its file is not available.
+        """
+        arrays = datasets.converted("sehstr-model", arrays_from_pickle)
+        return StringTrees(BoostedTrees(arrays), len(ALPHABET), LENGTH)
 
     def values(self, tokens: IntArray) -> FloatArray:
-        """The trees' predictions for finished strings, float64 (n,), tokens (n, 6)."""
+        """Predictions of the trees, float64 (n,), for the tokens (n, 6) of finished strings."""
         return super().values(tokens) if self._table is not None else self.trees.score(tokens)
 
     @functools.cached_property
     def _summary(self) -> dict[str, FloatArray]:
-        """Of all predictions: the largest, and the positions of the modes; from the cache, or the scoring of all."""
+        """The largest of all predictions, and the positions of the modes; cached on disk."""
         fraction = self.mode_fraction or 0.0
         digest = datasets.dataset("sehstr-model").sha256[:16]
         return datasets.cached(f"sehstr-best-{fraction!r}-{digest}", lambda: best_strings(self.trees, fraction))
@@ -105,7 +116,7 @@ class SEHStr(PublishedStrings):
         if self.reward_table is not None:
             return super().log_reward(states)
         tokens = states[:, :-1]
-        y, largest = self._raised(self.values(tokens)), float(self._raised(self._summary["best"]))
+        y, largest = self._floored(self.values(tokens)), float(self._floored(self._summary["best"]))
         return checked_log_reward(self._scaled(y, largest), tokens, "SEHStr")
 
     @functools.cached_property
@@ -116,17 +127,17 @@ class SEHStr(PublishedStrings):
 
 
 def best_strings(trees: StringTrees, fraction: float) -> dict[str, FloatArray]:
-    """The largest prediction, and positions of the best ``fraction`` of all strings, ties with the last included.
+    """The largest prediction, and the positions of the best ``fraction`` of all strings, including ties with the last.
 
-    Scores all strings, in pieces; of what was seen it keeps what can still be among the best.
+    All strings are scored in chunks, and only those that can still be among the best are kept.
     """
-    count = max(1, string_table.share(fraction, trees.num_letters**trees.length))
-    values, where, start = np.zeros(0), np.zeros(0, dtype=np.int64), 0
+    count = max(1, fraction_count(fraction, trees.num_letters**trees.length))
+    values, positions, start = np.zeros(0), np.zeros(0, dtype=np.int64), 0
     for scores in trees.score_all():
         threshold = np.partition(values, -count)[-count] if len(values) >= count else -np.inf
         good = np.flatnonzero(scores >= threshold)
-        values, where = np.concatenate([values, scores[good]]), np.concatenate([where, good + start])
+        values, positions = np.concatenate([values, scores[good]]), np.concatenate([positions, good + start])
         start += len(scores)
-        best = string_table.top(values, min(count, len(values)))
-        values, where = values[best], where[best]
-    return {"best": values.max(), "modes": where}
+        best = top(values, min(count, len(values)))
+        values, positions = values[best], positions[best]
+    return {"best": values.max(), "modes": positions}

@@ -1,4 +1,4 @@
-"""Strings of one length whose published values a table of the user's can replace."""
+"""TabulatedSequence: base class of string environments with a published reward, which a user's table can replace."""
 
 from __future__ import annotations
 
@@ -7,37 +7,51 @@ from collections.abc import Mapping
 from collections.abc import Sequence as Letters
 
 from gfn_envs.arrays import FloatArray
-from gfn_envs.envs.strings import reward_table as string_table
+from gfn_envs.envs.strings.reward_table import table_values
 from gfn_envs.envs.strings.sequence import Sequence
 from gfn_envs.validation import positive
 
 Table = Mapping[str, float] | Letters[float] | str | os.PathLike[str]
 
 
-class PublishedStrings(Sequence):
-    """What environments with published values of strings share: a scale, and a table in their place.
+class TabulatedSequence(Sequence):
+    """Strings of fixed length whose rewards have a largest value, ``scale``.
+
+    A subclass sets ``alphabet``, and ``published_length`` if it has rewards without a table.
+
+    Args:
+        construction: "append", "prepend_append", "insert" or "fill".
+        exponent: beta.
+        scale: the largest reward.
+        floor: lower bound; each subclass says of what.
+        mode_fraction: fraction of all strings that are modes; None: no modes.
+        table: values that replace the published ones.
+        length: number of letters.
 
     Raises:
-        ValueError: a bad setting, or another length than the published one without a table.
+        ValueError: an argument is out of range, or ``length`` differs from ``published_length`` without a table.
     """
+
+    alphabet: str
+    published_length: int | None
 
     def __init__(
         self,
-        alphabet: str,
-        published_length: int,
         construction: str,
         exponent: float,
         scale: float,
         floor: float | None,
-        mode_fraction: float,
+        mode_fraction: float | None,
         table: Table | None,
         length: int,
     ):
-        super().__init__(alphabet, length, construction, exponent=exponent, floor=floor, mode_fraction=mode_fraction)
+        super().__init__(
+            self.alphabet, length, construction, exponent=exponent, floor=floor, mode_fraction=mode_fraction
+        )
         where = type(self).__name__
         self.scale, self._table = positive("scale", scale, where), table
-        if table is None and length != published_length:
-            raise ValueError(f"{where}: length must be {published_length} unless a table is given, got {length}")
+        if table is None and self.published_length not in (None, length):
+            raise ValueError(f"{where}: length must be {self.published_length} unless a table is given, got {length}")
         self.arguments = {
             "construction": construction,
             "exponent": exponent,
@@ -48,15 +62,15 @@ class PublishedStrings(Sequence):
             "length": length,
         }
 
-    def _scaled(self, raised: FloatArray, largest: float) -> FloatArray:
-        """scale (raised / largest)^exponent of values with a floor, float64 (n,)."""
-        # What is not above 0 stays, to be refused: an even exponent would make it good.
-        good, result = raised > 0, raised.copy()
-        result[good] = self.scale * (raised[good] / largest) ** self.exponent
+    def _scaled(self, values: FloatArray, largest: float) -> FloatArray:
+        """scale (value / largest)^exponent, float64 (n,), of values that satisfy the floor."""
+        # Values <= 0 are kept and raise later; an even exponent would turn negative values into valid rewards.
+        good, result = values > 0, values.copy()
+        result[good] = self.scale * (values[good] / largest) ** self.exponent
         return result
 
     def _table_values(self) -> FloatArray | None:
-        """The table's value of every string in alphabetical order; None where there is no table."""
+        """Values of the user's table in alphabetical order, float64 (num_strings,); None without a table."""
         if self._table is None:
             return None
-        return string_table.table_values(self._table, self.letters, self.length, self.length, type(self).__name__)
+        return table_values(self._table, self.letters, self.length, self.length, type(self).__name__)

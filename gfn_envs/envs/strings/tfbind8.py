@@ -1,4 +1,4 @@
-"""TFBind8: DNA 8-mers, rewarded by how strongly the transcription factor SIX6 binds them."""
+"""TFBind8: DNA 8-mers, rewarded by how strongly the transcription factor SIX6 binds to them."""
 
 from __future__ import annotations
 
@@ -8,25 +8,25 @@ import numpy as np
 
 from gfn_envs.arrays import FloatArray, IntArray
 from gfn_envs.data import registry as datasets
-from gfn_envs.envs.strings import reward_table as string_table
-from gfn_envs.envs.strings.tabulated import PublishedStrings, Table
+from gfn_envs.envs.strings.modes import separated_top
+from gfn_envs.envs.strings.tabulated import Table, TabulatedSequence
 
 
-class TFBind8(PublishedStrings):
-    """Build a DNA 8-mer; the reward is how strongly the human transcription factor SIX6 binds it.
+class TFBind8(TabulatedSequence):
+    """Build a DNA 8-mer; the reward is how strongly the human transcription factor SIX6 binds to it.
 
     ## Description
-    Strings of 8 letters A, C, G, T, and the measured binding of each (protein-binding microarrays). The data come with
-    the package.
+    Strings of 8 letters A, C, G, T, with the binding of each measured by protein-binding microarrays. The package
+    includes the data.
 
     ## Action Space
-    As :class:`gfn_envs.Sequence`, by ``construction``: prepend_append 8 actions, append 4, insert and fill 32.
+    As in :class:`gfn_envs.Sequence`: 8 actions for prepend_append, 4 for append, 32 for insert and fill.
 
     ## Backward actions
-    prepend_append 2, append 1, insert and fill 8.
+    As in :class:`gfn_envs.Sequence`: 2 for prepend_append, 1 for append, 8 for insert and fill.
 
     ## Observation Space
-    ``MultiDiscrete([5] * 8)``: the letters, 4 where there is none.
+    ``MultiDiscrete([5] * 8)``: the letter at each position, or 4 if the position is empty.
 
     ## Starting State
     The empty string.
@@ -34,8 +34,8 @@ class TFBind8(PublishedStrings):
     ## Rewards
     R = max(scale y^exponent / max y^exponent, floor), where y is the E-score, scaled to [0, 1] over all 8-mers.
 
-    Modes: the best 0.5% that do not differ from each other in one letter only: strings are taken from the best down,
-    leaving out neighbours of those taken. These are the 328 of Shen et al.'s file of modes.
+    The modes are 0.5% of the strings: they are selected in order of decreasing reward, and a string is skipped if it
+    differs in exactly one letter from a selected one. The result equals the 328 modes in Shen et al.'s file.
 
     ## Episode End
     After 8 letters.
@@ -45,13 +45,13 @@ class TFBind8(PublishedStrings):
 
     ## Arguments
     * ``construction``: "prepend_append" (Shen et al. 2023), "append", "insert" or "fill".
-    * ``exponent``: beta.
-    * ``scale``: the largest reward.
-    * ``floor``: the least reward.
-    * ``mode_fraction``: modes among all strings, in (0, 1].
-    * ``table``: scores in place of SIX6's: a mapping, values in alphabetical order, or a text file with an 8-mer and
-      its score a line.
-    * ``length``: letters of a string, for another ``table``.
+    * ``exponent``: power beta of y, > 0.
+    * ``scale``: the largest reward, > 0.
+    * ``floor``: the smallest reward, > 0.
+    * ``mode_fraction``: fraction of all strings that are modes, in (0, 1]; None: no modes.
+    * ``table``: scores that replace those of SIX6: a mapping, a list in alphabetical order, or the path of a text file
+      with a string and its score per line.
+    * ``length``: number of letters; other values than 8 need a ``table``.
 
     ## References
     Barrera et al. 2016; Shen et al. 2023, Towards Understanding and Improving GFlowNet Training (section 6)
@@ -60,17 +60,19 @@ class TFBind8(PublishedStrings):
     * v0: initial version.
     """
 
+    alphabet, published_length = "ACGT", 8
+
     def __init__(
         self,
         construction: str = "prepend_append",
         exponent: float = 3.0,
         scale: float = 10.0,
         floor: float = 1e-3,
-        mode_fraction: float = 0.005,
+        mode_fraction: float | None = 0.005,
         table: Table | None = None,
         length: int = 8,
     ):
-        super().__init__("ACGT", 8, construction, exponent, scale, floor, mode_fraction, table, length)
+        super().__init__(construction, exponent, scale, floor, mode_fraction, table, length)
 
     @functools.cached_property
     def reward_table(self) -> FloatArray:
@@ -80,11 +82,11 @@ class TFBind8(PublishedStrings):
         y = (scores - scores.min()) / (np.ptp(scores) or 1.0)
         if not y.any():
             raise ValueError("TFBind8: the scores in the table are all equal")
-        return self._raised(self.scale * (y / y.max()) ** self.exponent)
+        return self._floored(self.scale * (y / y.max()) ** self.exponent)
 
     @functools.cached_property
     def mode_strings(self) -> IntArray | None:
-        """Positions of the modes in alphabetical order, ascending, int64 (num_modes,); None where there are none."""
+        """Positions of the modes in alphabetical order, ascending, int64 (num_modes,); None without modes."""
         if self.mode_fraction is None:
             return None
-        return string_table.separated_top(self.reward_table, 4, self.length, self.mode_fraction)
+        return separated_top(self.reward_table, 4, self.length, self.mode_fraction)

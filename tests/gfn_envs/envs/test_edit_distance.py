@@ -1,4 +1,4 @@
-"""Distances between strings against the textbook recursion."""
+"""Distances between strings, compared with the textbook recursion."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def test_diversity_and_novelty() -> None:
     assert np.isclose(novelty(WORDS, EQUAL), np.mean([min(levenshtein(a, b) for b in EQUAL) for a in WORDS]))
 
 
-def test_refusals() -> None:
+def test_bad_arguments_raise() -> None:
     with pytest.raises(ValueError, match="metric must be one of"):
         diversity(WORDS, "jaro")
     with pytest.raises(ValueError, match="of one length, got lengths"):

@@ -1,4 +1,4 @@
-"""The published string tasks: every reward and mode, by the papers' formulas; trees against scikit-learn."""
+"""The published string tasks: all rewards and modes by the formulas of the papers; trees against scikit-learn."""
 
 from __future__ import annotations
 
@@ -14,8 +14,10 @@ from sklearn.ensemble import HistGradientBoostingRegressor
 from gfn_envs import PHO4, QM9Str, SEHStr, TFBind8
 from gfn_envs.data import registry as datasets
 from gfn_envs.data.safe_pickle import UnsafePickleError, read_pickle
-from gfn_envs.envs.strings import boosted_trees as trees
-from gfn_envs.envs.strings import reward_table as string_table
+from gfn_envs.envs.strings.boosted_trees import BoostedTrees, arrays_from_pickle, node_arrays
+from gfn_envs.envs.strings.modes import fraction_count, separated_top, top_fraction
+from gfn_envs.envs.strings.seh_str import best_strings
+from gfn_envs.envs.strings.string_trees import StringTrees
 
 
 def strings(alphabet: str, length: int) -> list[str]:
@@ -37,7 +39,7 @@ def modes(dag: Any, names: list[str]) -> set[str]:
 
 @pytest.mark.data("tfbind8")
 def test_tfbind8_rewards_are_the_published_scores() -> None:
-    """All 65,536 strings, both strands, read from the published file line by line."""
+    """All 65,536 strings, of both strands, from the lines of the published file."""
     lines = [line.split("\t") for line in datasets.read("tfbind8").decode().splitlines()[1:]]
     score = {strand: float(line[2]) for line in lines for strand in line[:2]}
     low, high = min(score.values()), max(score.values())
@@ -69,14 +71,14 @@ def test_tfbind8_modes_are_those_of_the_file() -> None:
     assert modes(TFBind8(), strings("ACGT", 8)) == names
 
 
-def test_shares_are_those_of_decimal_numbers() -> None:
+def test_fractions_are_decimal_numbers() -> None:
     for percent in range(1, 101):
-        assert len(string_table.top_fraction(np.arange(100.0), percent / 100)) == percent
-    assert string_table.share(0.005, 65_536) == 328  # 327.68
+        assert len(top_fraction(np.arange(100.0), percent / 100)) == percent
+    assert fraction_count(0.005, 65_536) == 328  # 327.68
 
 
 @pytest.mark.parametrize(("make", "letters"), [(TFBind8, 4), (QM9Str, 11), (SEHStr, 18), (PHO4, 4)])
-def test_no_modes_and_no_values_of_tables(make: Any, letters: int) -> None:
+def test_tables_without_modes(make: Any, letters: int) -> None:
     dag = make(table=np.linspace(0.1, 1.0, letters**2).tolist(), length=2, mode_fraction=None)
     assert dag.mode_strings is None
     assert dag.num_modes is None
@@ -89,7 +91,7 @@ def test_no_modes_and_no_values_of_tables(make: Any, letters: int) -> None:
 @pytest.mark.filterwarnings("error")
 @pytest.mark.parametrize("make", [QM9Str, SEHStr])
 def test_without_a_floor_values_must_be_above_zero(make: Any) -> None:
-    """An even exponent would make good ones of them."""
+    """An even exponent would turn negative values into valid rewards."""
     count = len(make().letters)
     for table in (np.linspace(-2.0, 1.0, count), np.linspace(-2.0, -1.0, count), np.linspace(-1.0, 0.0, count)):
         dag = make(table=table, length=1, floor=None, exponent=2.0)
@@ -119,9 +121,9 @@ def test_predictions_of_trees_without_a_floor_must_be_above_zero() -> None:
 def test_separated_top_by_hand() -> None:
     # AA 9, AB 8 (next to AA), BB 7, BA 6 (next to both): two of four.
     values = np.array([9.0, 8.0, 6.0, 7.0])
-    assert string_table.separated_top(values, 2, 2, 0.5).tolist() == [0, 3]
-    assert string_table.separated_top(values, 2, 2, 0.25).tolist() == [0]
-    assert string_table.separated_top(np.ones(27), 3, 3, 1.0).tolist()[:2] == [0, 4]
+    assert separated_top(values, 2, 2, 0.5).tolist() == [0, 3]
+    assert separated_top(values, 2, 2, 0.25).tolist() == [0]
+    assert separated_top(np.ones(27), 3, 3, 1.0).tolist()[:2] == [0, 4]
 
 
 # ---------------------------------------------------------------------- PHO4
@@ -142,7 +144,7 @@ def test_pho4_on_a_small_table(tmp_path: Any) -> None:
     )
 
 
-def test_pho4_without_a_table_says_where_to_get_it() -> None:
+def test_pho4_without_a_table_says_where_to_find_it() -> None:
     dag = PHO4()
     assert (dag.num_actions, dag.num_terminal_states) == (8, 4**10)
     with pytest.raises(datasets.DatasetError, match=r"table=PATH.*10\.1073/pnas\.1715888115"):
@@ -168,12 +170,12 @@ def test_qm9str_rewards_are_the_published_table() -> None:
 # ---------------------------------------------------------------------- trees and SEHStr
 
 
-def fitted(features: np.ndarray, seed: int = 0, **settings: Any) -> tuple[Any, trees.Trees]:
+def fitted(features: np.ndarray, seed: int = 0, **settings: Any) -> tuple[Any, BoostedTrees]:
     rng = np.random.default_rng(seed)
     target = np.sin(features @ rng.normal(size=features.shape[1])) + features[:, 0] * features[:, -1]
     model = HistGradientBoostingRegressor(random_state=0, **settings).fit(features, target)
     nodes = [tree.nodes for (tree,) in model._predictors]
-    return model, trees.Trees(trees.node_arrays(nodes, model._baseline_prediction.item(), features.shape[1]))
+    return model, BoostedTrees(node_arrays(nodes, model._baseline_prediction.item(), features.shape[1]))
 
 
 @pytest.mark.parametrize("settings", [{"max_iter": 30}, {"max_iter": 5, "max_leaf_nodes": 3}, {"max_iter": 1}], ids=str)
@@ -189,15 +191,15 @@ def test_trees_agree_with_scikit_learn(settings: dict[str, Any]) -> None:
 def test_string_trees_agree_with_scikit_learn(letters: int, length: int) -> None:
     tokens = np.array(list(itertools.product(range(letters), repeat=length)))
     features = np.eye(letters)[tokens].reshape(len(tokens), -1)
-    # Repeated, as leaves must hold twenty samples.
+    # Repeated, as each leaf must hold twenty samples.
     model, mine = fitted(np.tile(features, (20, 1)), max_iter=20)
-    strings = trees.StringTrees(mine, letters, length)
+    strings = StringTrees(mine, letters, length)
     np.testing.assert_allclose(strings.score(tokens), model.predict(features), rtol=0, atol=1e-6)
     np.testing.assert_array_equal(np.concatenate(list(strings.score_all(chunk=10))), strings.score(tokens))
     np.testing.assert_array_equal(strings.score(tokens), mine.predict(features))
 
 
-def test_trees_that_do_not_make_sense_are_refused() -> None:
+def test_inconsistent_trees_raise() -> None:
     _, mine = fitted(np.random.default_rng(0).normal(size=(200, 3)), max_iter=2)
     with pytest.raises(ValueError, match=r"expected finite features of shape \(n, 3\), got \(1, 4\)"):
         mine.predict(np.zeros((1, 4)))
@@ -209,20 +211,20 @@ def test_trees_that_do_not_make_sense_are_refused() -> None:
         ("left", 0, "comes before its parent"),
         ("right", 10**6, "child that does not exist"),
         ("feature_idx", 1, "beyond the 1"),
-        ("num_threshold", np.inf, "not finite"),
+        ("num_threshold", np.inf, "non-finite"),
         ("is_categorical", 1, "categories"),
     ]:
         bad = good.copy()
         bad[field][0] = value
         with pytest.raises(ValueError, match=message):
-            trees.node_arrays([good, bad], 0.0, 1)
+            node_arrays([good, bad], 0.0, 1)
 
 
-def test_only_trees_are_read_from_a_pickle() -> None:
+def test_only_models_are_read_from_a_pickle() -> None:
     with pytest.raises(ValueError, match="expected a pickled HistGradientBoostingRegressor, got dict"):
-        trees.pickled_model(pickle.dumps({"_predictors": []}))
+        arrays_from_pickle(pickle.dumps({"_predictors": []}))
     with pytest.raises(UnsafePickleError, match="refused"):
-        trees.pickled_model(pickle.dumps(HistGradientBoostingRegressor()._get_param_names))
+        arrays_from_pickle(pickle.dumps(HistGradientBoostingRegressor()._get_param_names))
 
 
 @pytest.mark.data("sehstr-model")
@@ -233,7 +235,7 @@ def test_sehstr_rewards_on_a_part_of_all_strings(monkeypatch: pytest.MonkeyPatch
     tokens = rng.integers(18, size=(2000, 6))
     walked = dag.trees.trees.predict(np.eye(18)[tokens].reshape(2000, -1))
     np.testing.assert_array_equal(dag.trees.score(tokens), walked)
-    # A stand-in for the best of all 34 million, which take some fifteen seconds.
+    # Instead of scoring all 34 million strings, which takes about fifteen seconds.
     dag.__dict__["_summary"] = {"best": np.array(walked.max()), "modes": np.array([1, 5])}
     names = ["".join("0123456789abcdefgh"[t] for t in row) for row in tokens]
     expected = 10 * np.maximum(walked, 1e-3) ** 6 / walked.max() ** 6
@@ -245,20 +247,18 @@ def test_sehstr_rewards_on_a_part_of_all_strings(monkeypatch: pytest.MonkeyPatch
     np.testing.assert_array_equal(first[some], dag.trees.score(letters))
 
 
-def test_the_best_strings_are_found_in_pieces() -> None:
-    from gfn_envs.envs.strings.seh_str import best_strings
-
+def test_the_best_strings_are_found_in_chunks() -> None:
     tokens = np.array(list(itertools.product(range(3), repeat=4)))
     features = np.eye(3)[tokens].reshape(len(tokens), -1)
     _, mine = fitted(np.tile(features, (20, 1)), max_iter=10)
-    scored = trees.StringTrees(mine, 3, 4)
+    scored = StringTrees(mine, 3, 4)
     every, whole = scored.score(tokens), scored.score_all
     for chunk in (9, 27, 81):
         scored.score_all = lambda chunk=chunk: whole(chunk)  # type: ignore[method-assign]
         for fraction in (0.01, 0.1, 0.5, 1.0):
             best = best_strings(scored, fraction)
             assert best["best"] == every.max()
-            np.testing.assert_array_equal(best["modes"], string_table.top_fraction(every, fraction))
+            np.testing.assert_array_equal(best["modes"], top_fraction(every, fraction))
 
 
 def test_nothing_is_read_before_it_is_needed(monkeypatch: pytest.MonkeyPatch) -> None:

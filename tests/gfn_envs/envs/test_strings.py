@@ -1,4 +1,4 @@
-"""Strings and the four ways to build them, against plain Python strings."""
+"""Strings and the four ways to build them, compared with plain Python strings."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ every_size = pytest.mark.parametrize(("alphabet", "length"), SIZES)
 
 
 def text(dag: Sequence, state: np.ndarray) -> str:
-    """A state as text of constant length, "." where there is no letter."""
+    """A state as text of constant length, with "." for empty positions."""
     return "".join([*dag.letters, "."][token] for token in state[:-1].tolist())
 
 
@@ -73,7 +73,7 @@ def test_every_construction_is_well_formed(way: str, alphabet: str, length: int,
     assert check_dag(dag).exhaustive
 
 
-def test_equal_neighbours_are_reached_by_several_edges() -> None:
+def test_strings_with_equal_neighbors_are_reached_by_several_edges() -> None:
     def parents(way: str, string: str) -> list[tuple[str, int]]:
         dag = Sequence("AB", 3, way)
         state = dag.source(1)
@@ -119,7 +119,7 @@ def test_contains_is_reachability(way: str, alphabet: str, length: int, min_leng
 
 
 def test_substrings_of_strings_too_long_to_be_numbers() -> None:
-    """Letter by letter, as numbers, and by Python itself."""
+    """Both comparisons, letter by letter and as integers, agree with Python's."""
     rng = np.random.default_rng(0)
     for length in (8, 40):
         dag = Sequence("AB", length, "prepend_append")
@@ -136,7 +136,7 @@ def test_substrings_of_strings_too_long_to_be_numbers() -> None:
 
 @every_way
 def test_the_optimal_policy_samples_the_target(way: str) -> None:
-    """Flows through double edges add up."""
+    """Flows through parallel edges add up."""
     values = np.random.default_rng(0).uniform(0.1, 2.0, size=27)
     dag = Sequence("ABC", 3, way, reward=values.tolist())
     policy = exact.table_policy(dag, np.exp(exact.optimal_edge_log_probabilities(dag)))
@@ -188,13 +188,13 @@ def test_every_form_of_reward_agrees(way: str, min_length: int | None, tmp_path:
 
 
 @pytest.mark.parametrize(("value", "reward"), [(1e3, "inf"), (1e-3, "0.0")])
-def test_rewards_beyond_all_numbers_are_refused(value: float, reward: str) -> None:
+def test_rewards_that_overflow_or_underflow_raise(value: float, reward: str) -> None:
     dag = Sequence("AB", 2, reward=[value, 1.0, 1.0, 1.0], exponent=200)
     with np.errstate(over="ignore"), pytest.raises(ValueError, match=f"'AA' is {reward}; allowed: finite, > 0"):
         dag.log_reward(dag.terminal_states())
 
 
-def test_ties_are_modes_too() -> None:
+def test_ties_with_the_last_mode_are_modes() -> None:
     dag = Sequence("AB", 2, reward=[1.0, 2.0, 2.0, 2.0], mode_fraction=0.25)
     assert dag.num_modes == 3
 
@@ -208,26 +208,26 @@ def test_no_reward_is_uniform() -> None:
 @pytest.mark.parametrize(
     ("reward", "message"),
     [
-        ([1.0, 2.0, 3.0], r"one value for each of 4 strings, got \(3,\)"),
+        ([1.0, 2.0, 3.0], r"one value for each of 4 strings, got shape \(3,\)"),
         ([1.0, 2.0, 3.0, np.nan], "value nan in the table"),
         ([1.0, 0.0, 3.0, 4.0], r"the reward of 'AB' is 0\.0; allowed: finite, > 0"),
         ([1.0, -2.0, 3.0, 4.0], r"the reward of 'AB' is -2\.0"),
         ({"AA": 1.0, "AB": 2.0}, r"has 'BA' 0 times \(2 are missing, 0 repeated\)"),
-        ({"AA": 1.0, "AB": 2.0, "BA": 1.0, "BC": 1.0}, "'BC' is not a string of 2 to 2 letters of 'AB'"),
+        ({"AA": 1.0, "AB": 2.0, "BA": 1.0, "BC": 1.0}, "'BC' is not a string of 2 letters of 'AB'"),
         ({"AA": 1.0, "AB": 2.0, "BA": 1.0, "B": 1.0}, "'B' is not a string of 2"),
         ({"AA": 1.0, "AB": 2.0, "BA": 1.0, "": 1.0}, "'' is not a string of 2"),
         (lambda tokens: -np.ones(len(tokens)), r"the reward of object \[0, 0\] is -1\.0"),
         (lambda tokens: np.ones((len(tokens), 1)), "rewards must have shape"),
     ],
 )
-def test_bad_rewards_are_refused(reward: Any, message: str) -> None:
+def test_bad_rewards_raise(reward: Any, message: str) -> None:
     dag = Sequence("AB", 2, reward=reward, exponent=2.0)
     with pytest.raises(ValueError, match=message):
         dag.log_reward(dag.from_text(["AA", "AB"]))
 
 
 class Series:
-    """What this library asks of a pandas Series."""
+    """The part of a pandas Series that the library uses."""
 
     ndim = 1
 
@@ -255,7 +255,7 @@ def test_a_series_is_read_by_its_labels() -> None:
             assert Sequence("AB", 2, reward=Series([4.0, 1.0, 3.0, 2.0], index)).reward_table
 
 
-def test_a_byte_order_mark_is_no_letter(tmp_path: Path) -> None:
+def test_a_byte_order_mark_is_ignored(tmp_path: Path) -> None:
     path = tmp_path / "table.csv"
     path.write_bytes(b"\xef\xbb\xbfAA,1\nAB,2\nBA,3\nBB,4\n")
     assert Sequence("AB", 2, reward=path).reward_table.tolist() == [1.0, 2.0, 3.0, 4.0]
@@ -280,7 +280,7 @@ def test_files_that_cannot_be_read_are_named(tmp_path: Path, monkeypatch: pytest
         assert Sequence("AB", 2, reward=str(path)).reward_table
 
 
-def test_bad_files_are_refused(tmp_path: Path) -> None:
+def test_bad_files_raise(tmp_path: Path) -> None:
     path = tmp_path / "table.txt"
     for content, message in [
         ("AA 1\nAB 2\nBA 3\n", "has 'BB' 0 times"),
@@ -303,13 +303,13 @@ def test_bad_files_are_refused(tmp_path: Path) -> None:
         ({"length": 0}, "length must be an integer >= 1"),
         ({"construction": "prepend"}, "construction must be one of"),
         ({"min_length": 9}, "min_length must be at most length"),
-        ({"min_length": 1, "construction": "fill"}, "None where construction is 'fill'"),
+        ({"min_length": 1, "construction": "fill"}, "None if construction is 'fill'"),
         ({"exponent": 0}, "exponent must be finite and > 0"),
         ({"floor": -1.0}, "floor must be finite and > 0"),
         ({"mode_fraction": 0.0}, r"mode_fraction must be in \(0, 1\]"),
     ],
 )
-def test_bad_arguments_are_refused(arguments: dict[str, Any], message: str) -> None:
+def test_bad_arguments_raise(arguments: dict[str, Any], message: str) -> None:
     with pytest.raises(ValueError, match=message):
         Sequence(**arguments)
 
