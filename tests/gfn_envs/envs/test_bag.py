@@ -43,7 +43,7 @@ def test_bag_rewards_of_every_object(num_letters: int, capacity: int, repeats: i
 
 @pytest.mark.parametrize(("num_letters", "capacity", "repeats"), [*SMALL_BAGS, (7, 13, 7), (5, 9, 5)])
 def test_generated_modes_follow_the_published_rule(num_letters: int, capacity: int, repeats: int) -> None:
-    """Each mode repeats a letter exactly; per letter there are at most as many modes as a quarter of the fillers."""
+    """Each mode has exactly ``repeats`` copies of a letter, whose modes come from at most a quarter of its fillers."""
     dag = Bag(num_letters, capacity, repeats)
     assert (dag.modes.sum(1) == capacity).all()
     assert (dag.modes == repeats).any(1).all()

@@ -112,7 +112,7 @@ def test_amp_needs_no_download(monkeypatch: pytest.MonkeyPatch) -> None:
     assert not check_dag(dag, max_states=20, num_walks=3).exhaustive
     with pytest.raises(ValueError, match="'AAA' is not a string of 10 to 60 letters"):
         dag.from_text(["AAA"])
-    with pytest.raises(ValueError, match="None where construction is 'fill'"):
+    with pytest.raises(ValueError, match="None if construction is 'fill'"):
         AMP("fill")
 
 

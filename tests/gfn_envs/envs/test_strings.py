@@ -242,8 +242,8 @@ class Series:
 
 
 def test_a_series_is_read_by_its_labels() -> None:
-    labelled = Sequence("AB", 2, reward=Series([4.0, 1.0, 3.0, 2.0], ["BB", "AA", "BA", "AB"]))
-    assert labelled.reward_table.tolist() == [1.0, 2.0, 3.0, 4.0]
+    labeled = Sequence("AB", 2, reward=Series([4.0, 1.0, 3.0, 2.0], ["BB", "AA", "BA", "AB"]))
+    assert labeled.reward_table.tolist() == [1.0, 2.0, 3.0, 4.0]
     numbered = Sequence("AB", 2, reward=Series([4.0, 1.0, 3.0, 2.0], [0, 1, 2, 3]))
     assert numbered.reward_table.tolist() == [4.0, 1.0, 3.0, 2.0]
     for index, message in [
