@@ -21,8 +21,7 @@ class Bag(Dag):
     """Fill a bag with letters, one at a time; only a few of the full bags have a high reward.
 
     ## Description
-    A state is a multiset of at most ``capacity`` letters. It does not depend on the order in which the letters were
-    added.
+    A state is a multiset of at most ``capacity`` letters: the order in which the letters were added does not matter.
 
     ## Action Space
     ``Discrete(num_letters)``: add one letter.
