@@ -36,7 +36,12 @@ TRAJECTORY_BALANCE = [
     "agents/rollout.py",
     "agents/log_probs.py",
     "agents/losses/balance.py",
+    "agents/losses/penalty.py",
     "agents/engines/torch_engine.py",
+    "agents/engines/adam.py",
+    "agents/policies/policy.py",
+    "agents/policies/state_action.py",
+    "agents/policies/mlp.py",
     "gfn_envs/dag.py",
 ]
 

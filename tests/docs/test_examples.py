@@ -1,4 +1,4 @@
-"""The examples run with small settings, and print what they promise. TorchRL and RLlib: tests/interop."""
+"""The examples run with small settings, and their output is correct. TorchRL and RLlib: tests/interop."""
 
 from __future__ import annotations
 
@@ -20,6 +20,7 @@ HERE = [
     "cleanrl_style_ppo.py",
     "soft_rl_equals_gflownet.py",
 ]
+CUSTOM = ["custom_backward_policy.py", "custom_network.py"]
 ELSEWHERE = ["torchrl_ppo.py", "rllib_ppo.py", "custom_environment.py"]
 
 
@@ -34,7 +35,7 @@ def figure(text: str, before: str) -> float:
 
 
 def test_every_example_is_tested_somewhere() -> None:
-    assert {path.name for path in EXAMPLES.glob("*.py")} >= {*HERE, *ELSEWHERE}
+    assert {path.name for path in EXAMPLES.glob("*.py")} >= {*HERE, *CUSTOM, *ELSEWHERE}
 
 
 @pytest.mark.parametrize("name", HERE)
@@ -55,6 +56,13 @@ def test_trajectory_balance_in_one_file_is_short_and_stands_alone() -> None:
     source = (EXAMPLES / "tb_in_one_file.py").read_text("utf-8")
     assert len(source.splitlines()) <= 130
     assert set(re.findall(r"^(?:import|from) (\w+)", source, re.M)) == {"argparse", "numpy", "torch"}
+
+
+@pytest.mark.parametrize(("name", "agents"), [("custom_backward_policy.py", 2), ("custom_network.py", 1)])
+def test_custom_parts_learn_the_target(name: str, agents: int) -> None:
+    distances = [float(tv) for tv in re.findall(r"total variation\D* (\d\.\d+)", run(name, "1000"))]
+    assert len(distances) == agents
+    assert max(distances) < 0.05
 
 
 def test_random_agent_agrees_with_the_exact_mean() -> None:
@@ -85,7 +93,7 @@ def test_playing_from_the_keyboard() -> None:
 def test_maskable_ppo_finds_the_maximum_and_loses_the_rest() -> None:
     text = run("sb3_maskable_ppo.py", "--steps", "12000")
     assert " 0 illegal actions" in text
-    assert figure(text, "exact mean reward") > 1.4214  # what R(x) / Z has
+    assert figure(text, "exact mean reward") > 1.4214  # the mean under R(x) / Z
     assert 0 < figure(text, "exact total variation from R(x) / Z:") <= 1
 
 
