@@ -1,12 +1,13 @@
 """Molecules that bind to soluble epoxide hydrolase (sEH), from building blocks (Bengio et al. 2021, section 4.2).
 
-Rows: flow matching (fm), the paper's own objective; trajectory balance (tb), which came later; and what they are
-compared with: Markov chain Monte Carlo on molecules (mcmc) and proximal policy optimisation (ppo).
+Rows: flow matching (fm), the paper's own objective; trajectory balance (tb), which was published later; Markov chain
+Monte Carlo on molecules (mcmc); and proximal policy optimization (ppo).
 
-Printed for each, of 1,000 samples: the proxy's score, on average and of the 10 and 100 best distinct molecules (the
-paper's scale, on which 8 is very good); the mean Tanimoto distance between the 100 best; and modes, Bemis-Murcko
-scaffolds of molecules that score 7 or more, met at any time. The paper draws these as curves over a million molecules.
-Pictures of the best molecules, and of random samples, are saved beside the results, and SMILES of all.
+Columns, of 1,000 samples: the mean score of the proxy, and that of the 10 and of the 100 best distinct molecules (on
+the paper's scale, where 8 is very good); the mean Tanimoto distance between the 100 best; and the number of modes,
+which are Bemis-Murcko scaffolds of molecules that score 7 or more, counted over the whole run. The paper reports curves
+over a million molecules. The script saves pictures of the best molecules and of random samples, and the SMILES strings
+of all samples, next to the results.
 
 The reward is (score / 8)^10. The proxy and the blocks are data sets: gfn data fetch seh-proxy fragment-blocks.
 
@@ -33,7 +34,7 @@ SCORE_COLUMNS = (
 
 EXPERIMENT = Experiment(
     name="bengio2021_seh_molecules",
-    what="Bengio et al. 2021, molecules:",
+    title="Bengio et al. 2021, molecules:",
     env="GFN/FragmentMolecule-v0",
     env_arguments={"blocks": "pdb105", "reward": "seh", "mode_threshold": 7 / 8},
     rows={
@@ -47,7 +48,7 @@ EXPERIMENT = Experiment(
     rounds=60_000,
     quick=(30, {}, {}),
     samples=(SAMPLES, SAMPLES),
-    more=molecule_scores,
+    extra_metrics=molecule_scores,
     draw=draw_molecules,
 )
 

@@ -1,13 +1,14 @@
 """The posterior over Bayesian networks (Deleu et al. 2022, section 5).
 
-Rows: modified detailed balance (mdb), the paper's objective; trajectory balance (tb); SubTB that looks ahead (flsubtb);
+Rows: modified detailed balance (mdb), the paper's objective; trajectory balance (tb); forward-looking SubTB (flsubtb);
 and Markov chain Monte Carlo on graphs (mcmc).
 
-Printed for each: exact total variation to the posterior, and of the marginals of edges, paths and Markov blankets the
-largest error and the correlation with the exact ones. The paper draws these marginals over the exact ones, and so does
-marginals.png beside the results: points on the diagonal are right. 5 nodes, 100 samples, BGe score, uniform prior.
+Columns: exact total variation to the posterior; and for the marginals of edges, paths and Markov blankets the largest
+error and the correlation with the exact marginals. The paper plots learned over exact marginals. The script saves the
+same plot as marginals.png: correct marginals lie on the diagonal. The instance has 5 nodes, 100 samples, the BGe score
+and a uniform prior.
 
-Your own data, at most 5 columns for an exact posterior: --env data=mine.csv
+Your own data, with at most 5 columns for an exact posterior: --env data=mine.csv
 
 python examples/papers/deleu2022_bayesnet.py --quick
 """
@@ -24,7 +25,7 @@ BOTH: dict[str, Any] = {"batch_size": 32, "backward": "uniform", "epsilon": 0.1}
 
 EXPERIMENT = Experiment(
     name="deleu2022_bayesnet",
-    what="Deleu et al. 2022, Bayesian networks:",
+    title="Deleu et al. 2022, Bayesian networks:",
     env="GFN/BayesNet-v0",
     env_arguments={"num_nodes": 5},
     rows={
@@ -45,7 +46,7 @@ EXPERIMENT = Experiment(
     published="none: a figure",
     rounds=10_000,
     quick=(600, {"num_nodes": 4}, {}),
-    more=marginal_errors,
+    extra_metrics=marginal_errors,
     draw=draw_marginals,
 )
 

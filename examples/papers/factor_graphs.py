@@ -1,12 +1,12 @@
-"""Factor graphs (Buesing et al. 2020; Deleu et al. 2024): chains and random graphs, sampled exactly or not.
+"""Factor graphs (Buesing et al. 2020; Deleu et al. 2024): chains and random graphs.
 
-Rows: trajectory balance (tb), detailed balance (db) and SubTB, and the two that look ahead with the potentials that are
-complete already (fldb, flsubtb); and Markov chain Monte Carlo (mcmc).
+Rows: trajectory balance (tb), detailed balance (db) and sub-trajectory balance (subtb); forward-looking DB and SubTB
+(fldb, flsubtb), which use the factors that are already complete; and Markov chain Monte Carlo (mcmc).
 
-Printed for each: exact total variation and KL divergence from R(x) / Z, the error of log Z, and the correlation of log
-R(x) with log p(x). The papers draw the KL divergence over training. The default is the chain, 6 variables of 5 values,
-assigned in any order; others are --env graph=permuted_chain, factor_graph_1 or factor_graph_2 (with num_values=2), and
-construction=autoregressive for a fixed order.
+Columns: exact total variation and KL divergence from R(x) / Z, the error of log Z, the correlation of log R(x) with
+log p(x), and the total variation of sampled objects. The papers report the KL divergence over training. The default is
+a chain of 6 variables with 5 values, assigned in any order. Other graphs are --env graph=permuted_chain, factor_graph_1
+or factor_graph_2 (with num_values=2); construction=autoregressive fixes the order.
 
 python examples/papers/factor_graphs.py --quick
 """
@@ -23,7 +23,7 @@ BOTH: dict[str, Any] = {"batch_size": 32, "backward": "uniform", "epsilon": 0.1}
 
 EXPERIMENT = Experiment(
     name="factor_graphs",
-    what="Factor graphs:",
+    title="Factor graphs:",
     env="GFN/FactorGraph-v0",
     rows={
         "tb": Row("tb", BOTH),

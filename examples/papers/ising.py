@@ -1,13 +1,13 @@
-"""Ising models on a torus (Zhang et al. 2022, section 5.1): spins set in any order.
+"""Ising models on a torus (Zhang et al. 2022, section 5.1). Spins are set in any order.
 
-Rows: trajectory balance (tb), and DB and SubTB that look ahead with the bonds that are complete already (fldb,
-flsubtb); and Markov chain Monte Carlo, plain (mcmc) and with parallel tempering (mcmc-pt).
+Rows: trajectory balance (tb); forward-looking DB and SubTB (fldb, flsubtb), which use the bonds that are already
+complete; and Markov chain Monte Carlo, plain (mcmc) and with parallel tempering (mcmc-pt).
 
-Printed for each: log Z - ELBO, the KL divergence of its trajectories from the target's, with log Z exact, by the
-transfer matrix; the mean of the products of neighbouring spins beside the exact one; and the mean absolute
-magnetisation of a spin. Ten samples and the distribution of the magnetisation are drawn: with strong coupling it has
-two peaks, and a sampler that lost one of them shows it here. Strengths in the paper are sigma from -0.1 to 0.5:
---env side=9 sigma=0.1
+Columns: log Z - ELBO, the KL divergence of the learned trajectories from the target's, with the exact log Z from the
+transfer matrix; the mean product of neighboring spins, sampled and exact; and the mean absolute magnetization per spin.
+The script saves a figure of ten samples and the distribution of the magnetization. With strong coupling this
+distribution has two peaks, so the figure shows whether a sampler lost one of them. The paper uses couplings sigma from
+-0.1 to 0.5: --env side=9 sigma=0.1
 
 python examples/papers/ising.py --quick
 """
@@ -24,7 +24,7 @@ BOTH: dict[str, Any] = {"batch_size": 32, "backward": "uniform", "epsilon": 0.1}
 
 EXPERIMENT = Experiment(
     name="ising",
-    what="Ising models:",
+    title="Ising models:",
     env="GFN/Ising-v0",
     env_arguments={"side": 6, "sigma": 0.2},
     rows={
@@ -39,13 +39,13 @@ EXPERIMENT = Experiment(
         Column("log_z_gap", "log Z - ELBO", "{:.2f}"),
         Column("bond", "mean bond", "{:.3f}"),
         Column("exact_bond", "exact", "{:.3f}"),
-        Column("magnetisation", "|magnetisation|", "{:.2f}"),
+        Column("magnetization", "|magnetization|", "{:.2f}"),
     ),
     published="none: the couplings are learned there",
     rounds=5_000,
     quick=(400, {"side": 4}, {}),
     samples=(SAMPLES, SAMPLES),
-    more=spin_figures,
+    extra_metrics=spin_figures,
     draw=draw_spins,
 )
 

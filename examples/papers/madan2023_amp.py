@@ -1,14 +1,14 @@
-"""Antimicrobial peptides of up to 60 residues, by six methods (Madan et al. 2023, section 5; Jain et al. 2022).
+"""Antimicrobial peptides of up to 60 residues (Madan et al. 2023, section 5; Jain et al. 2022).
 
 Rows: sub-trajectory balance, trajectory balance, detailed balance, soft actor-critic, advantage actor-critic with
-experience replay, and Markov chain Monte Carlo. Peptides are built by appending residues; R = p^3, with the probability
-p of a classifier.
+experience replay, and Markov chain Monte Carlo. Peptides are built by appending residues. The reward is R = p^3, with
+the probability p that a classifier gives.
 
-Printed for each, beside the published figures: over the 100 best distinct peptides of 2,000 samples, the mean of p
-(their reward) and the mean Levenshtein distance (their diversity). The classifier is another than the paper's: theirs
-was trained on data that is not ours to distribute, ours on AMPs and UniProt (AUROC 0.89 on peptides without a relative
-among those trained on). So compare the methods with each other, and only their order with the paper's. Some settings of
-the paper are not among our sources; those of TB are gfnx's.
+Columns: the mean of p and the mean Levenshtein distance (diversity) of the 100 best distinct peptides among 2,000
+samples, next to the published values. The classifier differs from the paper's: theirs was trained on data that we may
+not distribute, ours on AMPs and UniProt (AUROC 0.89 on peptides without a relative in the training set). Compare the
+methods with each other; only their order can be compared with the paper's. Some settings of the paper are missing from
+our sources. The settings of TB are those of gfnx.
 
 python examples/papers/madan2023_amp.py --quick
 """
@@ -27,7 +27,7 @@ BOTH: dict[str, Any] = {"batch_size": 16, "lr": 1e-3, "epsilon": 1e-3, **TRANSFO
 
 EXPERIMENT = Experiment(
     name="madan2023_amp",
-    what="Madan et al. 2023, AMP:",
+    title="Madan et al. 2023, AMP:",
     env="GFN/AMP-v0",
     rows={
         "subtb": Row("subtb", {**BOTH, "lamda": 0.99}, "0.96 ± 0.02, 42.23 ± 3.4"),
@@ -46,7 +46,7 @@ EXPERIMENT = Experiment(
     published="top-100 reward, diversity",
     rounds=20_000,
     quick=(150, {}, {"network": "mlp", "hidden": (64, 64)}),
-    more=functools.partial(top_sequences, num_samples=2000),
+    extra_metrics=functools.partial(top_sequences, num_samples=2000),
 )
 
 if __name__ == "__main__":

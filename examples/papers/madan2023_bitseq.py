@@ -1,12 +1,12 @@
 """Bit sequences: strings of 120 bits with 60 hidden modes (Malkin et al. 2022, section 5.3; Madan et al. 2023).
 
-Rows: sub-trajectory balance, trajectory balance, detailed balance and flow matching, on words of 1 bit appended one
-after another; other lengths of words, 2, 4, 6, 8 or 10, are --env word_size=8.
+Rows: sub-trajectory balance, trajectory balance, detailed balance and flow matching. Strings are built by appending
+words of 1 bit. Other word sizes are 2, 4, 6, 8 and 10, such as --env word_size=8.
 
-Printed for each: the Spearman correlation of log R(x) with log p(x) on the 7,200 test strings (each mode with 0 to 119
-bits flipped), the modes found, a mode being found by a string that differs from it in fewer than 30 bits, and mean
-reward and diversity (Hamming distance) of the 100 best of 2,000 samples. The papers draw these as curves over the
-length of words and over training: there is no table to print beside.
+Columns: the Spearman correlation of log R(x) with log p(x) on the 7,200 test strings (each mode with 0 to 119 bits
+flipped); the number of modes found (a string that differs from a mode in fewer than 30 bits finds it); and the mean
+reward and diversity (Hamming distance) of the 100 best among 2,000 samples. The papers report curves over word size and
+over training, so no published values are shown.
 
 python examples/papers/madan2023_bitseq.py --quick
 """
@@ -23,25 +23,26 @@ from gfn_envs.arrays import IntArray
 from gfn_envs.dag import Dag
 
 TRANSFORMER: dict[str, Any] = {"network": "transformer", "width": 64, "layers": 3, "heads": 8}
-BOTH: dict[str, Any] = {"batch_size": 16, "lr": 1e-3, "epsilon": 1e-3, "backward": "uniform"}
+BOTH: dict[str, Any] = {"batch_size": 16, "lr": 1e-3, "epsilon": 1e-3, **TRANSFORMER}
+UNIFORM = {"backward": "uniform"}
 
 
 def test_strings(dag: Dag) -> IntArray:
-    """The modes with 0 to n - 1 bits flipped (num_modes * n, state_width)."""
+    """Each mode with 0 to n - 1 bits flipped, (num_modes * n, state_width)."""
     assert isinstance(dag, BitSequence)
     return dag.flip_test_set()
 
 
 EXPERIMENT = Experiment(
     name="madan2023_bitseq",
-    what="Madan et al. 2023, bit sequences:",
+    title="Madan et al. 2023, bit sequences:",
     env="GFN/BitSequence-v0",
     env_arguments={"word_size": 1},
     rows={
-        "subtb": Row("subtb", {**BOTH, **TRANSFORMER, "lamda": 1.9}),
-        "tb": Row("tb", {**BOTH, **TRANSFORMER, "lr_log_z": 0.05}),
-        "db": Row("db", {**BOTH, **TRANSFORMER}),
-        "fm": Row("fm", {**BOTH, **TRANSFORMER}),
+        "subtb": Row("subtb", {**BOTH, **UNIFORM, "lamda": 1.9}),
+        "tb": Row("tb", {**BOTH, **UNIFORM, "lr_log_z": 0.05}),
+        "db": Row("db", {**BOTH, **UNIFORM}),
+        "fm": Row("fm", BOTH),
     },
     columns=(
         Column("spearman", "Spearman log R, log p"),

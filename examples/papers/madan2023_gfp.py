@@ -1,14 +1,15 @@
-"""Green fluorescent proteins of 237 residues, by six methods (Madan et al. 2023, section 5).
+"""Green fluorescent proteins of 237 residues (Madan et al. 2023, section 5).
 
 Rows: sub-trajectory balance, trajectory balance, detailed balance, soft actor-critic, advantage actor-critic with
-experience replay, and Markov chain Monte Carlo. Whole proteins are built by appending residues, as in the paper; R =
-y^3, with a model's brightness y, 0 the least and 1 the most that was measured.
+experience replay, and Markov chain Monte Carlo. Whole proteins are built by appending residues, as in the paper. The
+reward is R = y^3, with the brightness y that a model predicts, scaled so that 0 is the lowest and 1 the highest
+measured brightness.
 
-Printed for each, beside the published figures: over the 100 best distinct proteins of 2,000 samples, the mean of y
-(their reward) and the mean Levenshtein distance (their diversity). The model is another than the paper's, on another
-scale, and it says that proteins unlike the wild type are dark, as no such one was measured: built whole, all of them
-are worth the floor, 0.001, until a method comes near the wild type, which none does soon. --quick therefore builds up
-to 5 mutations of the wild type instead: far less diverse by construction. Compare the methods with each other.
+Columns: the mean of y and the mean Levenshtein distance (diversity) of the 100 best distinct proteins among 2,000
+samples, next to the published values. The model and its scale differ from the paper's. It predicts that proteins unlike
+the wild type are dark, because no such protein was measured. Proteins built from scratch therefore have the lowest
+reward, 0.001, until a method comes near the wild type, which no method does soon. --quick builds up to 5 mutations of
+the wild type instead, which limits diversity by construction. Compare the methods with each other.
 
 python examples/papers/madan2023_gfp.py --quick
 python examples/papers/madan2023_gfp.py --env construction=mutate max_mutations=10
@@ -25,12 +26,12 @@ from tables import main
 
 TRANSFORMER: dict[str, Any] = {"network": "transformer", "width": 64, "layers": 3, "heads": 8}
 BOTH: dict[str, Any] = {"batch_size": 16, "lr": 1e-3, "epsilon": 1e-3, **TRANSFORMER}
-#: log of the number of proteins, from which log Z starts.
+#: Logarithm of the number of proteins: the initial log Z.
 LOG_SIZE = 710.0
 
 EXPERIMENT = Experiment(
     name="madan2023_gfp",
-    what="Madan et al. 2023, GFP:",
+    title="Madan et al. 2023, GFP:",
     env="GFN/GFP-v0",
     env_arguments={"construction": "append"},
     rows={
@@ -54,7 +55,7 @@ EXPERIMENT = Experiment(
         {"construction": "mutate", "max_mutations": 5},
         {"network": "mlp", "hidden": (64, 64), "init_log_z": 35.0},
     ),
-    more=functools.partial(top_sequences, num_samples=2000),
+    extra_metrics=functools.partial(top_sequences, num_samples=2000),
 )
 
 if __name__ == "__main__":

@@ -1,12 +1,14 @@
 """Inverse protein folding: a sequence for the backbone of avGFP (Madan et al. 2023, section 5).
 
-Rows: sub-trajectory balance, also forward-looking, with the energies of partial sequences; trajectory balance; detailed
-balance; and Markov chain Monte Carlo. Residues are chosen for the 228 positions in any order. The paper's code was not
-published: here log R = -E / 50, with the contact energies E of Miyazawa and Jernigan in units of RT.
+Rows: sub-trajectory balance (subtb), its forward-looking variant with the energies of partial sequences (flsubtb),
+trajectory balance, detailed balance, and Markov chain Monte Carlo. Residues are chosen for the 228 positions in any
+order. The paper's code is not public. Here log R = -E / 50, with the contact energies E of Miyazawa and Jernigan in
+units of RT.
 
-Printed for each: mean and lowest energy of 100 samples, beside that of the native sequence, and the share of residues
-that are the native sequence's. The paper draws curves: there is no table to print beside. A low energy alone makes no
-protein: sequences of the few most hydrophobic residues have the lowest (see composition in the environment).
+Columns: the mean and lowest energy of 100 samples, the energy of the native sequence, and the share of residues equal
+to those of the native sequence. The paper reports curves, so no published values are shown. A low energy alone does not
+make a protein: sequences of the few most hydrophobic residues have the lowest energies (see the argument composition of
+the environment).
 
 python examples/papers/madan2023_inverse_folding.py --quick
 """
@@ -21,12 +23,12 @@ from sequence_figures import energies
 from tables import main
 
 BOTH: dict[str, Any] = {"batch_size": 16, "lr": 1e-3, "epsilon": 1e-3, "backward": "uniform"}
-#: log of the number of sequences, from which log Z starts.
+#: Logarithm of the number of sequences: the initial log Z.
 LOG_SIZE = 683.0
 
 EXPERIMENT = Experiment(
     name="madan2023_inverse_folding",
-    what="Madan et al. 2023, inverse folding:",
+    title="Madan et al. 2023, inverse folding:",
     env="GFN/InverseFolding-v0",
     rows={
         "subtb": Row("subtb", {**BOTH, "lamda": 0.9}),
@@ -45,7 +47,7 @@ EXPERIMENT = Experiment(
     published="none: curves",
     rounds=10_000,
     quick=(30, {}, {"hidden": (32, 32), "lr": 5e-3}),
-    more=functools.partial(energies, num_samples=100),
+    extra_metrics=functools.partial(energies, num_samples=100),
     samples=(2000, 100),
 )
 

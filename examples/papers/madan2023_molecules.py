@@ -2,10 +2,10 @@
 
 Rows: SubTB(lambda) with lambda 0.99, trajectory balance and detailed balance.
 
-Printed for each: how log p(x), estimated from 10 backward trajectories, correlates with log R(x) on molecules made by
-random actions; scores of 1,000 samples on the scale of the proxy, and the Tanimoto distance between the 100 best; and
-modes, scaffolds that score 7 or more. The paper draws the correlation over training for several exponents of the
-reward, and finds SubTB ahead of TB and DB most of the time: --env exponent=4, 8, 10 (default) or 16.
+Columns: the correlation of log p(x), estimated from 10 backward trajectories, with log R(x) on molecules built by
+random actions; the scores of 1,000 samples on the scale of the proxy; the mean Tanimoto distance between the 100 best;
+and the number of modes, which are scaffolds that score 7 or more. The paper plots the correlation over training for
+several reward exponents and finds SubTB ahead of TB and DB most of the time: --env exponent=4, 8, 10 (default) or 16.
 
 The proxy and the blocks are data sets: gfn data fetch seh-proxy fragment-blocks.
 
@@ -25,7 +25,7 @@ BOTH: dict[str, Any] = {"batch_size": 16, "lr": 5e-4, "epsilon": 0.05, "backward
 
 EXPERIMENT = Experiment(
     name="madan2023_molecules",
-    what="Madan et al. 2023, molecules:",
+    title="Madan et al. 2023, molecules:",
     env="GFN/FragmentMolecule-v0",
     env_arguments={"blocks": "pdb105", "reward": "seh", "mode_threshold": 7 / 8},
     rows={
@@ -43,7 +43,7 @@ EXPERIMENT = Experiment(
     quick=(30, {}, {}),
     test_objects=random_objects,
     samples=(SAMPLES, SAMPLES),
-    more=molecule_scores,
+    extra_metrics=molecule_scores,
     draw=draw_molecules,
 )
 

@@ -1,13 +1,14 @@
-"""Biological and molecular strings by policy gradients, beside objectives of balance (Niu et al. 2024, section 5.2).
+"""Biological and molecular strings: policy gradients compared with balance objectives (Niu et al. 2024, section 5.2).
 
-Rows: RL-U, RL-B, RL-G and RL-T, policy gradients with a uniform, learned or guided backward policy and with trust
-regions; and TB, DB and SubTB with a uniform (-u) or learned (-b) backward policy. RL-G is guided by the mean reward of
-the objects seen that agree with a partial one.
+Rows: policy gradients with a uniform (RL-U), learned (RL-B) or guided (RL-G) backward policy, and with trust regions
+(RL-T); and TB, DB and SubTB with a uniform (-u) or learned (-b) backward policy.
+The guide of RL-G is the mean reward of the objects seen so far that are consistent with the partial object.
 
-The task is --task: tfbind8 (SIX6, the default), qm9str, sehstr or pho4 (with --env table=FILE). Printed for each row:
-exact total variation and Jensen-Shannon divergence from R(x) / Z (not for sehstr, which has 34 million objects), the
-accuracy E R / E* R, clipped to [0, 1], and the modes found. The paper's table is not among our sources, so there are no
-figures beside.
+--task selects the strings: tfbind8 (SIX6, the default), qm9str, sehstr or pho4 (with --env table=FILE).
+
+Columns: exact total variation and Jensen-Shannon divergence from R(x) / Z (not for sehstr, which has 34 million
+objects), the accuracy E R / E* R clipped to [0, 1], and the number of modes found. Our sources do not contain the
+paper's table, so no published values are shown.
 
 python examples/papers/niu2024_sequences.py --task qm9str --quick
 """
@@ -18,8 +19,9 @@ import argparse
 import sys
 from collections.abc import Sequence
 
+from rows import NIU2024_COLUMNS, niu2024_rows
 from runner import Experiment
-from tables import NIU2024_COLUMNS, main, niu2024_rows
+from tables import main
 
 TASKS = {
     "tfbind8": "GFN/TFBind8-v0",
@@ -31,7 +33,7 @@ TASKS = {
 EXPERIMENTS = {
     task: Experiment(
         name=f"niu2024_{task}",
-        what=f"Niu et al. 2024, {task}:",
+        title=f"Niu et al. 2024, {task}:",
         env=env,
         rows=niu2024_rows(),
         columns=NIU2024_COLUMNS,
@@ -43,13 +45,13 @@ EXPERIMENTS = {
 }
 
 
-#: Read before the other options, as the experiment depends on it.
+#: Parsed before the other options, because the experiment depends on it.
 TASK = argparse.ArgumentParser(add_help=False)
-TASK.add_argument("--task", choices=TASKS, default="tfbind8", help="which strings (default tfbind8)")
+TASK.add_argument("--task", choices=TASKS, default="tfbind8", help="strings to generate (default tfbind8)")
 
 
 def choose(arguments: Sequence[str]) -> tuple[str, list[str]]:
-    """The value of --task, and the other arguments."""
+    """The value of --task and the remaining arguments."""
     options, rest = TASK.parse_known_args(arguments)
     return options.task, rest
 

@@ -1,12 +1,12 @@
-"""Phylogenetic trees by parsimony, on the benchmark alignments DS1 to DS8 (Zhou et al. 2024; Deleu et al. 2024).
+"""Phylogenetic trees by parsimony on the alignments DS1 to DS8 (Zhou et al. 2024; Deleu et al. 2024).
 
-Rows: forward-looking detailed balance (fldb), the usual objective here, and SubTB (flsubtb), which look ahead with the
-mutations of the forest so far; detailed balance (db) and trajectory balance (tb), which do not; and Markov chain Monte
-Carlo on trees (mcmc).
+Rows: forward-looking detailed balance (fldb), the usual objective here, and forward-looking SubTB (flsubtb), which both
+use the mutations of the forest so far; detailed balance (db) and trajectory balance (tb), which do not; and Markov
+chain Monte Carlo on trees (mcmc).
 
-Printed for each, of 1,000 samples: mutations on average, and the fewest; log Z as the policy estimates it and its lower
-bound ELBO, which is the higher the better the policy; the correlation of log R(x) with log p(x) on random trees, and
-where all trees can be listed, the exact total variation. The best tree is drawn, and saved in Newick's notation.
+Columns, of 1,000 samples: the mean and the smallest number of mutations; the policy's estimate of log Z and its lower
+bound ELBO (higher is better); the correlation of log R(x) with log p(x) on random trees; and the exact total variation
+if all trees can be listed. The script saves a drawing of the best tree, and the tree in Newick format.
 
 Alignments are data sets (gfn data fetch phylo-ds1), or your own: --env alignment=mine.fasta
 
@@ -25,7 +25,7 @@ BOTH: dict[str, Any] = {"batch_size": 32, "backward": "uniform", "lr": (3e-4, 1e
 
 EXPERIMENT = Experiment(
     name="phylogenetics",
-    what="Phylogenetic trees:",
+    title="Phylogenetic trees:",
     env="GFN/PhyloTree-v0",
     env_arguments={"alignment": "DS1"},
     rows={
@@ -48,7 +48,7 @@ EXPERIMENT = Experiment(
     quick=(300, {"alignment": None, "num_taxa": 7}, {"lr": 1e-3}),
     test_objects=random_objects,
     samples=(SAMPLES, SAMPLES),
-    more=tree_figures,
+    extra_metrics=tree_figures,
     draw=draw_tree,
 )
 

@@ -1,13 +1,13 @@
-"""Drug-like molecules, QED, from a vocabulary that comes with the library: nothing to download.
+"""Drug-like molecules by QED, from a vocabulary that is part of the package: no download.
 
-Rows: trajectory balance (tb); SubTB that looks ahead with the QED of unfinished molecules (flsubtb); and proximal
-policy optimisation (ppo), which maximises what the others sample in proportion to.
+Rows: trajectory balance (tb); forward-looking SubTB (flsubtb), which uses the QED of unfinished molecules; and proximal
+policy optimization (ppo), which maximizes the reward instead of sampling in proportion to it.
 
-Printed for each, of 1,000 samples: QED on average, and of the 10 and 100 best distinct molecules; their diversity, the
-mean Tanimoto distance between the 100 best; and how many were distinct. Pictures of the best molecules, and of random
-samples, are saved beside the results, and SMILES of all.
+Columns, of 1,000 samples: the mean QED, and that of the 10 and of the 100 best distinct molecules; the mean Tanimoto
+distance between the 100 best (diversity); and the number of distinct molecules. The script saves pictures of the best
+molecules and of random samples, and the SMILES strings of all samples, next to the results.
 
-The reward is QED^16. Other rewards and your own blocks:
+The reward is QED^16. Other rewards, and your own blocks:
 
   --env reward=penalized_logp
   --env reward=similarity target='"CC(=O)Oc1ccccc1C(=O)O"' exponent=4
@@ -29,7 +29,7 @@ BOTH: dict[str, Any] = {"batch_size": 32, "lr": 1e-3, "epsilon": 0.05}
 
 EXPERIMENT = Experiment(
     name="qed_molecules",
-    what="Molecules by QED:",
+    title="Molecules by QED:",
     env="GFN/FragmentMolecule-v0",
     env_arguments={"reward": "qed", "exponent": 16.0},
     rows={
@@ -48,7 +48,7 @@ EXPERIMENT = Experiment(
     rounds=3_000,
     quick=(40, {}, {}),
     samples=(SAMPLES, SAMPLES),
-    more=molecule_scores,
+    extra_metrics=molecule_scores,
     draw=draw_molecules,
 )
 

@@ -1,6 +1,6 @@
-"""A row of a published experiment: an agent with its settings, trained, watched, and kept in a directory.
+"""One row of a published experiment: train an agent, sample from it at intervals, and evaluate it.
 
-An interrupted row goes on where it was.
+An interrupted row resumes from its last checkpoint.
 """
 
 from __future__ import annotations
@@ -22,15 +22,16 @@ from agents.runs import directory as runs
 from gfn_envs.arrays import IntArray
 from gfn_envs.dag import Dag
 
-#: Rounds between looks at a policy and objects in a look, and how many looks "the last 500 rounds" are: 6,400 objects.
+#: A look is a sample of LOOK_SIZE objects every LOOK_EVERY rounds. "The last 500 rounds" are the last LOOKS looks, or
+#: 6,400 objects.
 LOOK_EVERY, LOOK_SIZE, LOOKS = 10, 128, 50
-#: Seconds after which a checkpoint is due.
+#: Seconds between checkpoints.
 CHECKPOINT_SECONDS = 30.0
 
 
 @dataclass(frozen=True)
 class Row:
-    """A line of the table: an agent with its settings, and what the paper reports of it."""
+    """A row of the table: an agent, its settings, and the published value."""
 
     agent: str
     settings: dict[str, Any]
@@ -39,35 +40,35 @@ class Row:
 
 @dataclass(frozen=True)
 class Column:
-    """A figure that is printed for each row: its name among the results, the heading, and how it is written."""
+    """A column of the table: the name of the metric among the results, the heading, and the format."""
 
     name: str
     heading: str
-    form: str = "{:.3g}"
+    format: str = "{:.3g}"
 
 
 @dataclass(frozen=True)
 class Experiment:
-    """A published experiment: an environment, rows, and the paper's number of rounds.
+    """A published experiment: an environment, the rows and columns of its table, and the number of rounds.
 
     Attributes:
-        name: of the directory of results.
-        what: a sentence for --help and for the table's title.
-        env, env_arguments: the environment.
+        name: name of the results directory.
+        title: title of the table.
+        env, env_arguments: registered id and arguments of the environment.
         rows: name -> row.
-        columns: what is measured.
-        published: heading of the published figures.
-        rounds: iterations of the agents.
-        quick: what --quick takes instead, ``(rounds, env_arguments, settings)``.
-        test_objects: on which log p(x) and log R(x) are correlated; None takes every object where they are enumerable.
-        target_mean: sum R^2 / sum R where the environment is too large to enumerate.
-        more: further figures of a trained agent, by name, for its columns.
-        samples: behind the figures of a trained agent; and what --quick takes instead.
-        draw: saves pictures of a trained agent in its directory, and returns what is to be said of them.
+        columns: metrics shown in the table.
+        published: heading of the column of published values.
+        rounds: training iterations.
+        quick: ``(rounds, env_arguments, settings)`` that --quick uses instead.
+        test_objects: objects on which log p(x) and log R(x) are correlated. None: all objects, if they can be listed.
+        target_mean: sum R^2 / sum R, if the environment is too large to enumerate.
+        extra_metrics: returns more metrics of a trained agent, name -> value.
+        samples: number of objects sampled for the metrics of a trained agent, normally and with --quick.
+        draw: saves figures of a trained agent in its directory and returns a line that says what they are.
     """
 
     name: str
-    what: str
+    title: str
     env: str
     rows: dict[str, Row]
     columns: tuple[Column, ...]
@@ -77,22 +78,22 @@ class Experiment:
     env_arguments: dict[str, Any] = field(default_factory=dict)
     test_objects: Callable[[Dag], IntArray] | None = None
     target_mean: Callable[[Dag], float | None] | None = None
-    more: Callable[[agents.Agent], dict[str, Any]] | None = None
+    extra_metrics: Callable[[agents.Agent], dict[str, Any]] | None = None
     draw: Callable[[agents.Agent, Path], str] | None = None
     samples: tuple[int, int] = (2000, 2000)
 
 
 @dataclass
 class Watch:
-    """What is remembered of a run beside its agent; saved with every checkpoint."""
+    """Record of a run, saved with every checkpoint of its agent."""
 
     seconds: float = 0.0
-    """Of training, without looks and evaluations."""
+    """Training time, without looks and evaluations."""
     transitions: int = 0
     looks: list[dict[str, Any]] = field(default_factory=list)
-    """One at every tenth round: mean reward of 128 fresh objects, modes found so far; some with an exact TV."""
+    """One entry per look: mean reward of 128 new objects and modes found so far. Some entries hold an exact TV."""
     modes: list[int] = field(default_factory=list)
-    """Modes seen in looks."""
+    """Indices of the modes found in all looks."""
 
 
 def run_row(
@@ -101,17 +102,17 @@ def run_row(
     """Train one row, from its last checkpoint if there is one, and evaluate it.
 
     Args:
-        experiment: for its evaluation.
-        row: the agent.
+        experiment: the experiment, for its evaluation.
+        row: the agent and its settings.
         dag: the environment.
-        seed: of the agent.
-        rounds: in all.
-        minutes: of training in all, after which the row stops where it is; None for no limit.
-        out: the run's directory.
-        title: of the progress bar.
+        seed: seed of the agent.
+        rounds: total number of rounds.
+        minutes: limit on the total training time. The row stops at the next look. None: no limit.
+        out: directory of the run.
+        title: label of the progress bar.
 
     Returns:
-        What goes into results.json.
+        The entry of the row in results.json.
 
     Raises:
         RunError: the directory holds a run with other settings.
@@ -127,7 +128,7 @@ def run_row(
     evaluate_every = max(LOOK_EVERY, rounds // 20 // LOOK_EVERY * LOOK_EVERY)
     limit, saved = float("inf") if minutes is None else 60 * minutes, perf_counter()
     with tqdm(total=rounds, initial=agent.iteration, desc=title, unit="round", dynamic_ncols=True) as bar:
-        # Rounds at which a row may stop for lack of time are rounds of looks: where it stops changes nothing later.
+        # The time limit stops a row only at a look, so that a resumed row equals an uninterrupted one.
         while agent.iteration < rounds and (watch.seconds < limit or agent.iteration % LOOK_EVERY):
             start = perf_counter()
             info = agent.update()
@@ -148,7 +149,10 @@ def run_row(
 
 
 def look(agent: agents.Agent, watch: Watch, evaluated: bool) -> None:
-    """Sample from the policy, without exploration, from a stream of its own: training is the same without it."""
+    """Sample from the policy, without exploration, and record the result.
+
+    The random numbers come from a separate stream, so looks do not change training.
+    """
     sampled = agent.sample_trajectories(LOOK_SIZE, rng=np.random.default_rng([agent.seed, agent.iteration]))
     found = agent.dag.mode_index(sampled.terminal_states)
     watch.modes = sorted({*watch.modes, *found[found >= 0].tolist()})
@@ -166,11 +170,13 @@ def look(agent: agents.Agent, watch: Watch, evaluated: bool) -> None:
 
 
 def measure(experiment: Experiment, agent: agents.Agent, watch: Watch) -> dict[str, Any]:
-    """Figures of a trained agent: every metric of ``agents.full_evaluation``, and those over training.
+    """Metrics of a trained agent: every metric of ``agents.full_evaluation``, and metrics over training.
 
-    ``percent_of_target``: 100 x mean reward of the looks of the last 500 rounds / sum R^2 / sum R (Shen et al. 2023),
-    with the standard error of these looks; None where the target is unknown. ``rounds_to_target``: the first round
-    whose last 500 reach 100%, None where none do. ``modes``: distinct ones in all looks.
+    ``percent_of_target``: 100 x mean reward of the looks of the last 500 rounds / (sum R^2 / sum R) (Shen et al. 2023),
+    and its standard error over these looks. None if the target is unknown.
+    ``rounds_to_target``: the first round at which the mean of the preceding 500 rounds reaches 100%. None if it never
+    does.
+    ``modes``: number of distinct modes in all looks.
     """
     dag = agent.dag
     objects = None if experiment.test_objects is None else experiment.test_objects(dag)
@@ -189,12 +195,12 @@ def measure(experiment: Experiment, agent: agents.Agent, watch: Watch) -> dict[s
         "num_modes": dag.num_modes,
         "target_mean": target,
         "looks": watch.looks,
-        "evaluation": found | (experiment.more(agent) if experiment.more else {}),
+        "evaluation": found | (experiment.extra_metrics(agent) if experiment.extra_metrics else {}),
     }
 
 
 def rounds_to_target(rewards: np.ndarray, rounds: Sequence[int], target: float) -> int | None:
-    """The first of ``rounds`` at which the mean of the last 50 of ``rewards`` reaches ``target``."""
+    """First of ``rounds`` at which the mean of the last 50 ``rewards`` reaches ``target``. None if there is none."""
     if len(rewards) < LOOKS:
         return None
     sums = np.cumsum(np.concatenate([[0.0], rewards]))

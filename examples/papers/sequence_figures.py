@@ -1,4 +1,4 @@
-"""What the scripts on proteins share: figures of the best sequences that a trained agent samples."""
+"""Metrics of protein sequences that several scripts share."""
 
 from __future__ import annotations
 
@@ -12,13 +12,16 @@ from gfn_envs import InverseFolding
 from gfn_envs.envs.strings.edit_distance import diversity
 from gfn_envs.envs.strings.sequence import Sequence
 
-#: The best of so many samples are judged, as by Madan et al. 2023 (section 5) and by ``agents.full_evaluation``.
+#: Number of best sequences that are evaluated, as in Madan et al. 2023 (section 5) and ``agents.full_evaluation``.
 BEST = 100
 
 
 def top_sequences(agent: agents.Agent, num_samples: int) -> dict[str, Any]:
-    """``top_100_value``: mean of the reward model's own values, before the exponent, over the 100 best distinct ones of
-    ``num_samples`` samples; ``top_100_levenshtein``: their mean pairwise distance. None where fewer are distinct."""
+    """Metrics of the 100 best distinct sequences among ``num_samples`` samples.
+
+    ``top_100_value``: mean value of the reward model, before the exponent. ``top_100_levenshtein``: mean pairwise
+    distance. None if fewer than 100 samples are distinct.
+    """
     dag = agent.dag
     assert isinstance(dag, Sequence)
     found = agent.sample_trajectories(num_samples, rng=np.random.default_rng(0))
@@ -32,8 +35,11 @@ def top_sequences(agent: agents.Agent, num_samples: int) -> dict[str, Any]:
 
 
 def energies(agent: agents.Agent, num_samples: int) -> dict[str, Any]:
-    """Of ``num_samples`` samples: ``mean_energy`` and ``lowest_energy``, and ``native_identity``, the share of residues
-    that are the native sequence's; beside them ``native_energy``."""
+    """Energies of ``num_samples`` samples, and of the native sequence.
+
+    ``mean_energy``, ``lowest_energy``, ``native_energy``; and ``native_identity``, the share of residues equal to those
+    of the native sequence. The last two are None if there is no native sequence in the alphabet.
+    """
     dag = agent.dag
     assert isinstance(dag, InverseFolding)
     objects = agent.sample_trajectories(num_samples, rng=np.random.default_rng(0)).terminal_states

@@ -1,24 +1,26 @@
-"""QM9str: molecules of five blocks, rewarded by a proxy of their HOMO-LUMO gap (Shen et al. 2023, section 6).
+"""QM9str: molecules of five blocks; the reward is a proxy of the HOMO-LUMO gap (Shen et al. 2023, section 6).
 
-Five rows: trajectory balance (tb), with the backward policy of maximum entropy (maxent), with prioritized replay
-(tb+prt), with relative edge flow policies as well (tb+prt+ssr), and guided trajectory balance with both (sub+prt+ssr).
+Rows: trajectory balance (tb); the same with a maximum-entropy backward policy (maxent); with prioritized replay
+(tb+prt); with prioritized replay and relative edge flow policies (tb+prt+ssr); and guided trajectory balance with
+both (sub+prt+ssr).
 
-Printed for each: the mean reward of what the policy sampled in its last 500 rounds, in percent of what an exact sampler
-would have; the first round whose last 500 reach 100%; and, which the paper could not show, the exact total variation
-between what is sampled and R(x) / Z. The authors' code runs
-5,000 rounds; the table needs more. The published figures were taken from a secondary source.
+Columns: the mean reward of the objects sampled in the last 500 rounds, as a percentage of the mean reward of an exact
+sampler; the first round at which the mean of the preceding 500 rounds reaches 100%; and the exact total variation
+between the learned distribution and R(x) / Z, which the paper does not report. The authors' code runs 5,000 rounds;
+reproducing the table takes more. The published values come from a secondary source.
 
 python examples/papers/shen2023_qm9str.py --quick
 """
 
 from __future__ import annotations
 
+from rows import SHEN2023_COLUMNS, SHEN2023_PUBLISHED, shen2023_rows
 from runner import Experiment
-from tables import SHEN2023_COLUMNS, SHEN2023_PUBLISHED, main, shen2023_rows
+from tables import main
 
 EXPERIMENT = Experiment(
     name="shen2023_qm9str",
-    what="Shen et al. 2023, table 1, QM9:",
+    title="Shen et al. 2023, table 1, QM9:",
     env="GFN/QM9Str-v0",
     rows=shen2023_rows(
         hidden=(1024, 1024),

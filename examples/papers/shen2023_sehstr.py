@@ -1,13 +1,15 @@
-"""sEHstr: molecules of six blocks, rewarded by a proxy of their binding to sEH (Shen et al. 2023, section 6).
+"""sEHstr: molecules of six blocks; the reward is a proxy of binding to sEH (Shen et al. 2023, section 6).
 
-Five rows: trajectory balance (tb), with the backward policy of maximum entropy (maxent), with prioritized replay
-(tb+prt), with relative edge flow policies as well (tb+prt+ssr), and guided trajectory balance with both (sub+prt+ssr).
+Rows: trajectory balance (tb); the same with a maximum-entropy backward policy (maxent); with prioritized replay
+(tb+prt); with prioritized replay and relative edge flow policies (tb+prt+ssr); and guided trajectory balance with
+both (sub+prt+ssr).
 
-Printed for each: the mean reward of what the policy sampled in its last 500 rounds, in percent of what an exact sampler
-would have, and the first round whose last 500 reach 100%. There are 34 million objects: the exact sampler's mean takes
-a score of each, once (about two minutes on one core; kept in the cache), and total variation is out of reach: log p(x)
-and log R(x) are correlated on 500 random strings instead. Errors are standard errors, of samples where there is one
-seed. The published figures were taken from a secondary source.
+Columns: the mean reward of the objects sampled in the last 500 rounds, as a percentage of the mean reward of an exact
+sampler; and the first round at which the mean of the preceding 500 rounds reaches 100%. There are 34 million objects.
+The mean of the exact sampler therefore requires one pass over all of them (about two minutes on one core; the result
+is cached), and exact total variation is not computed. The table shows the correlation of log p(x) with log R(x) on 500
+random strings instead. Errors are standard errors over seeds, or over samples if there is only one seed. The published
+values come from a secondary source.
 
 python examples/papers/shen2023_sehstr.py --quick
 """
@@ -15,8 +17,9 @@ python examples/papers/shen2023_sehstr.py --quick
 from __future__ import annotations
 
 import numpy as np
+from rows import SHEN2023_COLUMNS, SHEN2023_PUBLISHED, shen2023_rows
 from runner import Column, Experiment
-from tables import SHEN2023_COLUMNS, SHEN2023_PUBLISHED, main, shen2023_rows
+from tables import main
 from tqdm import tqdm
 
 from gfn_envs import SEHStr
@@ -24,12 +27,13 @@ from gfn_envs.arrays import IntArray
 from gfn_envs.dag import Dag
 from gfn_envs.data import registry as datasets
 
-#: Strings drawn uniformly, on which log p(x), exact from their ancestors, and log R(x) are correlated.
+#: Number of uniformly drawn strings on which log p(x) and log R(x) are correlated. p(x) is exact, by dynamic
+#: programming over the ancestors of x.
 TEST_OBJECTS = 500
 
 
 def target_mean(dag: Dag) -> float:
-    """sum R^2 / sum R over all strings, the mean reward of an exact sampler; kept in the cache."""
+    """sum R^2 / sum R over all strings, the mean reward of an exact sampler. The sums are cached."""
     assert isinstance(dag, SEHStr)
     if dag.reward_table is not None:
         return float((dag.reward_table**2).sum() / dag.reward_table.sum())
@@ -39,16 +43,16 @@ def target_mean(dag: Dag) -> float:
 
 
 def raised_sums(dag: SEHStr) -> np.ndarray:
-    """Of r = max(prediction, floor)^exponent over all strings: the largest, the sum and the sum of squares."""
+    """Maximum, sum and sum of squares of r = max(prediction, floor)^exponent over all strings, (3,)."""
     best = total = squares = 0.0
-    for scores in tqdm(dag.trees.score_all(), desc="scoring 34 million strings, once", unit="part"):
+    for scores in tqdm(dag.trees.score_all(), desc="scoring 34 million strings (cached afterwards)", unit="part"):
         raised = np.maximum(scores, dag.floor) ** dag.exponent
         best, total, squares = max(best, raised.max()), total + raised.sum(), squares + (raised**2).sum()
     return np.array([best, total, squares])
 
 
 def test_objects(dag: Dag) -> IntArray:
-    """The same random strings for every row."""
+    """Random strings, the same for every row, (TEST_OBJECTS, state_width)."""
     assert isinstance(dag, SEHStr)
     letters = np.random.default_rng(0).integers(dag.num_letters, size=(TEST_OBJECTS, dag.length))
     return np.column_stack([letters, np.full(TEST_OBJECTS, dag.length)])
@@ -56,7 +60,7 @@ def test_objects(dag: Dag) -> IntArray:
 
 EXPERIMENT = Experiment(
     name="shen2023_sehstr",
-    what="Shen et al. 2023, table 1, sEH:",
+    title="Shen et al. 2023, table 1, sEH:",
     env="GFN/SEHStr-v0",
     rows=shen2023_rows(
         hidden=(1024, 1024),

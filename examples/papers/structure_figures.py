@@ -1,4 +1,4 @@
-"""What the scripts on molecules, Bayesian networks, trees and spins share: figures of a trained agent, and pictures."""
+"""Metrics and figures that several scripts share: molecules, Bayesian networks, trees and spins."""
 
 from __future__ import annotations
 
@@ -15,23 +15,26 @@ from gfn_envs import BayesNet, FragmentMolecule, Ising, PhyloTree
 from gfn_envs.arrays import FloatArray, IntArray
 from gfn_envs.dag import Dag
 
-#: Objects behind the figures of an agent, and in a set on which log R and log p are correlated.
+#: Number of objects sampled for metrics, and of test objects on which log R and log p are correlated.
 SAMPLES, TEST_OBJECTS = 1000, 100
 
 
 def samples(agent: agents.Agent) -> tuple[IntArray, FloatArray]:
-    """SAMPLES objects of the agent and their log R: those of ``full_evaluation``, whose rewards are known."""
+    """SAMPLES objects of the agent, (n, state_width), and their log R, (n,).
+
+    They are the objects that ``full_evaluation`` samples, so their rewards are already cached.
+    """
     found = agent.sample_trajectories(SAMPLES, rng=np.random.default_rng(0))
     return found.terminal_states, found.log_reward
 
 
 def random_objects(dag: Dag) -> IntArray:
-    """TEST_OBJECTS distinct objects or fewer, made by random actions (m, state_width)."""
+    """At most TEST_OBJECTS distinct objects, built by random actions, (m, state_width)."""
     return np.unique(agents.make_agent("random", dag, seed=1).sample(TEST_OBJECTS), axis=0)
 
 
 def learned(agent: agents.Agent, folder: Path) -> str:
-    """What was learned beside the target, as ``gfn plot`` draws it."""
+    """Save a plot of the learned distribution and the target, as ``gfn plot`` draws it."""
     learned_against_target(agent, folder / "learned.png")
     return f"learned and target: {folder / 'learned.png'}"
 
@@ -40,7 +43,10 @@ def learned(agent: agents.Agent, folder: Path) -> str:
 
 
 def molecule_scores(agent: agents.Agent) -> dict[str, Any]:
-    """``mean_score``, and ``top_10_score`` and ``top_100_score`` of distinct molecules; "seh" times 8, as published."""
+    """``mean_score`` of the samples, and ``top_10_score`` and ``top_100_score`` of the distinct ones.
+
+    Scores of the reward "seh" are multiplied by 8, as in the papers.
+    """
     dag = agent.dag
     assert isinstance(dag, FragmentMolecule)
     objects = samples(agent)[0]
@@ -51,7 +57,7 @@ def molecule_scores(agent: agents.Agent) -> dict[str, Any]:
 
 
 def draw_molecules(agent: agents.Agent, folder: Path) -> str:
-    """A grid of the ten best molecules of a sample, and of ten random ones; SMILES of all of them, best first."""
+    """Save a figure of the ten best and of ten random samples, and the SMILES of all distinct samples, best first."""
     dag = agent.dag
     assert isinstance(dag, FragmentMolecule)
     objects = samples(agent)[0]
@@ -76,7 +82,7 @@ def draw_molecules(agent: agents.Agent, folder: Path) -> str:
 
 
 def marginals(agent: agents.Agent) -> tuple[dict[str, FloatArray], dict[str, FloatArray]]:
-    """Marginals of edges, paths and Markov blankets, off the diagonal: learned and exact, each (d (d - 1),)."""
+    """Learned and exact marginals of edges, paths and Markov blankets, without the diagonal, each (d (d - 1),)."""
     dag = agent.dag
     assert isinstance(dag, BayesNet)
     off = ~np.eye(dag.num_nodes, dtype=bool)
@@ -86,7 +92,7 @@ def marginals(agent: agents.Agent) -> tuple[dict[str, FloatArray], dict[str, Flo
 
 
 def marginal_errors(agent: agents.Agent) -> dict[str, Any]:
-    """For each kind of marginal the largest error, such as ``edge_error``, and the correlation, ``edge_pearson``."""
+    """Largest error and correlation of each kind of marginal, such as ``edge_error`` and ``edge_pearson``."""
     if not is_enumerable(agent.dag):
         return {}
     found, truth = marginals(agent)
@@ -95,7 +101,7 @@ def marginal_errors(agent: agents.Agent) -> dict[str, Any]:
 
 
 def draw_marginals(agent: agents.Agent, folder: Path) -> str:
-    """Learned over exact marginals, a panel for each kind."""
+    """Save a plot of learned over exact marginals, one panel per kind."""
     if not is_enumerable(agent.dag):
         return "too many graphs for exact marginals"
     found, truth = marginals(agent)
@@ -114,7 +120,7 @@ def draw_marginals(agent: agents.Agent, folder: Path) -> str:
 
 
 def tree_figures(agent: agents.Agent) -> dict[str, Any]:
-    """``mean_mutations`` and ``fewest_mutations`` of sampled trees."""
+    """``mean_mutations`` and ``fewest_mutations`` of the sampled trees."""
     dag = agent.dag
     assert isinstance(dag, PhyloTree)
     mutations = dag.mutations(samples(agent)[0])
@@ -122,7 +128,7 @@ def tree_figures(agent: agents.Agent) -> dict[str, Any]:
 
 
 def draw_tree(agent: agents.Agent, folder: Path) -> str:
-    """The sampled tree with the fewest mutations: a cladogram, and in Newick's notation."""
+    """Save the sampled tree with the fewest mutations as a cladogram and in Newick format."""
     dag = agent.dag
     assert isinstance(dag, PhyloTree)
     objects = samples(agent)[0]
@@ -154,27 +160,30 @@ def draw_tree(agent: agents.Agent, folder: Path) -> str:
 
 
 def spin_figures(agent: agents.Agent) -> dict[str, Any]:
-    """``exact_log_z``, ``log_z_gap`` = log Z - ELBO, and means over samples: ``magnetisation``, absolute, a spin, and
-    ``bond``, the product of neighbours, which is exactly ``exact_bond``."""
+    """Exact and sampled observables.
+
+    ``exact_log_z``; ``log_z_gap`` = log Z - ELBO; ``magnetization``, the mean absolute magnetization per spin;
+    ``bond``, the mean product of neighboring spins; and ``exact_bond``, its exact value.
+    """
     dag = agent.dag
     assert isinstance(dag, Ising)
     log_z, step = dag.log_partition(), 1e-4
     spins = dag.spins(samples(agent)[0])
     bonds = (spins * (np.roll(spins, 1, axis=1) + np.roll(spins, 1, axis=2))).mean() / 2
-    # d log Z / d sigma = 2 E sum of bonds, of which there are 2 D.
+    # d log Z / d sigma = 2 E[sum of bonds], and there are 2 D bonds.
     above, below = (Ising(dag.side, dag.sigma + s).log_partition() for s in (step, -step))
     elbo = agents.evaluate(agent, SAMPLES)["elbo"]
     return {
         "exact_log_z": log_z,
         "log_z_gap": None if elbo is None else log_z - elbo,
-        "magnetisation": np.abs(spins.mean((1, 2))).mean(),
+        "magnetization": np.abs(spins.mean((1, 2))).mean(),
         "bond": bonds,
         "exact_bond": (above - below) / (2 * step) / (4 * dag.side**2),
     }
 
 
 def draw_spins(agent: agents.Agent, folder: Path) -> str:
-    """Ten sampled grids, and how often each magnetisation was sampled."""
+    """Save ten sampled grids and a histogram of the magnetization."""
     dag = agent.dag
     assert isinstance(dag, Ising)
     objects = samples(agent)[0]
@@ -185,6 +194,6 @@ def draw_spins(agent: agents.Agent, folder: Path) -> str:
         axes.axis("off")
     axes = bottom.subplots()
     axes.hist(dag.spins(objects).mean((1, 2)), bins=min(41, dag.num_variables + 1), range=(-1.02, 1.02))
-    axes.set_xlabel(f"magnetisation a spin, {len(objects):,} samples of {agent.name}")
+    axes.set_xlabel(f"magnetization per spin, {len(objects):,} samples of {agent.name}")
     figure.savefig(folder / "spins.png", dpi=80)
     return f"spins: {folder / 'spins.png'}"

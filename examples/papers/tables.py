@@ -1,4 +1,4 @@
-"""What the scripts of published experiments share: rows of a table, each printed beside the published figures.
+"""Command line and table of a published experiment: measured next to published values.
 
 A finished row is not run again.
 """
@@ -28,67 +28,9 @@ from agents.runs import directory as runs
 from agents.runs.compare import Curve
 
 
-def shen2023_rows(
-    hidden: tuple[int, int], published: Sequence[str], epsilon: float, guide: dict[str, float], lr: float = 1e-4
-) -> dict[str, Row]:
-    """The rows of table 1 of Shen et al. 2023: TB; P_B of maximum entropy; prioritized replay (PRT); relative edge
-    flows (SSR); and guided TB with both.
-
-    Settings are those of the authors' code: 16 objects online and 16 replayed in a round, a network each for P_F and
-    P_B; the encoder and scorer of SSR have one hidden layer. Not taken over: log Z is not held above 0, gradients are
-    not clipped (theirs are not either, by mistake), and each batch is learned from once.
-    """
-    both = {"lr": lr, "lr_log_z": 100 * lr, "init_log_z": 5.0, "epsilon": epsilon, "shared": False}
-    plain, replay, ssr = {**both, "hidden": hidden}, {"replay": "prioritized"}, {"form": "ssr", "hidden": hidden[:1]}
-    rows = {
-        "tb": ("tb", plain),
-        "maxent": ("tb", {**plain, "backward": "maxent"}),
-        "tb+prt": ("tb", {**plain, **replay}),
-        "tb+prt+ssr": ("tb", {**plain, **replay, **ssr}),
-        "sub+prt+ssr": ("gtb", {**plain, **replay, **ssr, **guide}),
-    }
-    return {name: Row(*row, figure) for (name, row), figure in zip(rows.items(), published, strict=True)}
-
-
-SHEN2023_COLUMNS = (
-    Column("percent_of_target", "% of target mean", "{:.1f}"),
-    Column("rounds_to_target", "rounds to 100%", "{:,.0f}"),
-    Column("tv", "exact TV"),
-    Column("anderson_darling", "A-D"),
-    Column("modes", "modes", "{:,.0f}"),
-    Column("num_modes", "of", "{:,.0f}"),
-)
-
-SHEN2023_PUBLISHED = "% of target mean, or rounds to reach 100%"
-
-
-def niu2024_rows() -> dict[str, Row]:
-    """Policy gradients and their rivals: four hidden layers of 256, batches of 128, on-policy, Adam with 1e-3, 0.1 for
-    log Z and 5e-3 for the value networks, as in the code of Niu et al. 2024."""
-    balance = {"batch_size": 128, "hidden": (256, 256, 256, 256), "shared": False}
-    rows = {"rl-u": Row("rl-u", {}), "rl-b": Row("rl-b", {}), "rl-g": Row("rl-g", {}), "rl-t": Row("rl-t", {})}
-    for agent in ("tb", "db", "subtb"):
-        for backward in ("uniform", "learned"):
-            name = f"{agent}-{'u' if backward == 'uniform' else 'b'}"
-            rows[name] = Row(agent, {**balance, "backward": backward})
-    return rows
-
-
-NIU2024_COLUMNS = (
-    Column("tv", "exact TV"),
-    Column("jsd", "exact JSD"),
-    Column("accuracy", "accuracy"),
-    Column("modes", "modes", "{:,.0f}"),
-    Column("num_modes", "of", "{:,.0f}"),
-)
-
-
-# ---------------------------------------------------------------------- the table
-
-
 def table(experiment: Experiment, results: dict[str, Any], names: Sequence[str], seeds: Sequence[int]) -> Table:
-    """Published beside measured: mean over seeds, with its standard error where there are several."""
-    printed = Table(title=f"{experiment.what} {experiment.env}", title_justify="left")
+    """Published and measured values: means over seeds, with standard errors if there are several seeds."""
+    printed = Table(title=f"{experiment.title} {experiment.env}", title_justify="left")
     for heading in ("row", "rounds", f"published: {experiment.published}", *(c.heading for c in experiment.columns)):
         printed.add_column(heading, justify="left" if heading == "row" else "right")
     for name in names:
@@ -101,9 +43,9 @@ def table(experiment: Experiment, results: dict[str, Any], names: Sequence[str],
 
 
 def summary(entries: Sequence[dict[str, Any]], column: Column) -> str:
-    """A cell: a mean, its standard error, and how many of the seeds have the figure if not all do.
+    """A cell of the table: mean and standard error over seeds.
 
-    The error is that over seeds; of a single one, that of its samples.
+    For a single seed, the error is that over samples. If some seeds lack the metric, the cell says how many have it.
     """
     found = [{**entry["evaluation"], **entry} for entry in entries]
     values = [entry[column.name] for entry in found if entry.get(column.name) is not None]
@@ -112,12 +54,12 @@ def summary(entries: Sequence[dict[str, Any]], column: Column) -> str:
     mean, error = metrics.mean_and_error(values)
     if len(found) == 1:
         error = found[0].get(f"{column.name}_se")
-    text = column.form.format(mean) + (f" ± {column.form.format(error)}" if error is not None else "")
+    text = column.format.format(mean) + (f" ± {column.format.format(error)}" if error is not None else "")
     return text if len(values) == len(entries) else f"{text} ({len(values)} of {len(entries)} seeds)"
 
 
 def curves(results: dict[str, Any], names: Sequence[str], seeds: Sequence[int], metric: str) -> list[Curve]:
-    """``metric`` of the looks over rounds, the seeds of a row together."""
+    """Learning curves of ``metric`` over rounds, one per row: mean and standard error over seeds."""
     found = []
     for name in names:
         points: dict[int, list[float]] = {}
@@ -138,7 +80,7 @@ def curves(results: dict[str, Any], names: Sequence[str], seeds: Sequence[int], 
 
 
 def key(name: str, seed: int) -> str:
-    """What a row of one seed is called in results.json."""
+    """Key of a row and seed in results.json."""
     return f"{name}, seed {seed}"
 
 
@@ -146,7 +88,7 @@ def key(name: str, seed: int) -> str:
 
 
 def integer(text: str) -> int:
-    """An argument that is an integer of 1 or more."""
+    """Parse an integer >= 1."""
     try:
         value = int(text)
     except ValueError:
@@ -157,7 +99,7 @@ def integer(text: str) -> int:
 
 
 def positive(text: str) -> float:
-    """An argument that is a finite number above 0."""
+    """Parse a finite number > 0."""
     try:
         value = float(text)
     except ValueError:
@@ -170,7 +112,7 @@ def positive(text: str) -> float:
 def parser(
     experiment: Experiment, description: str | None, parents: Sequence[argparse.ArgumentParser] = ()
 ) -> argparse.ArgumentParser:
-    """Options that every script has, behind those of ``parents``."""
+    """Options of every script, after those of ``parents``."""
     rounds, environment, settings = experiment.quick
     lines = [f"  {name:<22} {row.agent}: {settings_text(row)}" for name, row in experiment.rows.items()]
     made = argparse.ArgumentParser(
@@ -183,13 +125,18 @@ def parser(
     made.add_argument("--seeds", "--seed", default="0", metavar="N,N", help="seeds of each row (default 0)")
     made.add_argument("--iterations", type=integer, metavar="N", help=f"rounds (default: {experiment.rounds:,})")
     made.add_argument(
-        "--minutes", type=positive, metavar="M", help="stop each row after so much training; more minutes continue it"
+        "--minutes", type=positive, metavar="M", help="training time per row; a larger value continues it"
     )
     made.add_argument("--env", nargs="*", default=[], metavar="KEY=VALUE", help="arguments of the environment")
     made.add_argument("--set", nargs="*", default=[], metavar="KEY=VALUE", help="settings of all agents that have them")
     quick = ", ".join([f"{rounds:,} rounds", *(f"{k} {v}" for k, v in {**environment, **settings}.items())])
-    made.add_argument("--quick", action="store_true", help=f"a look in at most two minutes: {quick}")
-    made.add_argument("--out", type=Path, metavar="DIR", help=f"default runs/{experiment.name}, or -quick behind it")
+    made.add_argument("--quick", action="store_true", help=f"a short run of at most two minutes: {quick}")
+    made.add_argument(
+        "--out",
+        type=Path,
+        metavar="DIR",
+        help=f"default runs/{experiment.name}, with -quick appended if --quick",
+    )
     return made
 
 
@@ -198,7 +145,7 @@ def settings_text(row: Row) -> str:
 
 
 def values(pairs: Sequence[str], made: argparse.ArgumentParser) -> dict[str, Any]:
-    """``["side=8", "reward=easy"]`` as a dict; values are JSON, or else text."""
+    """``["side=8", "reward=easy"]`` as a dict. Values that are not JSON are text."""
     found = {}
     for pair in pairs:
         name, equals, text = pair.partition("=")
@@ -217,17 +164,17 @@ def main(
     arguments: Sequence[str] | None = None,
     parents: Sequence[argparse.ArgumentParser] = (),
 ) -> None:
-    """Run what the command line asks for, and print the table.
+    """Run the rows that the command line selects, and print the table.
 
     Args:
-        experiment: of the script.
-        description: for --help.
-        arguments: None for those of the process.
-        parents: of the parser: options that the script has read before, for --help.
+        experiment: the script's experiment.
+        description: text of --help.
+        arguments: command-line arguments. None: those of the process.
+        parents: parsers of options that the script has already read, for --help.
 
     Raises:
-        SystemExit: with code 2: options that make no sense, missing data, or a directory that holds something else;
-            with code 130: interrupted.
+        SystemExit: code 2 for invalid options, missing data, or a directory that holds another run; code 130 if
+            interrupted.
     """
     made = parser(experiment, description, parents)
     options = made.parse_args(arguments)
@@ -246,11 +193,11 @@ def main(
         experiment = dataclasses.replace(experiment, samples=experiment.samples[1:] * 2)
     out = options.out or Path("runs") / (experiment.name + "-quick" * options.quick)
     if out.is_file():
-        stop(f"error: --out: {out} is a file, and no directory", 2)
+        stop(f"error: --out: {out} is a file, not a directory", 2)
     try:
         results = run(experiment, names, seeds, rounds, options.minutes, out, given, settings)
         show(experiment, results, names, seeds, out)
-    except (ValueError, TypeError, OSError, ImportError) as error:  # among them RunError and DatasetError
+    except (ValueError, TypeError, OSError, ImportError) as error:  # RunError and DatasetError are among them.
         stop(f"error: {error}", 2)
     except KeyboardInterrupt:
         stop("interrupted; the same command continues, and rows that are finished are kept", 130)
@@ -259,6 +206,14 @@ def main(
 def stop(message: str, code: int) -> NoReturn:
     print(message, file=sys.stderr)
     sys.exit(code)
+
+
+def settings_of(agent: str) -> set[str]:
+    """Names of the settings of an agent."""
+    return {field.name for field in dataclasses.fields(agents.AGENTS[agent].config_class)}
+
+
+KNOWN_SETTINGS = set().union(*map(settings_of, agents.AGENTS))
 
 
 def run(
@@ -271,16 +226,16 @@ def run(
     env_arguments: dict[str, Any],
     settings: dict[str, Any],
 ) -> dict[str, Any]:
-    """Train the rows that ``out`` does not hold yet; returns the content of results.json, older rows included."""
+    """Train the rows that ``out`` does not hold yet. Returns the content of results.json, including older rows."""
     dag = gfn_envs.make_dag(experiment.env, **{**experiment.env_arguments, **env_arguments})
-    torch.set_num_threads(1)  # More threads than one slow batches as small as these down.
+    torch.set_num_threads(1)  # With batches this small, more threads are slower.
     file = out / "results.json"
     results = runs.read_json(file) if file.exists() else {}
     for name in names:
         row = experiment.rows[name]
-        # A Markov chain has no network: what means nothing to an agent is not set.
-        unused = getattr(agents.AGENTS[row.agent].config_class, "unused", ())
-        fitting = {key: value for key, value in settings.items() if key not in unused}
+        # A Markov chain has no network: it does not get settings that only other agents have.
+        absent = KNOWN_SETTINGS - settings_of(row.agent)
+        fitting = {key: value for key, value in settings.items() if key not in absent}
         row = dataclasses.replace(row, settings={**row.settings, **fitting})
         for seed in seeds:
             label, folder = key(name, seed), out / f"{name.replace(' ', '')}-seed{seed}"
@@ -301,11 +256,11 @@ def run(
 def show(
     experiment: Experiment, results: dict[str, Any], names: Sequence[str], seeds: Sequence[int], out: Path
 ) -> None:
-    """Print the table, and draw learning curves."""
+    """Print the table and draw learning curves."""
     Console(width=max(150, Console().width)).print(table(experiment, results, names, seeds))
     for metric in ("percent_of_target", "tv", "modes", "mean_reward"):
         if found := curves(results, names, seeds, metric):
             path = out / f"{metric}.png"
             comparison({experiment.env: found}, metric.replace("_", " "), "round", path)
             print(f"learning curves: {path}")
-    print(f"all figures: {out / 'results.json'}")
+    print(f"all results: {out / 'results.json'}")

@@ -1,4 +1,4 @@
-"""The scripts of published experiments: published beside measured, everything in results.json, and resuming."""
+"""The scripts of published experiments: their tables, results.json, and resuming."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ from tests.helpers import run_python, scores
 EXAMPLES = Path(__file__).resolve().parents[2] / "examples" / "papers"
 
 SHORT_PROTEIN = {"wild_type": "MK", "table": scores(400)}
-#: Distances between five residues, of which those three or more apart are in contact.
+#: Distances between five residues. Residues three or more apart in the sequence are in contact.
 BACKBONE = [[5.0 if abs(i - j) >= 3 else 4.0 * abs(i - j) for j in range(5)] for i in range(5)]
 MOLECULES = {"blocks": ["*CC*", "*c1ccccc1", "*O"], "max_blocks": 3, "reward": "qed", "mode_threshold": 0.4}
 
-#: Script -> rows to run (two at most, of different agents), and a small environment.
+#: Script -> rows to run (at most two, of different agents) and a small environment.
 SCRIPTS: dict[str, tuple[str, dict[str, Any]]] = {
     "shen2023_bag": ("tb,sub+prt+ssr", {"num_letters": 3, "capacity": 4, "repeats": 2}),
     "shen2023_tfbind8": ("maxent,sub+prt+ssr", {"length": 3, "table": scores(64)}),
@@ -50,13 +50,13 @@ SMALLER = {"hidden": (8, 8), "batch_size": 4}
 
 @pytest.fixture
 def load(monkeypatch: pytest.MonkeyPatch) -> Any:
-    """Import a script, or the module they share."""
+    """Import a script or a module that they share."""
     monkeypatch.syspath_prepend(str(EXAMPLES))
     return importlib.import_module
 
 
 def small(module: Any, environment: dict[str, Any], **changes: Any) -> Any:
-    """The script's experiment, made small: its rows, columns and published figures are its own."""
+    """The script's experiment on a small environment, with its own rows, columns and published values."""
     experiment = module.EXPERIMENTS["tfbind8"] if hasattr(module, "EXPERIMENTS") else module.EXPERIMENT
     return dataclasses.replace(experiment, env_arguments={**experiment.env_arguments, **environment}, **changes)
 
@@ -65,14 +65,16 @@ def texts(settings: dict[str, Any]) -> list[str]:
     return [f"{name}={json.dumps(value)}" for name, value in settings.items()]
 
 
-def test_every_script_is_here() -> None:
+def test_every_script_is_listed() -> None:
     assert {path.stem for path in EXAMPLES.glob("*.py") if re.search("^EXPERIMENTS? =", path.read_text(), re.M)} == set(
         SCRIPTS
     )
 
 
 @pytest.mark.parametrize("name", SCRIPTS)
-def test_published_beside_measured(name: str, load: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_table_shows_published_and_measured_values(
+    name: str, load: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     rows, environment = SCRIPTS[name]
     tables, module = load("tables"), load(name)
     experiment = small(module, environment)
@@ -93,8 +95,8 @@ def test_published_beside_measured(name: str, load: Any, tmp_path: Path, capsys:
         measured = {**entry["evaluation"], **entry}
         for column, cell in zip(experiment.columns, cells, strict=True):
             value, error = measured.get(column.name), measured.get(f"{column.name}_se")
-            shown = "-" if value is None else column.form.format(value)
-            assert cell == (shown if error is None else f"{shown} ± {column.form.format(error)}")
+            shown = "-" if value is None else column.format.format(value)
+            assert cell == (shown if error is None else f"{shown} ± {column.format.format(error)}")
     assert any((tmp_path / f"{metric}.png").exists() for metric in ("percent_of_target", "tv", "modes"))
 
 
@@ -111,7 +113,7 @@ def test_an_environment_too_large_to_enumerate(load: Any, tmp_path: Path) -> Non
 
 
 def test_percent_of_target_mean(load: Any, tmp_path: Path) -> None:
-    """Against the mean of all looks, and the target by its definition."""
+    """Compared with the mean of all looks and with the definition of the target."""
     tables, module = load("tables"), load("shen2023_tfbind8")
     experiment = small(module, SCRIPTS["shen2023_tfbind8"][1])
     arguments = ["--rows", "tb", "--iterations", "40", "--out", str(tmp_path), "--set", *texts(SMALLER)]
@@ -139,7 +141,7 @@ def test_the_first_round_that_reaches_the_target(load: Any) -> None:
     assert first(rewards[:49], rounds[:49], 0.0) is None
 
 
-def test_a_row_that_is_there_is_not_run_again_and_one_cut_short_goes_on(
+def test_finished_rows_are_kept_and_interrupted_rows_resume(
     load: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     tables, module = load("tables"), load("shen2023_bag")
@@ -173,7 +175,7 @@ def test_a_row_that_is_there_is_not_run_again_and_one_cut_short_goes_on(
     assert "holds another run" in capsys.readouterr().err
 
 
-def test_an_interrupted_command_says_how_it_goes_on(
+def test_an_interrupted_command_says_how_to_continue(
     load: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     tables, module = load("tables"), load("shen2023_bag")
@@ -221,7 +223,7 @@ def test_mistakes_are_explained(load: Any, tmp_path: Path, capsys: pytest.Captur
         (
             module.EXPERIMENT,
             ["--out", str(tmp_path / "file")],
-            f"--out: {tmp_path / 'file'} is a file, and no directory",
+            f"--out: {tmp_path / 'file'} is a file, not a directory",
         ),
         (module.EXPERIMENT, ["--out", str(tmp_path / "file" / "in")], "Not a directory"),
         (module.EXPERIMENT, ["--env", "modes=/nope"], "'/nope'"),
@@ -234,7 +236,7 @@ def test_mistakes_are_explained(load: Any, tmp_path: Path, capsys: pytest.Captur
         assert message in line
 
 
-def test_one_task_of_several(load: Any, capsys: pytest.CaptureFixture[str]) -> None:
+def test_task_option(load: Any, capsys: pytest.CaptureFixture[str]) -> None:
     choose = load("niu2024_sequences").choose
     assert choose(["--quick", "--seeds", "1"]) == ("tfbind8", ["--quick", "--seeds", "1"])
     for arguments in (["--task", "pho4"], ["--task=pho4"]):
@@ -245,8 +247,8 @@ def test_one_task_of_several(load: Any, capsys: pytest.CaptureFixture[str]) -> N
         assert "argument --task: " in capsys.readouterr().err
 
 
-def test_the_sehstr_target_is_that_of_all_strings(load: Any) -> None:
-    """The sums over pieces of all strings, on trees small enough to enumerate."""
+def test_sehstr_target_covers_all_strings(load: Any) -> None:
+    """Sums over parts of all strings, on an environment small enough to enumerate."""
     import gfn_envs
 
     module = load("shen2023_sehstr")
@@ -262,10 +264,16 @@ def test_the_sehstr_target_is_that_of_all_strings(load: Any) -> None:
     assert dag.scale * squares / (best * total) == pytest.approx(module.target_mean(dag), rel=1e-12)
 
 
-def test_help_teaches() -> None:
+def test_help_describes_rows_and_options() -> None:
     done = run_python(str(EXAMPLES / "shen2023_tfbind8.py"), "--help")
     assert done.returncode == 0, done.stderr
-    for expected in ("percent of what an exact sampler", "--quick", "--seeds", "sub+prt+ssr", "guide_temperature 3.0"):
+    for expected in (
+        "percentage of the mean reward of an exact",
+        "--quick",
+        "--seeds",
+        "sub+prt+ssr",
+        "guide_temperature 3.0",
+    ):
         assert re.sub(r"\s+", " ", expected) in re.sub(r"\s+", " ", done.stdout)
     done = run_python(str(EXAMPLES / "niu2024_sequences.py"), "--task=pho4", "--help")
     assert done.returncode == 0, done.stderr
