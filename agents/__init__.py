@@ -11,7 +11,8 @@ print(agents.evaluate(agent)["tv"])
 from agents import plots
 from agents.agent import Agent
 from agents.config import Config
-from agents.evaluation.evaluate import evaluate, exact_distribution, full_evaluation
+from agents.evaluation.evaluate import evaluate, exact_distribution
+from agents.evaluation.full import full_evaluation
 from agents.policies import Policy
 from agents.registry import AGENTS, make_agent
 from agents.rollout import sample_backward, sample_forward

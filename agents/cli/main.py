@@ -101,7 +101,7 @@ class EvaluateOptions:
 
 def evaluate(arguments: list[str]) -> int:
     """gfn evaluate DIR"""
-    from agents.evaluation.evaluate import full_evaluation
+    from agents.evaluation.full import full_evaluation
 
     options = parse(EvaluateOptions, arguments, "gfn evaluate")
     check_seed(options.seed)

@@ -1,19 +1,19 @@
-"""Metrics of sampled objects and their rewards: functions of arrays, which know of no agent."""
+"""Metrics as functions of arrays: probabilities, log-rewards and objects in, numbers out."""
 
 from __future__ import annotations
 
 import math
 import warnings
 from collections.abc import Callable, Sequence
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
 from gfn_envs import exact
 from gfn_envs.arrays import FloatArray, IntArray, row_keys
-from gfn_envs.dag import Dag
 
-# scipy.stats takes a second to import, so the functions that need it import it themselves.
+# Importing scipy.stats takes a second. Only the functions that need it do so.
 
 #: Critical value of the two-sample Anderson-Darling statistic at level 5% (Scholz and Stephens 1987).
 ANDERSON_DARLING_5_PERCENT = 1.961
@@ -23,7 +23,7 @@ Distance = Callable[[IntArray, IntArray], FloatArray]
 
 
 def mean_and_error(values: npt.ArrayLike) -> tuple[float, float | None]:
-    """Mean of ``values`` (n,) and its standard error, None where n is 1 or a value is infinite."""
+    """Mean of ``values`` (n,) and its standard error. The error is None if n is 1 or a value is not finite."""
     values = np.asarray(values, dtype=np.float64)
     if len(values) < 2 or not np.isfinite(values).all():
         return float(values.mean()), None
@@ -34,7 +34,7 @@ def mean_and_error(values: npt.ArrayLike) -> tuple[float, float | None]:
 
 
 def in_units(value: float | None, log_unit: float) -> float | None:
-    """``value * exp(log_unit)``; None where that is too large for a number, or ``value`` is None."""
+    """``value * exp(log_unit)``. None if ``value`` is None or the product overflows double precision."""
     if not value:
         return value
     log_value = math.log(value) + log_unit
@@ -42,7 +42,7 @@ def in_units(value: float | None, log_unit: float) -> float | None:
 
 
 def relative_error(mean_reward: float, target_mean: float) -> float:
-    """abs(E R - E* R) / E* R (Shen et al. 2023)."""
+    """abs(E R - E* R) / E* R, with E* the mean under the target (Shen et al. 2023)."""
     return abs(mean_reward - target_mean) / target_mean
 
 
@@ -55,17 +55,17 @@ def anderson_darling(rewards: FloatArray, target_rewards: FloatArray) -> float |
     """Two-sample Anderson-Darling statistic over its 5% critical value (Shen et al. 2023).
 
     Args:
-        rewards: of objects that a model sampled (n,).
-        target_rewards: of objects drawn in proportion to their reward (m,).
+        rewards: rewards of a model's samples (n,).
+        target_rewards: rewards of objects drawn in proportion to their reward (m,).
 
     Returns:
-        Above 1 the two differ at level 5%; can be negative. None where all rewards are equal.
+        A value above 1 means that the two differ at level 5%. It can be negative. None if all rewards are equal.
     """
     from scipy import stats
 
     if np.ptp(np.concatenate([rewards, target_rewards])) == 0:
         return None
-    with warnings.catch_warnings():  # of p-values beyond its table; only the statistic is used
+    with warnings.catch_warnings():  # SciPy warns of p-values outside its table. Only the statistic is used.
         warnings.simplefilter("ignore")
         statistic = stats.anderson_ksamp([rewards, target_rewards]).statistic
     return float(statistic / ANDERSON_DARLING_5_PERCENT)
@@ -74,7 +74,8 @@ def anderson_darling(rewards: FloatArray, target_rewards: FloatArray) -> float |
 def correlations(log_reward: FloatArray, log_p: FloatArray) -> tuple[float | None, float | None]:
     """Pearson and Spearman correlation of log R(x) with log p(x) over test objects, both (n,).
 
-    None where undefined: fewer than two objects, all values of one side equal, and for Pearson's also an infinite one.
+    A correlation is None if it is undefined: fewer than two objects, or one side is constant. Pearson's is also None if
+    a value is not finite.
     """
     from scipy import stats
 
@@ -88,7 +89,10 @@ def correlations(log_reward: FloatArray, log_p: FloatArray) -> tuple[float | Non
 def correlation_errors(
     log_reward: FloatArray, log_p: FloatArray, rng: np.random.Generator, resamples: int = 200
 ) -> tuple[float | None, float | None]:
-    """Standard errors of :func:`correlations`, by the bootstrap over test objects; None where one is undefined."""
+    """Standard errors of :func:`correlations`, by the bootstrap over test objects.
+
+    An error is None if the correlation of some resample is undefined.
+    """
     n = len(log_p)
     if n < 2:
         return None, None
@@ -98,7 +102,7 @@ def correlation_errors(
 
 
 def _spread(values: Sequence[float | None]) -> float | None:
-    """Standard deviation; None where a value is."""
+    """Standard deviation of ``values``, or None if one of them is None."""
     known = [value for value in values if value is not None]
     return float(np.std(known, ddof=1)) if len(known) == len(values) else None
 
@@ -107,7 +111,7 @@ def _spread(values: Sequence[float | None]) -> float | None:
 
 
 def hamming(a: IntArray, b: IntArray) -> FloatArray:
-    """Number of positions where rows ``a`` (n, w) and ``b`` (m, w) differ, float64 (n, m)."""
+    """Number of positions in which rows ``a`` (n, w) and ``b`` (m, w) differ, float64 (n, m)."""
     from scipy.spatial.distance import cdist
 
     return np.rint(cdist(a, b, "hamming") * a.shape[1])
@@ -123,7 +127,7 @@ def diversity(objects: IntArray, distance: Distance = hamming) -> float:
 
 
 def novelty(objects: IntArray, reference: IntArray, distance: Distance = hamming) -> float:
-    """Mean, over ``objects`` (k, w), of the distance to the nearest of ``reference`` (m, w) (Jain et al. 2022)."""
+    """Mean distance from each of ``objects`` (k, w) to the nearest of ``reference`` (m, w) (Jain et al. 2022)."""
     if not len(objects) or not len(reference):
         raise ValueError(f"novelty needs objects and a reference set, got {len(objects)} and {len(reference)}")
     nearest = np.full(len(objects), np.inf)
@@ -133,7 +137,7 @@ def novelty(objects: IntArray, reference: IntArray, distance: Distance = hamming
 
 
 def best_objects(objects: IntArray, rewards: FloatArray) -> tuple[IntArray, FloatArray]:
-    """Distinct ``objects`` (n, w) and their ``rewards`` (n,), best first; equal rewards in order of appearance."""
+    """Distinct ``objects`` (n, w) and their ``rewards`` (n,), best first. Ties keep their order of appearance."""
     first = np.sort(np.unique(row_keys(objects), return_index=True)[1])
     order = first[np.argsort(-rewards[first], kind="stable")]
     return objects[order], rewards[order]
@@ -149,15 +153,15 @@ def top_k(
     """Reward, diversity and novelty of the K best distinct objects among samples.
 
     Args:
-        objects: samples (n, w), repetitions included.
-        log_reward: theirs (n,).
-        ks: each at least 2.
-        distance: between objects.
-        reference: known objects (m, w), for the novelty.
+        objects: samples (n, w), with repetitions.
+        log_reward: log R of each sample (n,).
+        ks: values of K, at least 2 each.
+        distance: distance between objects.
+        reference: known objects (m, w) for the novelty.
 
     Returns:
-        For each K ``top_K_reward`` (mean), ``top_K_diversity`` and, given a reference set, ``top_K_novelty``; None
-        where there are fewer than K distinct objects.
+        For each K ``top_K_reward`` (mean), ``top_K_diversity`` and, given a reference set, ``top_K_novelty``. They are
+        None if there are fewer than K distinct objects.
     """
     best, best_log_reward = best_objects(objects, log_reward)
     unit = float(best_log_reward[0])
@@ -172,9 +176,53 @@ def top_k(
     return metrics
 
 
+# ---------------------------------------------------------------------- distributions over all objects
+
+
+class Target(NamedTuple):
+    """The distribution R(x) / Z over all objects."""
+
+    log_reward: FloatArray
+    """log R of every object, float64 (m,)."""
+    log_z: float
+    """log of the sum of all rewards."""
+    probabilities: FloatArray
+    """R(x) / Z of every object, float64 (m,)."""
+
+    @classmethod
+    def of(cls, log_reward: FloatArray) -> Target:
+        """The target with these log-rewards (m,)."""
+        log_z = float(np.logaddexp.reduce(log_reward))
+        return cls(log_reward, log_z, np.exp(log_reward - log_z))
+
+    @property
+    def log_unit(self) -> float:
+        """log of the largest reward. R itself may be too large or too small for double precision."""
+        return float(self.log_reward.max())
+
+    @property
+    def scaled_reward(self) -> FloatArray:
+        """R(x) in units of the largest reward, float64 (m,)."""
+        return np.exp(self.log_reward - self.log_unit)
+
+    @property
+    def scaled_mean(self) -> float:
+        """Mean reward under the target, sum R^2 / sum R, in units of the largest reward."""
+        return float(self.probabilities @ self.scaled_reward)
+
+
 def distances(p: FloatArray, q: FloatArray, log_q: FloatArray | None = None) -> dict[str, float]:
-    """``tv``, ``jsd``, ``kl`` = KL(p || q) and ``l1_mean`` between two distributions over objects; log q where it is
-    known better than from q, which may be too small for a number."""
+    """Distances between two distributions over the same objects.
+
+    Args:
+        p: probabilities (m,).
+        q: probabilities (m,).
+        log_q: log q. It keeps the KL divergence finite if entries of q are below double precision.
+
+    Returns:
+        ``tv``: total variation in [0, 1]. ``jsd``: Jensen-Shannon divergence in nats. ``kl``: KL(p || q) in nats.
+        ``l1_mean``: mean of abs(p - q) over objects.
+    """
     return {
         "tv": exact.total_variation(p, q),
         "jsd": exact.jensen_shannon(p, q),
@@ -183,49 +231,47 @@ def distances(p: FloatArray, q: FloatArray, log_q: FloatArray | None = None) -> 
     }
 
 
-class EmpiricalDistribution:
-    """How often each object occurs among the last ``capacity`` sampled ones.
+EXACT_METRICS = ("tv", "jsd", "kl", "l1_mean", "log_z_error", "mean_reward", "target_mean_reward", "mean_reward_error")
+
+
+def exact_metrics(learned: FloatArray, target: Target, log_z: float | None = None) -> dict[str, float | None]:
+    """Distances between the sampled distribution P_T and the target R / Z.
 
     Args:
-        dag: an enumerable DAG.
-        capacity: samples remembered; the oldest are forgotten first.
+        learned: P_T of every object (m,).
+        target: the target over the same objects.
+        log_z: the model's estimate of log Z, if it has one.
 
-    Raises:
-        EnumerationError: when the DAG is too large.
-        ValueError: a capacity below 1.
+    Returns:
+        :func:`distances` from P_T to R / Z. ``log_z_error``: abs(estimate - log Z), None without an estimate.
+        ``mean_reward``: mean of R under P_T. ``target_mean_reward``: sum R^2 / sum R. Both are None if they overflow
+        double precision. ``mean_reward_error``: their relative difference (Shen et al. 2023).
     """
+    mean = float(learned @ target.scaled_reward)
+    return {
+        **distances(learned, target.probabilities, target.log_reward - target.log_z),
+        "log_z_error": None if log_z is None else abs(log_z - target.log_z),
+        "mean_reward": in_units(mean, target.log_unit),
+        "target_mean_reward": in_units(target.scaled_mean, target.log_unit),
+        "mean_reward_error": relative_error(mean, target.scaled_mean),
+    }
 
-    def __init__(self, dag: Dag, capacity: int = 200_000):
-        if capacity < 1:
-            raise ValueError(f"EmpiricalDistribution: capacity must be at least 1, got {capacity}")
-        self.dag, self.capacity, self.total = dag, capacity, 0
-        self.counts = np.zeros(len(dag.terminal_states()), dtype=np.int64)
-        self._recent = np.empty(capacity, dtype=np.int64)
 
-    def __len__(self) -> int:
-        return min(self.total, self.capacity)
+def sampled_mean_metrics(log_reward: FloatArray, target: Target) -> dict[str, float | None]:
+    """The mean reward of samples against the target's mean reward.
 
-    def add(self, objects: IntArray) -> None:
-        """Add terminal states (n, state_width), oldest first. Raises KeyError for anything else."""
-        index = self.dag.terminal_index(objects)
-        slots = (self.total + np.arange(len(index))) % self.capacity
-        # Only the last `capacity` of a large batch stay, and only slots that were full lose a sample.
-        stay, full = index[-self.capacity :], slots[-self.capacity :] < len(self)
-        slots = slots[-self.capacity :]
-        self.counts -= np.bincount(self._recent[slots[full]], minlength=len(self.counts))
-        self.counts += np.bincount(stay, minlength=len(self.counts))
-        self._recent[slots] = stay
-        self.total += len(index)
+    Args:
+        log_reward: log R of each sample (n,).
+        target: the target.
 
-    def probabilities(self) -> FloatArray:
-        """Relative frequency of each object, float64 (num_terminal_states,), in the order of ``terminal_states()``."""
-        if not self.total:
-            raise ValueError("EmpiricalDistribution: no samples yet")
-        return self.counts / len(self)
-
-    def distances(self) -> dict[str, float]:
-        """:func:`distances` from the frequencies to R / Z.
-
-        With n samples even an exact sampler shows a total variation of about sqrt(objects / (2 pi n)).
-        """
-        return distances(self.probabilities(), exact.target_distribution(self.dag))
+    Returns:
+        ``sampled_mean_reward_error``: relative error. ``percent_of_target_mean``: 100 E R / E* R. Each has its standard
+        error under the same name with ``_se``.
+    """
+    mean, error = mean_and_error(np.exp(log_reward - target.log_unit))
+    return {
+        "sampled_mean_reward_error": relative_error(mean, target.scaled_mean),
+        "sampled_mean_reward_error_se": None if error is None else error / target.scaled_mean,
+        "percent_of_target_mean": 100 * mean / target.scaled_mean,
+        "percent_of_target_mean_se": None if error is None else 100 * error / target.scaled_mean,
+    }

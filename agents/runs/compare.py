@@ -12,8 +12,8 @@ from typing import Any
 
 import numpy as np
 
-from agents.runs import directory as runs
 from agents.evaluation.metrics import mean_and_error
+from agents.runs import directory as runs
 from gfn_envs.arrays import FloatArray, IntArray
 
 #: Axes of a learning curve -> the column of metrics.jsonl that holds it.

@@ -10,9 +10,9 @@ from typing import Any
 
 from tqdm import tqdm
 
-from agents.runs import directory as runs
 from agents.agent import Agent
 from agents.evaluation.evaluate import evaluate, is_enumerable
+from agents.runs import directory as runs
 from agents.runs.interrupt import Interrupt
 from agents.runs.log import RunLog
 

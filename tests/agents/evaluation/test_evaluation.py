@@ -259,7 +259,8 @@ def test_the_last_samples_are_remembered_whatever_the_batches():
 
 @pytest.mark.parametrize("name", sorted(agents.AGENTS))
 def test_the_full_set_holds_the_small_one_and_leaves_the_agent_alone(name):
-    agent = agent_or_skip(name, small_dag("GFN/HyperGrid-v0", {"ndim": 2, "side": 8}), hidden=(16,))
+    hidden = {"hidden": (16,)} if hasattr(agents.AGENTS[name].config_class, "hidden") else {}
+    agent = agent_or_skip(name, small_dag("GFN/HyperGrid-v0", {"ndim": 2, "side": 8}), **hidden)
     before = agent.rng.bit_generator.state
     found = agents.full_evaluation(agent, 300, seed=1)
     assert found == agents.full_evaluation(agent, 300, seed=1)

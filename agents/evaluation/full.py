@@ -1,0 +1,199 @@
+"""Every metric of an agent, in one call."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from agents.agent import Agent
+from agents.evaluation import estimates, metrics
+from agents.evaluation.empirical import EmpiricalDistribution
+from agents.evaluation.evaluate import is_enumerable, learned_distribution, sampled_metrics, target_of, watched_metrics
+from agents.evaluation.metrics import EXACT_METRICS, Target
+from agents.trajectories import Trajectories
+from gfn_envs import exact
+from gfn_envs.arrays import FloatArray, IntArray
+from gfn_envs.dag import Dag
+from gfn_envs.enumeration import EnumerationError
+from gfn_envs.gym.stepper import is_reachable
+
+#: Metrics of :func:`full_evaluation` that need every object's reward.
+FULL_EXACT_METRICS = (
+    *("kl_reverse", "accuracy", "sampled_mean_reward_error", "sampled_mean_reward_error_se"),
+    *("percent_of_target_mean", "percent_of_target_mean_se"),
+    *("anderson_darling", "empirical_tv", "empirical_jsd", "empirical_kl", "empirical_l1_mean"),
+    *("eubo", "eubo_se", "elbo_gap", "eubo_gap"),
+)
+
+CORRELATIONS = ("pearson", "pearson_se", "spearman", "spearman_se", "num_test_objects", "log_p_source")
+
+
+def full_evaluation(
+    agent: Agent,
+    num_samples: int = 2000,
+    seed: int = 0,
+    *,
+    test_objects: IntArray | None = None,
+    reference: IntArray | None = None,
+    distance: metrics.Distance | None = None,
+    num_backward: int = 10,
+) -> dict[str, Any]:
+    """Every metric. The agent and its random stream stay unchanged.
+
+    Args:
+        agent: the agent to evaluate.
+        num_samples: number of trajectories for the sampled metrics, at least 2.
+        seed: seed of those trajectories. The same seed gives the same result.
+        test_objects: terminal states (n, state_width) for the correlation of log p(x) with log R(x). Default: every
+            object if the DAG can be enumerated.
+        reference: known objects (m, state_width), such as training data. Novelty is the distance to the nearest of them.
+        distance: distance between objects, from rows (n, w) and (m, w) to (n, m). Default: the environment's own
+            ``distance`` method if it has one (Levenshtein of strings, Tanimoto of molecules), else the Hamming distance
+            between rows.
+        num_backward: K, number of trajectories per estimate of log p(x).
+
+    Returns:
+        The metrics of :func:`~agents.evaluation.evaluate.evaluate` and those below. A metric is None if it is undefined
+        or if it needs an enumeration that is too large.
+
+        * ``kl_reverse``: KL(R/Z || P_T), exact. ``accuracy``: E R / E* R clipped to [0, 1], exact (Niu et al. 2024).
+        * ``percent_of_target_mean``: 100 E R / E* R of the samples (Shen et al. 2023), with its standard error
+          ``percent_of_target_mean_se``. ``sampled_mean_reward_error``: relative error of the samples' mean, also with a
+          standard error.
+        * ``anderson_darling``: :func:`agents.evaluation.metrics.anderson_darling` with ``num_samples`` rewards per side.
+        * ``empirical_tv``, ``empirical_jsd``, ``empirical_kl``, ``empirical_l1_mean``: distances to R / Z of the
+          frequencies of these samples. They are fresh samples of the current policy, not those of training.
+        * ``eubo``, ``eubo_se``; ``elbo_gap`` = log Z - ELBO and ``eubo_gap`` = EUBO - log Z, with the exact log Z.
+        * ``pearson``, ``spearman`` over ``num_test_objects``. ``log_p_source`` is the source of log p(x): "exact" (from
+          P_T), "ancestors" (exact, from the ancestors of x) or "estimated" (from K backward trajectories). With given
+          test objects, ``pearson_se`` and ``spearman_se`` are bootstrap standard errors over them.
+        * ``top_K_reward``, ``top_K_diversity``, ``top_K_novelty`` of the K = 10, 50, 100 best distinct objects.
+          ``distance`` is the name of the distance used.
+        * ``distinct_objects`` among the samples; ``num_modes`` of the environment.
+
+        If the agent samples without a policy, every metric that depends on log p(x) or on a policy is None.
+
+    Raises:
+        ValueError: ``num_samples`` is below 2, or a given object has the wrong shape, is not terminal or does not
+            belong to the DAG.
+        ImportError: the environment's distance needs a package that is not installed.
+    """
+    dag = agent.dag
+    if num_samples < 2:
+        raise ValueError(f"num_samples must be at least 2, got {num_samples}")
+    test_objects, reference = _objects(dag, "test_objects", test_objects), _objects(dag, "reference", reference)
+    # One stream per kind of samples, so that an optional metric never changes another one.
+    backward_rng, target_rng, bootstrap_rng = (np.random.default_rng([seed, k]) for k in (1, 2, 3))
+    trajectories = agent.sample_trajectories(num_samples, rng=np.random.default_rng(seed))
+    objects = trajectories.terminal_states
+    found: dict[str, Any] = dict.fromkeys((*EXACT_METRICS, *FULL_EXACT_METRICS))
+    found |= {"log_z": agent.log_z} | sampled_metrics(agent, trajectories=trajectories)
+    learned = None
+    if is_enumerable(dag):
+        learned, target = learned_distribution(agent), target_of(dag)
+        found |= watched_metrics(agent, learned, target)
+        found |= metrics.sampled_mean_metrics(trajectories.log_reward, target)
+        if agent.samples_by_policy:
+            found |= _policy_metrics(agent, learned, target, trajectories, found["elbo"], target_rng)
+        else:
+            # Correlated samples carry no estimate of their own error.
+            found |= dict.fromkeys(("sampled_mean_reward_error_se", "percent_of_target_mean_se"))
+    found |= _correlation(agent, learned, test_objects, num_backward, backward_rng, bootstrap_rng)
+    measure, name = _distance(dag, distance)
+    found |= metrics.top_k(objects, trajectories.log_reward, distance=measure, reference=reference)
+    return found | {"distance": name, "distinct_objects": len(np.unique(objects, axis=0)), "num_modes": dag.num_modes}
+
+
+def _policy_metrics(
+    agent: Agent,
+    learned: FloatArray,
+    target: Target,
+    trajectories: Trajectories,
+    elbo: float,
+    rng: np.random.Generator,
+) -> dict[str, Any]:
+    """The exact metrics of :func:`full_evaluation` that only a policy has."""
+    dag, num_samples = agent.dag, len(trajectories)
+    empirical = EmpiricalDistribution(dag, capacity=num_samples)
+    empirical.add(trajectories.terminal_states)
+    drawn = rng.choice(len(learned), size=num_samples, p=target.probabilities)
+    # Trajectories drawn from R P_B / Z. The mean estimates log Z + KL(R P_B / Z || P_F), an upper bound of log Z.
+    ends = rng.choice(len(learned), size=num_samples, p=target.probabilities)
+    ratios = estimates.backward_log_ratios(agent, dag.terminal_states()[ends], rng)
+    eubo, eubo_se = metrics.mean_and_error(target.log_reward[ends] + ratios)
+    return {
+        "kl_reverse": exact.kl_divergence(target.probabilities, learned),
+        "accuracy": metrics.accuracy(float(learned @ target.scaled_reward), target.scaled_mean),
+        # The statistic depends on ranks only, so log R serves as well as R.
+        "anderson_darling": metrics.anderson_darling(trajectories.log_reward, target.log_reward[drawn]),
+        **{f"empirical_{name}": value for name, value in empirical.distances().items()},
+        "eubo": eubo,
+        "eubo_se": eubo_se,
+        "elbo_gap": target.log_z - elbo,
+        "eubo_gap": eubo - target.log_z,
+    }
+
+
+def _correlation(
+    agent: Agent,
+    learned: FloatArray | None,
+    objects: IntArray | None,
+    num_backward: int,
+    rng: np.random.Generator,
+    bootstrap_rng: np.random.Generator,
+) -> dict[str, Any]:
+    """Correlation of log R(x) with log p(x), the latter from the most exact source that the DAG allows."""
+    dag, source = agent.dag, "exact"
+    found: dict[str, Any] = dict.fromkeys(CORRELATIONS)
+    every = objects is None
+    if not agent.samples_by_policy or (every and learned is None):
+        return found
+    if objects is None:
+        objects = dag.terminal_states()
+    if learned is not None:
+        with np.errstate(divide="ignore"):
+            log_p = np.log(learned[dag.terminal_index(objects)])
+    else:
+        try:
+            log_p, source = estimates.ancestor_log_p(agent, objects), "ancestors"
+        except EnumerationError:
+            log_p, source = estimates.sampled_log_p(agent, objects, rng, num_backward)[0], "estimated"
+    log_reward = dag.log_reward(objects)
+    found["pearson"], found["spearman"] = metrics.correlations(log_reward, log_p)
+    if not every:
+        found["pearson_se"], found["spearman_se"] = metrics.correlation_errors(log_reward, log_p, bootstrap_rng)
+    return found | {"num_test_objects": len(objects), "log_p_source": source}
+
+
+def _distance(dag: Dag, given: metrics.Distance | None) -> tuple[metrics.Distance, str]:
+    """The distance between objects, and its name."""
+    if given is not None:
+        return given, getattr(given, "__name__", "given")
+    own = getattr(dag, "distance", None)
+    if own is not None:
+        return own, getattr(dag, "distance_name", "the environment's own")
+    return metrics.hamming, "hamming"
+
+
+def _objects(dag: Dag, name: str, objects: IntArray | None) -> IntArray | None:
+    """Terminal states given by a user, checked.
+
+    Raises:
+        ValueError: naming the argument and the first bad row.
+    """
+    if objects is None:
+        return None
+    rows = np.asarray(objects)
+    if rows.ndim != 2 or rows.shape[1] != dag.state_width or not len(rows) or not np.issubdtype(rows.dtype, np.integer):
+        raise ValueError(f"{name} must be integers of shape (n, {dag.state_width}), got {rows.dtype} {rows.shape}")
+    given, rows = rows, rows.astype(dag.state_dtype)
+    good = (rows == given).all(1) & is_reachable(dag, rows)
+    if not good.all():
+        row = int(np.argmin(good))
+        raise ValueError(f"{name}: row {row}, {given[row].tolist()}, is not a state of {dag!r}")
+    terminal = dag.is_terminal(rows)
+    if not terminal.all():
+        row = int(np.argmin(terminal))
+        raise ValueError(f"{name}: row {row}, {rows[row].tolist()}, is not a terminal state")
+    return rows
