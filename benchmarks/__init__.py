@@ -1,1 +1,1 @@
-"""Benchmarks, each a command with ``--help``: ``python -m benchmarks.environments``, ``matmul_peak``, ``peers``."""
+"""Benchmarks. Each is a command with ``--help``, such as ``python -m benchmarks.environments``."""

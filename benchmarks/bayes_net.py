@@ -1,17 +1,17 @@
-"""Posteriors over Bayesian networks, learned and exact (Deleu et al. 2022): TB, DB, SubTB and MDB on 4 and 5 nodes.
+"""Learned and exact posteriors over Bayesian networks (Deleu et al. 2022): TB, DB, SubTB and MDB on 4 and 5 nodes.
 
-The default instance: 100 samples of a linear-Gaussian network, BGe score, uniform prior. Everything is exact: the
-distribution of finished graphs is computed from the policy on every state, and so are its total variation to the
-posterior and the marginals of edges, paths and Markov blankets, of which the largest error counts. The aims: total
-variation of at most 0.1 on 4 nodes, edge marginals within 0.05 on 5.
+The default instance has 100 samples of a linear-Gaussian network, the BGe score and a uniform prior. All metrics are
+exact: the distribution of terminal graphs is computed from the policy on every state. The metrics are its total
+variation to the posterior, and the largest error of a marginal of an edge, path or Markov blanket. The targets are a
+total variation of at most 0.1 on 4 nodes, and errors of edge marginals of at most 0.05 on 5 nodes.
 
-Runs are kept in benchmarks/results/bayes_net.json; the section of docs/results.md is made from all of them: the
-benchmark may be interrupted, and run in pieces. Move the file away to begin anew.
+Runs are stored in benchmarks/results/bayes_net.json, and the section of docs/results.md is written from all of them, so
+the benchmark can be interrupted and run in parts. Move the file away to start again.
 
 examples:
-  python -m benchmarks.bayes_net --quick               nothing written
+  python -m benchmarks.bayes_net --quick               nothing is written
   python -m benchmarks.bayes_net --nodes 5 --agents tb
-  python -m benchmarks.bayes_net                       all of it, about 15 minutes
+  python -m benchmarks.bayes_net                       everything, about 15 minutes
 """
 
 from __future__ import annotations
@@ -34,14 +34,14 @@ from benchmarks import report
 from gfn_envs import BayesNet, exact
 
 AGENTS = ("tb", "db", "subtb", "mdb")
-#: Nodes -> iterations, and the settings of all agents.
+#: Nodes -> iterations.
 ITERATIONS = {4: 8000, 5: 8000}
 AIMS = {4: ("tv", 0.1), 5: ("edge", 0.05)}
 FEATURES = ("edge", "path", "markov_blanket")
 
 
 def settings(iterations: int) -> dict[str, Any]:
-    """Exploration ends half way; the learning rate falls to a thirtieth."""
+    """Settings of all agents. Exploration decays over the first half; the learning rate decays to 3%."""
     return {
         "batch_size": 32,
         "hidden": (256, 256),
@@ -52,7 +52,7 @@ def settings(iterations: int) -> dict[str, Any]:
 
 
 def errors(agent: Agent) -> dict[str, float]:
-    """Exact ``tv``, and the largest error of each kind of marginal."""
+    """Exact ``tv`` and the largest error of each kind of marginal."""
     dag, learned = agent.dag, exact_distribution(agent)
     assert isinstance(dag, BayesNet)
     found, truth = dag.marginals(dag.terminal_states(), learned), dag.exact_marginals()
@@ -61,7 +61,7 @@ def errors(agent: Agent) -> dict[str, float]:
 
 
 def run(nodes: int, agent_name: str, seed: int, iterations: int) -> dict[str, Any]:
-    """Errors after each quarter of training, and its seconds of processor time."""
+    """Errors after each quarter of training, and the CPU seconds of training."""
     dag = gfn_envs.make_dag("GFN/BayesNet-v0", num_nodes=nodes)
     agent = agents.make_agent(agent_name, dag, seed=seed, **settings(iterations))
     curve, seconds = [], 0.0
@@ -91,15 +91,15 @@ def section(results: dict[str, Any]) -> str:
                     f"{name} at most {aim:g}: {'met' if worst <= aim else 'missed'}",
                 ]
             )
-    header = ["nodes", "agent", "iterations", "TV", *(name.replace("_", " ") for name in FEATURES), "CPU s", "aim"]
+    header = ["nodes", "agent", "iterations", "TV", *(name.replace("_", " ") for name in FEATURES), "CPU s", "target"]
     return "\n".join(
         [
             "## Posteriors over Bayesian networks",
             "",
-            "`python -m benchmarks.bayes_net`: exact total variation to the posterior over graphs (543 of 4 nodes, "
-            "29,281 of 5), and the largest error of a marginal; mean ± standard error over seeds, the aim counted on "
-            "the worst. BGe, 100 samples, uniform prior; batches of 32, two hidden layers of 256, uniform P_B, "
-            "learning rate 1e-3 falling to 3e-5, exploration 0.5 falling to 0.05 in the first half.",
+            "`python -m benchmarks.bayes_net`: exact total variation to the posterior over graphs (543 with 4 nodes, "
+            "29,281 with 5), and the largest error of a marginal; mean ± standard error over seeds. The target applies "
+            "to the worst seed. BGe, 100 samples, uniform prior; batches of 32, two hidden layers of 256, uniform P_B, "
+            "learning rate decaying from 1e-3 to 3e-5, exploration from 0.5 to 0.05 in the first half.",
             "",
             report.table(header, rows),
             "",
@@ -114,10 +114,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("--nodes", default="4,5", metavar="N,N", help="of 4 and 5")
-    parser.add_argument("--agents", default=",".join(AGENTS), metavar="NAMES", help=f"of {', '.join(AGENTS)}")
+    parser.add_argument("--nodes", default="4,5", metavar="N,N", help="numbers of nodes, of 4 and 5")
+    parser.add_argument("--agents", default=",".join(AGENTS), metavar="NAMES", help=f"agents, of {', '.join(AGENTS)}")
     parser.add_argument("--seeds", type=int, default=1, help="seeds 0, 1, ... of each agent")
-    parser.add_argument("--quick", action="store_true", help="few iterations, nothing written")
+    parser.add_argument("--quick", action="store_true", help="few iterations; nothing is written")
     parser.add_argument("--results", type=Path, default=report.RESULTS / "bayes_net.json", metavar="FILE")
     parser.add_argument("--page", type=Path, default=report.PAGE, metavar="FILE")
     options = parser.parse_args(arguments)
@@ -133,7 +133,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
             for name in names:
                 known = results.setdefault("runs", {}).setdefault(str(n), {}).setdefault(name, {})
                 if str(seed) in known:
-                    continue  # Done in an earlier piece.
+                    continue  # Finished earlier.
                 known[str(seed)] = found = run(n, name, seed, 40 if options.quick else ITERATIONS[n])
                 text = ", ".join(f"{what} {found[what]:.4f}" for what in ("tv", *FEATURES))
                 print(f"{n} nodes, {name}, seed {seed}: {text}; {found['seconds']:.0f} s", flush=True)

@@ -1,13 +1,13 @@
-"""GFlowNets and soft reinforcement learning beside reward maximisers and MCMC.
+"""GFlowNets and soft reinforcement learning compared with reward maximizers and MCMC.
 
-A maximiser ends with the highest mean reward and one mode; what samples in proportion to reward has the mean reward of
-the target, finds every mode, and comes close to R / Z. Every agent trains for the same CPU seconds, on one thread.
-Results are merged into benchmarks/results/contrast.json after every run, and the section of docs/results.md is written
-from all of them, so the sweep may be interrupted and run in pieces; what is there is not run again.
+A maximizer ends with the highest mean reward and one mode. An agent that samples in proportion to the reward has the
+mean reward of the target, finds every mode, and comes close to R / Z. Every agent trains for the same CPU seconds on
+one thread. Results are merged into benchmarks/results/contrast.json after every run, and the section of docs/results.md
+is written from all of them, so the benchmark can be interrupted and run in parts. Finished runs are not repeated.
 
 examples:
   python -m benchmarks.contrast --env hypergrid --agents tb,ppo
-  python -m benchmarks.contrast                     the whole sweep
+  python -m benchmarks.contrast                     everything
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ ENVIRONMENTS: dict[str, tuple[str, dict[str, Any]]] = {
     "bits": ("GFN/BitSequence-v0", {"n": 16, "word_size": 4, "num_modes": 8, "beta": 30.0}),
 }
 EXPLORING = {"epsilon": 0.05, "lr": 1e-3}
-#: agent -> settings; the others keep their defaults. The order is that of the table.
+#: agent -> settings that differ from the defaults, in the order of the table.
 AGENTS: dict[str, dict[str, Any]] = {
     "tb": {**EXPLORING, "batch_size": 32},
     "subtb": {**EXPLORING, "batch_size": 32},
@@ -41,14 +41,14 @@ AGENTS: dict[str, dict[str, Any]] = {
     "sac": {},
     "mcmc": {},
     "ppo": {},
-    # With the bonus of the others, 0.01, two seeds of three stay on the plateau of R0 + R1 = 0.6.
+    # With the default bonus, 0.01, two of three seeds stay on the plateau of R0 + R1 = 0.6.
     "a2c-er": {"entropy_bonus": 0.1},
     "reinforce": {},
 }
 
 
 def run(dag: Any, name: str, seed: int, seconds: float) -> dict[str, Any]:
-    """Train for CPU ``seconds``, then evaluate: exactly where a policy samples, by frequencies elsewhere."""
+    """Train for CPU ``seconds``, then evaluate: exactly if a policy samples, else by frequencies."""
     agent = agents.make_agent(name, dag, seed=seed, **AGENTS[name])
     start = time.process_time()
     with tqdm(desc=f"{name}, seed {seed}", unit="it", leave=False, dynamic_ncols=True) as bar:
@@ -64,11 +64,11 @@ def run(dag: Any, name: str, seed: int, seconds: float) -> dict[str, Any]:
 def section(results: dict[str, Any], seconds: float) -> str:
     """The section of docs/results.md."""
     lines = [
-        "## Sampling in proportion to reward, and maximising it",
+        "## Sampling in proportion to the reward, and maximizing it",
         "",
         f"`python -m benchmarks.contrast`: each agent after {seconds:g} CPU seconds on one thread; mean ± standard "
-        "error over seeds. Modes are those among 2,000 samples. TV is exact, but for `mcmc` that of the frequencies of "
-        "the states its chains visited.",
+        "error over seeds. Modes are counted among 2,000 samples. TV is exact, except for `mcmc`, where it is that of "
+        "the frequencies of the states that its chains visited.",
     ]
     for name in (name for name in ENVIRONMENTS if name in results):
         id, arguments = ENVIRONMENTS[name]
@@ -85,7 +85,7 @@ def section(results: dict[str, Any], seconds: float) -> str:
         lines += ["", f"### {dag!r}: {dag.num_terminal_states:,} objects, highest reward {reward.max():.3g}", ""]
         lines += [report.table(header, rows)]
     settings = [f"`{name}` {', '.join(f'{k} {v}' for k, v in s.items())}" for name, s in AGENTS.items() if s]
-    lines += ["", f"* Settings: {'; '.join(settings)}; everything else by default."]
+    lines += ["", f"* Settings: {'; '.join(settings)}; everything else has its default."]
     lines += [f"* Measured on {report.machine()}."]
     return "\n".join(lines)
 
@@ -94,12 +94,12 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         prog="python -m benchmarks.contrast", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--agents", default=",".join(AGENTS), metavar="NAMES", help="such as tb,ppo; default all")
+    parser.add_argument("--agents", default=",".join(AGENTS), metavar="NAMES", help="such as tb,ppo (default: all)")
     parser.add_argument("--env", default=",".join(ENVIRONMENTS), metavar="NAMES", help="hypergrid, bits, or both")
     parser.add_argument("--seeds", type=int, default=3, help="seeds 0, 1, ... of each agent")
-    parser.add_argument("--seconds", type=float, default=20.0, metavar="S", help="CPU seconds of training a run")
+    parser.add_argument("--seconds", type=float, default=20.0, metavar="S", help="CPU seconds of training per run")
     parser.add_argument("--results", type=Path, default=report.RESULTS / "contrast.json", metavar="FILE")
-    parser.add_argument("--page", type=Path, default=report.PAGE, metavar="FILE", help="page that gets the tables")
+    parser.add_argument("--page", type=Path, default=report.PAGE, metavar="FILE", help="page that contains the section")
     options = parser.parse_args()
     chosen = {"--env": (options.env.split(","), ENVIRONMENTS), "--agents": (options.agents.split(","), AGENTS)}
     for flag, (given, allowed) in chosen.items():
@@ -116,7 +116,7 @@ def main() -> None:
                 if str(seed) in runs:
                     continue
                 found = run(dag, agent, seed, options.seconds)
-                # Read again: another process may have added runs meanwhile.
+                # Read the file again: another process may have added runs.
                 results = report.load(options.results)
                 results.setdefault(name, {}).setdefault(agent, {})[str(seed)] = found
                 report.save(options.results, results)

@@ -1,15 +1,15 @@
-"""How fast the environments are, alone: real transitions a second under the uniform random policy, on one thread.
+"""Speed of the environments without a network: transitions per second of uniform random actions, on one thread.
 
-Four ways to drive an environment are timed in turn, block after block, so that a slow phase of the machine meets all of
-them alike:
+Four ways to run an environment are timed. Their blocks alternate, so that a slow phase of the machine affects all of
+them:
 
-* dropped: a batch of trajectories through the Dag, finished rows dropped, until none is left (how trainers sample);
-* refilled: a batch through the Dag, finished rows started anew at once (how long rollouts would run);
-* make_vec: ``gymnasium.make_vec``, autoreset in the same step;
-* make: ``gymnasium.make``, one environment, reset when it ends.
+* dropped: a batch of trajectories through the Dag; finished rows are dropped until none is left (as in training);
+* refilled: a batch through the Dag; finished rows restart at once (as in long rollouts);
+* make_vec: ``gymnasium.make_vec`` with autoreset in the same step;
+* make: ``gymnasium.make``, one environment, reset at the end of each episode.
 
-Every count is of transitions that happened; choosing the actions is inside the time. Rewards are computed where the
-interface gives them: at the end of a dropped batch, on refilled rows, and in every step of the Gymnasium faces.
+Only real transitions count, without padding. The time includes the choice of actions. Rewards are computed at the end
+of a dropped batch, on refilled rows, and in every step of the Gymnasium environments.
 """
 
 from __future__ import annotations
@@ -30,20 +30,20 @@ from gfn_envs.arrays import IntArray
 from gfn_envs.dag import Dag
 from gfn_envs.data.registry import DatasetError
 
-#: Arguments that make an environment the one the literature times; the registered defaults otherwise.
+#: Arguments that give the instances timed in the literature. Other environments have their registered defaults.
 ARGUMENTS: dict[str, dict[str, Any]] = {
     "GFN/HyperGrid-v0": {"ndim": 4, "side": 20, "reward": "easy"},
-    "GFN/PHO4-v0": {"table": range(4**10)},  # The real one is the user's to get; values make no difference to speed.
+    "GFN/PHO4-v0": {"table": range(4**10)},  # The real table is not packaged; its values do not affect speed.
 }
 
-#: What we want to reach, transitions a second.
+#: Target speeds in transitions per second.
 AIMS = {"dropped 1024": 6e6, "make_vec 1024": 3e6, "make": 5e4}
 
 Run = Callable[[float], float]
 
 
 def generator(seed: int) -> np.random.Generator:
-    """The fastest of NumPy's generators."""
+    """NumPy's fastest generator."""
     return np.random.Generator(np.random.SFC64(seed))
 
 
@@ -54,7 +54,7 @@ def uniform_actions(rng: np.random.Generator, mask: Any) -> IntArray:
 
 
 def sample_dropped(dag: Dag, rng: np.random.Generator, batch: int) -> tuple[int, IntArray]:
-    """One batch of random trajectories: the number of transitions, and the objects made (batch, state_width)."""
+    """One batch of random trajectories: the number of transitions, and the objects (batch, state_width)."""
     states, steps = dag.source(batch), []
     while len(states):
         states = dag.step(states, uniform_actions(rng, dag.forward_mask(states)))
@@ -65,7 +65,7 @@ def sample_dropped(dag: Dag, rng: np.random.Generator, batch: int) -> tuple[int,
 
 
 def dropped(dag: Dag, rng: np.random.Generator, batch: int, seconds: float) -> float:
-    """Transitions a second with finished rows dropped, log rewards at the end of each batch."""
+    """Transitions per second with finished rows dropped, and log rewards at the end of each batch."""
     transitions, start = 0, time.perf_counter()
     while (elapsed := time.perf_counter() - start) < seconds:
         count, objects = sample_dropped(dag, rng, batch)
@@ -75,7 +75,7 @@ def dropped(dag: Dag, rng: np.random.Generator, batch: int, seconds: float) -> f
 
 
 def refilled(dag: Dag, rng: np.random.Generator, batch: int, seconds: float) -> float:
-    """Transitions a second with finished rows started anew."""
+    """Transitions per second with finished rows restarted."""
     source = dag.source(batch)
     states, steps, start = source.copy(), 0, time.perf_counter()
     while (elapsed := time.perf_counter() - start) < seconds:
@@ -89,8 +89,8 @@ def refilled(dag: Dag, rng: np.random.Generator, batch: int, seconds: float) -> 
     return steps * batch / elapsed
 
 
-def vectorised(envs: Any, rng: np.random.Generator, seconds: float) -> float:
-    """Transitions a second of a Gymnasium vector environment."""
+def vectorized(envs: Any, rng: np.random.Generator, seconds: float) -> float:
+    """Transitions per second of a Gymnasium vector environment."""
     _, info = envs.reset()
     steps, start = 0, time.perf_counter()
     while (elapsed := time.perf_counter() - start) < seconds:
@@ -101,7 +101,7 @@ def vectorised(envs: Any, rng: np.random.Generator, seconds: float) -> float:
 
 
 def single(env: Any, rng: np.random.Generator, seconds: float) -> float:
-    """Transitions a second of one Gymnasium environment."""
+    """Transitions per second of one Gymnasium environment."""
     _, info = env.reset()
     steps, start = 0, time.perf_counter()
     while (elapsed := time.perf_counter() - start) < seconds:
@@ -114,7 +114,7 @@ def single(env: Any, rng: np.random.Generator, seconds: float) -> float:
 
 
 def runs_of(env_id: str, seed: int) -> dict[str, Run]:
-    """The ways to drive one environment, each a function from seconds to transitions a second."""
+    """Ways to run one environment, each a function from seconds to transitions per second."""
     arguments, rng = ARGUMENTS.get(env_id, {}), generator(seed)
     dag = gfn_envs.make_dag(env_id, **arguments)
     envs = gymnasium.make_vec(env_id, num_envs=1024, **arguments)
@@ -124,21 +124,21 @@ def runs_of(env_id: str, seed: int) -> dict[str, Run]:
         "dropped 1024": lambda seconds: dropped(dag, rng, 1024, seconds),
         "refilled 16": lambda seconds: refilled(dag, rng, 16, seconds),
         "refilled 1024": lambda seconds: refilled(dag, rng, 1024, seconds),
-        "make_vec 1024": lambda seconds: vectorised(envs, rng, seconds),
+        "make_vec 1024": lambda seconds: vectorized(envs, rng, seconds),
         "make": lambda seconds: single(env, rng, seconds),
     }
 
 
 def measure(env_ids: list[str], blocks: int, seconds: float, seed: int) -> list[dict[str, Any]]:
-    """One record for each environment and way: transitions a second of every block."""
+    """One record per environment and way: transitions per second of every block."""
     records, runs = [], []
     for env_id in env_ids:
         ways = runs_of(env_id, seed)
         try:
             for run in ways.values():
-                run(0.05)  # caches and lazy tables
+                run(0.05)  # Fills caches and lazy tables.
         except DatasetError as error:
-            print(f"{env_id} is left out: {error}")
+            print(f"{env_id} is skipped: {error}")
             continue
         for way, run in ways.items():
             records.append({"environment": env_id, "arguments": ARGUMENTS.get(env_id, {}), "way": way, "blocks": []})
@@ -150,9 +150,9 @@ def measure(env_ids: list[str], blocks: int, seconds: float, seed: int) -> list[
 
 
 def markdown(records: list[dict[str, Any]]) -> str:
-    """The records as a table, beside the aims."""
+    """Table of the records and targets."""
     lines = [
-        "| environment | driven by | best, transitions/s | median | aim | best / aim |",
+        "| environment | run by | best, transitions/s | median | target | best / target |",
         "|---|---|---:|---:|---:|---:|",
     ]
     for record in records:
@@ -169,14 +169,12 @@ def main() -> None:
         prog="python -m benchmarks.environments", description=__doc__, formatter_class=argparse.RawTextHelpFormatter
     )
     parser.add_argument(
-        "--only", default="", metavar="NAMES", help="environments whose id holds one of these, e.g. HyperGrid,Bag"
+        "--only", default="", metavar="NAMES", help="environments whose id contains one of these, such as HyperGrid,Bag"
     )
-    parser.add_argument(
-        "--blocks", type=int, default=7, help="blocks for each way of driving (default 7; the best counts)"
-    )
-    parser.add_argument("--seconds", type=float, default=0.4, help="seconds a block (default 0.4)")
+    parser.add_argument("--blocks", type=int, default=7, help="blocks per way to run (default 7; the best counts)")
+    parser.add_argument("--seconds", type=float, default=0.4, help="seconds per block (default 0.4)")
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--json", type=Path, metavar="FILE", help="also write every block's figure here")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="JSON file for the speed of every block")
     options = parser.parse_args()
     wanted = [name.strip().lower() for name in options.only.split(",")]
     env_ids = [env_id for env_id in gfn_envs.registered_ids() if any(name in env_id.lower() for name in wanted)]

@@ -1,4 +1,4 @@
-"""Seconds and memory for the exact terminal distribution of an MLP policy on HyperGrid 4-D side 20 (160,000 objects).
+"""Time and memory of the exact terminal distribution of an MLP policy on HyperGrid 4-D side 20 (160,000 objects).
 
 python -m benchmarks.exact_distribution
 """
@@ -26,8 +26,8 @@ def main() -> None:
         seconds.append(time.perf_counter() - start)
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024**2
     print(f"{dag!r}: {dag.num_terminal_states:,} objects, probabilities sum to {total:.12f}")
-    print(f"first, enumeration included: {seconds[0]:.2f} s; then best {min(seconds[1:], default=seconds[0]):.2f} s")
-    print(f"peak memory of the whole process: {peak:.2f} GiB (aims: 3 s, 2 GB)")
+    print(f"first, with enumeration: {seconds[0]:.2f} s; best of the rest {min(seconds[1:], default=seconds[0]):.2f} s")
+    print(f"peak memory of the process: {peak:.2f} GiB (targets: 3 s, 2 GB)")
 
 
 if __name__ == "__main__":

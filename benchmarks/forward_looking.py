@@ -1,17 +1,18 @@
-"""Forward-looking objectives beside plain ones at equal budget (Pan et al. 2023): FLDB and DB, FLSubTB and SubTB.
+"""Forward-looking and plain objectives at equal budget (Pan et al. 2023): FLDB and DB, FLSubTB and SubTB.
 
-Both learn from as many trajectories, with the same networks, learning rates, exploration and uniform P_B; the only
-difference is that forward-looking ones add the intermediate log reward of a state to what the network says of its flow.
-Watched over training: log Z - ELBO, the KL divergence from trajectories of the policy to those of the target, with log
-Z exact (an Ising model's from its transfer matrix); and the exact total variation where the DAG enumerates.
+Both learn from the same number of trajectories, with the same networks, learning rates, exploration and uniform P_B.
+The only difference: a forward-looking objective adds the intermediate log reward of a state to the network's log flow.
+The metrics are log Z - ELBO over training, the KL divergence of the policy's trajectories from the target's, with the
+exact log Z (for an Ising model from its transfer matrix); and the exact total variation at the end, if the DAG can be
+enumerated.
 
-Runs are kept in benchmarks/results/forward_looking.json; the figure and the section of docs/results.md are made from
-all of them: the benchmark may be interrupted, and run in pieces. Move the file away to begin anew.
+Runs are stored in benchmarks/results/forward_looking.json, and the figure and the section of docs/results.md are made
+from all of them, so the benchmark can be interrupted and run in parts. Move the file away to start again.
 
 examples:
-  python -m benchmarks.forward_looking --quick              nothing written
+  python -m benchmarks.forward_looking --quick              nothing is written
   python -m benchmarks.forward_looking --only "Ising 5 x 5"
-  python -m benchmarks.forward_looking                      all of it, about 10 minutes
+  python -m benchmarks.forward_looking                      everything, about 10 minutes
 """
 
 from __future__ import annotations
@@ -28,7 +29,7 @@ from tqdm import tqdm
 
 import agents
 import gfn_envs
-from agents.evaluation.evaluate import exact_metrics, sampled_metrics
+from agents.evaluation.evaluate import evaluate, sampled_metrics
 from benchmarks import report
 from gfn_envs import Ising
 from gfn_envs.dag import Dag
@@ -41,7 +42,7 @@ FIGURE = report.ROOT / "docs" / "figures" / "forward_looking.png"
 
 @dataclass(frozen=True)
 class Case:
-    """An environment, and whether its total variation is computed at the end."""
+    """An environment, and whether the exact total variation is computed at the end."""
 
     env: str
     arguments: dict[str, Any]
@@ -65,9 +66,9 @@ def log_partition(dag: Dag) -> float:
 
 
 def run(case: Case, agent_name: str, seed: int, iterations: int, every: int) -> dict[str, Any]:
-    """``gap`` (nats) with its standard error after each of ``iterations``; ``tv`` at the end, None where out of reach.
+    """``gap`` (nats) and its standard error ``se`` at each of ``iterations``; the final ``tv``, None if not computed.
 
-    Both samples and agents depend on the seed alone.
+    Samples and agents depend only on the seed.
     """
     dag = gfn_envs.make_dag(case.env, **case.arguments)
     agent = agents.make_agent(agent_name, dag, seed=seed, **SETTINGS)
@@ -79,7 +80,7 @@ def run(case: Case, agent_name: str, seed: int, iterations: int, every: int) -> 
             curve["iterations"].append(agent.iteration)
             curve["gap"].append(log_z - found["elbo"])
             curve["se"].append(found["elbo_se"])
-    return {**curve, "tv": exact_metrics(agent)["tv"] if case.exact else None}
+    return {**curve, "tv": evaluate(agent, num_samples=2)["tv"] if case.exact else None}
 
 
 def section(results: dict[str, Any]) -> str:
@@ -96,7 +97,7 @@ def section(results: dict[str, Any]) -> str:
                         agent,
                         report.cell([float(np.mean(entry["gap"])) for entry in runs]),
                         report.cell([entry["gap"][-1] for entry in runs]),
-                        report.cell(tvs) if tvs else "out of reach",
+                        report.cell(tvs) if tvs else "not computed",
                         str(len(runs)),
                     ]
                 )
@@ -120,30 +121,30 @@ def section(results: dict[str, Any]) -> str:
 
 
 NOTES = [
-    "Looking ahead is worth most on the 5 x 5 torus, on trees and on the random factor graph, from the first hundred "
-    "iterations to the last.",
-    "On the 3 x 3 torus it gains little: FLDB equals DB, and FLSubTB is ahead of SubTB for 600 iterations and then "
-    "behind. Nine spins are learned whole by either.",
-    "On the chain it learns more slowly, and is not worse at the end. Each of its pairs is worth up to 7.5 nats, to be "
-    "had by whatever is assigned last: what a partial assignment can still gain differs as much as what it has. All "
-    "four lose most of its modes here (a TV of 0.6 and more).",
+    "Forward-looking objectives gain most on the 5 x 5 torus, on trees and on the random factor graph, from the first "
+    "hundred iterations to the last.",
+    "On the 3 x 3 torus they gain little: FLDB equals DB, and FLSubTB is ahead of SubTB for 600 iterations and then "
+    "behind. Both kinds learn nine spins completely.",
+    "On the chain they learn more slowly but are not worse at the end. Each pair of the chain contributes up to 7.5 "
+    "nats, when its second variable is assigned. The reward that a partial assignment can still gain varies as much as "
+    "the reward that it has. All four objectives lose most of the modes here (a TV of 0.6 and more).",
 ]
 
 
 def draw(results: dict[str, Any], path: Path) -> None:
-    """A panel for each environment: means over seeds, and each seed thinly; forward-looking agents dashed."""
+    """One panel per environment: means over seeds, single seeds as thin lines, forward-looking agents dashed."""
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(3.2 * len(results["runs"]), 3.2), layout="constrained")
     panels = np.atleast_1d(figure.subplots(1, len(results["runs"])))
     for axes, (name, found) in zip(panels, results["runs"].items(), strict=True):
-        for colour, pair in enumerate(PAIRS):
+        for color, pair in enumerate(PAIRS):
             for agent, style in zip(pair, ("-", "--"), strict=True):
                 runs = list(found[agent].values())
                 for entry in runs:
-                    axes.plot(entry["iterations"], entry["gap"], style, color=f"C{colour}", linewidth=0.5, alpha=0.4)
+                    axes.plot(entry["iterations"], entry["gap"], style, color=f"C{color}", linewidth=0.5, alpha=0.4)
                 mean = np.mean([entry["gap"] for entry in runs], axis=0)
-                axes.plot(runs[0]["iterations"], mean, style, color=f"C{colour}", linewidth=2, label=agent)
+                axes.plot(runs[0]["iterations"], mean, style, color=f"C{color}", linewidth=2, label=agent)
         axes.set_title(name, fontsize=10)
         axes.set_xlabel("iterations")
         axes.set_yscale("log")
@@ -161,7 +162,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     )
     parser.add_argument("--only", choices=CASES, metavar="CASE", help=f"one of {', '.join(CASES)}")
     parser.add_argument("--seeds", type=int, default=3, help="seeds 0, 1, ... of each agent")
-    parser.add_argument("--quick", action="store_true", help="one seed, few iterations, nothing written")
+    parser.add_argument("--quick", action="store_true", help="one seed and few iterations; nothing is written")
     parser.add_argument("--results", type=Path, default=report.RESULTS / "forward_looking.json", metavar="FILE")
     parser.add_argument("--page", type=Path, default=report.PAGE, metavar="FILE")
     parser.add_argument("--figure", type=Path, default=FIGURE, metavar="FILE")
@@ -176,7 +177,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
             for agent in (agent for pair in PAIRS for agent in pair):
                 known = results.setdefault("runs", {}).setdefault(name, {}).setdefault(agent, {})
                 if str(seed) in known:
-                    continue  # Done in an earlier piece.
+                    continue  # Finished earlier.
                 known[str(seed)] = run(CASES[name], agent, seed, iterations, every)
                 gaps = known[str(seed)]["gap"]
                 print(f"{name}: {agent}, seed {seed}: log Z - ELBO {gaps[0]:.3f} -> {gaps[-1]:.3f}", flush=True)

@@ -1,8 +1,8 @@
-"""The float32 matrix-product speed this machine really reaches with torch: the ceiling of any training iteration.
+"""Measured float32 matrix-product speed of torch on this machine: an upper bound for training.
 
-Three shapes, on one thread and on two: a hidden layer at the batch of a large rollout (4096, 256) x (256, 256), the
-same at the batch of a small one (128, 256) x (256, 256), and a large square. The clock of shared machines moves, so the
-shapes take turns and the best block counts.
+There are three shapes, on one thread and on two: a hidden layer for the states of a large rollout, (4096, 256) x
+(256, 256), and of a small one, (128, 256) x (256, 256), and a large square. The clock rate of shared machines varies,
+so the shapes alternate and the best block counts.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ SHAPES = [(128, 256, 256), (4096, 256, 256), (2048, 2048, 2048)]
 
 
 def product_speed(shape: tuple[int, int, int], threads: int, seconds: float) -> float:
-    """Floating-point operations a second of one product, repeated for ``seconds``."""
+    """Floating-point operations per second of one product, repeated for ``seconds``."""
     before = torch.get_num_threads()
     torch.set_num_threads(threads)
     m, k, n = shape
@@ -32,7 +32,7 @@ def product_speed(shape: tuple[int, int, int], threads: int, seconds: float) -> 
 
 
 def peak(threads: int = 1, blocks: int = 3, seconds: float = 0.1) -> float:
-    """The best speed of any shape, floating-point operations a second."""
+    """Best speed of any shape, in floating-point operations per second."""
     return max(product_speed(shape, threads, seconds) for _ in range(blocks) for shape in SHAPES)
 
 
@@ -40,8 +40,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         prog="python -m benchmarks.matmul_peak", description=__doc__, formatter_class=argparse.RawTextHelpFormatter
     )
-    parser.add_argument("--blocks", type=int, default=5, help="blocks of each shape (default 5; the best counts)")
-    parser.add_argument("--seconds", type=float, default=0.2, help="seconds a block (default 0.2)")
+    parser.add_argument("--blocks", type=int, default=5, help="blocks per shape (default 5; the best counts)")
+    parser.add_argument("--seconds", type=float, default=0.2, help="seconds per block (default 0.2)")
     options = parser.parse_args()
     print("| product | threads | best, GFLOP/s |\n|---|---:|---:|")
     best: dict[tuple[tuple[int, int, int], int], float] = {}

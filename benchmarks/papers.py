@@ -1,11 +1,11 @@
-"""A reproduction of Shen et al. 2023, table 1, on TFBind8 and QM9str: percent of the target mean, with exact TV.
+"""Reproduction of Shen et al. 2023, table 1, on TFBind8 and QM9str: percentage of the target mean, and exact TV.
 
-Runs four rows of shen2023_tfbind8.py and shen2023_qm9str.py in examples/papers for so many minutes each, keeps them
-under runs/papers, and writes the section of docs/results.md and benchmarks/results/papers.json from what is there. It
-may be interrupted, and run again with more minutes: rows go on where they were.
+Runs four rows of shen2023_tfbind8.py and shen2023_qm9str.py in examples/papers for a number of minutes each, stores
+them under runs/papers, and writes the section of docs/results.md and benchmarks/results/papers.json from all stored
+rows. It can be interrupted, and repeated with more minutes: rows then continue.
 
     python -m benchmarks.papers --minutes 15
-    python -m benchmarks.papers --minutes 0     write the section anew from what is there
+    python -m benchmarks.papers --minutes 0     only rewrite the section from the stored rows
 """
 
 from __future__ import annotations
@@ -27,24 +27,24 @@ ROOT = Path(__file__).resolve().parents[1]
 RESULTS = ROOT / "benchmarks" / "results" / "papers.json"
 TASKS = {"tfbind8": "TFBind8 (SIX6)", "qm9str": "QM9str"}
 ROWS = ("tb", "tb+prt", "tb+prt+ssr", "sub+prt+ssr")
-#: What differs from the paper's settings: with its width of 1024 a round of SSR takes 0.4 s on one core.
+#: Settings that differ from the paper's. With its width of 1024, a round of SSR takes 0.4 s on one core.
 CHANGES: dict[tuple[str, str], dict[str, Any]] = {
     ("qm9str", "tb+prt+ssr"): {"hidden": (128,)},
     ("qm9str", "sub+prt+ssr"): {"hidden": (128,)},
 }
-#: Rounds at which percent of the target mean is told.
+#: Rounds at which the table shows the percentage of the target mean.
 ROUNDS = (500, 1_000, 2_000, 5_000, 10_000, 20_000, 50_000)
 
 
 def tables(name: str = "tables") -> Any:
-    """A module that the scripts share."""
+    """Import a module that the scripts share."""
     if str(ROOT / "examples" / "papers") not in sys.path:
         sys.path.insert(0, str(ROOT / "examples" / "papers"))
     return importlib.import_module(name)
 
 
 def compact(entry: dict[str, Any]) -> dict[str, Any]:
-    """What is kept of a row: without the looks, but with the percentages over training that follow from them."""
+    """Stored form of a row: without the looks, but with the percentages over training computed from them."""
     looks, last = entry["looks"], tables("runner").LOOKS
     mean = [look["mean_reward"] for look in looks]
     curve = {
@@ -57,15 +57,15 @@ def compact(entry: dict[str, Any]) -> dict[str, Any]:
 
 
 def section(results: dict[str, Any]) -> str:
-    """The Markdown of what was measured."""
+    """The section of docs/results.md."""
     parts = [
         "## Shen et al. 2023, table 1",
         "`python -m benchmarks.papers`: % of target mean is the mean reward of 128 objects sampled at every tenth of "
-        "the last 500 rounds over sum R² / sum R. The published figure is that percentage or, where it reached 100%, "
-        "the rounds to it, over several seeds. TV is exact: total variation between what "
-        "is sampled and R(x) / Z. A percentage above 100 is an excess of high rewards, which TV counts as an error. "
-        "One seed; seconds are those of training, on a machine that did other work too. Guided TB (sub) keeps a "
-        "distance from R / Z by construction: its guide looks at x, so no Markov P_F fits it.",
+        "the last 500 rounds, divided by sum R² / sum R. The published value is that percentage or, if it reached "
+        "100%, the number of rounds until then, over several seeds. TV is the exact total variation between the "
+        "learned distribution and R(x) / Z. A percentage above 100 is an excess of high rewards, which TV counts as "
+        "an error. One seed. Seconds are training time on a machine that also did other work. Guided TB (sub) cannot "
+        "reach R / Z: its guide depends on x, so no Markov P_F matches it.",
     ]
     for task, title in TASKS.items():
         found = {row: results[task][row] for row in ROWS if row in results.get(task, {})}
@@ -96,12 +96,14 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(
         prog="python -m benchmarks.papers", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--minutes", type=float, default=15.0, help="of training, a row (default 15)")
-    parser.add_argument("--tasks", default=",".join(TASKS), help=f"of {', '.join(TASKS)}")
-    parser.add_argument("--rows", default=",".join(ROWS), help=f"of {', '.join(ROWS)}")
-    parser.add_argument("--runs", type=Path, default=Path("runs") / "papers", metavar="DIR", help="where rows are kept")
-    parser.add_argument("--results", type=Path, default=RESULTS, metavar="FILE", help="JSON file to merge results into")
-    parser.add_argument("--page", type=Path, default=report.PAGE, metavar="FILE", help="Markdown file with our section")
+    parser.add_argument("--minutes", type=float, default=15.0, help="minutes of training per row (default 15)")
+    parser.add_argument("--tasks", default=",".join(TASKS), help=f"tasks, of {', '.join(TASKS)}")
+    parser.add_argument("--rows", default=",".join(ROWS), help=f"rows, of {', '.join(ROWS)}")
+    parser.add_argument(
+        "--runs", type=Path, default=Path("runs") / "papers", metavar="DIR", help="directory of the rows"
+    )
+    parser.add_argument("--results", type=Path, default=RESULTS, metavar="FILE", help="JSON file of results")
+    parser.add_argument("--page", type=Path, default=report.PAGE, metavar="FILE", help="page that contains the section")
     options = parser.parse_args(arguments)
     shared, results = tables(), runs.read_json(options.results) if options.results.exists() else {}
     for task in options.tasks.split(","):

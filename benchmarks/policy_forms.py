@@ -1,8 +1,8 @@
-"""What a relative edge flow policy (SSR) costs beside a state-action policy (SA): seconds of a training iteration.
+"""Cost of a relative edge flow policy (SSR) compared with a state-action policy (SA), per training iteration.
 
-SSR encodes every child of every state, so that at worst an iteration takes (mean number of children) times as long;
-it encodes them in one packed call, each distinct state once, so that it should take less. Blocks of iterations of the
-forms alternate, and all learn by trajectory balance from batches of 16.
+SSR encodes every child of every state, so in the worst case an iteration takes (mean number of children) times as long.
+It encodes them in one packed call, each distinct state once, and should therefore take less. All agents learn by
+trajectory balance from batches of 16. Blocks of iterations of the forms alternate.
 
 python -m benchmarks.policy_forms
 """
@@ -28,8 +28,8 @@ ENVIRONMENTS: list[tuple[str, dict[str, Any]]] = [
     ("GFN/Bag-v0", {}),
     ("GFN/BitSequence-v0", {"n": 48, "word_size": 4}),
 ]
-#: Two hidden layers between a state and its logits. SSR's hidden layers are those of its encoder, the last of which is
-#: the embedding, and one more in its scorer: of SA's depth it is with one layer in each, as in Shen et al. 2023.
+#: Two hidden layers between a state and its logits. The hidden layers of SSR are those of its encoder, whose last layer
+#: is the embedding, and one in its scorer. With one layer in each, as in Shen et al. 2023, SSR is as deep as SA.
 FORMS: dict[str, dict[str, Any]] = {
     "SA": {"form": "sa", "hidden": (256, 256)},
     "SSR": {"form": "ssr", "hidden": (256,)},
@@ -38,7 +38,7 @@ FORMS: dict[str, dict[str, Any]] = {
 
 
 def mean_children(agent: Agent, n: int = 50) -> float:
-    """Mean number of distinct children of the states that ``n`` trajectories of the agent pass."""
+    """Mean number of distinct children of the states on ``n`` trajectories of the agent."""
     batch = agent.sample_trajectories(n, rng=np.random.default_rng(0))
     states = batch.states[batch.sources]
     row, children, _ = agent.dag.children(states)
@@ -46,7 +46,7 @@ def mean_children(agent: Agent, n: int = 50) -> float:
 
 
 def measure(env_id: str, arguments: dict[str, Any], backward: str, blocks: int, seconds: float) -> dict[str, Any]:
-    """CPU milliseconds an iteration of each form in alternating blocks of about ``seconds``."""
+    """CPU milliseconds per iteration of each form, in alternating blocks of about ``seconds``."""
     dag = gfn_envs.make_dag(env_id, **arguments)
     both = {
         form: agents.make_agent("tb", dag, backward=backward, batch_size=16, **settings)
@@ -60,7 +60,7 @@ def measure(env_id: str, arguments: dict[str, Any], backward: str, blocks: int, 
             while count < 2 or time.process_time() - start < seconds:
                 agent.update()
                 count += 1
-            if block:  # The first one warms up.
+            if block:  # The first block is warm-up.
                 times[form].append(1000 * (time.process_time() - start) / count)
     return {"environment": repr(dag), "backward": backward, "children": children, "ms": times}
 
@@ -73,14 +73,14 @@ def section(results: dict[str, Any]) -> str:
         limit = min(record["children"].values())
         cells = [f"{ms:.2f}, {ms / sa:.2f}x: {'met' if ms / sa <= limit else 'missed'}" for ms in others]
         rows.append([record["environment"], record["backward"], f"{limit:.2f}", f"{sa:.2f}", *cells])
-    header = ["environment", "P_B", "mean number of children: the aim", *FORMS]
+    header = ["environment", "P_B", "mean number of children (target)", *FORMS]
     return "\n".join(
         [
-            "## What SSR costs",
+            "## Cost of relative edge flow policies (SSR)",
             "",
-            "`python -m benchmarks.policy_forms`: CPU milliseconds, on one thread, of a TB iteration, and how many "
-            "times SA's they are, which is to be at most the mean number of children; batch 16, hidden layers of 256, "
-            "medians of alternating blocks.",
+            "`python -m benchmarks.policy_forms`: CPU milliseconds per TB iteration on one thread, and the ratio to "
+            "SA, which should be at most the mean number of children. Batch 16, hidden layers of 256, medians of "
+            "alternating blocks.",
             "",
             report.table(header, rows),
             "",
@@ -91,10 +91,10 @@ def section(results: dict[str, Any]) -> str:
 
 
 NOTES = [
-    "SSR has two hidden layers on the way from a state to a score, as SA has: the encoder's one, which is the "
-    "embedding, and the scorer's one (`hidden` 256; Shen et al. 2023 have one in each too). A layer deeper is what SSR "
-    "is with SA's `hidden` 256, 256: for each distinct child twice the products of a state of SA's network.",
-    "SA has one network for P_F and P_B, SSR one for each.",
+    "SSR has two hidden layers between a state and a score, as SA has: one in the encoder, which is the embedding, and "
+    'one in the scorer (`hidden` 256), as in Shen et al. 2023. "A layer deeper" is SSR with SA\'s `hidden` 256, 256. '
+    "Each distinct child then takes twice the matrix products of a state in SA's network.",
+    "SA has one network for P_F and P_B; SSR has one for each.",
 ]
 
 
@@ -104,10 +104,10 @@ def main() -> None:
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("--env", default="", metavar="NAMES", help="such as Bag,HyperGrid; default all of them")
-    parser.add_argument("--blocks", type=int, default=4, help="of each form, after one to warm up")
-    parser.add_argument("--seconds", type=float, default=0.4, help="of a block, at least two iterations")
-    parser.add_argument("--quick", action="store_true", help="one short block, nothing written")
+    parser.add_argument("--env", default="", metavar="NAMES", help="such as Bag,HyperGrid (default: all)")
+    parser.add_argument("--blocks", type=int, default=4, help="blocks of each form, after one warm-up block")
+    parser.add_argument("--seconds", type=float, default=0.4, help="seconds per block, at least two iterations")
+    parser.add_argument("--quick", action="store_true", help="one short block; nothing is written")
     parser.add_argument("--results", type=Path, default=report.RESULTS / "policy_forms.json", metavar="FILE")
     parser.add_argument("--page", type=Path, default=report.PAGE, metavar="FILE")
     options = parser.parse_args()
@@ -131,7 +131,7 @@ def main() -> None:
 
 
 def merged(records: list[dict[str, Any]], record: dict[str, Any]) -> list[dict[str, Any]]:
-    """The records with a new one in the place of that of the same case."""
+    """The records, with ``record`` in place of the one of the same case."""
     same = [(r["environment"], r["backward"]) == (record["environment"], record["backward"]) for r in records]
     kept = [record if replaced else r for r, replaced in zip(records, same, strict=True)]
     return kept if any(same) else [*records, record]

@@ -1,16 +1,16 @@
-"""Replay on Bag: how many objects must be sampled before the mean reward is right (Shen et al. 2023, section 4).
+"""Replay on Bag: number of objects to sample until the mean reward is correct (Shen et al. 2023, section 4).
 
-Trajectory balance, with an iteration of 16 sampled objects, and with replay a second gradient step on 16 objects of
-the buffer. Replay costs no new objects, but a gradient step; "uniform" replay takes as many steps as "prioritized"
-(PRT), so the difference between these two is what the priority is worth. The error is exact: abs(E R / E* R - 1), with
-E* under R / Z. All of it under three settings: the paper's, and a wider network that learns faster, at a constant rate
-and at one that decays. Runs are kept in benchmarks/results/replay.json; the figure and the section of docs/results.md
-are made from all of them: the benchmark may be interrupted, and run in pieces. Move the file away to begin anew.
+The agent is trajectory balance. An iteration samples 16 objects; with replay, a second gradient step uses 16 objects of
+the buffer. Replay therefore needs no new objects, only a gradient step. "uniform" and "prioritized" (PRT) replay take
+the same number of steps, so their difference is the effect of the priorities. The error is exact: |E R / E* R - 1|,
+with E* under R / Z. There are three settings: the paper's, and a wider network with higher learning rates, constant or
+decaying. Runs are stored in benchmarks/results/replay.json, and the figure and the section of docs/results.md are made
+from all of them, so the benchmark can be interrupted and run in parts. Move the file away to start again.
 
 examples:
-  python -m benchmarks.replay --quick                nothing written
+  python -m benchmarks.replay --quick                nothing is written
   python -m benchmarks.replay --settings decaying --schemes none,prioritized
-  python -m benchmarks.replay                        all of it, about 20 minutes
+  python -m benchmarks.replay                        everything, about 20 minutes
 """
 
 from __future__ import annotations
@@ -26,8 +26,8 @@ from tqdm import tqdm
 import agents
 import gfn_envs
 from agents.agent import Agent
-from agents.evaluation.evaluate import exact_metrics
-from benchmarks import report, zoo
+from agents.evaluation.evaluate import evaluate
+from benchmarks import report
 
 ENVIRONMENT = ("GFN/Bag-v0", {})  # The published size: 27,132 objects.
 SCHEMES = ("none", "uniform", "prioritized")
@@ -35,18 +35,18 @@ SCHEMES = ("none", "uniform", "prioritized")
 
 @dataclass(frozen=True)
 class Setting:
-    """How long a run is, how often it is evaluated, and what differs from the agent's defaults."""
+    """Iterations of a run, iterations between evaluations, and settings that differ from the agent's defaults."""
 
     iterations: int
     every: int
     agent: dict[str, Any]
 
 
-#: Exploration and the first log Z are the paper's for Bag in all of them.
+#: The exploration rate and the initial log Z are the paper's in all settings.
 COMMON = {"init_log_z": 5.0, "epsilon": 0.1, "batch_size": 16}
 SETTINGS = {
     "constant": Setting(3000, 100, {"hidden": (64, 64), "lr": 1e-3, "lr_log_z": 1e-1, **COMMON}),
-    # The same at first; then learning rates fall to a hundredth, as in the sweep of all agents.
+    # Initially the same; the learning rates then decay to a hundredth, as in benchmarks.all_agents.
     "decaying": Setting(
         3000, 100, {"hidden": (64, 64), "lr": "1e-3,1e-5,3000", "lr_log_z": "1e-1,1e-3,3000", **COMMON}
     ),
@@ -57,7 +57,7 @@ FIGURE = report.ROOT / "docs" / "figures" / "replay_bag.png"
 
 
 def run(setting: str, scheme: str, seed: int, iterations: int, every: int) -> dict[str, list[float]]:
-    """Objects sampled, and the exact errors of the policy after them."""
+    """Learning curve: numbers of objects sampled, and the exact errors of the policy at these points."""
     dag = gfn_envs.make_dag(ENVIRONMENT[0], **ENVIRONMENT[1])
     agent = agents.make_agent("tb", dag, seed=seed, replay=scheme, **SETTINGS[setting].agent)
     curve: dict[str, list[float]] = {"objects": [], "mean_reward_error": [], "tv": []}
@@ -70,14 +70,14 @@ def run(setting: str, scheme: str, seed: int, iterations: int, every: int) -> di
 
 
 def watch(agent: Agent, curve: dict[str, list[float]]) -> None:
-    found = exact_metrics(agent)
+    found = evaluate(agent, num_samples=2)  # The metrics used here are exact: samples do not matter.
     curve["objects"].append(agent.iteration * agent.config.batch_size)
     for name in ("mean_reward_error", "tv"):
         curve[name].append(found[name])
 
 
 def first_and_for_good(curve: dict[str, list[float]], error: float) -> tuple[float | None, float | None]:
-    """Objects sampled when the error was first at most ``error``, and since when it never was above it again."""
+    """Objects sampled until the error is first at most ``error``, and until it stays there. None: never."""
     below = np.array(curve["mean_reward_error"]) <= error
     if not below.any():
         return None, None
@@ -86,12 +86,12 @@ def first_and_for_good(curve: dict[str, list[float]], error: float) -> tuple[flo
 
 
 def needed(curves: list[dict[str, list[float]]], error: float) -> str:
-    """Objects needed, first and for good, over seeds: a cell of the table."""
+    """Cell of the table: objects until the error is first reached, and until it is kept, over seeds."""
     cells = []
     for values in zip(*(first_and_for_good(curve, error) for curve in curves), strict=True):
         reached = [value for value in values if value is not None]
         if len(reached) < len(values):
-            cells.append(f"not in {curves[0]['objects'][-1]:,} by {len(values) - len(reached)} of {len(values)}")
+            cells.append(f"not within {curves[0]['objects'][-1]:,} in {len(values) - len(reached)} of {len(values)}")
         else:
             mean, standard_error = report.mean_and_error(reached)
             cells.append(f"{mean:,.0f} ± {standard_error:,.0f}" if len(reached) > 1 else f"{mean:,.0f}")
@@ -103,14 +103,15 @@ def section(results: dict[str, Any]) -> str:
     dag = gfn_envs.make_dag(ENVIRONMENT[0], **ENVIRONMENT[1])
     parts = [
         "## Prioritized replay on Bag",
-        "`python -m benchmarks.replay`: objects sampled until the relative error of the mean reward, exact, falls to a "
-        f"level; mean ± standard error over seeds. {dag!r}, {dag.num_terminal_states:,} objects; TB; with replay a "
-        "second gradient step on 16 replayed objects.",
+        "`python -m benchmarks.replay`: number of objects sampled until the exact relative error of the mean reward "
+        f"is at most a given level; mean ± standard error over seeds. {dag!r}, {dag.num_terminal_states:,} objects; "
+        "TB; with replay, a second gradient step on 16 replayed objects. 'First' is the first evaluation at or below "
+        "the level, 'kept' the first after which the error stays there.",
         "![Mean-reward error over objects sampled](figures/replay_bag.png)",
     ]
     header = [
         "replay",
-        *(f"objects to error {error:g}: first / for good" for error in ERRORS),
+        *(f"objects to error {error:g}: first / kept" for error in ERRORS),
         "final error",
         "final TV",
         "seeds",
@@ -132,26 +133,27 @@ def section(results: dict[str, Any]) -> str:
 
 
 def by_scheme(record: dict[str, Any]) -> dict[str, list[dict[str, list[float]]]]:
-    """The curves of all seeds of each scheme of a setting."""
+    """Scheme -> curves of all seeds, for one setting."""
     return {scheme: list(record["runs"][scheme].values()) for scheme in SCHEMES if scheme in record["runs"]}
 
 
 NOTES = [
-    "With the paper's settings PRT reaches every error that anyone reaches with fewer objects than uniform replay, and "
-    "that with fewer than none; two of three seeds without replay do not come to 0.5. Nobody comes close to the target "
-    "in this time.",
-    "With a wider network and ten times the learning rates PRT comes to 0.5 before no replay too, but no replay is "
-    "ahead at 0.2. Its mean reward is then right for the wrong reason: at a decaying rate TV ends at 0.42 without "
-    "replay and at 0.26 with PRT, which has the lowest TV in all three settings. Only PRT comes to 0.1, at the "
-    "constant rate, from two of three seeds.",
-    "A rate that decays does not lower the last errors in so short a run: learning stops before the modes are known.",
-    "Shen et al. 2023 (table 1) give 13,820 ± 1,740 rounds to the target mean for TB on Bag and 20,575 ± 2,355 with "
-    "PRT: there too PRT is later where the last part of the way counts.",
+    "With the paper's settings, PRT needs fewer objects than uniform replay for every level that is reached, and "
+    "uniform replay fewer than no replay; two of three seeds without replay do not reach 0.5. No scheme comes close to "
+    "the target in this time.",
+    "With a wider network and ten times the learning rates, PRT also reaches 0.5 before no replay, but no replay is "
+    "ahead at 0.2. Its mean reward is then right for the wrong reason: with decaying learning rates, TV ends at 0.42 "
+    "without replay and at 0.26 with PRT, which has the lowest TV in all three settings. Only PRT reaches 0.1, with "
+    "constant learning rates, in two of three seeds.",
+    "Decaying learning rates do not lower the final errors in such a short run: learning stops before the modes are "
+    "known.",
+    "Shen et al. 2023 (table 1) report 13,820 ± 1,740 rounds to the target mean for TB on Bag and 20,575 ± 2,355 with "
+    "PRT. There, too, PRT is slower over the last part of training.",
 ]
 
 
 def draw(results: dict[str, Any], path: Path) -> None:
-    """Errors over objects sampled, a row for each setting: the mean of the seeds, and each seed thinly."""
+    """Plot errors over objects sampled, one row per setting: means over seeds, and single seeds as thin lines."""
     from matplotlib.figure import Figure
 
     metrics = {"mean_reward_error": "relative error of mean reward", "tv": "exact TV"}
@@ -161,11 +163,11 @@ def draw(results: dict[str, Any], path: Path) -> None:
     for name, row in zip(names, panels, strict=True):
         for axes, (metric, label) in zip(row, metrics.items(), strict=True):
             for scheme, curves in by_scheme(results[name]).items():
-                colour = f"C{SCHEMES.index(scheme)}"
+                color = f"C{SCHEMES.index(scheme)}"
                 for curve in curves:
-                    axes.plot(curve["objects"], curve[metric], color=colour, linewidth=0.6, alpha=0.5)
+                    axes.plot(curve["objects"], curve[metric], color=color, linewidth=0.6, alpha=0.5)
                 mean = np.mean([curve[metric] for curve in curves], axis=0)
-                axes.plot(curves[0]["objects"], mean, color=colour, linewidth=2, label=f"replay {scheme}")
+                axes.plot(curves[0]["objects"], mean, color=color, linewidth=2, label=f"replay {scheme}")
             axes.set(xlabel="objects sampled", ylabel=label, yscale="log", title=f"setting {name}")
             axes.legend(fontsize=8)
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -179,7 +181,7 @@ def main() -> None:
     parser.add_argument("--settings", default=",".join(SETTINGS), metavar="NAMES", help=f"of {', '.join(SETTINGS)}")
     parser.add_argument("--schemes", default=",".join(SCHEMES), metavar="NAMES", help=f"of {', '.join(SCHEMES)}")
     parser.add_argument("--seeds", type=int, default=3, help="seeds 0, 1, ... of each scheme")
-    parser.add_argument("--quick", action="store_true", help="one seed, few iterations, nothing written")
+    parser.add_argument("--quick", action="store_true", help="one seed and few iterations; nothing is written")
     parser.add_argument("--results", type=Path, default=report.RESULTS / "replay.json", metavar="FILE")
     parser.add_argument("--page", type=Path, default=report.PAGE, metavar="FILE")
     parser.add_argument("--figure", type=Path, default=FIGURE, metavar="FILE")
@@ -192,7 +194,7 @@ def main() -> None:
     results = {} if options.quick else report.load(options.results)
     for name in options.settings.split(","):
         iterations, every = (40, 20) if options.quick else (SETTINGS[name].iterations, SETTINGS[name].every)
-        described = {"iterations": iterations, "agent": zoo.listed(SETTINGS[name].agent)}
+        described = {"iterations": iterations, "agent": report.listed(SETTINGS[name].agent)}
         record = results.setdefault(name, {**described, "runs": {}})
         if any(record[key] != value for key, value in described.items()):
             parser.error(f"{options.results} holds runs of another setting {name!r}: move it away first")
@@ -200,7 +202,7 @@ def main() -> None:
             runs = record["runs"].setdefault(scheme, {})
             for seed in range(1 if options.quick else options.seeds):
                 if str(seed) in runs:
-                    continue  # Done in an earlier piece.
+                    continue  # Finished earlier.
                 runs[str(seed)] = curve = run(name, scheme, seed, iterations, every)
                 record["machine"] = report.machine()
                 print(

@@ -1,7 +1,8 @@
-"""What the benchmarks share: files of results that are only ever added to, and the page docs/results.md."""
+"""Shared by the benchmarks: JSON files of results and the sections of docs/results.md."""
 
 from __future__ import annotations
 
+import dataclasses
 import datetime
 import json
 import os
@@ -12,19 +13,21 @@ from typing import Any
 import numpy as np
 import torch
 
+import agents
+
 ROOT = Path(__file__).resolve().parents[1]
 RESULTS = ROOT / "benchmarks" / "results"
 PAGE = ROOT / "docs" / "results.md"
-HEAD = "# Results\n\nEach section is written by the command it names: edit nothing between markers by hand.\n"
+HEAD = "# Results\n\nEach section is written by the command that it names. Do not edit text between markers by hand.\n"
 
 
 def load(path: Path) -> dict[str, Any]:
-    """The results in a JSON file; none where there is no file."""
+    """Results in a JSON file. Empty if the file does not exist."""
     return json.loads(path.read_text("utf-8")) if path.exists() else {}
 
 
 def save(path: Path, results: dict[str, Any]) -> None:
-    """Write results whole or not at all: an interrupted benchmark keeps what was there."""
+    """Write results atomically, so that an interrupted benchmark keeps the old file."""
     path.parent.mkdir(parents=True, exist_ok=True)
     part = path.with_suffix(".part")
     part.write_text(json.dumps(results, indent=1) + "\n", "utf-8")
@@ -32,10 +35,10 @@ def save(path: Path, results: dict[str, Any]) -> None:
 
 
 def write_section(name: str, text: str, page: Path = PAGE) -> None:
-    """Put ``text`` between the markers of section ``name`` of a page; a section that is new goes to its end.
+    """Put ``text`` between the markers of section ``name`` of a page. A new section goes to the end.
 
     Raises:
-        ValueError: markers that are there, but not once each and in order.
+        ValueError: the page has the markers, but not once each and in order.
     """
     begin, end = f"<!-- {name}:begin -->", f"<!-- {name}:end -->"
     whole = page.read_text("utf-8") if page.exists() else HEAD
@@ -54,19 +57,30 @@ def table(header: list[str], rows: list[list[str]]) -> str:
 
 
 def mean_and_error(values: list[float]) -> tuple[float, float]:
-    """Mean and standard error, NaN for fewer than two values."""
+    """Mean and standard error. The error is NaN for fewer than two values."""
     array = np.asarray(values, dtype=np.float64)
     return float(array.mean()), float(array.std(ddof=1) / np.sqrt(len(array))) if len(array) > 1 else float("nan")
 
 
 def cell(values: list[float], digits: int = 2) -> str:
-    """Mean and standard error to ``digits`` significant digits, as a table shows them."""
+    """Mean and standard error with ``digits`` significant digits, as text for a table."""
     mean, error = mean_and_error(values)
     return f"{mean:.{digits}g}" + ("" if np.isnan(error) else f" ± {error:.{digits}g}")
 
 
+def listed(settings: dict[str, Any]) -> dict[str, Any]:
+    """Settings as they come back from JSON, with lists instead of tuples."""
+    return {name: list(value) if isinstance(value, tuple) else value for name, value in settings.items()}
+
+
+def applicable(agent: str, settings: dict[str, Any]) -> dict[str, Any]:
+    """The ``settings`` that an agent has, such as lr_log_z only for agents that learn log Z."""
+    names = {field.name for field in dataclasses.fields(agents.AGENTS[agent].config_class)}
+    return {name: value for name, value in settings.items() if name in names}
+
+
 def machine_facts() -> dict[str, Any]:
-    """What figures depend on: processor, cores, python, torch."""
+    """Processor, cores, Python and torch."""
     processor = platform.processor() or platform.machine()
     cpuinfo = Path("/proc/cpuinfo")
     if cpuinfo.exists():
@@ -81,7 +95,7 @@ def machine_facts() -> dict[str, Any]:
 
 
 def machine() -> str:
-    """Processor, cores, torch and date, in one line."""
+    """Processor, cores, torch and date on one line."""
     facts, today = machine_facts(), datetime.datetime.now(datetime.timezone.utc).strftime("%Y-%m-%d")
     torch_text = f"torch {facts['torch']} on {torch.get_num_threads()} thread"
     return f"{facts['processor']}, {facts['cores']} cores, {torch_text}, {today}"

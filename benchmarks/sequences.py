@@ -1,15 +1,15 @@
-"""Trajectory balance on TFBind8 and QM9 strings beside gfnx: milliseconds an iteration, in alternating blocks.
+"""Trajectory balance on TFBind8 and QM9 strings compared with gfnx: milliseconds per iteration.
 
-Everybody gets the same rewards, batches of 16 and two hidden layers of 256, and learns P_B. gfnx builds TFBind8 by
-appending and QM9 by prepending and appending; both constructions of both are compared. gfnx runs in the environment of
-its own that ``python -m benchmarks.peers`` makes, with its default threads; we run with compiled=True and without, each
-on one thread and on two, and the better counts.
+Both libraries get the same rewards, batches of 16 and two hidden layers of 256, and learn P_B. gfnx builds TFBind8 by
+appending and QM9 by prepending and appending; here both constructions are compared on both. Blocks of the libraries
+alternate. gfnx runs with its default threads in the virtual environment that ``python -m benchmarks.peers`` makes. Our
+library runs with and without compiled=True, each on one thread and on two; the table shows the better.
 
     python -m benchmarks.sequences            all four cases (about two minutes)
-    python -m benchmarks.sequences --quick    a look at them
+    python -m benchmarks.sequences --quick    a short run
 
-The rewards of QM9 need its data set (gfn data fetch qm9str); its cases are left out where it cannot be had. Results are
-merged into benchmarks/results/sequences.json, and the table is in sequences.md beside it.
+The rewards of QM9 need its data set (gfn data fetch qm9str); its cases are skipped if the data set is not available.
+Results are merged into benchmarks/results/sequences.json, and the table is written to sequences.md in the same folder.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ AIM = 2.0
 
 
 def task(library: str, threads: int | None, env: str, construction: str, rewards: Path) -> dict[str, Any]:
-    """What a worker is told."""
+    """Task of a worker."""
     common = {"env": env, "construction": construction, "rewards": str(rewards), "seed": 0}
     if library == "gfnx":
         return {**common, "objective": "tb", "batch": BATCH, "hidden": HIDDEN, **LEARNING}
@@ -58,14 +58,14 @@ def task(library: str, threads: int | None, env: str, construction: str, rewards
 
 
 def start(library: str, threads: int | None, env: str, construction: str, rewards: Path) -> Worker:
-    """The process of one contestant."""
+    """Process of one library."""
     script = "gfnx_train.py" if library == "gfnx" else "ours_strings.py"
     told = task(library, threads, env, construction, rewards)
     return Worker(library, script, told, python_of("gfnx" if library == "gfnx" else "ours"))
 
 
 def measure_case(env: str, construction: str, rewards: Path, rounds: int, iterations: int) -> dict[str, Any]:
-    """Alternate blocks of ``iterations``; a block to warm up comes first."""
+    """Alternate blocks of ``iterations``, after one warm-up block."""
     blocks: list[list[dict[str, Any]]] = [[] for _ in CONTESTANTS]
     with ExitStack() as stack:
         workers = [
@@ -73,7 +73,7 @@ def measure_case(env: str, construction: str, rewards: Path, rounds: int, iterat
         ]
         for turn in tqdm(range(rounds + 1), desc=f"{env}, {construction}", unit="round"):
             for offset in range(len(workers)):
-                # Everyone takes every place in the round, so that nobody always follows the same neighbour.
+                # Every worker takes every place in the round, so that none always runs after the same other one.
                 i = (turn + offset) % len(workers)
                 answer = workers[i].ask(iterations=iterations)
                 if turn:
@@ -91,23 +91,23 @@ def measure_case(env: str, construction: str, rewards: Path, rounds: int, iterat
 
 
 def markdown(results: dict[str, Any]) -> str:
-    """The table, with a line for each case on what it depends on."""
+    """The table, and a note on the machine of each case."""
     lines = [
         "| TB iteration, ms, best (median) | ours, compiled | ours | gfnx | gfnx over compiled | gfnx over ours |",
         "|---|---:|---:|---:|---|---|",
     ]
     notes = [
-        f"* Batch {BATCH}, two hidden layers of 256, learned P_B; ours on one thread or two, the better. "
-        "Compiled is the setting compiled=True."
+        f"* Batch {BATCH}, two hidden layers of 256, learned P_B; ours on one thread or two, whichever is faster. "
+        '"Compiled" is the setting compiled=True.'
     ]
     for name, case in results.items():
         cells = [f"{c['best_ms']:.2f} ({c['median_ms']:.2f})" for c in map(case["best"].get, NAMES)]
         compiled, ours = (f"{r['best']:.1f}x (medians {r['median']:.1f}x)" for r in map(case["ratios"].get, NAMES[:2]))
-        verdict = f"aim {AIM:g}x {'met' if case['ratios']['compiled']['best'] >= AIM else 'missed'}"
+        verdict = f"target {AIM:g}x {'met' if case['ratios']['compiled']['best'] >= AIM else 'missed'}"
         lines.append(
             f"| {case['env']}, {case['construction']} | {' | '.join(cells)} | {compiled}; {verdict} | {ours} |"
         )
-        where, look = case["machine"], ", a quick look" * case["quick"]
+        where, look = case["machine"], ", a short run" * case["quick"]
         notes.append(
             f"* {name}: {where['processor']}, {where['cores']} cores, torch {where['torch']}, {case['date']}{look}."
         )
@@ -118,9 +118,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(
         prog="python -m benchmarks.sequences", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--quick", action="store_true", help="fewer and shorter blocks: to see that it runs")
+    parser.add_argument("--quick", action="store_true", help="fewer and shorter blocks, to test that it runs")
     parser.add_argument("--only", default="", metavar="CASES", help="e.g. TFBind8-append,QM9Str-append")
-    parser.add_argument("--results", type=Path, default=RESULTS, metavar="FILE", help="JSON file to merge results into")
+    parser.add_argument("--results", type=Path, default=RESULTS, metavar="FILE", help="JSON file of results")
     options = parser.parse_args(arguments)
     chosen = options.only.split(",") if options.only else list(CASES)
     if unknown := [name for name in chosen if name not in CASES]:
@@ -135,13 +135,15 @@ def main(arguments: Sequence[str] | None = None) -> None:
             try:
                 np.save(rewards, gfn_envs.make_dag(f"GFN/{env}-v0").reward_table)  # type: ignore[attr-defined]
             except DatasetError as error:
-                print(f"{name} is left out: {error}")
+                print(f"{name} is skipped: {error}")
                 continue
             date = datetime.datetime.now(datetime.timezone.utc).strftime("%Y-%m-%d %H:%M UTC")
             found = measure_case(env, construction, rewards, rounds, iterations)
             results[name] = {"quick": options.quick, "date": date, "machine": report.machine_facts(), **found}
             options.results.write_text(json.dumps(results, indent=1) + "\n")
-            options.results.with_suffix(".md").write_text(f"# String environments against gfnx\n\n{markdown(results)}")
+            options.results.with_suffix(".md").write_text(
+                f"# String environments compared with gfnx\n\n{markdown(results)}"
+            )
     print(markdown(results))
 
 

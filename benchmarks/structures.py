@@ -1,15 +1,15 @@
-"""Bayesian networks, phylogenetic trees and Ising models beside gfnx: training, and random rollouts, in turns.
+"""Bayesian networks, phylogenetic trees and Ising models compared with gfnx: training and random rollouts.
 
-Everybody gets the same instances, batches and two hidden layers of 256: MDB on structures of 5 nodes (BGe, uniform
-P_B, target network), FLDB on the trees of DS1 (27 taxa, uniform P_B), TB on a 10 x 10 torus (learned P_B). gfnx runs in
-the environment of its own that ``python -m benchmarks.peers`` makes, with its default threads; we run on one thread
-and on two, and the better counts.
+Both libraries get the same instances, batches and two hidden layers of 256: MDB on networks of 5 nodes (BGe, uniform
+P_B, target network), FLDB on the trees of DS1 (27 taxa, uniform P_B), TB on a 10 x 10 torus (learned P_B). Blocks of
+the two libraries alternate. gfnx runs with its default threads in the virtual environment that ``python -m
+benchmarks.peers`` makes. Our library runs on one thread and on two; the table shows the better.
 
     python -m benchmarks.structures                   all cases (minutes)
-    python -m benchmarks.structures --only BayesNet   one of them
-    python -m benchmarks.structures --quick           a look; nothing written
+    python -m benchmarks.structures --only BayesNet   one case
+    python -m benchmarks.structures --quick           a short run; nothing is written
 
-Results are merged into benchmarks/results/structures.json, and the section of docs/results.md is made from it.
+Results are merged into benchmarks/results/structures.json, and the section of docs/results.md is written from it.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ LEARNING = {"lr": 1e-4, "lr_log_z": 0.1}
 
 @dataclass(frozen=True)
 class Case:
-    """An environment, the agent that learns it, and how many iterations and random batches make a block."""
+    """An environment, an agent, and the number of iterations (or random batches) per block."""
 
     env: str
     what: str
@@ -47,7 +47,7 @@ class Case:
     iterations: int
     settings: dict[str, Any]
     threads: tuple[int, ...] = (1, 2)
-    """Of ours."""
+    """Thread settings of our library."""
 
 
 CASES = {
@@ -61,7 +61,7 @@ CASES = {
 
 
 def instance(env: str) -> dict[str, Any]:
-    """What both libraries are given; for ours, arguments of the environment."""
+    """Instance for both libraries: arguments of our environment."""
     if env == "BayesNet":
         data = gfn_envs.make_dag("GFN/BayesNet-v0", num_nodes=5).data  # type: ignore[attr-defined]
         return {"data": data.tolist()}
@@ -76,7 +76,7 @@ def instance(env: str) -> dict[str, Any]:
 
 
 def task(library: str, threads: int | None, case: Case, folder: Path) -> dict[str, Any]:
-    """What a worker is told."""
+    """Task of a worker."""
     common = {"env": case.env, "batch": case.batch, "seed": 0}
     given, path = instance(case.env), folder / f"{case.env}-{library}.json"
     if library == "gfnx":
@@ -84,12 +84,13 @@ def task(library: str, threads: int | None, case: Case, folder: Path) -> dict[st
         return {**common, "instance": str(path), "hidden": HIDDEN, **LEARNING}
     ours = {{"sequences": "alignment"}.get(name, name): value for name, value in given.items()}
     path.write_text(json.dumps(ours))
-    settings = {"batch_size": case.batch, "hidden": HIDDEN, **LEARNING, **case.settings}
+    learning = report.applicable(case.agent, LEARNING)
+    settings = {"batch_size": case.batch, "hidden": HIDDEN, **learning, **case.settings}
     return {**common, "instance": str(path), "threads": threads, "agent": case.agent, "settings": settings}
 
 
 def measure(case: Case, rounds: int, iterations: int) -> dict[str, Any]:
-    """Alternate blocks of training and of random rollouts; a round to warm up comes first."""
+    """Alternate blocks of training and of random rollouts, after one warm-up round."""
     contestants = [("gfnx", None), *(("ours", threads) for threads in case.threads)]
     training: list[list[dict[str, Any]]] = [[] for _ in contestants]
     random: list[list[dict[str, Any]]] = [[] for _ in contestants]
@@ -107,7 +108,7 @@ def measure(case: Case, rounds: int, iterations: int) -> dict[str, Any]:
         ]
         for turn in tqdm(range(rounds + 1), desc=f"{case.env}, batch {case.batch}", unit="round"):
             for offset in range(len(workers)):
-                # Everyone takes every place in the round, so that nobody always follows the same neighbour.
+                # Every worker takes every place in the round, so that none always runs after the same other one.
                 i = (turn + offset) % len(workers)
                 for answers, extra in ((training, {}), (random, {"random": True})):
                     answer = workers[i].ask(iterations=iterations, **extra)
@@ -131,7 +132,7 @@ def measure(case: Case, rounds: int, iterations: int) -> dict[str, Any]:
 
 
 def best(case: dict[str, Any], library: str) -> dict[str, float]:
-    """Of a library's thread settings, the one with the fastest iteration; and the fastest rollouts."""
+    """Fastest iteration and fastest rollouts of a library over its thread settings."""
     found = [c for c in case["contestants"] if c["library"] == library]
     training, random = min(found, key=lambda c: c["best_ms"]), max(found, key=lambda c: c["best_rate"])
     return {
@@ -160,7 +161,7 @@ def section(results: dict[str, Any]) -> str:
         rows.append(
             [
                 where,
-                "processor time of it, ms",
+                "CPU time of the iteration, ms",
                 *(f"{c['cpu_ms']:.1f}" for c in (ours, gfnx)),
                 f"{gfnx['cpu_ms'] / ours['cpu_ms']:.1f}x",
             ]
@@ -168,7 +169,7 @@ def section(results: dict[str, Any]) -> str:
         rows.append(
             [
                 where,
-                "random transitions, thousand a second",
+                "random transitions, thousands per second",
                 *(f"{c['best_rate'] / 1e3:,.0f} ({c['median_rate'] / 1e3:,.0f})" for c in (ours, gfnx)),
                 f"{ours['best_rate'] / gfnx['best_rate']:.1f}x ({ours['median_rate'] / gfnx['median_rate']:.1f}x)",
             ]
@@ -176,12 +177,12 @@ def section(results: dict[str, Any]) -> str:
     machines = dict.fromkeys(case["machine"] for case in results.values())
     return "\n".join(
         [
-            "## Structures beside gfnx",
+            "## Structures compared with gfnx",
             "",
-            "`python -m benchmarks.structures`: best (median) of alternating blocks, two hidden layers of 256 for "
-            "everybody.",
+            "`python -m benchmarks.structures`: best (median) of alternating blocks, with two hidden layers of 256 in "
+            "both libraries.",
             "",
-            report.table(["", "", "ours", "gfnx", "ours is faster by"], rows),
+            report.table(["environment", "measure", "ours", "gfnx", "speedup of ours"], rows),
             "",
             *(f"* {note}" for note in NOTES),
             *(f"* Measured on {machine}." for machine in machines),
@@ -190,13 +191,13 @@ def section(results: dict[str, Any]) -> str:
 
 
 NOTES = [
-    "A library's best thread setting; gfnx works on both cores. Processor time is that of all threads together, those "
-    "that wait included.",
-    "What is left of an iteration of ours is nearly all matrix products, which both libraries do alike: with large "
-    "batches the two come close.",
-    "MDB shows gfnx's network both ends of every padded transition, as its baseline does; FLDB evaluates each of its "
-    "states once, which its baseline does not. Its baseline shows the network the sets of nucleotides at each of the "
-    "1,949 sites, through a transformer; here both networks see one number for each pair of taxa.",
+    "Each library has its best thread setting; gfnx uses both cores. CPU time is the sum over all threads, including "
+    "those that wait.",
+    "Most of our iteration is matrix products, which both libraries compute in the same way, so the two come close "
+    "with large batches.",
+    "For MDB, gfnx's network evaluates both ends of every padded transition, as in its baseline. For FLDB it evaluates "
+    "each state once, unlike its baseline. The baseline also encodes the sets of nucleotides at each of the 1,949 "
+    "sites with a transformer; here both networks see one number per pair of taxa.",
 ]
 
 
@@ -206,8 +207,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("--quick", action="store_true", help="fewer and shorter blocks, nothing written")
-    parser.add_argument("--only", default=",".join(CASES), metavar="CASES", help=f"of {', '.join(CASES)}")
+    parser.add_argument("--quick", action="store_true", help="fewer and shorter blocks; nothing is written")
+    parser.add_argument("--only", default=",".join(CASES), metavar="CASES", help=f"cases, of {', '.join(CASES)}")
     parser.add_argument("--results", type=Path, default=RESULTS, metavar="FILE")
     parser.add_argument("--page", type=Path, default=report.PAGE, metavar="FILE")
     options = parser.parse_args(arguments)

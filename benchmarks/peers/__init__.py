@@ -1,1 +1,1 @@
-"""Our library against its peers, measured in one run: ``python -m benchmarks.peers --help``."""
+"""Our library compared with gfnx and torchgfn in one run: ``python -m benchmarks.peers --help``."""

@@ -1,22 +1,22 @@
-"""Our library against gfnx and torchgfn, in one run on one machine.
+"""Our library compared with gfnx and torchgfn, in one run on one machine.
 
-The peers are installed from PyPI into virtual environments of their own under .peers/ at first use (minutes; gfnx needs
-about 1 GB, torchgfn more where torch brings CUDA along). Each library then runs as a process that computes only when it
-is asked to, so that blocks alternate and a slow phase of the machine meets everybody alike.
+The first use installs the peers from PyPI into separate virtual environments under .peers/ (minutes; gfnx needs about
+1 GB, torchgfn more if torch includes CUDA). Each library runs as a process that computes only on request. Blocks of the
+libraries alternate, so that a slow phase of the machine affects all of them.
 
 parts:
-  speed       milliseconds of a trajectory-balance iteration on three HyperGrids, gfnx, torchgfn, ours (about 5 min)
-  objectives  milliseconds of an iteration of tb, db, subtb and fm on 4-D side 20, gfnx (no fm) and ours (about 3 min)
-  quality     exact total variation after 5,000 iterations on two grids, torchgfn and ours (about 2 min a seed)
+  speed       milliseconds per trajectory-balance iteration on three HyperGrids, gfnx, torchgfn, ours (about 5 min)
+  objectives  milliseconds per iteration of tb, db, subtb and fm on 4-D side 20, gfnx (no fm) and ours (about 3 min)
+  quality     exact total variation after 5,000 iterations on two grids, torchgfn and ours (about 2 min per seed)
   time        seconds of training to exact TV 0.05 on 4-D side 20, torchgfn twice and ours (up to 3 x --time-limit)
-  rollout     transitions a second of random rollouts, gfnx and ours (about 1 min)
+  rollout     transitions per second of random rollouts, gfnx and ours (about 1 min)
 
 examples:
-  python -m benchmarks.peers --quick                 a look at everything in a few minutes
+  python -m benchmarks.peers --quick                 a short run of everything, a few minutes
   python -m benchmarks.peers --only speed,rollout
-  python -m benchmarks.peers                         the figures to publish, on a quiet machine
+  python -m benchmarks.peers                         results to publish, on an otherwise idle machine
 
-Results are merged into benchmarks/results/peers.json, and peers.md beside it.
+Results are merged into benchmarks/results/peers.json, and the table is written to peers.md in the same folder.
 """
 
 from __future__ import annotations
@@ -40,14 +40,23 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         prog="python -m benchmarks.peers", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--only", default=",".join(PARTS), metavar="PARTS", help="parts to run, e.g. speed,rollout")
-    parser.add_argument("--quick", action="store_true", help="fewer blocks, iterations and seeds: to see that it runs")
+    parser.add_argument("--only", default=",".join(PARTS), metavar="PARTS", help="parts to run, such as speed,rollout")
+    parser.add_argument("--quick", action="store_true", help="fewer blocks, iterations and seeds, to test that it runs")
     parser.add_argument(
-        "--time-limit", type=float, default=600.0, metavar="S", help="part time: seconds of training each (default 600)"
+        "--time-limit",
+        type=float,
+        default=600.0,
+        metavar="S",
+        help="part time: seconds of training per library (default 600)",
     )
-    parser.add_argument("--seeds", type=int, default=3, metavar="N", help="part quality: seeds of each (default 3)")
-    parser.add_argument("--our-seeds", type=int, metavar="N", help="part quality: more of ours, which take less time")
-    parser.add_argument("--results", type=Path, default=RESULTS, metavar="FILE", help="JSON file to merge results into")
+    parser.add_argument("--seeds", type=int, default=3, metavar="N", help="part quality: seeds per library (default 3)")
+    parser.add_argument(
+        "--our-seeds",
+        type=int,
+        metavar="N",
+        help="part quality: seeds of our library, which takes less time (default: as --seeds)",
+    )
+    parser.add_argument("--results", type=Path, default=RESULTS, metavar="FILE", help="JSON file of results")
     options = parser.parse_args()
     parts = [part.strip() for part in options.only.split(",")]
     if unknown := [part for part in parts if part not in PARTS]:

@@ -1,4 +1,4 @@
-"""The libraries that are compared: their virtual environments, and the processes that are measured."""
+"""The compared libraries: their virtual environments and the measured processes."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ HERE = Path(__file__).resolve().parent
 ROOT = HERE.parents[1]
 ENVIRONMENTS = ROOT / ".peers"
 
-#: What pip is asked for, one call after another; torchgfn's torch comes first, so that nothing else chooses it.
+#: Arguments of successive pip install calls. torchgfn's torch comes first, so that no other package selects it.
 PACKAGES = {
     "gfnx": [["-r", str(HERE / "gfnx-requirements.txt")]],
     "torchgfn": [["torch==2.13.0"], ["-r", str(HERE / "torchgfn-requirements.txt")]],
@@ -25,7 +25,7 @@ PACKAGES = {
 
 @functools.cache
 def python_of(library: str) -> str:
-    """The Python that runs a library; a peer's virtual environment is made at first use and then kept.
+    """Python interpreter of a library. The first use of a peer creates its virtual environment.
 
     Raises:
         SystemExit: pip could not install the peer.
@@ -38,7 +38,7 @@ def python_of(library: str) -> str:
     if complete.exists() and complete.read_text() == wanted:
         print(f"{library}: using {folder.relative_to(ROOT)}", flush=True)
         return str(python)
-    print(f"{library}: making {folder.relative_to(ROOT)} from PyPI; this happens once and takes minutes", flush=True)
+    print(f"{library}: creating {folder.relative_to(ROOT)} from PyPI, once; this takes minutes", flush=True)
     subprocess.run([sys.executable, "-m", "venv", "--clear", str(folder)], check=True)
     for packages in PACKAGES[library]:
         command = [str(python), "-m", "pip", "install", *packages]
@@ -50,7 +50,7 @@ def python_of(library: str) -> str:
 
 
 def _fingerprint(library: str) -> str:
-    """What the environment is made from: it is made anew when this changes."""
+    """Hash of the requirements and the Python version. A change creates the environment again."""
     requirements = (HERE / f"{library}-requirements.txt").read_bytes()
     return hashlib.sha256(requirements + sys.version.encode()).hexdigest()
 
@@ -60,9 +60,9 @@ class Worker:
 
     Args:
         library: "ours", "gfnx" or "torchgfn".
-        script: file name in ``workers/``, which says what the task and the requests are.
-        task: what to set up.
-        python: from :func:`python_of`.
+        script: file name in ``workers/``. Its docstring describes the task and the requests.
+        task: settings of the process.
+        python: interpreter, from :func:`python_of`.
     """
 
     def __init__(self, library: str, script: str, task: dict[str, Any], python: str):
@@ -82,7 +82,7 @@ class Worker:
         """Send a request and wait for its answer.
 
         Raises:
-            RuntimeError: the process ended; the message holds the end of what it printed.
+            RuntimeError: the process ended. The message contains the end of its output.
         """
         assert self.process.stdin is not None
         self.process.stdin.write(json.dumps(request) + "\n")
@@ -100,7 +100,7 @@ class Worker:
         return answer
 
     def close(self) -> None:
-        """Let the process end."""
+        """End the process."""
         assert self.process.stdin is not None
         self.process.stdin.close()
         self.process.wait()
@@ -114,7 +114,7 @@ class Worker:
 
 
 def _environment(library: str, task: dict[str, Any]) -> dict[str, str]:
-    """Environment variables of a worker: torch's thread pool is sized by OpenMP's; gfnx (XLA) keeps its defaults."""
+    """Environment variables of a worker. OMP_NUM_THREADS sets torch's thread pool; gfnx (XLA) keeps its defaults."""
     variables = {key: value for key, value in os.environ.items() if key not in ("PYTHONPATH", "OMP_NUM_THREADS")}
     if library == "ours":
         variables["PYTHONPATH"] = str(ROOT)

@@ -1,4 +1,4 @@
-"""Time of an iteration of the objectives besides trajectory balance, HyperGrid 4-D side 20, in alternating blocks."""
+"""Time per iteration of several objectives on HyperGrid 4-D side 20, in alternating blocks."""
 
 from __future__ import annotations
 
@@ -9,18 +9,18 @@ from typing import Any
 from benchmarks.peers.libraries import Worker, python_of
 from benchmarks.peers.speed import TB, alternate, our_task, peer_task, summary, training_worker
 
-#: What each objective is given besides what all are. gfnx has no baseline of flow matching.
+#: Settings of each objective in addition to the common ones. gfnx has no baseline of flow matching.
 SETTINGS: dict[str, dict[str, Any]] = {"tb": {}, "db": {}, "subtb": {"lamda": 0.9}, "fm": {}}
-#: What can be compiled.
+#: Objectives that can be compiled.
 COMPILED = ("tb", "db", "subtb")
-#: (library, objective, threads): ours on one thread and on two, the better of which counts; gfnx with its default.
+#: (library, objective, threads): ours on one thread and on two, of which the faster counts; gfnx with its default.
 OURS: list[tuple[str, str, int | None]] = [
     *(("ours", name, threads) for name in SETTINGS for threads in (1, 2)),
     *(("compiled", name, threads) for name in COMPILED for threads in (1, 2)),
 ]
 BOTH: list[tuple[str, str, int | None]] = [("gfnx", name, None) for name in ("tb", "db", "subtb")] + OURS
 
-#: How many times faster than gfnx we want to be, and how many times an iteration of ours "tb" a "subtb" may take.
+#: Target speedups over gfnx, and target ratio of our "subtb" iteration to our "tb" iteration.
 AIMS = {"db": 5, "subtb": 5}
 AIM_OVER_TB = 1.5
 BEST = "compiled"
@@ -28,7 +28,7 @@ BEST = "compiled"
 
 @dataclass(frozen=True)
 class Case:
-    """A batch size, a learning rate, who computes what, and iterations in a block."""
+    """A batch size, a learning rate, the contestants, and iterations per block."""
 
     batch: int
     lr: float
@@ -40,8 +40,8 @@ class Case:
         return f"4-D side 20, batch {self.batch}, {'training' if self.lr == TB['lr'] else 'first policies'}"
 
 
-#: In training the objectives soon make trajectories of different lengths. A learning rate that changes nothing keeps
-#: the first policies, so that all have trajectories alike.
+#: During training, the objectives soon have trajectories of different lengths. A negligible learning rate keeps the
+#: initial policies, so that all objectives have similar trajectories.
 CASES = [
     Case(16, TB["lr"], BOTH, 50),
     Case(16, 1e-9, BOTH, 50),
@@ -51,14 +51,14 @@ CASES = [
 
 
 def measure(quick: bool) -> list[dict[str, Any]]:
-    """One record for each case."""
+    """One record per case."""
     python_of("gfnx")
     rounds = 2 if quick else 6
     return [measure_case(case, rounds, max(1, case.iterations // (5 if quick else 1))) for case in CASES]
 
 
 def measure_case(case: Case, rounds: int, iterations: int) -> dict[str, Any]:
-    """Alternate blocks between the objectives of both libraries."""
+    """Alternate blocks of the objectives of both libraries."""
     with ExitStack() as stack:
         workers = [stack.enter_context(start(case, *contestant)) for contestant in case.contestants]
         blocks = alternate(workers, rounds, iterations, f"objectives: {case.title}")
@@ -72,7 +72,7 @@ def measure_case(case: Case, rounds: int, iterations: int) -> dict[str, Any]:
         "case": case.title,
         "iterations": iterations,
         "times": times,
-        # The aims are ours at our best.
+        # The targets apply to our fastest engine.
         "ratios": {
             library: {
                 name: {**ratio(gfnx[name], times[library][name]), "aim": AIMS.get(name) if library == BEST else None}
@@ -88,7 +88,7 @@ def measure_case(case: Case, rounds: int, iterations: int) -> dict[str, Any]:
 
 
 def start(case: Case, library: str, objective: str, threads: int | None) -> Worker:
-    """The process of one contestant. On-policy, as gfnx's baselines of detailed and sub-trajectory balance."""
+    """Process of one contestant. Sampling is on-policy, as in gfnx's baselines of DB and SubTB."""
     settings: dict[str, Any] = {"objective": objective, "lr": case.lr, "epsilon": 0.0, **SETTINGS[objective]}
     if library == "gfnx":
         return training_worker(library, peer_task(4, 20, case.batch, **settings))
@@ -97,5 +97,5 @@ def start(case: Case, library: str, objective: str, threads: int | None) -> Work
 
 
 def ratio(a: dict[str, Any], b: dict[str, Any]) -> dict[str, float]:
-    """How many times as long ``a`` takes as ``b``, by best and by median blocks."""
+    """Ratio of the time of ``a`` to that of ``b``, by best and by median blocks."""
     return {"best": a["best_ms"] / b["best_ms"], "median": a["median_ms"] / b["median_ms"]}

@@ -1,4 +1,4 @@
-"""Exact total variation after the same number of iterations, and the time to reach a given one."""
+"""Exact total variation after equal numbers of iterations, and time to reach a given total variation."""
 
 from __future__ import annotations
 
@@ -15,20 +15,20 @@ from benchmarks.peers.speed import REWARDS, our_task, peer_task, training_worker
 
 GRIDS = [(2, 8), (4, 8)]
 ITERATIONS = 5000
-#: At a constant learning rate TV swings by a fifth from one hundred iterations to the next, so the last iterate alone
-#: says little: TV is measured this often over the last iterations, and the means are compared.
+#: At a constant learning rate, TV varies by a fifth from one hundred iterations to the next, so the last value alone
+#: says little. TV is therefore measured CHECKS times over the last iterations, and the means are compared.
 CHECKS, CHECK_EVERY = 10, 100
 
 TARGET_TV = 0.05
 CHECK_SECONDS = 20.0
-#: What torchgfn's tutorials/examples/train_hypergrid_simple.py does unless told otherwise: on-policy, batches of 16.
+#: Defaults of torchgfn's tutorials/examples/train_hypergrid_simple.py: on-policy, batches of 16.
 TORCHGFN_DEFAULTS = {"batch": 16, "epsilon": 0.0, "max_grad_norm": 1.0}
-#: Our settings for that task: learning rate from 2e-3 to 2e-4 in 2,500 iterations. torchgfn is also run with them.
+#: Our settings for that task: learning rate from 2e-3 to 2e-4 over 2,500 iterations. torchgfn also runs with them.
 OUR_BATCH, OUR_LR = 128, [2e-3, 2e-4, 2500]
 
 
 def measure(quick: bool, num_seeds: int, our_seeds: int | None = None) -> list[dict[str, Any]]:
-    """TV after 5,000 iterations of batch 16 with the reward "standard": one record for each grid."""
+    """TV after 5,000 iterations of batch 16 with the reward "standard": one record per grid."""
     python_of("torchgfn")
     iterations = ITERATIONS // 10 if quick else ITERATIONS
     counts = {"torchgfn": num_seeds, "ours": our_seeds or num_seeds}
@@ -41,14 +41,14 @@ def measure(quick: bool, num_seeds: int, our_seeds: int | None = None) -> list[d
     processors = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     with (
         tqdm(total=len(tasks) * iterations, desc="quality at equal budget", unit="it", smoothing=0.05) as progress,
-        ThreadPoolExecutor(processors) as pool,  # one-thread processes; nothing is timed here
+        ThreadPoolExecutor(processors) as pool,  # Processes of one thread. Nothing is timed here.
     ):
         answers = list(pool.map(lambda task: final_answer(*task, iterations, progress), tasks))
     return [quality_record(grid, iterations, tasks, answers) for grid in GRIDS]
 
 
 def final_answer(grid: tuple[int, int], seed: int, library: str, iterations: int, progress: Any) -> dict[str, Any]:
-    """Train one agent; its last evaluation, with ``late_tv``: the mean over the last ten."""
+    """Train one agent. Returns its last evaluation, and ``late_tv``, the mean of the last ten."""
     ndim, side = grid
     if library == "ours":
         task = our_task(ndim, side, 16, seed=seed, reward="standard")
@@ -69,7 +69,7 @@ def final_answer(grid: tuple[int, int], seed: int, library: str, iterations: int
 def quality_record(
     grid: tuple[int, int], iterations: int, tasks: list[Any], answers: list[dict[str, Any]]
 ) -> dict[str, Any]:
-    """All seeds of one grid, and the verdict on the means of the last ten evaluations."""
+    """All seeds of one grid, and the comparison of the means of the last ten evaluations."""
     chosen = {
         name: [a for (g, _, library), a in zip(tasks, answers, strict=True) if g == grid and library == name]
         for name in ("ours", "torchgfn")
@@ -86,7 +86,7 @@ def quality_record(
 
 
 def verdict(ours: list[float], theirs: list[float]) -> str:
-    """ "no worse" unless our mean is above theirs; then whether by more than twice the standard error between seeds."""
+    """Comparison of mean TVs: "no worse", or how much higher ours is and whether this exceeds two standard errors."""
     difference = mean(ours) - mean(theirs)
     if difference <= 0:
         return "no worse"
@@ -98,7 +98,7 @@ def verdict(ours: list[float], theirs: list[float]) -> str:
 
 
 def check_same_target(log_z: list[float]) -> None:
-    """Everybody must have been given the same rewards."""
+    """Raise RuntimeError if the libraries did not have the same rewards."""
     if max(log_z) - min(log_z) > 1e-4:
         raise RuntimeError(f"the libraries trained on different rewards: log Z of their targets is {log_z}")
 
@@ -106,7 +106,7 @@ def check_same_target(log_z: list[float]) -> None:
 def measure_time(quick: bool, time_limit: float) -> dict[str, Any]:
     """Seconds of training until exact TV is 0.05 on 4-D side 20 (easy reward), in turns of 20 s.
 
-    Only training is timed, not the checks between the turns.
+    The time includes only training, not the evaluations between turns.
     """
     limit = min(time_limit, 40.0) if quick else time_limit
     same = peer_task(4, 20, OUR_BATCH, threads=1)

@@ -1,4 +1,4 @@
-"""The results as one Markdown table with notes."""
+"""Markdown table of the results, with notes."""
 
 from __future__ import annotations
 
@@ -9,23 +9,23 @@ Row = tuple[str, str, str, str, str, str]
 
 
 def markdown(results: dict[str, Any]) -> str:
-    """Every part that has been measured, in one table; what it needs to be read stands below."""
-    rows: list[Row] = [("measured", "ours", "gfnx", "torchgfn", "against gfnx", "against torchgfn")]
+    """Table of every measured part, with notes below it."""
+    rows: list[Row] = [("measure", "ours", "gfnx", "torchgfn", "ours against gfnx", "ours against torchgfn")]
     for part, rows_of in ROWS.items():
         if part in results:
             rows += rows_of(results[part]["result"])
     lines = ["| " + " | ".join(row) + " |" for row in rows]
     lines.insert(1, "|---|---:|---:|---:|---|---|")
     notes = [note for part, notes_of in NOTES.items() if part in results for note in notes_of(results[part])]
-    return "\n".join(["# Against peer libraries", "", *lines, "", *(f"* {note}" for note in notes), ""])
+    return "\n".join(["# Comparison with peer libraries", "", *lines, "", *(f"* {note}" for note in notes), ""])
 
 
 def against(ratio: dict[str, Any]) -> str:
-    """A ratio of best blocks, beside its aim where there is one."""
+    """Ratio of best blocks, and its target if there is one."""
     text = f"{ratio['best']:.1f}x (medians {ratio['median']:.1f}x)"
     if ratio["aim"] is None:
         return text
-    return f"{text}; aim {ratio['aim']:g}x {'met' if ratio['best'] >= ratio['aim'] else 'missed'}"
+    return f"{text}; target {ratio['aim']:g}x {'met' if ratio['best'] >= ratio['aim'] else 'missed'}"
 
 
 def speed_rows(records: list[dict[str, Any]]) -> list[Row]:
@@ -54,7 +54,7 @@ def objective_rows(records: list[dict[str, Any]]) -> list[Row]:
         for library, title in (("ours", ""), ("compiled", ", compiled")):
             over = record["subtb_over_tb"][library]
             met = "met" if over["best"] <= over["aim"] else "missed"
-            text = f"{over['best']:.2f}x (medians {over['median']:.2f}x); aim at most {over['aim']:g}x {met}"
+            text = f"{over['best']:.2f}x (medians {over['median']:.2f}x); target at most {over['aim']:g}x {met}"
             rows.append((f"SUBTB iteration over TB iteration{title}: {record['case']}", text, "", "", "", ""))
     return rows
 
@@ -78,7 +78,7 @@ def quality_rows(records: list[dict[str, Any]]) -> list[Row]:
 def time_rows(record: dict[str, Any]) -> list[Row]:
     def cell(name: str) -> str:
         seconds, last = record["seconds"][name], record["curves"][name][-1]["tv"]
-        return f"{seconds:.0f}" if record["reached"][name] else f"not in {seconds:.0f} (TV {last:.3f})"
+        return f"{seconds:.0f}" if record["reached"][name] else f"not within {seconds:.0f} (TV {last:.3f})"
 
     rows = []
     for name, whose in [("torchgfn", "its own defaults"), ("torchgfn, our settings", "our settings")]:
@@ -106,7 +106,7 @@ def rollout_rows(records: list[dict[str, Any]]) -> list[Row]:
 def speed_notes(part: dict[str, Any]) -> list[str]:
     notes = [
         "TB iterations: two hidden layers of 256, learned P_B, learning rates 1e-3 and 0.1 (log Z), epsilon 0.1, the "
-        "easy reward, everybody the same iterations in alternating blocks. A library's best thread setting counts."
+        "easy reward, and equal numbers of iterations in alternating blocks. Each library has its best thread setting."
     ]
     for record in part["result"]:
         ours, ceiling = record["best"]["ours"], record["matmul_peak_gflops"]
@@ -116,7 +116,7 @@ def speed_notes(part: dict[str, Any]) -> list[str]:
         )
         notes.append(
             f"{record['case']}: {settings}. Our matrix products: {ours['best_gflops']:.1f} GFLOP/s over the iteration, "
-            f"{record['fraction_of_peak']:.0%} of the {ceiling:.0f} that one thread reached between the blocks."
+            f"{record['fraction_of_peak']:.0%} of the {ceiling:.0f} GFLOP/s that one thread reached between the blocks."
         )
     return notes + [machine_note("Speed", part)]
 
@@ -127,21 +127,22 @@ def threads_text(threads: int | None) -> str:
 
 def objective_notes(part: dict[str, Any]) -> list[str]:
     return [
-        "Objectives: settings as for TB iterations but on-policy, lambda 0.9 in SubTB; ours on one thread or two, the "
-        "better; compiled is the setting compiled=True. gfnx computes DB and SubTB as its baselines do: DB shows the "
-        "network both ends of every transition, SubTB sums the edges of every pair of steps anew; it has no baseline "
-        "of FM. An iteration costs us the trajectories' real lengths and gfnx the longest possible. In training "
-        "objectives soon make trajectories of different lengths; with the first policies, at a learning rate that "
-        "changes nothing, all have the same work.",
+        "Objectives: settings as for TB iterations but on-policy, lambda 0.9 in SubTB; ours on one thread or two, "
+        "whichever is faster; 'compiled' is the setting compiled=True. gfnx computes DB and SubTB as in its "
+        "baselines: DB evaluates the network at both ends of every transition, and SubTB sums the edges of every "
+        "pair of steps separately; it has no baseline of FM. The cost of an iteration grows with the real length of "
+        "the trajectories in our library, and with the maximal length in gfnx. During training, the objectives soon "
+        "have trajectories of different lengths. With the first policies, at a negligible learning rate, all have "
+        "the same work.",
         machine_note("Objectives", part),
     ]
 
 
 def quality_notes(part: dict[str, Any]) -> list[str]:
     return [
-        "Quality: the same hyper-parameters for both, the standard reward, each policy evaluated on every cell. The "
-        "last ten evaluations are 100 iterations apart: at this constant learning rate TV swings by a fifth from one "
-        "to the next.",
+        "Quality: the same hyperparameters for both, the standard reward, each policy evaluated on every cell. The "
+        "last ten evaluations are 100 iterations apart, because at this constant learning rate TV varies by a fifth "
+        "from one to the next.",
         machine_note("Quality", part),
     ]
 
@@ -152,28 +153,29 @@ def time_notes(part: dict[str, Any]) -> list[str]:
         f"{name}: " + ", ".join(f"{p['seconds']:.0f} s {p['tv']:.3f}" for p in thinned(curve))
         for name, curve in record["curves"].items()
     )
+    settings = ", ".join(f"{name} {value}" for name, value in record["settings"]["ours"]["agent"].items())
     return [
-        f"Time to TV: easy reward; ours with {record['settings']['ours']['agent']}; torchgfn with the defaults of its "
-        f"train_hypergrid_simple.py. Turns of 20 s, evaluation not timed. {curves}.",
+        f"Time to TV: easy reward; ours with {settings}; torchgfn with the defaults of its "
+        f"train_hypergrid_simple.py. Turns of 20 s; evaluation is not timed. {curves}.",
         machine_note("Time to TV", part),
     ]
 
 
 def thinned(curve: list[Any], points: int = 8) -> list[Any]:
-    """About ``points`` of a curve, its end included."""
+    """About ``points`` points of a curve, including its end."""
     return curve[:: -max(1, len(curve) // points)][::-1]
 
 
 def rollout_notes(part: dict[str, Any]) -> list[str]:
     return [
-        "Random rollouts: uniform policy, no network, log rewards included; transitions that happened, not padding.",
+        "Random rollouts: uniform policy, no network, including log rewards. Padding is not counted.",
         machine_note("Rollouts", part),
     ]
 
 
 def machine_note(title: str, part: dict[str, Any]) -> str:
     machine = part["machine"]
-    quick = "; a quick look, not a measurement" if part["quick"] else ""
+    quick = "; a short run, not a measurement" if part["quick"] else ""
     return (
         f"{title}: {machine['processor']}, {machine['cores']} cores, torch {machine['torch']}, {part['date']}{quick}."
     )

@@ -1,4 +1,4 @@
-"""The environment alone: transitions a second of random rollouts, HyperGrid 4-D side 20, gfnx against ours."""
+"""Speed of the environment without a network: random rollouts on HyperGrid 4-D side 20, gfnx and ours."""
 
 from __future__ import annotations
 
@@ -10,17 +10,17 @@ from tqdm import tqdm
 
 from benchmarks.peers.libraries import Worker, python_of
 
-#: Batches of trajectories in a block, by batch size: about as long for everyone.
+#: Batch size -> batches of trajectories per block, which take about equally long for both libraries.
 BATCHES = {16: {"gfnx": 300, "ours": 1000}, 1024: {"gfnx": 20, "ours": 200}}
 
 
 def measure(quick: bool) -> list[dict[str, Any]]:
-    """One record for each batch size."""
+    """One record per batch size."""
     return [measure_batch(batch, rounds=2 if quick else 7) for batch in BATCHES]
 
 
 def measure_batch(batch: int, rounds: int) -> dict[str, Any]:
-    """Alternate blocks of random rollouts; a block to warm up comes first."""
+    """Alternate blocks of random rollouts, after one warm-up block."""
     task = {"ndim": 4, "side": 20, "batch": batch, "seed": 0}
     speeds: dict[str, list[float]] = {"gfnx": [], "ours": []}
     with ExitStack() as stack:

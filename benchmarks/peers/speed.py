@@ -1,4 +1,4 @@
-"""Time of a trajectory-balance iteration, everybody with the same hyper-parameters, in alternating blocks."""
+"""Time per trajectory-balance iteration with the same hyperparameters for all libraries, in alternating blocks."""
 
 from __future__ import annotations
 
@@ -10,19 +10,20 @@ from typing import Any
 
 from tqdm import tqdm
 
+from benchmarks import report
 from benchmarks.matmul_peak import peak
 from benchmarks.peers.libraries import Worker, python_of
 
 HIDDEN = [256, 256]
 TB = {"lr": 1e-3, "lr_log_z": 1e-1, "epsilon": 0.1}
 
-#: (R0, R1, R2) of the rewards, as HyperGrid names them.
+#: Name of a HyperGrid reward -> (R0, R1, R2).
 REWARDS = {"easy": [1e-3, 0.5, 2.0], "standard": [0.1, 0.5, 2.0]}
 
 
 @dataclass(frozen=True)
 class Case:
-    """A grid, a batch size, iterations in a block, and how many times faster than each peer we want to be."""
+    """A grid, a batch size, iterations per block, and the target speedup over each peer."""
 
     ndim: int
     side: int
@@ -41,7 +42,7 @@ CASES = [
     Case(2, 8, 32, 200, {"gfnx": 1.5, "torchgfn": 4}),
 ]
 
-#: (library, threads): torch with one thread and with two, gfnx with its default; each library's best counts.
+#: (library, threads): torch with one thread and with two, gfnx with its default. The best of each library counts.
 CONTESTANTS: list[tuple[str, int | None]] = [
     ("gfnx", None),
     ("torchgfn", 1),
@@ -54,7 +55,7 @@ CONTESTANTS: list[tuple[str, int | None]] = [
 def peer_task(
     ndim: int, side: int, batch: int, seed: int = 0, threads: int | None = None, objective: str = "tb", **settings: Any
 ) -> dict[str, Any]:
-    """A task for the scripts of gfnx and torchgfn (which knows "tb" only)."""
+    """Task for the scripts of gfnx and torchgfn (which supports only "tb")."""
     sizes = {"env": "HyperGrid", "ndim": ndim, "side": side, "batch": batch, "hidden": HIDDEN, "seed": seed}
     task = {**sizes, "objective": objective, **TB, **settings}
     return task if threads is None else {**task, "threads": threads, "rewards": REWARDS["easy"], "max_grad_norm": None}
@@ -70,14 +71,14 @@ def our_task(
     objective: str = "tb",
     **settings: Any,
 ) -> dict[str, Any]:
-    """A task for our script; ``settings`` are further ones of the agent."""
-    agent = {"batch_size": batch, "hidden": HIDDEN, **TB, **settings}
+    """Task for our script. ``settings`` are additional settings of the agent."""
+    agent = {"batch_size": batch, "hidden": HIDDEN, **report.applicable(objective, TB), **settings}
     sizes = {"ndim": ndim, "side": side, "reward": reward, "seed": seed, "threads": threads}
     return {**sizes, "objective": objective, "agent": agent}
 
 
 def measure(quick: bool) -> list[dict[str, Any]]:
-    """One record for each case: every block of every contestant, and the summary of each library."""
+    """One record per case: every block of every contestant, and a summary of each library."""
     for library in ("gfnx", "torchgfn"):
         python_of(library)
     rounds = 2 if quick else 6
@@ -85,7 +86,7 @@ def measure(quick: bool) -> list[dict[str, Any]]:
 
 
 def measure_case(case: Case, rounds: int, iterations: int) -> dict[str, Any]:
-    """Alternate blocks of ``iterations`` between the contestants; a block to warm up comes first."""
+    """Alternate blocks of ``iterations`` of the contestants, after one warm-up block."""
     peaks: list[float] = []
     with ExitStack() as stack:
         workers = [stack.enter_context(start(case, library, threads)) for library, threads in CONTESTANTS]
@@ -129,12 +130,12 @@ def alternate(
     flops: bool = False,
     after_round: Callable[[], object] = lambda: None,
 ) -> list[list[dict[str, Any]]]:
-    """The answers of each worker to ``rounds`` requests, taken in turns, after one to warm up."""
+    """Answers of each worker to ``rounds`` requests in turn, after one warm-up request."""
     blocks: list[list[dict[str, Any]]] = [[] for _ in workers]
     with tqdm(total=(rounds + 1) * len(workers), desc=title, unit="block") as progress:
         for turn in range(rounds + 1):
             for offset in range(len(workers)):
-                # Everyone takes every place in the round, so that nobody always follows the same neighbour.
+                # Every worker takes every place in the round, so that none always runs after the same other one.
                 i = (turn + offset) % len(workers)
                 progress.set_postfix_str(workers[i].name)
                 answer = workers[i].ask(iterations=iterations, flops=flops)
@@ -150,7 +151,7 @@ NAMES = ("ours", "gfnx", "torchgfn")
 
 
 def start(case: Case, library: str, threads: int | None) -> Worker:
-    """The process of one contestant."""
+    """Process of one contestant."""
     if library == "ours":
         task = our_task(case.ndim, case.side, case.batch, threads=threads or 1)
     else:
@@ -159,12 +160,12 @@ def start(case: Case, library: str, threads: int | None) -> Worker:
 
 
 def training_worker(library: str, task: dict[str, Any]) -> Worker:
-    """The process in which a library trains."""
+    """Process in which a library trains."""
     return Worker(library, f"{library}_train.py", task, python_of(library))
 
 
 def summary(blocks: list[dict[str, Any]], batch: int) -> dict[str, Any]:
-    """Best and median milliseconds an iteration, mean trajectory length, and for us the speed of matrix products."""
+    """Best and median milliseconds per iteration, mean trajectory length, and for ours the speed of matrix products."""
     milliseconds = [1e3 * block["seconds"] / block["iterations"] for block in blocks]
     lengths = [block["transitions"] / block["iterations"] / batch for block in blocks]
     result = {

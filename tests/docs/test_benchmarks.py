@@ -1,4 +1,4 @@
-"""The benchmarks run, and what they compare is the same task."""
+"""The benchmarks run, and the libraries that they compare get the same task."""
 
 from __future__ import annotations
 
@@ -11,17 +11,18 @@ import pytest
 import agents
 import gfn_envs
 from benchmarks import (
+    all_agents,
     bayes_net,
     environments,
     forward_looking,
     matmul_peak,
     papers,
     proteins,
+    recipes,
     replay,
     report,
     sequences,
     structures,
-    zoo,
 )
 from benchmarks.peers import objectives, quality, speed
 from benchmarks.peers.libraries import HERE, Worker
@@ -31,7 +32,7 @@ from gfn_envs import exact
 
 @pytest.fixture
 def grid(monkeypatch):
-    """The NumPy module that the peers' processes import."""
+    """NumPy module that the processes of the peers import."""
     monkeypatch.syspath_prepend(str(HERE / "workers"))
     import grid
 
@@ -63,7 +64,7 @@ def test_our_worker_trains_and_evaluates():
     assert answer["flops_per_transition"] > 2 * 256 * 256
 
 
-def test_a_worker_that_fails_says_why():
+def test_error_of_a_worker_is_shown():
     with pytest.raises(RuntimeError, match="side"):
         speed.training_worker("ours", speed.our_task(2, 1, 8))
 
@@ -111,10 +112,10 @@ def test_report_of_nothing_and_of_rollouts():
     result = [{"batch": 16, "best": {"ours": 2e6, "gfnx": 1e6}, "median": {"ours": 2e6, "gfnx": 1e6}, "ratio": 2.0}]
     text = markdown({"rollout": {"quick": True, "date": "today", "machine": machine, "result": result}})
     assert "| 2.00 (2.00) | 1.00 (1.00) |  | 2.0x |  |" in text
-    assert "a quick look" in text
+    assert "a short run" in text
 
 
-def test_report_of_objectives_says_which_aims_are_missed():
+def test_report_of_objectives_shows_targets():
     def times(ms):
         return {"best_ms": ms, "median_ms": ms, "mean_length": 5.0}
 
@@ -145,12 +146,12 @@ def test_report_of_objectives_says_which_aims_are_missed():
     }
     text = markdown({"objectives": part})
     assert "| 4.00 (4.00) at 5.0 | 24.00 (24.00) at 5.0 |  | 6.0x (medians 6.0x) |  |" in text
-    assert "| 1.25 (1.25) at 5.0 | 24.00 (24.00) at 5.0 |  | 19.2x (medians 19.2x); aim 20x missed |  |" in text
-    assert "| 2.00x (medians 2.00x); aim at most 1.5x missed |" in text
-    assert "| 1.25x (medians 1.25x); aim at most 1.5x met |" in text
+    assert "| 1.25 (1.25) at 5.0 | 24.00 (24.00) at 5.0 |  | 19.2x (medians 19.2x); target 20x missed |  |" in text
+    assert "| 2.00x (medians 2.00x); target at most 1.5x missed |" in text
+    assert "| 1.25x (medians 1.25x); target at most 1.5x met |" in text
 
 
-def test_every_objective_that_is_timed_trains():
+def test_every_timed_objective_trains():
     for name, settings in objectives.SETTINGS.items():
         task = speed.our_task(2, 4, 8, objective=name, **settings)
         dag = gfn_envs.make_dag("GFN/HyperGrid-v0", ndim=task["ndim"], side=task["side"], reward=task["reward"])
@@ -158,35 +159,35 @@ def test_every_objective_that_is_timed_trains():
         assert agent.update()["transitions"] >= 8
 
 
-def test_zoo_trains_merges_and_says_what_is_unsupported(tmp_path, monkeypatch):
+def test_all_agents_trains_merges_and_reports_unsupported_agents(tmp_path, monkeypatch):
     def sweep(*arguments):
-        page, results = tmp_path / "results.md", tmp_path / "zoo.json"
-        command = ["zoo", "--page", page, "--results", results, "--limit", "0.05", *arguments]
+        page, results = tmp_path / "results.md", tmp_path / "all_agents.json"
+        command = ["all_agents", "--page", page, "--results", results, "--limit", "0.05", *arguments]
         monkeypatch.setattr(sys, "argv", [*map(str, command)])
-        zoo.main()
+        all_agents.main()
         return page.read_text(), report.load(results)
 
     sweep("--env", "bag", "--agents", "tb,mdb", "--seeds", "1")
     page, results = sweep("--env", "bag", "--agents", "db", "--seeds", "2")
     assert {"tb", "db", "mdb"} <= set(results["bag"])
     assert len(results["bag"]["db"]["runs"]) == 2
-    assert "`mdb` does not support it: agent 'mdb' needs" in page
-    assert page.count("<!-- zoo:begin -->") == 1
+    assert "`mdb` does not support this environment: agent 'mdb' needs" in page
+    assert page.count("<!-- all_agents:begin -->") == 1
 
 
-def test_every_registered_agent_has_a_recipe_or_its_defaults():
-    assert {r.agent for r in zoo.recipes("hypergrid").values()} == set(agents.AGENTS)
+def test_every_registered_agent_is_included():
+    assert {r.agent for r in recipes.recipes("hypergrid").values()} == set(agents.AGENTS)
     with pytest.raises(ValueError, match="nobody"):
-        zoo.recipes("bag", ["nobody"])
+        recipes.recipes("bag", ["nobody"])
 
 
-def test_a_new_recipe_does_not_mix_with_old_runs():
+def test_a_new_recipe_drops_old_runs():
     old = {"agent": "tb", "iterations": 5, "settings": {"hidden": [8]}, "unsupported": None, "runs": {"0": {}}}
-    assert zoo.merged(old, zoo.Recipe("tb", 5, {"hidden": (8,)}))["runs"] == {"0": {}}
-    assert zoo.merged(old, zoo.Recipe("tb", 6, {"hidden": (8,)}))["runs"] == {}
+    assert all_agents.merged(old, recipes.Recipe("tb", 5, {"hidden": (8,)}))["runs"] == {"0": {}}
+    assert all_agents.merged(old, recipes.Recipe("tb", 6, {"hidden": (8,)}))["runs"] == {}
 
 
-def test_sections_are_written_beside_others(tmp_path):
+def test_sections_keep_other_sections(tmp_path):
     page = tmp_path / "page.md"
     for name, text in [("a", "one"), ("b", "two"), ("a", "three")]:
         report.write_section(name, text, page)
@@ -197,7 +198,7 @@ def test_sections_are_written_beside_others(tmp_path):
         report.write_section("a", "four", page)
 
 
-def test_objects_needed_first_and_for_good():
+def test_objects_needed_first_and_kept():
     curve = {"objects": [0, 10, 20, 30], "mean_reward_error": [0.5, 0.1, 0.3, 0.1]}
     assert replay.first_and_for_good(curve, 0.2) == (10, 30)
     assert replay.first_and_for_good(curve, 0.5) == (0, 0)
@@ -205,7 +206,7 @@ def test_objects_needed_first_and_for_good():
     assert replay.first_and_for_good(curve | {"mean_reward_error": [0.5, 0.1, 0.1, 0.3]}, 0.2) == (10, None)
 
 
-def test_report_of_strings_beside_gfnx():
+def test_report_of_strings():
     best = {
         "compiled": {"best_ms": 1.0, "median_ms": 1.25},
         "ours": {"best_ms": 2.0, "median_ms": 2.5},
@@ -216,9 +217,9 @@ def test_report_of_strings_beside_gfnx():
     case = {"env": "QM9Str", "construction": "append", "best": best, "ratios": ratios}
     result = {"quick": True, "date": "today", "machine": machine, **case}
     text = sequences.markdown({"QM9Str-append": result})
-    row = "| QM9Str, append | 1.00 (1.25) | 2.00 (2.50) | 3.00 (4.00) | 3.0x (medians 3.2x); aim 2x met |"
+    row = "| QM9Str, append | 1.00 (1.25) | 2.00 (2.50) | 3.00 (4.00) | 3.0x (medians 3.2x); target 2x met |"
     assert f"{row} 1.5x (medians 1.6x) |" in text
-    assert "* QM9Str-append: p, 2 cores, torch 2, today, a quick look." in text
+    assert "* QM9Str-append: p, 2 cores, torch 2, today, a short run." in text
 
 
 def test_our_string_worker_trains(tmp_path):
@@ -247,13 +248,13 @@ def test_percent_of_target_mean_over_training():
     assert "* `tb` differs from the paper's settings: hidden (128,)." in text
 
 
-def test_verdict_on_quality_weighs_the_difference_against_the_spread_of_seeds():
+def test_verdict_on_quality_compares_the_difference_with_its_standard_error():
     assert quality.verdict([0.05, 0.06], [0.06, 0.07]) == "no worse"
     assert quality.verdict([0.05, 0.07], [0.04, 0.07]) == "higher by 0.0050, within 2 standard errors (0.0361)"
     assert quality.verdict([0.050, 0.051], [0.040, 0.041]) == "higher by 0.0100, beyond 2 standard errors (0.0014)"
 
 
-def test_tables_of_proteins_put_published_beside_measured() -> None:
+def test_tables_of_proteins_show_published_and_measured_values() -> None:
     entry = {"rounds": 150, "seconds": 3.2, "evaluation": {"top_100_value": 0.5, "top_100_levenshtein": 44.128}}
     text = proteins.part("madan2023_amp", {"subtb, seed 0": entry, "sac, seed 0": {**entry, "evaluation": {}}})
     rows = [line for line in text.splitlines() if line.startswith("| ")]
@@ -264,13 +265,13 @@ def test_tables_of_proteins_put_published_beside_measured() -> None:
 
 def test_our_worker_on_structures(tmp_path):
     case = structures.Case("BayesNet", "3 nodes", "mdb", 4, 2, structures.CASES["BayesNet"].settings)
-    told = structures.task("ours", 1, case, tmp_path)
-    with Worker("ours", "ours_structures.py", told, sys.executable) as worker:
+    task = structures.task("ours", 1, case, tmp_path)
+    with Worker("ours", "ours_structures.py", task, sys.executable) as worker:
         assert worker.ask(iterations=2)["transitions"] >= 8
         assert np.isfinite(worker.ask(iterations=2, random=True)["mean_log_reward"])
 
 
-def test_report_of_structures_beside_gfnx():
+def test_report_of_structures():
     times = {"gfnx": (6.0, 8.0, 1e5), "ours": (2.0, 4.0, 3e5)}
     contestants = [
         {
@@ -288,18 +289,18 @@ def test_report_of_structures_beside_gfnx():
     case = {"env": "Ising", "what": "w", "agent": "tb", "batch": 16, "contestants": [*contestants, slower]}
     text = structures.section({"Ising": {**case, "machine": "m"}})
     assert "| TB iteration, ms | 2.0 (4.0) | 6.0 (8.0) | 3.0x (2.0x) |" in text
-    assert "| random transitions, thousand a second | 300 (300) | 100 (100) | 3.0x (3.0x) |" in text
+    assert "| random transitions, thousands per second | 300 (300) | 100 (100) | 3.0x (3.0x) |" in text
 
 
 def test_forward_looking_gap_is_the_divergence_of_trajectories():
-    """log Z - ELBO is 0 for the policy whose flows are exact, and its estimate is what a run records."""
+    """log Z - ELBO of the uniform policy has its exact value, and a run records the estimate."""
     case = forward_looking.Case("GFN/Ising-v0", {"side": 2, "sigma": 0.2})
     found = forward_looking.run(case, "fldb", 0, iterations=20, every=10)
     assert found["iterations"] == [10, 20]
     dag = gfn_envs.make_dag(case.env, **case.arguments)
     uniform = agents.make_agent("random", dag)
     policy = agents.evaluate(uniform, 4000)["elbo"]
-    # Uniform actions build every grid alike: KL = log Z - E log R - log 2^4, and the mean of log R is 0 on a torus.
+    # Uniform actions build every grid with equal probability: KL = log Z - E log R - log 2^4, with E log R = 0 here.
     assert forward_looking.log_partition(dag) - policy == pytest.approx(
         exact.log_partition(dag) - 4 * np.log(2), abs=0.1
     )
