@@ -1,4 +1,4 @@
-"""Our environments inside other RL libraries, and their policies under our metrics.
+"""Environments of gfn_envs in other RL libraries, and exact metrics of policies trained there.
 
-Nothing is imported here, so that each module needs only the library that it is named after.
+This file imports nothing, so that each module needs only the library in its name.
 """

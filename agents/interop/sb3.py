@@ -1,4 +1,4 @@
-"""Stable-Baselines3: the native vector face as a VecEnv."""
+"""Stable-Baselines3: GFNVectorEnv as a VecEnv."""
 
 from __future__ import annotations
 
@@ -13,37 +13,37 @@ from stable_baselines3.common.vec_env.base_vec_env import VecEnvIndices, VecEnvS
 
 from gfn_envs.gym import GFNVectorEnv
 
-#: Methods of a vector environment that give one row an environment.
+#: Methods of a vector environment that return one row per environment.
 ROW_METHODS = ("action_masks", "backward_action_masks", "render")
 
 
 class SB3VecEnv(VecEnv):
-    """A :class:`gfn_envs.gym.GFNVectorEnv` as Stable-Baselines3 wants it, stepped as one matrix.
+    """A :class:`gfn_envs.gym.GFNVectorEnv` as a Stable-Baselines3 VecEnv, stepped as one matrix.
 
-    Observations, rewards and ends equal those of ``DummyVecEnv`` over single environments. An ended environment begins
-    anew in the same step. The info of its episode then holds ``terminal_observation``, ``TimeLimit.truncated`` (False:
-    no episode is cut short) and ``illegal_action``, True where an illegal action ended the episode, with reward
-    ``illegal_reward``. All other infos are empty; masks come from ``env_method("action_masks")``, as MaskablePPO asks
-    for them. ``num_illegal_actions`` counts illegal actions since the adapter was made.
+    Observations, rewards and episode ends equal those of ``DummyVecEnv`` over single environments. An environment whose
+    episode ends restarts in the same step. The info of that step holds ``terminal_observation``,
+    ``TimeLimit.truncated`` (always False) and ``illegal_action``: True if an illegal action ended the episode with
+    reward ``illegal_reward``. All other infos are empty. MaskablePPO reads the masks from
+    ``env_method("action_masks")``. ``num_illegal_actions`` counts illegal actions since construction.
 
-    Wrap it in ``VecMonitor`` (not ``Monitor``) and ``VecNormalize`` as any VecEnv;
-    ``VecMonitor(envs, info_keywords=("illegal_action",))`` logs illegal actions beside each episode's return.
+    Wrap it in ``VecMonitor`` (not ``Monitor``) and ``VecNormalize`` as any VecEnv.
+    ``VecMonitor(envs, info_keywords=("illegal_action",))`` logs illegal actions with each episode's return.
 
     Args:
-        envs: a registered id, built with ``num_envs`` and ``kwargs``; or a GFNVectorEnv in autoreset mode SameStep.
-        num_envs: number of environments, 1 where it is not given; not to be given beside a ready-made GFNVectorEnv.
-        **kwargs: arguments of the environment and its face, such as ``side=8, reward_mode="soft"``.
+        envs: a registered id, built with ``num_envs`` and ``kwargs``, or a GFNVectorEnv in autoreset mode SameStep.
+        num_envs: number of environments, default 1. Must be None if ``envs`` is a GFNVectorEnv.
+        **kwargs: arguments of the environment, such as ``side=8, reward_mode="soft"``.
 
     Raises:
-        TypeError: something that is not a GFNVectorEnv, or arguments beside a ready-made one.
-        ValueError: another autoreset mode.
+        TypeError: ``envs`` is neither an id nor a GFNVectorEnv, or a GFNVectorEnv comes with further arguments.
+        ValueError: the autoreset mode is not SameStep.
     """
 
     def __init__(self, envs: str | GFNVectorEnv, num_envs: int | None = None, **kwargs: Any):
         if isinstance(envs, str):
             made: Any = gymnasium.make_vec(envs, num_envs=1 if num_envs is None else num_envs, **kwargs).unwrapped
         elif num_envs is not None or kwargs:
-            raise TypeError(f"SB3VecEnv: arguments {num_envs=}, {kwargs} beside ready-made environments")
+            raise TypeError(f"SB3VecEnv: arguments {num_envs=}, {kwargs} do not apply to ready-made environments")
         else:
             made = envs.unwrapped
         if not isinstance(made, GFNVectorEnv):
@@ -58,7 +58,7 @@ class SB3VecEnv(VecEnv):
     def reset(self) -> Any:
         observation, _ = self.envs.reset(seed=list(self._seeds))
         for i, options in enumerate(self._options):
-            if options:  # positions may begin in different states
+            if options:  # environments may start in different states
                 only = np.arange(self.num_envs) == i
                 observation, _ = self.envs.reset(options={**options, "reset_mask": only})
         self._reset_seeds()
@@ -70,10 +70,10 @@ class SB3VecEnv(VecEnv):
 
     def step_wait(self) -> VecEnvStepReturn:
         observation, reward, done, illegal, ended, last = self.envs.step_lean(self._actions)
-        # A dictionary each, every time: wrappers and callbacks write into them.
+        # Fresh dictionaries: wrappers and callbacks write into them.
         infos: list[dict[str, Any]] = [{} for _ in range(self.num_envs)]
-        for i, seen, wrong in zip(ended.tolist(), last, illegal[ended].tolist(), strict=True):
-            infos[i] = {"terminal_observation": seen, "TimeLimit.truncated": False, "illegal_action": wrong}
+        for i, last_seen, wrong in zip(ended.tolist(), last, illegal[ended].tolist(), strict=True):
+            infos[i] = {"terminal_observation": last_seen, "TimeLimit.truncated": False, "illegal_action": wrong}
         self.num_illegal_actions += int(np.count_nonzero(illegal))
         return observation, reward.astype(np.float32), done, infos
 
@@ -98,7 +98,7 @@ class SB3VecEnv(VecEnv):
         return self.envs.call(method)[i]
 
     def set_attr(self, attr_name: str, value: Any, indices: VecEnvIndices = None) -> None:
-        """Set an attribute of all environments. They are one object: a part of them raises ValueError."""
+        """Set an attribute of all environments. They are one object, so ``indices`` must cover all, else ValueError."""
         if set(self._get_indices(indices)) != set(range(self.num_envs)):
             raise ValueError(f"set_attr({attr_name!r}): the environments share it; indices must be None, got {indices}")
         setattr(self.envs, attr_name, value)

@@ -1,9 +1,8 @@
-"""A policy trained by Stable-Baselines3, under our exact metrics."""
+"""Exact metrics of a policy trained by Stable-Baselines3."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
 import torch
@@ -14,11 +13,10 @@ from stable_baselines3.common.vec_env import VecEnv, unwrap_vec_normalize
 from stable_baselines3.dqn.policies import DQNPolicy
 from torch import Tensor
 
-from agents.agent import Agent
 from agents.errors import NoLegalActionError
 from agents.evaluation.evaluate import exact_metrics
+from gfn_envs import exact
 from gfn_envs.arrays import FloatArray, IntArray
-from gfn_envs.dag import Dag
 from gfn_envs.exact import ForwardPolicy
 from gfn_envs.gym import Transition
 
@@ -26,32 +24,32 @@ from gfn_envs.gym import Transition
 def sb3_probabilities(model: BaseAlgorithm, env: VecEnv | None = None, masked: bool = True) -> ForwardPolicy:
     """The policy of ``model`` as a function from states (n, state_width) to P_F, float64 (n, num_actions).
 
-    What ``gfn_envs.exact.terminal_distribution`` takes. The network sees what it saw in training: the observation
-    mode of ``env``, and its ``VecNormalize`` if there is one.
+    ``gfn_envs.exact.terminal_distribution`` takes such a function. The network reads the same observations as in
+    training, normalized by the ``VecNormalize`` of ``env`` if there is one.
 
     Args:
-        model: PPO, A2C, MaskablePPO or another model with an actor-critic policy, or DQN: then the policy is greedy,
-            1 on the first of the best legal actions.
-        env: where it was trained, a VecEnv over environments of gfn_envs; ``model.get_env()`` by default.
-        masked: give the distribution over legal actions. With False it is the policy's own, and the mass that the
-            exact terminal distribution then lacks is the probability that an illegal action ends the episode.
-            MaskablePPO has only the masked one.
+        model: PPO, A2C, MaskablePPO or another model with an actor-critic policy, or DQN. The policy of DQN is greedy:
+            probability 1 on the first of the best legal actions.
+        env: the training environment, a VecEnv over environments of gfn_envs. Default: ``model.get_env()``.
+        masked: restrict the distribution to legal actions. If False, it is the policy's own distribution. The exact
+            terminal distribution then sums to less than 1. The missing mass is the probability that an illegal action
+            ends the episode. MaskablePPO is always masked.
 
     Raises:
-        TypeError: another kind of policy.
-        ValueError: no environment, or one with other observations than the model's.
+        TypeError: the model's policy is of another kind.
+        ValueError: there is no environment, or its observations differ from the model's.
     """
     env = _environment(model, env)
-    core, normalizer = _transition(env), unwrap_vec_normalize(env)
-    if core.observation_space != model.observation_space:
-        raise ValueError(f"the model observes {model.observation_space}, the environment {core.observation_space}")
+    stepper, normalizer = _stepper(env), unwrap_vec_normalize(env)
+    if stepper.observation_space != model.observation_space:
+        raise ValueError(f"the model observes {model.observation_space}, the environment {stepper.observation_space}")
     masked = masked or isinstance(model.policy, MaskableActorCriticPolicy)
 
     def probabilities(states: IntArray) -> FloatArray:
-        mask = core.dag.forward_mask(states)
+        mask = stepper.dag.forward_mask(states)
         if not mask.any(1).all():
-            raise NoLegalActionError(f"state {states[int(np.argmin(mask.any(1)))].tolist()} has no action")
-        observation = core.observe(states, mask)
+            raise NoLegalActionError(f"state {states[int(np.argmin(mask.any(1)))].tolist()} has no legal action")
+        observation = stepper.observe(states, mask)
         if normalizer is not None:
             observation = normalizer.normalize_obs(observation)
         model.policy.set_training_mode(False)
@@ -60,51 +58,44 @@ def sb3_probabilities(model: BaseAlgorithm, env: VecEnv | None = None, masked: b
         if masked:
             scores = np.where(mask, scores, -np.inf)
         if isinstance(model.policy, DQNPolicy):
-            return np.eye(core.dag.num_actions)[scores.argmax(1)]
+            return np.eye(stepper.dag.num_actions)[scores.argmax(1)]
         weights = np.exp(scores - scores.max(1, keepdims=True))
-        return cast(FloatArray, weights / weights.sum(1, keepdims=True))
+        normalized: FloatArray = weights / weights.sum(1, keepdims=True)
+        return normalized
 
     return probabilities
 
 
 def sb3_exact_metrics(model: BaseAlgorithm, env: VecEnv | None = None) -> dict[str, float]:
-    """Exact metrics of a model's masked policy, less ``log_z_error``: it estimates no log Z.
+    """Exact metrics of a model's masked policy.
+
+    They are those of :func:`agents.evaluation.evaluate.exact_metrics` without ``log_z_error``.
 
     Raises:
-        EnumerationError: when the DAG is too large.
+        EnumerationError: the DAG is too large to enumerate.
     """
     env = _environment(model, env)
-    fixed = FixedPolicy(_transition(env).dag, sb3_probabilities(model, env))
-    metrics = exact_metrics(cast(Agent, fixed))
+    dag = _stepper(env).dag
+    metrics = exact_metrics(dag, exact.terminal_distribution(dag, sb3_probabilities(model, env)))
     return {name: value for name, value in metrics.items() if name != "log_z_error"}
-
-
-@dataclass(frozen=True)
-class FixedPolicy:
-    """As much of an agent as exact metrics look at."""
-
-    dag: Dag
-    probabilities: ForwardPolicy
-    log_z: float | None = None
-    samples_by_policy: bool = True
 
 
 def _environment(model: BaseAlgorithm, env: VecEnv | None) -> VecEnv:
     env = model.get_env() if env is None else env
     if env is None:
-        raise ValueError("the model has no environment (a loaded one has none): give env=")
+        raise ValueError("the model has no environment, as after loading: pass env=")
     return env
 
 
-def _transition(env: VecEnv) -> Transition:
-    """The shared core of environments of gfn_envs, whichever VecEnv they are in."""
+def _stepper(env: VecEnv) -> Transition:
+    """The stepper that environments of gfn_envs share, in any VecEnv."""
     try:
-        core = env.get_attr("_core", 0)[0]
+        stepper = env.get_attr("_core", 0)[0]
     except AttributeError:
-        core = None
-    if not isinstance(core, Transition):
+        stepper = None
+    if not isinstance(stepper, Transition):
         raise ValueError(f"expected a VecEnv over environments of gfn_envs, got {env!r}")
-    return core
+    return stepper
 
 
 def action_scores(model: BaseAlgorithm, observation: Any) -> Tensor:

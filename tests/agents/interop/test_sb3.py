@@ -61,7 +61,7 @@ def assert_same(ours: Any, theirs: Any) -> None:
 
 @tiny
 @pytest.mark.parametrize(
-    "face",
+    "options",
     [
         {},
         {"reward_mode": "soft", "observation": "features"},
@@ -69,10 +69,10 @@ def assert_same(ours: Any, theirs: Any) -> None:
     ],
     ids=["state", "features", "dict"],
 )
-def test_the_adapter_equals_dummy_vec_env(env_id: str, kwargs: dict[str, Any], face: dict[str, Any]) -> None:
+def test_the_adapter_equals_dummy_vec_env(env_id: str, kwargs: dict[str, Any], options: dict[str, Any]) -> None:
     n, rng = 5, np.random.default_rng(0)
-    ours = SB3VecEnv(env_id, n, **kwargs, **face)
-    theirs = DummyVecEnv([lambda: gym.make(env_id, **kwargs, **face)] * n)
+    ours = SB3VecEnv(env_id, n, **kwargs, **options)
+    theirs = DummyVecEnv([lambda: gym.make(env_id, **kwargs, **options)] * n)
     assert ours.observation_space == theirs.observation_space
     assert ours.action_space == theirs.action_space
     assert_same(ours.reset(), theirs.reset())
@@ -263,9 +263,9 @@ def test_an_illegal_action_leaves_its_neighbours_alone(env_id: str, kwargs: dict
 # ---------------------------------------------------------------------- their policies, our metrics
 
 
-def trained(algorithm: Any, env_id: str, kwargs: dict[str, Any], **face: Any) -> Any:
+def trained(algorithm: Any, env_id: str, kwargs: dict[str, Any], **options: Any) -> Any:
     settings = {PPO: SMALL_PPO, MaskablePPO: SMALL_PPO, DQN: SMALL_DQN, A2C: {"gamma": 1.0, "seed": 0}}[algorithm]
-    return algorithm("MlpPolicy", SB3VecEnv(env_id, 8, **kwargs, **face), **settings).learn(256)
+    return algorithm("MlpPolicy", SB3VecEnv(env_id, 8, **kwargs, **options), **settings).learn(256)
 
 
 def inner_states(dag: Any) -> np.ndarray:
@@ -290,10 +290,10 @@ def test_masked_probabilities_are_those_of_the_library(env_id: str, kwargs: dict
 
 
 @pytest.mark.parametrize("algorithm", [PPO, A2C, DQN, MaskablePPO])
-@pytest.mark.parametrize("face", [{}, {"dict_observation": True}], ids=["plain", "dict"])
-def test_exact_metrics_of_every_kind_of_policy(algorithm: Any, face: dict[str, Any]) -> None:
-    policy = "MultiInputPolicy" if face else "MlpPolicy"
-    env = SB3VecEnv(GRID, 4, **GRID_KWARGS, **face)
+@pytest.mark.parametrize("options", [{}, {"dict_observation": True}], ids=["plain", "dict"])
+def test_exact_metrics_of_every_kind_of_policy(algorithm: Any, options: dict[str, Any]) -> None:
+    policy = "MultiInputPolicy" if options else "MlpPolicy"
+    env = SB3VecEnv(GRID, 4, **GRID_KWARGS, **options)
     model = algorithm(policy, env, gamma=1.0, seed=0, device="cpu")
     dag = env.dag
     learned = exact.terminal_distribution(dag, sb3_probabilities(model))
