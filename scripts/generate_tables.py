@@ -1,6 +1,6 @@
-"""The tables of environments and agents in README.md, written from the registries.
+"""Write the tables of environments and agents in README.md from the registries.
 
-``python scripts/generate_tables.py`` brings README.md up to date; tests/docs/test_readme.py fails where it is not.
+``python scripts/generate_tables.py`` updates README.md. tests/docs/test_readme.py fails if README.md is out of date.
 """
 
 from __future__ import annotations
@@ -16,18 +16,18 @@ README = Path(__file__).resolve().parent.parent / "README.md"
 
 
 def first_line(cls: type) -> str:
-    """The first line of a class's docstring, without its full stop."""
+    """First line of a class's docstring, without the period."""
     return inspect.getdoc(cls).split("\n")[0].removesuffix(".")
 
 
 def references(cls: type) -> str:
-    """The docstring's References section on one line."""
+    """References section of a class's docstring, on one line."""
     match = re.search(r"## References\n(.*?)(?=\n\n## |\Z)", inspect.getdoc(cls), re.S)
     return " ".join(match[1].split()).removesuffix(".") if match else ""
 
 
 def count(number: int | None) -> str:
-    """A number that a table can hold: all digits up to a billion, a power of ten beyond."""
+    """A number as text: all digits below a billion, else a power of ten."""
     if number is None:
         return "not counted"
     return f"{number:,}" if number < 10**9 else f"about 10^{len(str(number)) - 1}"
@@ -40,7 +40,7 @@ def table(header: list[str], rows: list[list[str]]) -> str:
 
 
 def environments_table() -> str:
-    """One row for each environment that importing gfn_envs registers."""
+    """One row per environment of the package."""
     rows = []
     for id in gfn_envs.ENVIRONMENTS:
         dag = gfn_envs.make_dag(id)
@@ -50,16 +50,16 @@ def environments_table() -> str:
 
 
 def agents_table() -> str:
-    """One row for each agent."""
+    """One row per agent."""
     rows = [[f"`{name}`", first_line(agent), agent.paper] for name, agent in agents.AGENTS.items()]
     return table(["name", "what", "reference"], rows)
 
 
 def with_tables(text: str) -> str:
-    """``text`` with what stands between each pair of markers written anew.
+    """``text`` with a new table between each pair of markers.
 
     Raises:
-        ValueError: a pair of markers that is not there exactly once.
+        ValueError: a pair of markers does not occur exactly once.
     """
     for name, content in [("environments", environments_table()), ("agents", agents_table())]:
         begin, end = f"<!-- {name}:begin -->", f"<!-- {name}:end -->"

@@ -1,6 +1,6 @@
-"""Re-encode the data sets that come with the package: gfn_envs/data/*.npz.
+"""Re-encode the data sets in the package: gfn_envs/data/*.npz.
 
-``python scripts/package_data.py`` reads the published files through gfn_envs.data.registry, which checks their sha256.
+``python scripts/package_data.py`` reads the published files with gfn_envs.data.registry, which checks their sha256.
 """
 
 from __future__ import annotations
@@ -17,9 +17,9 @@ DATA = Path(datasets.__file__).parent / "data"
 
 
 def tfbind8() -> dict[str, np.ndarray]:
-    """The first of each 8-mer and its reverse complement, in alphabetical order; scores in units of 1e-5 (exact)."""
+    """Scores in units of 1e-5 (exact), one per pair of 8-mer and reverse complement, sorted by the smaller 8-mer."""
     rows = csv.DictReader(io.StringIO(datasets.read("tfbind8").decode("ascii")), delimiter="\t")
-    # The header names both strands "8-mer", so that the reader keeps the second: the first is its complement.
+    # The header calls both strands "8-mer", so DictReader keeps the second. The first is its reverse complement.
     complement = str.maketrans("ACGT", "TGCA")
     scores = {}
     for row in rows:
@@ -33,7 +33,7 @@ def tfbind8() -> dict[str, np.ndarray]:
 
 
 def amp() -> dict[str, np.ndarray]:
-    """All letters in one array, with the lengths and the labels (1: antimicrobial)."""
+    """All letters in one array, and lengths and labels (1: antimicrobial) of the sequences."""
     lines = datasets.read("amp").decode("ascii").splitlines()[1:]
     sequences, labels = zip(*(line.split(",") for line in lines if line.strip()), strict=True)
     letters = "".join(sequence.strip() for sequence in sequences).encode("ascii")

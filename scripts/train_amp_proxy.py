@@ -1,12 +1,12 @@
-"""Train the proxy of GFN/AMP-v0, and write gfn_envs/data/amp_proxy.npz with what it reached on held-out peptides.
+"""Train the proxy of GFN/AMP-v0, evaluate it on held-out peptides, and write gfn_envs/data/amp_proxy.npz.
 
 ``python scripts/train_amp_proxy.py`` takes about a minute on one core, and needs torch, scikit-learn and rapidfuzz.
 
-Peptides are in four folds by similarity: two whose edit distance is less than 40% of the longer one are in the same
-fold, so that what is left out has no close relative among what is trained on. Each member of the mean is trained on
-three folds; its logits on the fourth, for all four together, calibrate the mean (Platt), and judge it. The calibration
-itself is judged on each fold when fitted to the others. All are figures of one member, which the mean should not be
-worse than.
+Peptides are split into four folds by similarity. Two peptides with an edit distance below 40% of the longer one are in
+the same fold, so a held-out peptide has no close relative in the training set. The proxy is the mean of four members.
+Each member is trained on three folds. The logits of the members on their held-out folds, pooled, calibrate the mean
+(Platt scaling) and evaluate it. The calibration is evaluated on each fold with a fit to the other folds. All metrics
+are those of a single member; the mean should not be worse.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ EPOCHS, BATCH, SEED = 30, 64, 0
 
 
 def peptides() -> tuple[list[str], np.ndarray]:
-    """Different peptides of at most 60 standard residues, and labels; those with both labels are left out."""
+    """Distinct peptides of at most 60 standard residues, and labels. Peptides with both labels are excluded."""
     found: dict[str, set[bool]] = {}
     for peptide, label in zip(*datasets.amp_peptides(), strict=True):
         if len(peptide) <= LENGTH and set(peptide) <= set(AMINO_ACIDS):
@@ -44,13 +44,13 @@ def peptides() -> tuple[list[str], np.ndarray]:
 
 
 def families(names: list[str], similarity: float = 0.6) -> np.ndarray:
-    """Single-linkage clusters of peptides whose normalised edit similarity is above ``similarity``, int (n,)."""
+    """Single-linkage clusters of peptides with a normalized edit similarity above ``similarity``, int (n,)."""
     near = process.cdist(names, names, scorer=Levenshtein.normalized_similarity, score_cutoff=similarity, workers=1)
     return connected_components(csr_matrix(near > similarity), directed=False)[1]
 
 
 def split(family: np.ndarray, labels: np.ndarray) -> np.ndarray:
-    """The fold of each peptide, int (n,): families together, as many antimicrobial ones in each."""
+    """Fold of each peptide, int (n,). Families stay together, and folds have equal shares of antimicrobial peptides."""
     fold = np.empty(len(labels), dtype=int)
     folds = StratifiedGroupKFold(MEMBERS, shuffle=True, random_state=SEED)
     for i, (_, here) in enumerate(folds.split(labels, labels, family)):
@@ -59,7 +59,7 @@ def split(family: np.ndarray, labels: np.ndarray) -> np.ndarray:
 
 
 def left_out_logits(tokens: np.ndarray, labels: np.ndarray, fold: np.ndarray) -> tuple[list[Member], np.ndarray]:
-    """A member for each fold, trained on the others, and its logits on that fold, float (n,)."""
+    """One member per fold, trained on the other folds, and its logits on that fold, float (n,)."""
     members, logits = [], np.zeros(len(labels))
     for i in range(MEMBERS):
         members.append(train(tokens[fold != i], labels[fold != i], SEED + i))
@@ -68,7 +68,7 @@ def left_out_logits(tokens: np.ndarray, labels: np.ndarray, fold: np.ndarray) ->
 
 
 def platt(logits: np.ndarray, labels: np.ndarray) -> LogisticRegression:
-    """Platt's scaling: logistic regression of the label on the logit."""
+    """Platt scaling: logistic regression of the label on the logit."""
     return LogisticRegression(C=1e6).fit(logits[:, None], labels)
 
 
@@ -86,7 +86,7 @@ def report(title: str, logits: np.ndarray, labels: np.ndarray, fold: np.ndarray)
 
 
 def tokens_of(names: list[str]) -> np.ndarray:
-    """int64 (n, 60), 20 behind the end."""
+    """Residues of peptides, int64 (n, 60), with 20 after the end."""
     tokens = np.full((len(names), LENGTH), 20)
     for row, name in zip(tokens, names, strict=True):
         row[: len(name)] = [AMINO_ACIDS.index(letter) for letter in name]
@@ -94,7 +94,7 @@ def tokens_of(names: list[str]) -> np.ndarray:
 
 
 class Member(nn.Module):
-    """One network of gfn_envs.envs.proteins.peptide_classifier, in torch."""
+    """Torch version of one network of gfn_envs.envs.proteins.peptide_classifier."""
 
     def __init__(self):
         super().__init__()
@@ -107,7 +107,7 @@ class Member(nn.Module):
     def forward(self, tokens: torch.Tensor) -> torch.Tensor:
         letters = (tokens < 20)[:, :, None]
         one_hot = nn.functional.one_hot(tokens, 21)[:, :, :20].float()
-        # torch's kernels are (out, in, width).
+        # Kernels of torch are (out, in, width).
         padded = nn.functional.pad(one_hot.mT, ((WIDTH - 1) // 2, WIDTH // 2))
         h = nn.functional.conv1d(padded, self.kernel.permute(2, 1, 0), self.bias).mT
         h = torch.relu(h) * letters
@@ -134,7 +134,7 @@ def train(tokens: np.ndarray, labels: np.ndarray, seed: int) -> Member:
 
 
 def weights_of(members: list[Member]) -> dict[str, np.ndarray]:
-    """Arrays for PeptideClassifier, not calibrated."""
+    """Arrays for PeptideClassifier, without calibration."""
 
     def stack(get) -> np.ndarray:
         return np.stack([get(member).detach().numpy() for member in members])
@@ -152,7 +152,7 @@ def weights_of(members: list[Member]) -> dict[str, np.ndarray]:
 
 
 def calibration_table(p: np.ndarray, y: np.ndarray, bins: int = 10) -> tuple[float, list[str]]:
-    """Expected calibration error over bins of equal width, and a line for each bin."""
+    """Expected calibration error over bins of equal width, and one line of text per bin."""
     index = np.minimum((p * bins).astype(int), bins - 1)
     lines, error = [], 0.0
     for i in range(bins):
@@ -180,7 +180,7 @@ def main() -> None:
     weights["scale"], weights["shift"] = np.float32(fitted.coef_[0, 0]), np.float32(fitted.intercept_[0])
     np.savez_compressed(options.out, **weights)
     print(f"{options.out}: {options.out.stat().st_size:,} bytes")
-    # For comparison with what is usually reported: relatives on both sides.
+    # For comparison with the usual random split, which has relatives in both parts.
     alone = split(np.arange(len(labels)), labels)
     report("folds at random", left_out_logits(tokens, labels, alone)[1], labels, alone)
 

@@ -1,9 +1,10 @@
-"""Fit the proxy of GFN/GFP-v0, write gfn_envs/data/gfp_proxy.npz, and say how it ranks genotypes it was not fitted to.
+"""Fit the proxy of GFN/GFP-v0, evaluate it on held-out genotypes, and write gfn_envs/data/gfp_proxy.npz.
 
 ``python scripts/train_gfp_proxy.py`` needs the data set gfp (``gfn data fetch gfp``) and scipy, and takes a minute.
 
-The split is that of TAPE (Rao et al. 2019): fitted to genotypes of at most 3 mutations, judged on those of 4 and more.
-TAPE counts genotypes with a stop codon too; these are left out here.
+The split is that of TAPE (Rao et al. 2019): training on genotypes with at most 3 mutations, evaluation on genotypes
+with 4 or more. TAPE includes genotypes with a stop codon; they are excluded here. The written proxy is fitted to all
+genotypes.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ OUT = Path(datasets.__file__).parent / "data" / "gfp_proxy.npz"
 
 
 def tokens_of(genotypes: Genotypes) -> np.ndarray:
-    """int64 (genotypes, 237)."""
+    """Amino acids of the genotypes, int64 (genotypes, 237)."""
     tokens = np.tile([AMINO_ACIDS.index(a) for a in AVGFP], (len(genotypes.brightness), 1))
     tokens[genotypes.row, genotypes.position] = genotypes.letter
     return tokens
@@ -44,12 +45,12 @@ def main() -> None:
     validation = np.zeros(len(count), dtype=bool)
     validation[np.random.default_rng(0).permutation(few)[: len(few) // 10]] = True
     model = Brightness(fit(genotypes.select(np.flatnonzero((count <= 3) & ~validation))))
-    report("up to 3 mutations, a tenth left out", model, genotypes.select(np.flatnonzero(validation)))
-    report("4 mutations and more", model, genotypes.select(np.flatnonzero(count > 3)))
+    report("up to 3 mutations, held-out tenth", model, genotypes.select(np.flatnonzero(validation)))
+    report("4 mutations or more", model, genotypes.select(np.flatnonzero(count > 3)))
     for k in range(4, 9):
         report(f"  {k} mutations", model, genotypes.select(np.flatnonzero(count == k)))
     weights = {name: value.astype(np.float32) for name, value in fit(genotypes).items()}
-    report("fitted to all, judged on all", Brightness(weights), genotypes)
+    report("fitted and evaluated on all", Brightness(weights), genotypes)
     np.savez_compressed(options.out, **weights)  # type: ignore[arg-type]
     print(f"{options.out}: {options.out.stat().st_size:,} bytes")
 

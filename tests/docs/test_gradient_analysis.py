@@ -1,4 +1,4 @@
-"""The gradient analysis: its full batch is all there is, and its losses are those of the agents."""
+"""The gradient analysis: its full batch contains all trajectories, and its losses are those of the agents."""
 
 from __future__ import annotations
 
@@ -39,9 +39,7 @@ def make_agent(name: str = "subtb", **settings) -> agents.Agent:
         ("GFN/Bag-v0", {"num_letters": 3, "capacity": 4, "repeats": 2}),
     ],
 )
-def test_all_trajectories_are_counted_once_and_their_probabilities_give_the_exact_distribution(
-    analysis, env_id, kwargs
-) -> None:
+def test_full_batch_gives_the_exact_distribution(analysis, env_id, kwargs) -> None:
     dag = small_dag(env_id, kwargs)
     agent = agents.make_agent("subtb", dag, hidden=(16,))
     every = analysis.all_trajectories(dag)
@@ -74,11 +72,11 @@ def test_mean_gradient_of_samples_is_that_of_the_full_batch(analysis, shared) ->
     batch = agent.sample_trajectories(100_000, rng=np.random.default_rng(0))
     values, _ = analysis.losses(agent, batch, torch.full((100_000,), 1e-5))
     for name, found in analysis.gradients(agent, values).items():
-        # One sample's error is a few times the gradient; that of 100,000 samples some hundreds of times less.
+        # The error of one sample is a few times the gradient. That of 100,000 samples is hundreds of times smaller.
         assert np.linalg.norm(found - full[name]) < 0.03 * np.linalg.norm(full[name]), name
 
 
-def test_gradients_leave_out_the_head_of_the_state_flow(analysis) -> None:
+def test_gradients_exclude_the_state_flow_head(analysis) -> None:
     agent = make_agent()
     flow = 16 + 1  # The weights and the bias of log F.
     parameters = sum(p.numel() for p in agent.policy.parameters())
@@ -86,7 +84,7 @@ def test_gradients_leave_out_the_head_of_the_state_flow(analysis) -> None:
     assert len(found) == parameters - flow
 
 
-def test_a_grid_with_too_many_trajectories_is_refused(analysis) -> None:
+def test_a_grid_with_too_many_trajectories_raises(analysis) -> None:
     with pytest.raises(ValueError, match="smaller grid"):
         analysis.all_trajectories(gfn_envs.make_dag("GFN/HyperGrid-v0", ndim=4, side=8))
 

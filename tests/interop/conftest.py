@@ -1,6 +1,6 @@
-"""These tests need the libraries of the extra "interop", in an environment of their own: ``make test-interop``.
+"""Tests that need the libraries of the extra "interop", in a separate virtual environment: ``make test-interop``.
 
-The normal suite does not collect them (pyproject.toml). A library that is missing here fails, and is not skipped.
+The normal suite does not collect them (pyproject.toml). A missing library fails the tests instead of skipping them.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ ROOT = Path(__file__).resolve().parents[2]
 
 
 def run(*command: str) -> str:
-    """A Python command in the root folder: what it printed, or a failure with its last words."""
+    """Run a Python command in the root folder. Returns its output, or fails with the end of its output."""
     environment = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
     done = subprocess.run(
         [sys.executable, *command], cwd=ROOT, env=environment, capture_output=True, text=True, timeout=240, check=False
@@ -27,5 +27,5 @@ def run(*command: str) -> str:
 
 @pytest.fixture
 def run_in_root():
-    """:func:`run`, for tests."""
+    """:func:`run` as a fixture."""
     return run

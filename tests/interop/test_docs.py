@@ -1,4 +1,4 @@
-"""The blocks of docs/interop.md that need these libraries (fenced as ``py``) run."""
+"""The blocks of docs/interop.md that need these libraries run. They are fenced as ``py``."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""RLlib on our environments, with its own action-masking module."""
+"""RLlib on our environments, with its action-masking module."""
 
 from __future__ import annotations
 
@@ -17,4 +17,4 @@ def test_ppo_learns(env_id: str, run_in_root: Any) -> None:
                       "--batch-size", "256")  # fmt: skip
     words = out.split("exact mean reward ")[1].split(";")
     learned, target = float(words[0]), float(words[1].split("has ")[1].split(",")[0])
-    assert learned > target  # PPO maximises: beyond what a perfect sampler gets
+    assert learned > target  # PPO maximizes: it exceeds the mean of an exact sampler.

@@ -1,4 +1,4 @@
-"""TorchRL on our environments: masks, transitions and training, single and native vector faces."""
+"""TorchRL on our environments, single and vectorized: masks, transitions and training."""
 
 from __future__ import annotations
 
@@ -14,25 +14,25 @@ from torchrl.envs import ActionMask, GymEnv, GymWrapper, TransformedEnv, check_e
 import gfn_envs
 from tests.helpers import TINY, TINY_ARGUMENTS
 
-FACE: dict[str, Any] = {"observation": "features", "dict_observation": True}
+SETTINGS: dict[str, Any] = {"observation": "features", "dict_observation": True}
 
 
 def single(env_id: str, kwargs: dict[str, Any]) -> Any:
-    return GymEnv(env_id, categorical_action_encoding=True, **FACE, **kwargs)
+    return GymEnv(env_id, categorical_action_encoding=True, **SETTINGS, **kwargs)
 
 
 def vector(env_id: str, kwargs: dict[str, Any]) -> Any:
-    return GymWrapper(gym.make_vec(env_id, num_envs=4, **FACE, **kwargs), categorical_action_encoding=True)
+    return GymWrapper(gym.make_vec(env_id, num_envs=4, **SETTINGS, **kwargs), categorical_action_encoding=True)
 
 
 def by_info(env_id: str, kwargs: dict[str, Any]) -> Any:
-    """The mask from info instead of the observation."""
+    """An environment with the mask in info instead of the observation."""
     return GymEnv(env_id, categorical_action_encoding=True, observation="features", **kwargs).auto_register_info_dict()
 
 
 @pytest.mark.parametrize("make", [single, vector, by_info])
 @pytest.mark.parametrize(("env_id", "kwargs"), TINY)
-def test_random_actions_are_legal_and_transitions_ours(make: Any, env_id: str, kwargs: dict[str, Any]) -> None:
+def test_random_actions_are_legal_and_transitions_correct(make: Any, env_id: str, kwargs: dict[str, Any]) -> None:
     torch.manual_seed(0)
     env = TransformedEnv(make(env_id, kwargs), ActionMask())
     batch = env.rollout(60, break_when_any_done=False)
@@ -41,7 +41,7 @@ def test_random_actions_are_legal_and_transitions_ours(make: Any, env_id: str, k
     seen, masks, after = batch[key], batch["action_mask"].bool(), batch["next", key]
     action, done, reward = batch["action"], batch["next", "done"].squeeze(-1), batch["next", "reward"].squeeze(-1)
     assert masks.gather(-1, action.unsqueeze(-1)).all()
-    assert (reward >= 0).all()  # an illegal action would have cost 10
+    assert (reward >= 0).all()  # An illegal action would give -10.
     assert done.any()
     assert torch.equal(done, batch["next", "terminated"].squeeze(-1))
     lanes = [(seen, masks, after, action, done, reward)]
@@ -64,7 +64,7 @@ def test_random_actions_are_legal_and_transitions_ours(make: Any, env_id: str, k
 
 @pytest.mark.parametrize("make", [single, vector])
 def test_specs(make: Any) -> None:
-    """Without the mask transform: its check goes on with random actions after an end, where none is legal."""
+    """Without the mask transform: the check takes random actions after the end of an episode, where none is legal."""
     check_env_specs(make("GFN/HyperGrid-v0", {"ndim": 2, "side": 4}))
 
 
@@ -75,4 +75,4 @@ def test_ppo_learns(env_id: str, run_in_root: Any) -> None:
                       "--num-envs", "16", "--num-steps", "16")  # fmt: skip
     words = out.split("exact mean reward ")[1].split(";")
     learned, target = float(words[0]), float(words[1].split("has ")[1].split(",")[0])
-    assert learned > target  # PPO maximises: beyond what a perfect sampler gets
+    assert learned > target  # PPO maximizes: it exceeds the mean of an exact sampler.

@@ -1,6 +1,6 @@
-"""gfnx: random rollouts of its HyperGrid (easy reward), no network.
+"""gfnx: random rollouts on its HyperGrid (easy reward), without a network.
 
-Task: ndim, side, batch, seed. A request {"iterations": n} makes n batches of trajectories inside one compiled scan.
+Task: ndim, side, batch, seed. A request {"iterations": n} samples n batches of trajectories inside one compiled scan.
 """
 
 import functools

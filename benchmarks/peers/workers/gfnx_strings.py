@@ -1,7 +1,7 @@
-"""gfnx's TFBind8 and QM9 strings, for gfnx_train.py.
+"""TFBind8 and QM9 strings of gfnx, for gfnx_train.py.
 
-gfnx builds TFBind8 by appending and QM9 by prepending and appending; its classes for both constructions are combined
-here with either alphabet. Its own rewards read files that do not come with it: these are given.
+gfnx builds TFBind8 by appending and QM9 by prepending and appending. Here both of its construction classes are combined
+with either alphabet. gfnx's own rewards read files that are not part of it; here the task contains the rewards.
 """
 
 import jax
@@ -10,12 +10,12 @@ import numpy as np
 from gfnx.base import BaseRewardModule
 from gfnx.environment.sequence import FixedAutoregressiveSequenceEnvironment, FixedPrependAppendSequenceEnvironment
 
-#: Letters and length.
+#: Name -> (number of letters, length).
 SIZES = {"TFBind8": (4, 8), "QM9Str": (11, 5)}
 
 
 class TableReward(BaseRewardModule):
-    """R of finished strings from a table in alphabetical order, looked up as gfnx does."""
+    """R of complete strings from a table in alphabetical order, with the lookup of gfnx."""
 
     def __init__(self, table, letters, length):
         self.table, self.powers = table, [letters ** (length - i - 1) for i in range(length)]
@@ -32,7 +32,7 @@ class TableReward(BaseRewardModule):
 
 
 class Names:
-    """What the two classes lack to be instantiated."""
+    """The name, which both classes need to be instantiated."""
 
     name = "strings"
 
@@ -46,7 +46,7 @@ class PrependAppend(Names, FixedPrependAppendSequenceEnvironment):
 
 
 def make(name, construction, rewards):
-    """An environment, the number of features of its states, and the function that makes them from an observation."""
+    """An environment, its number of features, and the function from an observation to its features."""
     letters, length = SIZES[name]
     env = {"append": Append, "prepend_append": PrependAppend}[construction](
         TableReward(np.load(rewards, allow_pickle=False), letters, length),
@@ -59,7 +59,7 @@ def make(name, construction, rewards):
     )
 
     def features(observation):
-        """One-hot letters; the first token stands before every string."""
+        """One-hot letters, without the token that starts every string."""
         return jax.nn.one_hot(observation[1:], letters).reshape(-1)
 
     return env, letters * length, features

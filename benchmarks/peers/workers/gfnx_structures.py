@@ -1,13 +1,13 @@
-"""gfnx: random rollouts of, and training on, Bayesian networks (MDB), phylogenetic trees (FLDB) and Ising models (TB).
+"""gfnx: training and random rollouts on Bayesian networks (MDB), phylogenetic trees (FLDB) and Ising models (TB).
 
 Task: env ("BayesNet", "PhyloTree" or "Ising"), instance (a JSON file: "data", "sequences", or "side" and "sigma"),
 batch, hidden, lr, lr_log_z, seed. A request {"iterations": n} trains n iterations inside one compiled scan, the
-fastest way gfnx offers; it is compiled again when n changes. {"iterations": n, "random": true} makes n batches of
-random trajectories instead.
+fastest way in gfnx; it is compiled again if n changes. {"iterations": n, "random": true} samples n batches of random
+trajectories instead.
 
-The objectives are those of gfnx's baselines, in its own terms. Two things are cheaper here than there: FLDB evaluates
-each state once, without a target network; and trees are shown to the network by which names are left, pairs of taxa as
-ours, not by the sets of nucleotides of every site (263,000 numbers a state for DS1).
+The objectives are those of gfnx's baselines, written with its functions. Two things are cheaper here than in the
+baselines. FLDB evaluates each state once, without a target network. The network sees trees as pairs of taxa that are
+still roots, as in our library, instead of the sets of nucleotides at every site (263,000 numbers per state for DS1).
 """
 
 import functools
@@ -40,7 +40,7 @@ TARGET_EVERY = 1000
 
 
 class Trees(PhyloTreeEnvironment):
-    """Trees seen by pairs of taxa: 1 where both are still names."""
+    """Trees observed as pairs of taxa: 1 if both are still roots."""
 
     def get_obs(self, state, env_params):
         left = state.to_root != -1
@@ -74,13 +74,13 @@ network = eqx.nn.MLP(
     inputs, int(sizes[-1]) + learns_flow, task.hidden[0], len(task.hidden), key=jax.random.PRNGKey(task.seed + 1)
 )
 parameters, static = eqx.partition(network, eqx.is_array)
-optimiser = optax.multi_transform(
+optimizer = optax.multi_transform(
     {"network": optax.adam(task.lr), "log_z": optax.adam(task.lr_log_z)}, {"network": "network", "log_z": "log_z"}
 )
 
 
 def heads(model, observations):
-    """Forward logits, backward logits (uniform where P_B is not learned) and log F of observations (n, ...)."""
+    """Forward logits, backward logits (uniform if P_B is not learned) and log F of observations (n, ...)."""
     out = jax.vmap(model)(observations.reshape(len(observations), inputs).astype(jnp.float32))
     backward = out[:, num_forward : sizes[1]] if learns_backward else jnp.zeros((len(out), num_backward))
     return out[:, :num_forward], backward, out[:, sizes[1] :].sum(1)
@@ -107,7 +107,7 @@ def flat(tree):
 
 
 def modified_detailed_balance(trainable, target, trajectories):
-    """As in gfnx's baseline: padded transitions, a target network for s', scores of single edges."""
+    """As in gfnx's baseline: padded transitions, a target network for s', and score differences of single edges."""
     batch = gfnx.utils.split_traj_to_transitions(trajectories)
     here = log_probabilities(
         heads(eqx.combine(trainable["network"], static), batch.obs)[0], env.get_invalid_mask(batch.state, env_params)
@@ -123,7 +123,7 @@ def modified_detailed_balance(trainable, target, trajectories):
 
 
 def edges(trainable, trajectories):
-    """log P_F and log P_B of padded edges, (batch, steps), and log F of states, (batch, steps + 1)."""
+    """log P_F and log P_B of padded edges, (batch, steps), log F of states, (batch, steps + 1), and the next states."""
     shape = trajectories.pad.shape
     model = eqx.combine(trainable["network"], static)
     forward, backward, log_flow = (x.reshape(shape + x.shape[1:]) for x in heads(model, flat(trajectories.obs)))
@@ -139,7 +139,7 @@ def edges(trainable, trajectories):
 
 
 def forward_looking_detailed_balance(trainable, target, trajectories):
-    """Detailed balance of flows beyond the intermediate rewards; 0 at the end."""
+    """Detailed balance of flows relative to the intermediate rewards. The relative flow of terminal states is 0."""
     log_pf, log_pb, log_flow, after = edges(trainable, trajectories)
     score = env.reward_module.delta_score(after).reshape(log_pf.shape)
     ahead = jnp.where(trajectories.done[:, :-1], 0.0, log_flow[:, 1:])
@@ -178,15 +178,15 @@ def random_batch(key, _):
 
 
 def iteration(carry, _):
-    trainable, target, optimiser_state, key, step = carry
+    trainable, target, optimizer_state, key, step = carry
     key, rollout_key = jax.random.split(key)
     trajectories, info = rollout(rollout_key, policy, trainable["network"])
     loss, gradient = jax.value_and_grad(objective)(trainable, target, trajectories)
-    updates, optimiser_state = optimiser.update(gradient, optimiser_state, trainable)
+    updates, optimizer_state = optimizer.update(gradient, optimizer_state, trainable)
     trainable = optax.apply_updates(trainable, updates)
     due = step % TARGET_EVERY == 0
     target = jax.tree.map(lambda new, old: jnp.where(due, new, old), trainable["network"], target)
-    return (trainable, target, optimiser_state, key, step + 1), (loss, info["trajectory_length"].sum())
+    return (trainable, target, optimizer_state, key, step + 1), (loss, info["trajectory_length"].sum())
 
 
 @functools.partial(jax.jit, static_argnums=(1, 2))
@@ -196,7 +196,7 @@ def run(carry, iterations, random):
 
 trainable = {"network": parameters, "log_z": jnp.array(0.0)}
 carries = {
-    False: (trainable, parameters, optimiser.init(trainable), jax.random.PRNGKey(task.seed + 3), jnp.array(1)),
+    False: (trainable, parameters, optimizer.init(trainable), jax.random.PRNGKey(task.seed + 3), jnp.array(1)),
     True: jax.random.PRNGKey(task.seed + 4),
 }
 compiled = {}

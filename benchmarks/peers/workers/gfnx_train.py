@@ -1,11 +1,11 @@
-"""gfnx: an objective on its HyperGrid (easy reward) or on strings, the way its own baselines do, without metrics.
+"""gfnx: an objective on its HyperGrid (easy reward) or on strings, as in its own baselines, without metrics.
 
 Task: env ("HyperGrid", with ndim and side; "TFBind8" or "QM9Str", with construction, "append" or "prepend_append", and
 rewards, a .npy file: R of every string in alphabetical order), batch, hidden, lr, lr_log_z, epsilon, seed, objective
 ("tb", "db" or "subtb"), lamda (for subtb).
 
-A request {"iterations": n} trains n iterations inside one compiled scan, the fastest way gfnx offers; it is compiled
-again when n changes.
+A request {"iterations": n} trains n iterations inside one compiled scan, the fastest way in gfnx; it is compiled again
+if n changes.
 """
 
 import functools
@@ -34,19 +34,19 @@ network = eqx.nn.MLP(
     num_features, num_forward + num_backward + num_flows, width, depth, key=jax.random.PRNGKey(task.seed + 1)
 )
 parameters, static = eqx.partition(network, eqx.is_array)
-optimiser = optax.multi_transform(
+optimizer = optax.multi_transform(
     {"network": optax.adam(task.lr), "log_z": optax.adam(task.lr_log_z)}, {"network": "network", "log_z": "log_z"}
 )
 
 
 def heads(model, observation):
-    """Forward and backward logits of one observation, and log F where it is learned."""
+    """Forward and backward logits of one observation, and log F (0 if it is not learned)."""
     out = model(features(observation))
     return out[:num_forward], out[num_forward : num_forward + num_backward], out[num_forward + num_backward :].sum()
 
 
-def behaviour(key, observations, parameters):
-    """The forward policy, made uniform on a random epsilon of the rows."""
+def behavior(key, observations, parameters):
+    """The forward policy, which is uniform with probability epsilon per row."""
     model = eqx.combine(parameters, static)
     forward, backward, _ = jax.vmap(lambda x: heads(model, x))(observations)
     _, explore_key = jax.random.split(key)
@@ -61,7 +61,7 @@ def chosen_log_probability(logits, invalid, action):
 
 
 def evaluate(model, trajectories):
-    """log P_F and log P_B of the edges of padded trajectories, (batch, steps), and log F of the states, one more."""
+    """log P_F and log P_B of padded edges, (batch, steps), and log F of the states, (batch, steps + 1)."""
     forward, backward, log_flow = jax.vmap(jax.vmap(lambda x: heads(model, x)))(trajectories.obs)
     invalid = jax.vmap(env.get_invalid_mask, in_axes=(1, None), out_axes=1)(trajectories.state, env_params)
     log_pf = chosen_log_probability(forward, invalid, trajectories.action)[:, :-1]
@@ -78,14 +78,14 @@ def evaluate(model, trajectories):
 
 
 def tb_loss(trainable, trajectories):
-    """Mean squared residual of the trajectories."""
+    """Mean squared residual over trajectories."""
     log_pf, log_pb, _ = evaluate(eqx.combine(trainable["network"], static), trajectories)
     log_reward = jnp.where(trajectories.pad, 0.0, trajectories.log_gfn_reward)[:, :-1]
     return jnp.mean((log_pf.sum(1) + trainable["log_z"] - (log_pb + log_reward).sum(1)) ** 2)
 
 
 def db_loss(trainable, trajectories):
-    """Mean squared residual of the transitions, padding included; the network is shown both ends of each."""
+    """Mean squared residual over transitions, including padding. The network evaluates both ends of each."""
     model = eqx.combine(trainable["network"], static)
     batch = gfnx.utils.split_traj_to_transitions(trajectories)
     backward_action = env.get_backward_action(batch.state, batch.action, batch.next_state, env_params)
@@ -99,7 +99,7 @@ def db_loss(trainable, trajectories):
 
 
 def subtb_loss(trainable, trajectories):
-    """Weighted squared residuals of all pairs of steps, padding included; each pair sums the edges it spans anew."""
+    """Weighted squared residuals of all pairs of steps, including padding. Each pair sums its edges separately."""
     log_pf, log_pb, log_flow = evaluate(eqx.combine(trainable["network"], static), trajectories)
     done, pad = trajectories.done[:, :-1], trajectories.pad[:, :-1]
     log_pb += jnp.where(pad, 0.0, trajectories.log_gfn_reward[:, :-1])
@@ -124,19 +124,19 @@ objective = {"tb": tb_loss, "db": db_loss, "subtb": subtb_loss}[task.objective]
 
 
 def iteration(carry, _):
-    trainable, optimiser_state, key = carry
+    trainable, optimizer_state, key = carry
     key, rollout_key = jax.random.split(key)
     trajectories, info = gfnx.utils.forward_rollout(
         rng_key=rollout_key,
         num_envs=task.batch,
-        policy_fn=behaviour,
+        policy_fn=behavior,
         policy_params=trainable["network"],
         env=env,
         env_params=env_params,
     )
     loss, gradient = jax.value_and_grad(objective)(trainable, trajectories)
-    updates, optimiser_state = optimiser.update(gradient, optimiser_state, trainable)
-    carry = optax.apply_updates(trainable, updates), optimiser_state, key
+    updates, optimizer_state = optimizer.update(gradient, optimizer_state, trainable)
+    carry = optax.apply_updates(trainable, updates), optimizer_state, key
     return carry, (loss, info["trajectory_length"].sum())
 
 
@@ -145,8 +145,8 @@ def run(carry, iterations):
     return jax.lax.scan(iteration, carry, None, length=iterations)
 
 
-trainable = {"network": parameters, "log_z": jnp.array(0.0)}  # log Z is a single number, which only "tb" uses
-carry = trainable, optimiser.init(trainable), jax.random.PRNGKey(task.seed + 3)
+trainable = {"network": parameters, "log_z": jnp.array(0.0)}  # Only "tb" uses log Z.
+carry = trainable, optimizer.init(trainable), jax.random.PRNGKey(task.seed + 3)
 compiled = {}
 
 

@@ -1,17 +1,17 @@
-"""The cells of a grid and the exact distribution of where a policy stops. NumPy only."""
+"""Cells of a grid, and the exact distribution of the cell where a policy stops. NumPy only."""
 
 import numpy as np
 
 
 def cells(ndim, side):
-    """Every cell, int64 (side^ndim, ndim), the last coordinate fastest."""
+    """Every cell, int64 (side^ndim, ndim). The last coordinate changes fastest."""
     return np.indices((side,) * ndim).reshape(ndim, -1).T
 
 
 def terminal_distribution(probabilities, ndim, side):
-    """P_T of every cell, float64 (side^ndim,), from P_F of every cell (side^ndim, ndim + 1), the last action stopping.
+    """P_T of every cell, float64 (side^ndim,), from P_F of every cell (side^ndim, ndim + 1). The last one stops.
 
-    P_T(s) = u(s) P_F(stop|s) with u(s0) = 1, u(s') = sum over parents of u(s) P_F(s'|s), by coordinate sum.
+    P_T(s) = u(s) P_F(stop|s) with u(s0) = 1, u(s') = sum over parents of u(s) P_F(s'|s), in order of the coordinate sum.
     """
     grid, stride = cells(ndim, side), side ** np.arange(ndim)[::-1]
     level = grid.sum(1)

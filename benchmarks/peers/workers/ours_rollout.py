@@ -1,6 +1,6 @@
-"""Ours: random rollouts of GFN/HyperGrid-v0, no network.
+"""Our library: random rollouts on GFN/HyperGrid-v0, without a network.
 
-Task: ndim, side, batch, seed. A request {"iterations": n} makes n batches of trajectories, with their log rewards.
+Task: ndim, side, batch, seed. A request {"iterations": n} samples n batches of trajectories and their log rewards.
 """
 
 from protocol import serve, settings, train

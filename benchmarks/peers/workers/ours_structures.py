@@ -1,8 +1,8 @@
-"""Our library: random rollouts of, and training on, GFN/BayesNet-v0, GFN/PhyloTree-v0 and GFN/Ising-v0.
+"""Our library: training and random rollouts on GFN/BayesNet-v0, GFN/PhyloTree-v0 and GFN/Ising-v0.
 
-Task: env (the name), instance (a JSON file: arguments of the environment), agent (the name of the agent) and settings
-(its), batch (of random rollouts), seed, threads. A request {"iterations": n} trains n iterations, or with "random":
-true makes n batches of random trajectories, with their log rewards.
+Task: env (name), instance (a JSON file: arguments of the environment), agent (name), settings (of the agent), batch (of
+random rollouts), seed, threads. A request {"iterations": n} trains n iterations. With "random": true it samples n
+batches of random trajectories and their log rewards instead.
 """
 
 import json
@@ -25,7 +25,7 @@ mean_log_reward = 0.0
 
 
 def rollout():
-    """A batch of random trajectories; its number of transitions."""
+    """Sample a batch of random trajectories. Returns its number of transitions."""
     global mean_log_reward
     transitions, objects = sample_dropped(dag, rng, task.batch)
     mean_log_reward = float(dag.log_reward(objects).mean())

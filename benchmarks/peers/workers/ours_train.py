@@ -1,10 +1,10 @@
-"""Ours: an agent on GFN/HyperGrid-v0, and the exact distribution of what it has learned.
+"""Our library: an agent on GFN/HyperGrid-v0, and its exact terminal distribution.
 
-Task: ndim, side, reward, seed, threads, objective (the agent's name), and `agent`: its settings, schedules as
-[start, end, iterations].
+Task: ndim, side, reward, seed, threads, objective (name of the agent), and agent (its settings, with schedules as
+[start, end, iterations]).
 
-A request {"iterations": n} or {"seconds": s} trains; "exact": true also evaluates the policy on every cell, "flops":
-true counts the floating-point operations of the matrix products of one more iteration, made by a copy.
+A request {"iterations": n} or {"seconds": s} trains. "exact": true also evaluates the policy on every cell. "flops":
+true counts the floating-point operations of the matrix products of one more iteration, which a copy of the agent runs.
 """
 
 import copy
@@ -26,12 +26,12 @@ agent = agents.make_agent(task.objective, dag, seed=task.seed, **task.agent)
 
 
 def update():
-    """One iteration; the number of transitions in its batch."""
+    """Run one iteration. Returns the number of transitions in its batch."""
     return agent.update()["transitions"]
 
 
 def exact():
-    """Total variation to the target, the target's log Z and the learned one."""
+    """Total variation to the target, exact log Z and learned log Z."""
     learned = agents.exact_distribution(agent)
     return {
         "tv": gfn_envs.exact.total_variation(learned, gfn_envs.exact.target_distribution(dag)),
@@ -42,9 +42,9 @@ def exact():
 
 
 def flops():
-    """Operations of the matrix products of one iteration, a transition: rows really evaluated, forward and back.
+    """Operations of the matrix products of one iteration per transition: forward and backward, without padding.
 
-    The counter sees torch only, so the small products that NumPy does in rollouts are done by torch while it counts.
+    The counter sees only torch, so torch replaces NumPy for the small products of rollouts while it counts.
     """
     with mock.patch.object(state_action, "NUMPY_ROWS", 0), FlopCounterMode(display=False) as counter:
         transitions = copy.deepcopy(agent).update()["transitions"]

@@ -1,6 +1,6 @@
-"""How a measured process talks: one JSON request a line on stdin, one JSON answer a line on stdout.
+"""Protocol of the measured processes: one JSON request per line on stdin, one JSON answer per line on stdout.
 
-Standard library only: every library's own Python runs it. What the libraries print goes to stderr.
+It needs only the standard library, so the Python of every library can run it. Output of the libraries goes to stderr.
 """
 
 import argparse
@@ -14,7 +14,7 @@ Answer = dict[str, Any]
 
 
 def serve(answer: Callable[[dict[str, Any]], Answer]) -> None:
-    """Say that we are ready, then answer requests until stdin closes."""
+    """Send a line that the process is ready, then answer requests until stdin closes."""
     channel, sys.stdout = sys.stdout, sys.stderr
     print(json.dumps({"ready": True}), file=channel, flush=True)
     for line in sys.stdin:
@@ -22,14 +22,19 @@ def serve(answer: Callable[[dict[str, Any]], Answer]) -> None:
 
 
 def settings(description: str) -> argparse.Namespace:
-    """The task of a worker, from the command line: ``--task`` holds it as JSON."""
+    """Task of a worker, from the command-line option ``--task`` (JSON)."""
     parser = argparse.ArgumentParser(description=description)
-    parser.add_argument("--task", type=json.loads, required=True, help="JSON object: see the script")
+    parser.add_argument("--task", type=json.loads, required=True, help="JSON object, described in the script")
     return argparse.Namespace(**parser.parse_args().task)
 
 
 def train(update: Callable[[], float], iterations: int | None = None, seconds: float | None = None) -> Answer:
-    """Call ``update`` (one iteration; returns its number of transitions) so often, or for so long.
+    """Call ``update``, which runs an iteration and returns its number of transitions, repeatedly.
+
+    Args:
+        update: the iteration.
+        iterations: number of calls.
+        seconds: duration, if ``iterations`` is None.
 
     Returns:
         ``{"seconds", "iterations", "transitions"}`` of this block.

@@ -1,12 +1,12 @@
-"""torchgfn: trajectory balance on its HyperGrid, and the exact distribution of what it has learned.
+"""torchgfn: trajectory balance on its HyperGrid, and the exact terminal distribution.
 
 Task: ndim, side, batch, hidden, lr, lr_log_z, epsilon, seed, threads, rewards (R0, R1, R2), max_grad_norm or null.
-lr is a number, or [start, end, iterations] for a linear change.
-With epsilon = 0 the log-probabilities of the rollout are kept for the loss, as torchgfn's own
-tutorials/examples/train_hypergrid_simple.py does; with epsilon > 0 they have to be computed again, and the rollout goes
-without gradients, which its tutorials do not bother to do but which makes it faster.
+lr is a number, or [start, end, iterations] for a linear schedule.
+With epsilon = 0, the loss uses the log-probabilities of the rollout, as in torchgfn's own
+tutorials/examples/train_hypergrid_simple.py. With epsilon > 0 they have to be computed again; the rollout then runs
+without gradients, which is faster and which its tutorials do not do.
 
-A request {"iterations": n} or {"seconds": s} trains; "exact": true also evaluates the policy on every cell.
+A request {"iterations": n} or {"seconds": s} trains. "exact": true also evaluates the policy on every cell.
 """
 
 import numpy as np
@@ -46,33 +46,33 @@ pb = DiscretePolicyEstimator(backward, env.n_actions, preprocessor=preprocessor,
 gflownet = TBGFlowNet(pf=pf, pb=pb, init_logZ=0.0)
 sampler = Sampler(estimator=pf)
 lr = task.lr if isinstance(task.lr, list) else [task.lr, task.lr, 1]
-optimiser = torch.optim.Adam(gflownet.pf_pb_parameters(), lr=lr[0])
-optimiser.add_param_group({"params": gflownet.logz_parameters(), "lr": task.lr_log_z})
+optimizer = torch.optim.Adam(gflownet.pf_pb_parameters(), lr=lr[0])
+optimizer.add_param_group({"params": gflownet.logz_parameters(), "lr": task.lr_log_z})
 schedule = torch.optim.lr_scheduler.LambdaLR(
-    optimiser, [lambda done: 1 + (lr[1] / lr[0] - 1) * min(done / lr[2], 1), lambda done: 1.0]
+    optimizer, [lambda done: 1 + (lr[1] / lr[0] - 1) * min(done / lr[2], 1), lambda done: 1.0]
 )
 on_policy = task.epsilon == 0
 
 
 def update():
-    """One iteration; the number of transitions in its batch."""
+    """Run one iteration. Returns the number of transitions in its batch."""
     with torch.set_grad_enabled(on_policy):
         trajectories = sampler.sample_trajectories(
             env, n=task.batch, save_logprobs=on_policy, save_estimator_outputs=False, epsilon=task.epsilon
         )
-    optimiser.zero_grad()
+    optimizer.zero_grad()
     loss = gflownet.loss(env, trajectories, recalculate_all_logprobs=not on_policy)
     loss.backward()
     if task.max_grad_norm is not None:
         torch.nn.utils.clip_grad_norm_(gflownet.parameters(), task.max_grad_norm)
-    optimiser.step()
+    optimizer.step()
     schedule.step()
     loss.item()
     return int(trajectories.terminating_idx.sum())
 
 
 def policy_probabilities(grid, chunk=16384):
-    """P_F of every cell, float64 (cells, ndim + 1); the last action stops."""
+    """P_F of every cell, float64 (cells, ndim + 1). The last action stops."""
     rows = []
     with torch.no_grad():
         for part in torch.from_numpy(grid).split(chunk):
@@ -82,7 +82,7 @@ def policy_probabilities(grid, chunk=16384):
 
 
 def exact():
-    """Total variation to the target, the target's log Z and the learned one."""
+    """Total variation to the target, exact log Z and learned log Z."""
     grid = cells(task.ndim, task.side)
     reward = env.reward(env.states_from_tensor(torch.from_numpy(grid))).double().numpy()
     learned = terminal_distribution(policy_probabilities(grid), task.ndim, task.side)
