@@ -1,20 +1,20 @@
-"""How well do the gradients of small batches estimate the trajectory-balance gradient of the full batch?
+"""Small-batch gradients of TB, DB and SubTB as estimates of the full-batch trajectory-balance gradient.
 
-Madan et al. 2023 (Learning GFlowNets from Partial Episodes) ask it of SubTB(lambda): its gradient is a biased estimate
-of the TB gradient, but has less variance, so that on small batches it may still point in a better direction than TB's
-own. Here the full batch is exact: every trajectory of a small HyperGrid, weighted by its probability under P_F.
+Madan et al. 2023 (Learning GFlowNets from Partial Episodes) study SubTB(lambda). Its gradient is a biased estimate of
+the TB gradient but has a lower variance, so on small batches it may point in a better direction than TB's own gradient.
+Here the full batch is exact: every trajectory of a small HyperGrid, weighted by its probability under P_F.
 
-An agent learns by SubTB(0.9) on its own samples. At points of its training, for TB, DB and SubTB(lambda):
+An agent learns by SubTB(0.9) on its own samples. At several points of training, TB, DB and SubTB(lambda) are compared:
 
-  cosine    of the gradient of a small batch with the full-batch TB gradient, mean over many batches
-  bias      1 - cosine of the objective's own full-batch gradient with that of TB: an error of direction, exact; scales
-            are left out, as objectives that average over more residuals have smaller gradients
+  cosine    cosine of the small-batch gradient with the full-batch TB gradient, mean over many batches
+  bias      1 - cosine of the objective's own full-batch gradient with that of TB, exact. Only directions are compared,
+            because objectives that average over more residuals have smaller gradients
   variance  E |g - E g|^2 / |E g|^2 of the small-batch gradient g, with E g exact
 
-Gradients are those of the parameters that all objectives share: the trunk and the heads of P_F and P_B. The head of
-the state flow F is left out, as TB sees but F(s0); what F's residuals teach the trunk is in. TB takes log F(s0) for
-its log Z, as SubTB(lambda) does for lambda to infinity. Sampling is not differentiated. --separate gives each head a
-network of its own, which takes the influence of F out altogether.
+The gradients are those of the parameters that all objectives share: the trunk and the heads of P_F and P_B. The head of
+the state flow F is excluded, because TB uses only F(s0). The effect of the residuals of F on the trunk is included. TB
+uses log F(s0) as log Z, as SubTB(lambda) does in the limit of infinite lambda. Sampling is not differentiated.
+--separate gives each head a separate network, which removes the influence of F completely.
 
 python examples/papers/gradient_analysis.py            about 2 minutes
 python examples/papers/gradient_analysis.py --quick    a few seconds
@@ -40,13 +40,13 @@ from agents.policies import StateActionPolicy
 from agents.trajectories import Trajectories, concatenate
 from gfn_envs.dag import Dag
 
-#: name -> lambda of SubTB; 0 stands for its limit DB, infinity for TB
+#: name -> lambda of SubTB. 0 is its limit DB, infinity is TB.
 LAMBDAS = {"TB": np.inf, "SubTB(1)": 1.0, "SubTB(0.9)": 0.9, "SubTB(0.8)": 0.8, "SubTB(0.5)": 0.5, "DB": 0.0}
 MAX_TRAJECTORIES = 200_000
 
 
 class Figures(NamedTuple):
-    """What is measured of each objective at one point of training, name -> value."""
+    """Metrics of each objective at one point of training, name -> value."""
 
     cosine: dict[str, float]
     error: dict[str, float]
@@ -56,7 +56,7 @@ class Figures(NamedTuple):
 
 
 def all_trajectories(dag: Dag) -> Trajectories:
-    """Every trajectory from s0 to an object.
+    """Every trajectory from s0 to a terminal state.
 
     Raises:
         ValueError: there are more than MAX_TRAJECTORIES.
@@ -78,7 +78,7 @@ def all_trajectories(dag: Dag) -> Trajectories:
 
 
 def packed(dag: Dag, paths: np.ndarray, taken: np.ndarray) -> Trajectories:
-    """Trajectories of one length, states (n, length + 1, state_width) and actions (n, length), packed."""
+    """Pack trajectories of equal length: states (n, length + 1, state_width) and actions (n, length)."""
     n, length = taken.shape
     undo = dag.backward_action(paths[:, :-1].reshape(n * length, -1), taken.ravel())
     offsets = np.arange(n + 1) * (length + 1)
@@ -89,12 +89,13 @@ def packed(dag: Dag, paths: np.ndarray, taken: np.ndarray) -> Trajectories:
 
 
 def losses(agent: Agent, batch: Trajectories, weights: Tensor | None = None) -> tuple[dict[str, Tensor], Tensor]:
-    """The loss of every objective on one evaluation of the network.
+    """The loss of every objective, from one evaluation of the network.
 
     Args:
-        agent: with state flows.
+        agent: an agent with state flows.
         batch: trajectories.
-        weights: of the trajectories (n,), with sum 1; None: P_F of each, as of now, where ``batch`` holds them all.
+        weights: weights of the trajectories (n,) with sum 1. None: the current P_F of each; ``batch`` then has to hold
+            all trajectories.
 
     Returns:
         ``(losses, weights)``.
@@ -117,7 +118,7 @@ def losses(agent: Agent, batch: Trajectories, weights: Tensor | None = None) -> 
             )
             found[name] = (torch.repeat_interleave(weights / lengths, lengths) * residual.square()).sum()
         else:
-            # Residuals come trajectory by trajectory, one for each pair of states; the mean over n is undone.
+            # Residuals are ordered by trajectory, one per pair of states. The factor n undoes the mean over n.
             of_pairs = torch.repeat_interleave(weights * len(batch), lengths * (lengths + 1) // 2)
             found[name] = objectives.subtrajectory_balance(
                 terms.log_pf,
@@ -131,7 +132,7 @@ def losses(agent: Agent, batch: Trajectories, weights: Tensor | None = None) -> 
 
 
 def gradients(agent: Agent, values: dict[str, Tensor]) -> dict[str, np.ndarray]:
-    """The gradient of each loss in the parameters that all objectives share, float64 (p,)."""
+    """Gradient of each loss with respect to the parameters that all objectives share, float64 (p,)."""
     assert isinstance(agent.policy, StateActionPolicy)
     alone = len(agent.policy.networks) > 1
     parameters = [p for network in agent.policy.networks[:2] for p in network.parameters()]
@@ -149,7 +150,7 @@ def cosine(a: np.ndarray, b: np.ndarray) -> float:
 
 
 def analyse(agent: Agent, every: Trajectories, batch_size: int, batches: int, rng: np.random.Generator) -> Figures:
-    """Gradients of small batches of the agent's own samples against those of all trajectories."""
+    """Compare gradients of small batches of the agent's own samples with those of all trajectories."""
     full = gradients(agent, losses(agent, every)[0])
     small: dict[str, list[np.ndarray]] = {name: [] for name in LAMBDAS}
     for _ in range(batches):
@@ -173,7 +174,7 @@ def analyse(agent: Agent, every: Trajectories, batch_size: int, batches: int, rn
 
 
 def draw(points: list[int], results: list[Figures], title: str, path: Path) -> None:
-    """Three panels over training: cosine, bias and variance."""
+    """Plot cosine, bias and variance over training."""
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(12, 3.6), layout="constrained")
@@ -182,8 +183,8 @@ def draw(points: list[int], results: list[Figures], title: str, path: Path) -> N
         for name in LAMBDAS:
             if field == "bias" and name == "TB":
                 continue  # It is 0.
-            colour = f"C{list(LAMBDAS).index(name)}"
-            axes.plot(points, [getattr(r, field)[name] for r in results], marker=".", color=colour, label=name)
+            color = f"C{list(LAMBDAS).index(name)}"
+            axes.plot(points, [getattr(r, field)[name] for r in results], marker=".", color=color, label=name)
         axes.set_xlabel("iteration of training")
         axes.set_ylabel(label)
         axes.set_xscale("symlog", linthresh=max(points[1], 1))
@@ -196,14 +197,14 @@ def draw(points: list[int], results: list[Figures], title: str, path: Path) -> N
 
 
 def verdict(points: list[int], results: list[Figures]) -> str:
-    """What the figures say of the paper's claim."""
+    """Mean metrics as text, and whether the paper's claim holds."""
     lines = [f"{'':12}{'cosine':>10}{'bias':>10}{'variance':>12}   closer than TB at"]
     for name in LAMBDAS:
         mean = [float(np.mean([getattr(r, field)[name] for r in results])) for field in ("cosine", "bias", "variance")]
         wins = sum(r.cosine[name] > r.cosine["TB"] for r in results)
         compared = "" if name == "TB" else f"   {wins} of {len(points)} points"
         lines.append(f"{name:12}{mean[0]:10.3f}{mean[1]:10.3f}{mean[2]:12.3g}{compared}")
-    best = "SubTB(0.9)"  # The objective that the agent learns by, chosen beforehand.
+    best = "SubTB(0.9)"  # The agent's own objective, chosen in advance.
     gain = np.array([r.cosine[best] - r.cosine["TB"] for r in results])
     holds = gain.mean() > 2 * np.sqrt(np.mean([r.error[best] ** 2 + r.error["TB"] ** 2 for r in results]) / len(gain))
     lines += [
@@ -248,13 +249,13 @@ def parser() -> argparse.ArgumentParser:
     made.add_argument("--ndim", type=int, default=2)
     made.add_argument("--side", type=int, default=8)
     made.add_argument("--reward", default="standard")
-    made.add_argument("--batch-size", type=int, default=16, help="of the small batches")
+    made.add_argument("--batch-size", type=int, default=16, help="size of the small batches")
     made.add_argument("--batches", type=int, default=200, help="small batches at each point")
-    made.add_argument("--iterations", type=int, default=1600, help="of training")
-    made.add_argument("--separate", action="store_true", help="a network for each head")
+    made.add_argument("--iterations", type=int, default=1600, help="training iterations")
+    made.add_argument("--separate", action="store_true", help="a separate network for each head")
     made.add_argument("--seed", type=int, default=0)
     made.add_argument("--quick", action="store_true", help="few iterations and batches")
-    made.add_argument("--out", type=Path, default=Path("runs/gradient_analysis.png"), help="figure")
+    made.add_argument("--out", type=Path, default=Path("runs/gradient_analysis.png"), help="file of the figure")
     return made
 
 

@@ -11,7 +11,7 @@ def cells(ndim, side):
 def terminal_distribution(probabilities, ndim, side):
     """P_T of every cell, float64 (side^ndim,), from P_F of every cell (side^ndim, ndim + 1). The last one stops.
 
-    P_T(s) = u(s) P_F(stop|s) with u(s0) = 1, u(s') = sum over parents of u(s) P_F(s'|s), in order of the coordinate sum.
+    P_T(s) = u(s) P_F(stop|s) with u(s0) = 1, u(s') = sum over parents of u(s) P_F(s'|s), by coordinate sum.
     """
     grid, stride = cells(ndim, side), side ** np.arange(ndim)[::-1]
     level = grid.sum(1)
