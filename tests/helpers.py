@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 import os
 import subprocess
@@ -224,12 +225,12 @@ QUICK: dict[str, dict[str, Any]] = {
 
 
 def agent_or_skip(name: str, dag: Dag, **settings: Any) -> Any:
-    """An agent, where its method makes sense on the environment; without the settings that mean nothing to it."""
+    """An agent with those of ``settings`` that it has; the test is skipped if the agent does not support ``dag``."""
     import agents
     from agents.errors import UnsupportedError
 
-    unused = getattr(agents.AGENTS[name].config_class, "unused", ())
-    used = {setting: value for setting, value in settings.items() if setting not in unused}
+    known = ("seed", "policy", *(field.name for field in dataclasses.fields(agents.AGENTS[name].config_class)))
+    used = {setting: value for setting, value in settings.items() if setting in known}
     try:
         return agents.make_agent(name, dag, **{**QUICK.get(name, {}), **used})
     except UnsupportedError as error:

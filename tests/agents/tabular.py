@@ -80,7 +80,8 @@ def tabular_agent(name: str, dag: Dag, policy: Policy, log_z: float = 0.0, **set
     """An agent on a table; its log Z is in double precision too."""
     chosen = GFLOWNETS[name]
     agent = chosen(dag, chosen.config_class(**settings), policy=policy)
-    agent.log_z_parameter = nn.Parameter(tensor(log_z))
+    if agent.log_z_parameter is not None:
+        agent.log_z_parameter = nn.Parameter(tensor(log_z))
     return agent
 
 

@@ -7,7 +7,7 @@ from scipy import stats
 
 import gfn_envs
 from agents import rollout
-from agents.config import Config
+from agents.config import NetworkSettings
 from agents.errors import NoLegalActionError
 from agents.log_probs import log_probs
 from agents.policies import build
@@ -32,7 +32,7 @@ def softmax(logits, mask):
 def make_policy(dag, learned=True, form="sa", **kwargs):
     """A small policy in double precision, so that evaluations can be compared to rounding."""
     torch.manual_seed(3)
-    config = Config(hidden=(16,), form=form, **kwargs)
+    config = NetworkSettings(hidden=(16,), form=form, **kwargs)
     return build.make_policy(dag, config, backward=learned, flow=True).double()
 
 

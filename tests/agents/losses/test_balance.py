@@ -4,10 +4,22 @@ import numpy as np
 import pytest
 import torch
 
-from agents.losses import balance as objectives
+from agents.losses.balance import (
+    COMPLETE,
+    EDGES,
+    EDGES_BEFORE_STOP,
+    Balance,
+    balance_loss,
+    paths,
+    select,
+    sub_trajectories,
+)
+from agents.losses.flow_matching import flow_matching
+from agents.losses.segments import segment_sum
 from agents.rollout import sample_forward
 from gfn_envs import exact
 from gfn_envs.enumeration import state_graph
+from tests.agents.losses import papers
 from tests.helpers import TINY, small_dag
 
 
@@ -42,31 +54,87 @@ class Flows:
         self.offsets, self.edge_offsets = torch.tensor(batch.offsets), torch.tensor(batch.edge_offsets)
         self.log_z = tensor(self.state_log_flow[0])
 
-    def residual(self, name, log_pf=None):
+    def loss(self, name, log_pf=None):
+        """The loss of agents/losses/balance.py."""
         log_pf = self.log_pf if log_pf is None else log_pf
+        return balance_loss(log_pf, self.log_pb, self.flow(name), self.batch.offsets, BALANCES[name])[0]
+
+    def flow(self, name):
+        if name not in ("tb", "vargrad"):
+            return self.log_flow
+        flow = torch.zeros_like(self.log_flow).index_copy(0, torch.tensor(self.batch.last), self.log_reward)
+        first = self.offsets[:-1]
+        return flow.index_copy(0, first, self.log_z.expand(len(first))) if name == "tb" else flow
+
+    def printed(self, name, log_pf, log_pb, log_flow):
+        """The loss as the paper prints it."""
+        batch = self.batch
         if name == "tb":
-            return objectives.trajectory_balance(log_pf, self.log_pb, self.log_z, self.log_reward, self.edge_offsets)
+            log_z = log_flow[self.offsets[:-1]]
+            return papers.trajectory_balance(log_pf, log_pb, log_z, self.log_reward, self.edge_offsets).square().mean()
         if name == "vargrad":
-            return objectives.log_partition_variance(log_pf, self.log_pb, self.log_reward, self.edge_offsets)
-        source, target = self.log_flow[self.batch.sources], self.log_flow[self.batch.targets]
+            residual = papers.log_partition_variance(log_pf, log_pb, self.log_reward, self.edge_offsets)
+            return residual.square().mean()
         if name == "db":
-            return objectives.detailed_balance(log_pf, self.log_pb, source, target)
-        weighting = name.split("-")[1]
-        return objectives.subtrajectory_balance(log_pf, self.log_pb, self.log_flow, self.offsets, 0.9, weighting)
+            residual = papers.detailed_balance(log_pf, log_pb, log_flow[batch.sources], log_flow[batch.targets])
+            per_trajectory = torch.segment_reduce(residual.square(), "mean", offsets=self.edge_offsets)
+            return per_trajectory.mean()
+        if name.startswith("pcl"):
+            residuals = []
+            for t, (begin, end) in enumerate(zip(batch.offsets[:-1], batch.offsets[1:], strict=True)):
+                for i in range(begin, end - 1):
+                    j = min(i + (int(name[4:]) if name[4:] else end), end - 1)
+                    edges = slice(i - t, j - t)
+                    residuals.append(log_flow[i] - log_flow[j] + (log_pf - log_pb)[edges].sum())
+            return torch.stack(residuals).square().mean()
+        return papers.subtrajectory_balance(log_pf, log_pb, log_flow, self.offsets, 0.9, name.split("-")[1])
 
 
-NAMES = ["tb", "vargrad", "db", "subtb-trajectory", "subtb-batch"]
+BALANCES = {
+    "tb": Balance(COMPLETE, flow="log_z"),
+    "vargrad": Balance(COMPLETE, flow="none", centered=True),
+    "db": Balance(EDGES, flow="network"),
+    "subtb-trajectory": Balance(sub_trajectories(0.9), flow="network"),
+    "subtb-batch": Balance(sub_trajectories(0.9, "batch"), flow="network"),
+    "pcl-": Balance(paths(None), flow="network"),
+    "pcl-2": Balance(paths(2), flow="network"),
+}
+
+
+NAMES = list(BALANCES)
 
 
 @pytest.mark.parametrize("name", NAMES)
 @pytest.mark.parametrize(("env_id", "kwargs"), TINY)
 def test_zero_at_exact_flows_and_not_after_any_perturbation(name, env_id, kwargs):
     flows = Flows(env_id, kwargs)
-    assert flows.residual(name).abs().max() < 1e-10
+    assert flows.loss(name).item() < 1e-20
     for edge in range(flows.batch.num_edges):
         bump = torch.zeros_like(flows.log_pf)
         bump[edge] = 0.1
-        assert flows.residual(name, flows.log_pf + bump).abs().max() > 1e-6
+        assert flows.loss(name, flows.log_pf + bump).item() > 1e-12
+
+
+@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize(("env_id", "kwargs"), TINY)
+def test_losses_and_gradients_are_those_of_the_papers(name, env_id, kwargs):
+    flows = Flows(env_id, kwargs)
+    log_pf, log_pb, log_flow = inputs = noisy(flows)
+    if name == "tb":  # One log Z for all trajectories, and log R at their ends.
+        log_flow = torch.zeros_like(log_flow).index_copy(0, torch.tensor(flows.batch.last), flows.log_reward)
+        log_flow = log_flow.index_fill(0, flows.offsets[:-1], 0.3).requires_grad_()
+        inputs = log_pf, log_pb, log_flow
+    given = flows.flow(name) if name == "vargrad" else log_flow
+    found = balance_loss(log_pf, log_pb, given, flows.batch.offsets, BALANCES[name])[0]
+    expected = flows.printed(name, log_pf, log_pb, log_flow)
+    torch.testing.assert_close(found, expected, rtol=1e-9, atol=1e-14)
+    used = inputs[:2] if name == "vargrad" else inputs
+    terminal = torch.zeros(len(flows.states), dtype=torch.bool)
+    terminal[flows.batch.last] = True
+    for a, b in zip(gradients(found, used), gradients(expected, used), strict=True):
+        # log R is not a parameter.
+        keep = ~terminal if len(a) == len(terminal) else slice(None)
+        torch.testing.assert_close(a[keep], b[keep], rtol=1e-8, atol=1e-12)
 
 
 @pytest.mark.parametrize(("env_id", "kwargs"), TINY)
@@ -81,25 +149,8 @@ def test_flow_matching_is_zero_at_exact_flows(env_id, kwargs):
     bumped = inflow.copy()
     np.logaddexp.at(bumped, graph.target[3:4], edge_flow[3:4])
     for eps in (0.0, 1e-3):
-        assert objectives.flow_matching(tensor(inflow[1:]), tensor(outflow[1:]), eps).abs().max() < 1e-10
-        assert objectives.flow_matching(tensor(bumped[1:]), tensor(outflow[1:]), eps).abs().max() > 1e-4
-
-
-def naive_subtrajectory_balance(log_pf, log_pb, log_flow, offsets, lamda, weighting):
-    """Three loops, as the paper defines it."""
-    losses, weights = [], []
-    for t, (begin, end) in enumerate(zip(offsets[:-1].tolist(), offsets[1:].tolist(), strict=True)):
-        loss, weight = 0.0, 0.0
-        for i in range(begin, end):
-            for j in range(i + 1, end):
-                edges = slice(i - t, j - t)
-                residual = log_flow[i] + log_pf[edges].sum() - log_flow[j] - log_pb[edges].sum()
-                loss, weight = loss + lamda ** (j - i) * residual**2, weight + lamda ** (j - i)
-        losses.append(loss)
-        weights.append(weight)
-    if weighting == "batch":
-        return sum(losses) / sum(weights)
-    return sum(loss / weight for loss, weight in zip(losses, weights, strict=True)) / len(losses)
+        assert flow_matching(tensor(inflow[1:]), tensor(outflow[1:]), eps).abs().max() < 1e-10
+        assert flow_matching(tensor(bumped[1:]), tensor(outflow[1:]), eps).abs().max() > 1e-4
 
 
 def noisy(flows, seed=1):
@@ -112,6 +163,11 @@ def noisy(flows, seed=1):
     return log_pf, log_pb, (flows.log_flow + noise).detach().requires_grad_()
 
 
+def subtb(log_pf, log_pb, log_flow, flows, lamda, weighting):
+    balance = Balance(sub_trajectories(lamda, weighting), flow="network")
+    return balance_loss(log_pf, log_pb, log_flow, flows.batch.offsets, balance)[0]
+
+
 def gradients(loss, inputs):
     return torch.autograd.grad(loss, inputs)
 
@@ -122,8 +178,8 @@ def gradients(loss, inputs):
 def test_subtb_equals_the_triple_loop(weighting, lamda, env_id, kwargs):
     flows = Flows(env_id, kwargs)
     inputs = noisy(flows)
-    fast = objectives.subtrajectory_balance(*inputs, flows.offsets, lamda, weighting)
-    slow = naive_subtrajectory_balance(*inputs, flows.offsets, lamda, weighting)
+    fast = subtb(*inputs, flows, lamda, weighting)
+    slow = papers.subtrajectory_balance(*inputs, flows.offsets, lamda, weighting)
     torch.testing.assert_close(fast, slow, rtol=1e-10, atol=0)
     for a, b in zip(gradients(fast, inputs), gradients(slow, inputs), strict=True):
         torch.testing.assert_close(a, b, rtol=1e-9, atol=1e-12)
@@ -133,16 +189,16 @@ def test_subtb_equals_the_triple_loop(weighting, lamda, env_id, kwargs):
 def test_subtb_interpolates_between_db_and_tb(env_id, kwargs):
     flows = Flows(env_id, kwargs)
     log_pf, log_pb, log_flow = inputs = noisy(flows)
-    db = objectives.detailed_balance(log_pf, log_pb, log_flow[flows.batch.sources], log_flow[flows.batch.targets])
-    small = objectives.subtrajectory_balance(*inputs, flows.offsets, 1e-12, "batch")
+    db = papers.detailed_balance(log_pf, log_pb, log_flow[flows.batch.sources], log_flow[flows.batch.targets])
+    low = subtb(*inputs, flows, 1e-12, "batch")
     log_z = log_flow[flows.offsets[:-1]]
-    tb = objectives.trajectory_balance(log_pf, log_pb, log_z, flows.log_reward, flows.edge_offsets)
-    large = objectives.subtrajectory_balance(*inputs, flows.offsets, 1e12, "trajectory")
-    for subtb, limit in ((small, db.square().mean()), (large, tb.square().mean())):
-        torch.testing.assert_close(subtb, limit, rtol=1e-9, atol=1e-12)
+    tb = papers.trajectory_balance(log_pf, log_pb, log_z, flows.log_reward, flows.edge_offsets)
+    high = subtb(*inputs, flows, 1e12, "trajectory")
+    for found, limit in ((low, db.square().mean()), (high, tb.square().mean())):
+        torch.testing.assert_close(found, limit, rtol=1e-9, atol=1e-12)
         terminal = torch.zeros(len(flows.states), dtype=torch.bool)
         terminal[flows.batch.last] = True
-        for a, b in zip(gradients(subtb, inputs), gradients(limit, inputs), strict=True):
+        for a, b in zip(gradients(found, inputs), gradients(limit, inputs), strict=True):
             # log R is not a parameter, and trajectory balance takes it apart from log F.
             keep = ~terminal if len(a) == len(terminal) else slice(None)
             torch.testing.assert_close(a[keep], b[keep], rtol=1e-8, atol=1e-10)
@@ -152,10 +208,10 @@ def test_subtb_interpolates_between_db_and_tb(env_id, kwargs):
 def test_vargrad_has_the_gradient_of_tb_at_the_best_log_z(env_id, kwargs):
     flows = Flows(env_id, kwargs)
     log_pf, log_pb, _ = noisy(flows)
-    score = objectives.segment_sum(log_pf - log_pb, flows.edge_offsets) - flows.log_reward
+    score = segment_sum(log_pf - log_pb, flows.edge_offsets) - flows.log_reward
     best = -score.mean().detach()
-    tb = objectives.trajectory_balance(log_pf, log_pb, best, flows.log_reward, flows.edge_offsets).square().mean()
-    vargrad = objectives.log_partition_variance(log_pf, log_pb, flows.log_reward, flows.edge_offsets).square().mean()
+    tb = papers.trajectory_balance(log_pf, log_pb, best, flows.log_reward, flows.edge_offsets).square().mean()
+    vargrad = papers.log_partition_variance(log_pf, log_pb, flows.log_reward, flows.edge_offsets).square().mean()
     torch.testing.assert_close(tb, vargrad)
     for a, b in zip(gradients(tb, (log_pf, log_pb)), gradients(vargrad, (log_pf, log_pb)), strict=True):
         torch.testing.assert_close(a, b, rtol=1e-10, atol=1e-12)
@@ -180,13 +236,23 @@ def test_modified_detailed_balance_is_zero_at_exact_flows():
             log_stop[graph.target[go]],
         )
     ]
-    assert objectives.modified_detailed_balance(*arguments).abs().max() < 1e-10
+    assert papers.modified_detailed_balance(*arguments).abs().max() < 1e-10
     arguments[0][5] += 0.1
-    assert objectives.modified_detailed_balance(*arguments).abs().max() == pytest.approx(0.1)
+    assert papers.modified_detailed_balance(*arguments).abs().max() == pytest.approx(0.1)
 
 
 @pytest.mark.parametrize("lamda", [0.0, -1.0, float("inf"), float("nan")])
 def test_bad_lambda(lamda):
     flows = Flows("GFN/HyperGrid-v0", {"ndim": 2, "side": 4})
     with pytest.raises(ValueError, match="lambda"):
-        objectives.subtrajectory_balance(flows.log_pf, flows.log_pb, flows.log_flow, flows.offsets, lamda)
+        subtb(flows.log_pf, flows.log_pb, flows.log_flow, flows, lamda, "trajectory")
+
+
+def test_edges_that_stop_are_left_out_and_a_batch_without_pairs_has_no_loss():
+    offsets = np.array([0, 2, 5])
+    first, last, weight = select(EDGES_BEFORE_STOP, offsets)
+    assert (first.tolist(), last.tolist(), weight.tolist()) == ([2], [3], [1.0])
+    zeros = torch.zeros(1), torch.zeros(1), torch.zeros(2, requires_grad=True)
+    loss, _ = balance_loss(*zeros, offsets[:2], Balance(EDGES_BEFORE_STOP, flow="stop"))
+    loss.backward()
+    assert loss.item() == 0
