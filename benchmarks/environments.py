@@ -159,8 +159,8 @@ def markdown(records: list[dict[str, Any]]) -> str:
         name = record["environment"].removeprefix("GFN/")
         name += "".join(f" {key}={value}" for key, value in record["arguments"].items())
         best, aim = max(record["blocks"]), AIMS.get(record["way"])
-        beside = f"{aim:,.0f} | {best / aim:.2f}" if aim else "|"
-        lines.append(f"| {name} | {record['way']} | {best:,.0f} | {np.median(record['blocks']):,.0f} | {beside} |")
+        target = f"{aim:,.0f} | {best / aim:.2f}" if aim else "|"
+        lines.append(f"| {name} | {record['way']} | {best:,.0f} | {np.median(record['blocks']):,.0f} | {target} |")
     return "\n".join(lines)
 
 

@@ -60,8 +60,8 @@ def task(library: str, threads: int | None, env: str, construction: str, rewards
 def start(library: str, threads: int | None, env: str, construction: str, rewards: Path) -> Worker:
     """Process of one library."""
     script = "gfnx_train.py" if library == "gfnx" else "ours_strings.py"
-    told = task(library, threads, env, construction, rewards)
-    return Worker(library, script, told, python_of("gfnx" if library == "gfnx" else "ours"))
+    given = task(library, threads, env, construction, rewards)
+    return Worker(library, script, given, python_of("gfnx" if library == "gfnx" else "ours"))
 
 
 def measure_case(env: str, construction: str, rewards: Path, rounds: int, iterations: int) -> dict[str, Any]:

@@ -125,7 +125,10 @@ def parser(
     made.add_argument("--seeds", "--seed", default="0", metavar="N,N", help="seeds of each row (default 0)")
     made.add_argument("--iterations", type=integer, metavar="N", help=f"rounds (default: {experiment.rounds:,})")
     made.add_argument(
-        "--minutes", type=positive, metavar="M", help="stop each row after M minutes of training; a larger M continues it"
+        "--minutes",
+        type=positive,
+        metavar="M",
+        help="stop each row after M minutes of training; a larger M continues it",
     )
     made.add_argument("--env", nargs="*", default=[], metavar="KEY=VALUE", help="arguments of the environment")
     made.add_argument("--set", nargs="*", default=[], metavar="KEY=VALUE", help="settings of all agents that have them")
