@@ -1,5 +1,7 @@
 """What agents must not accept is refused where it is given, and leaves the parameters as they were."""
 
+import dataclasses
+
 import gymnasium
 import numpy as np
 import pytest
@@ -8,6 +10,7 @@ import torch
 import agents
 import gfn_envs
 from agents import registry
+from agents.config import NetworkSettings
 from agents.policies import RelativeEdgeFlowPolicy
 from agents.policies.build import make_policy
 from agents.registry import GFLOWNETS
@@ -32,7 +35,8 @@ def with_policy(name, policy, **settings):
 def parameters(agent):
     """A copy of all that is learned."""
     networks = [agent.policy, *(getattr(agent, part) for part in ("values", "target") if getattr(agent, part, None))]
-    return [p.detach().clone() for p in [*(q for n in networks for q in n.parameters()), agent.log_z_parameter]]
+    learned = [*(q for n in networks for q in n.parameters()), agent.log_z_parameter]
+    return [p.detach().clone() for p in learned if p is not None]
 
 
 def assert_unharmed(agent, before, iteration=0):
@@ -48,14 +52,14 @@ def assert_unharmed(agent, before, iteration=0):
 @pytest.mark.parametrize("name", GFLOWNETS)
 def test_policies_that_lack_what_is_needed_are_refused_at_once(name):
     dag = small_dag(*GRID)
-    backward = registry.agent_class(name).config_class().backward == "learned"
+    backward = make(name).backward.learned
     assert with_policy(name, Table(dag, backward, name in FLOW)).policy.learns_backward == backward
     assert (name in FLOW) == (name in ("db", "subtb", "fldb", "flsubtb"))
     if name in FLOW:
-        with pytest.raises(ValueError, match=rf"agent '{name}' learns state flows, and the policy given has none"):
+        with pytest.raises(ValueError, match=rf"agent '{name}' learns state flows, and the given policy has none"):
             with_policy(name, Table(dag, backward, flow=False))
     message = (
-        "is learned, and the policy given learns no P_B" if backward else "not learned, and the policy given learns"
+        "is learned, and the given policy learns no P_B" if backward else "not learned, and the given policy learns"
     )
     with pytest.raises(ValueError, match=message):
         with_policy(name, Table(dag, not backward, name in FLOW))
@@ -64,19 +68,19 @@ def test_policies_that_lack_what_is_needed_are_refused_at_once(name):
 @pytest.mark.parametrize("backward", ["tlm", "pessimistic"])
 @pytest.mark.parametrize("name", [name for name in BALANCE if name not in ("fm", "gtb")])
 def test_fitted_backward_policies_need_one_to_fit(name, backward):
-    with pytest.raises(ValueError, match=f"backward '{backward}' is learned, and the policy given learns no P_B"):
+    with pytest.raises(ValueError, match=f"backward '{backward}' is learned, and the given policy learns no P_B"):
         with_policy(name, Table(small_dag(*GRID), backward=False), backward=backward)
 
 
 @pytest.mark.parametrize("backward", ["uniform", "maxent"])
 def test_a_backward_policy_that_is_not_asked_for_is_not_learned_by_the_way(backward):
-    with pytest.raises(ValueError, match=f"backward '{backward}' is not learned, and the policy given learns a P_B"):
+    with pytest.raises(ValueError, match=f"backward '{backward}' is not learned, and the given policy learns a P_B"):
         with_policy("tb", Table(small_dag(*GRID)), backward=backward)
 
 
 def test_a_policy_of_ones_own_is_used():
     dag = small_dag(*GRID)
-    config = agents.Config(form="ssr", hidden=(8,))
+    config = NetworkSettings(form="ssr", hidden=(8,))
     agent = with_policy("subtb", make_policy(dag, config, backward=True, flow=True))
     assert isinstance(agent.policy, RelativeEdgeFlowPolicy)
     assert np.isfinite(agent.update()["loss"])
@@ -185,7 +189,7 @@ BAD_SETTINGS = [
 @pytest.mark.parametrize("name", ["fm", "db", "subtb", "fldb", "flsubtb", "mdb", "pcl"])
 @pytest.mark.parametrize("settings", [{"init_log_z": 5.0}, {"lr_log_z": 0.5}])
 def test_settings_of_log_z_are_refused_where_none_is_learned(name, settings):
-    with pytest.raises(ValueError, match=f"{next(iter(settings))} means nothing to this agent and must stay"):
+    with pytest.raises(TypeError, match=f"'{name}' has no setting {next(iter(settings))}; allowed: batch_size"):
         make(name, **settings)
 
 
@@ -218,6 +222,11 @@ def test_the_first_log_z_is_finite(name, value):
 @pytest.mark.parametrize(("settings", "message"), BAD_SETTINGS, ids=["-".join(s) for s, _ in BAD_SETTINGS])
 @pytest.mark.parametrize("name", GFLOWNETS)
 def test_settings_are_checked_before_anything_is_made(name, settings, message):
+    known = [field.name for field in dataclasses.fields(registry.agent_class(name).config_class)]
+    if missing := [setting for setting in settings if setting not in known]:
+        with pytest.raises(TypeError, match=f"agent '{name}' has no setting {missing[0]}; allowed: batch_size"):
+            make(name, **settings)
+        return
     with pytest.raises(ValueError, match=message):
         make(name, **settings)
 
