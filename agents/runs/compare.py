@@ -1,4 +1,4 @@
-"""Several runs beside each other: those that differ only in their seed are aggregated."""
+"""Comparison of several runs. Runs that differ only in their seed are aggregated."""
 
 from __future__ import annotations
 
@@ -22,14 +22,14 @@ AXES = {"iterations": "iteration", "transitions": "transitions", "seconds": "sec
 
 @dataclass(frozen=True)
 class Run:
-    """What a run directory says.
+    """Contents of a run directory.
 
     Attributes:
         path: the directory.
         config: its config.json.
-        history: the rows of its metrics.jsonl.
-        final: its final metrics; of an unfinished run the last row that holds an evaluation, or {}.
-        finished: whether it reached the number of iterations that its config asks for.
+        history: rows of its metrics.jsonl.
+        final: its final metrics. For an unfinished run, the last row with an evaluation, or {}.
+        finished: whether it reached the number of iterations in its config.
     """
 
     path: Path
@@ -40,12 +40,12 @@ class Run:
 
     @property
     def iteration(self) -> int:
-        """The last one that the history tells of, 0 where it is empty."""
+        """The last iteration in the history, or 0."""
         return max((row["iteration"] for row in self.history), default=0)
 
     @property
     def environment(self) -> str:
-        """Id and arguments in one line, without arguments that are None."""
+        """Id and arguments on one line, without arguments that are None."""
         arguments = self.config["env_arguments"].items()
         return f"{self.config['env']}({', '.join(f'{k}={v}' for k, v in arguments if v is not None)})"
 
@@ -54,7 +54,7 @@ def read_run(path: str | os.PathLike[str]) -> Run:
     """Read a run directory, finished or not.
 
     Raises:
-        RunError: not a run, or damaged.
+        RunError: the directory is not a run or is damaged.
     """
     path = Path(path)
     config, history = runs.read_config(path), runs.read_history(path)
@@ -71,7 +71,7 @@ def read_run(path: str | os.PathLike[str]) -> Run:
 
 
 def read_runs(paths: Iterable[str | os.PathLike[str]]) -> tuple[list[Run], list[str]]:
-    """Those of ``paths`` that are runs, and why each of the others is none, one line each."""
+    """The runs among ``paths``, and one line per other path that says why it is not a run."""
     found, reasons = [], []
     for path in paths:
         try:
@@ -86,8 +86,8 @@ class Group:
     """Runs that differ only in their seed.
 
     Attributes:
-        label: the agent, and the settings that tell it from other groups on the same environment.
-        runs: by seed.
+        label: the agent, with the settings that distinguish it from other groups on the same environment.
+        runs: the runs, sorted by seed.
     """
 
     label: str
@@ -102,12 +102,12 @@ class Group:
         return [run for run in self.runs if not run.finished]
 
     def values(self, metric: str) -> list[float]:
-        """The final value of ``metric`` of each run that has it."""
+        """Final values of ``metric`` of the runs that have it."""
         return [run.final[metric] for run in self.runs if is_number(run.final.get(metric))]
 
 
 def is_number(value: Any) -> bool:
-    """Whether ``value`` is an int or a float, and no bool."""
+    """Whether ``value`` is an int or a float, but not a bool."""
     return isinstance(value, (int, float)) and not isinstance(value, bool)
 
 
@@ -115,44 +115,46 @@ def group_runs(given: Iterable[Run]) -> list[Group]:
     """Group runs that agree in everything but the seed, in order of first appearance.
 
     Raises:
-        RunError: two runs of one group have the same seed: as the same run twice they would feign certainty.
+        RunError: two runs of one group have the same seed. Counted twice, a run would understate the error.
     """
     groups: dict[str, list[Run]] = {}
     for run in given:
-        key = json.dumps({k: v for k, v in run.config.items() if k != "seed"}, sort_keys=True)
+        key = json.dumps({k: v for k, v in run.config.items() if k not in ("seed", "engine")}, sort_keys=True)
         groups.setdefault(key, []).append(run)
     members = [sorted(group, key=lambda run: run.config["seed"]) for group in groups.values()]
     for group in members:
         for a, b in itertools.pairwise(group):
             if a.config["seed"] == b.config["seed"]:
-                raise runs.RunError(f"{a.path} and {b.path} are the same run, with seed {a.config['seed']}: give one")
+                raise runs.RunError(
+                    f"{a.path} and {b.path} are the same run with seed {a.config['seed']}: pass one of them"
+                )
     return [Group(label, tuple(group)) for label, group in zip(_labels(members), members, strict=True)]
 
 
 def _labels(groups: Sequence[Sequence[Run]]) -> list[str]:
-    """Names of agents, each with the settings in which it differs from its namesakes on the same environment."""
+    """Names of agents, each with the settings in which groups of the same agent and environment differ."""
     firsts = [group[0] for group in groups]
     names = [(run.config["agent"], run.environment) for run in firsts]
     settings = [{**run.config["settings"], "iterations": run.config["iterations"]} for run in firsts]
-    return [f"{name}{told}" for (name, _), told in zip(names, _differences(names, settings), strict=True)]
+    return [f"{name}{suffix}" for (name, _), suffix in zip(names, _differences(names, settings), strict=True)]
 
 
 def short_environments(groups: Sequence[Group]) -> list[str]:
-    """Names of the groups' environments, without namespace; each with the arguments that tell it from its namesakes."""
+    """Names of the groups' environments without namespace, each with the arguments in which equal names differ."""
     names = [group.runs[0].config["env"] for group in groups]
     arguments = [group.runs[0].config["env_arguments"] for group in groups]
-    told = _differences(names, arguments)
-    return [f"{name.split('/')[-1]}{differences}" for name, differences in zip(names, told, strict=True)]
+    suffixes = _differences(names, arguments)
+    return [f"{name.split('/')[-1]}{suffix}" for name, suffix in zip(names, suffixes, strict=True)]
 
 
 def _differences(names: Sequence[Any], settings: Sequence[dict[str, Any]]) -> list[str]:
-    """For each name, its settings that are not those of every equal name: " (lr=0.1, side=8)", or ""."""
-    told = []
+    """For each name, the settings in which equal names differ: " (lr=0.1, side=8)", or ""."""
+    suffixes = []
     for name, own in zip(names, settings, strict=True):
         others = [other for other_name, other in zip(names, settings, strict=True) if other_name == name]
         differing = [key for key in own if any(other.get(key) != own[key] for other in others)]
-        told.append(f" ({', '.join(f'{key}={own[key]}' for key in differing)})" if differing else "")
-    return told
+        suffixes.append(f" ({', '.join(f'{key}={own[key]}' for key in differing)})" if differing else "")
+    return suffixes
 
 
 # ---------------------------------------------------------------------- final metrics
@@ -160,8 +162,14 @@ def _differences(names: Sequence[Any], settings: Sequence[dict[str, Any]]) -> li
 
 @dataclass(frozen=True)
 class Summary:
-    """A metric over seeds: ``n`` values, their mean, its standard error (None where n is 1) and, where asked for and n
-    is 2 or more, the ends of its 95% bootstrap interval."""
+    """A metric over seeds.
+
+    Attributes:
+        n: number of values.
+        mean: their mean.
+        se: its standard error, None if n is 1.
+        low, high: ends of its 95% bootstrap interval, None if not requested or n is 1.
+    """
 
     n: int
     mean: float
@@ -171,12 +179,12 @@ class Summary:
 
 
 def summarize(values: Sequence[float], bootstrap: bool = False, seed: int = 0) -> Summary:
-    """Aggregate one value a seed.
+    """Aggregate one value per seed.
 
     Args:
         values: at least one.
-        bootstrap: also the 95% percentile bootstrap interval of the mean (Efron 1979), from 9,999 resamples.
-        seed: of the resamples.
+        bootstrap: also compute the 95% percentile bootstrap interval of the mean (Efron 1979) from 9,999 resamples.
+        seed: seed of the resamples.
     """
     mean, error = mean_and_error(values)
     if not bootstrap or len(values) < 2:
@@ -187,14 +195,14 @@ def summarize(values: Sequence[float], bootstrap: bool = False, seed: int = 0) -
         (np.asarray(values, dtype=np.float64),),
         np.mean,
         confidence_level=0.95,
-        method="percentile",  # the only one that is defined for two seeds, or for equal values
+        method="percentile",  # the only method that is defined for two seeds or equal values
         random_state=np.random.default_rng(seed),
     ).confidence_interval
     return Summary(len(values), mean, error, float(interval.low), float(interval.high))
 
 
 def final_metrics(group: Group, bootstrap: bool = False) -> dict[str, Summary]:
-    """Every number among the final metrics of a group, over the runs that have it."""
+    """Every numeric final metric of a group, over the runs that have it."""
     names = dict.fromkeys(name for run in group.runs for name in run.final if name not in ("seed", "iteration"))
     return {name: summarize(values, bootstrap) for name in names if (values := group.values(name))}
 
@@ -204,14 +212,14 @@ def final_metrics(group: Group, bootstrap: bool = False) -> dict[str, Summary]:
 
 @dataclass(frozen=True)
 class Curve:
-    """A metric over training, one point for each iteration at which some seed has it.
+    """A metric over training, with one point per iteration at which some seed has it.
 
     Attributes:
-        label: of the group.
-        x: iterations, or the mean transitions or seconds of the seeds at that iteration (p,).
-        mean: over seeds (p,).
-        se: standard error of that mean, 0 where there is one seed (p,).
-        count: seeds behind each point (p,); fewer where an unfinished run has ended.
+        label: label of the group.
+        x: iterations, or the seeds' mean transitions or seconds at that iteration (p,).
+        mean: mean over seeds (p,).
+        se: standard error of that mean, 0 for a single seed (p,).
+        count: number of seeds per point (p,). It falls where an unfinished run ends.
     """
 
     label: str
@@ -225,10 +233,10 @@ def learning_curve(group: Group, metric: str, axis: str = "iterations") -> Curve
     """``metric`` of a group over ``axis`` (one of AXES), seeds aggregated at equal iterations.
 
     Returns:
-        None where no row has the metric.
+        None if no row has the metric.
 
     Raises:
-        ValueError: an unknown axis.
+        ValueError: ``axis`` is unknown.
     """
     if axis not in AXES:
         raise ValueError(f"unknown axis {axis!r} (allowed: {', '.join(AXES)})")
@@ -251,10 +259,10 @@ def learning_curve(group: Group, metric: str, axis: str = "iterations") -> Curve
 
 
 def learning_curves(groups: Sequence[Group], metric: str, axis: str = "iterations") -> dict[str, list[Curve]]:
-    """The curves of all groups that have ``metric``, for each environment apart: values on two do not compare.
+    """Curves of all groups that have ``metric``, per environment, because values do not compare across environments.
 
     Raises:
-        RunError: no run's history has the metric; the message lists those that it has.
+        RunError: no run logged the metric. The message lists the logged ones.
     """
     panels: dict[str, list[Curve]] = {}
     for group in groups:
@@ -267,6 +275,6 @@ def learning_curves(groups: Sequence[Group], metric: str, axis: str = "iteration
 
 
 def logged_metrics(groups: Sequence[Group]) -> set[str]:
-    """Names of the numbers in the histories, apart from the axes."""
+    """Names of the numeric columns of the histories, without the axes."""
     rows = (row for group in groups for run in group.runs for row in run.history)
     return {name for row in rows for name, value in row.items() if is_number(value)} - set(AXES.values())

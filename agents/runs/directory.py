@@ -1,12 +1,12 @@
 """Run directories: configuration, metrics, checkpoints and figures of one training run.
 
-    config.json      what was run
-    metrics.jsonl    one line at every log step
+    config.json      agent, environment, settings and seed
+    metrics.jsonl    one line per log step
     metrics.json     the final metrics
-    checkpoint.pt    everything needed to continue bit for bit
-    figures/         pictures
+    checkpoint.pt    the state from which training continues bit for bit
+    figures/         figures
 
-Files are replaced atomically; nothing read from them is executed.
+Files are replaced atomically. Nothing read from them is executed.
 """
 
 from __future__ import annotations
@@ -27,6 +27,7 @@ from agents.agent import Agent
 from agents.config import Config
 from agents.policies.policy import Policy
 from agents.registry import AGENTS, make_agent
+from agents.runs.legacy import present_settings, present_state
 from agents.schedules import Schedule
 from gfn_envs.dag import Dag
 from gfn_envs.registration import make_dag, registered_ids
@@ -35,11 +36,11 @@ CONFIG, HISTORY, METRICS, CHECKPOINT = "config.json", "metrics.jsonl", "metrics.
 
 
 class RunError(ValueError):
-    """A run directory that is missing, damaged or of another configuration."""
+    """A run directory is missing, damaged or holds a run with another configuration."""
 
 
 def write_atomically(path: Path, write: Callable[[BinaryIO], Any]) -> None:
-    """Replace ``path`` by what ``write`` puts into a file: a reader, or a crash, sees the old or the new one whole."""
+    """Replace ``path`` by a file that ``write`` fills. At any time, ``path`` is the complete old or new file."""
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
@@ -53,12 +54,12 @@ def write_atomically(path: Path, write: Callable[[BinaryIO], Any]) -> None:
 
 
 def write_json(path: Path, value: Any) -> None:
-    """Write ``value`` as indented JSON, atomically; NaN and infinity are null."""
+    """Write ``value`` as indented JSON, atomically. NaN and infinity become null."""
     write_atomically(path, lambda file: file.write((json.dumps(finite(value), indent=2) + "\n").encode()))
 
 
 def finite(value: Any) -> Any:
-    """``value`` with None for every NaN and infinity in it, which JSON does not have."""
+    """``value`` with None for every NaN and infinity in it, because JSON has neither."""
     if isinstance(value, dict):
         return {key: finite(element) for key, element in value.items()}
     if isinstance(value, list):
@@ -67,7 +68,7 @@ def finite(value: Any) -> Any:
 
 
 def read_json(path: Path) -> dict[str, Any]:
-    """The object in a JSON file of a run. Raises RunError where it is missing, damaged or no object."""
+    """The object in a JSON file of a run. Raises RunError if the file is missing, damaged or not an object."""
     try:
         value = json.loads(_text(path))
     except (FileNotFoundError, NotADirectoryError):
@@ -80,7 +81,7 @@ def read_json(path: Path) -> dict[str, Any]:
 
 
 def _text(path: Path) -> str:
-    """What a file says. Raises RunError where it is there and cannot be read."""
+    """Text of a file. Raises RunError if it exists and cannot be read."""
     try:
         return path.read_text("utf-8")
     except (FileNotFoundError, NotADirectoryError):
@@ -92,17 +93,18 @@ def _text(path: Path) -> str:
 
 
 def read_config(out: Path) -> dict[str, Any]:
-    """config.json of a run. Raises RunError where it is missing, damaged, or not what a run writes there."""
+    """config.json of a run, with the settings of today. Raises RunError if it is missing, damaged or not of a run."""
     config = read_json(out / CONFIG)
     kinds = {"agent": str, "env": str, "settings": dict, "env_arguments": dict, "seed": int}
     for name, kind in kinds.items():
         if not isinstance(config.get(name), kind):
             raise RunError(f"{out / CONFIG} is not the config of a run: it has no {name} ({kind.__name__})")
+    config["settings"] = present_settings(config["agent"], config["settings"])
     return config
 
 
 def settings_of(config: Config) -> dict[str, Any]:
-    """Every setting by name, as JSON; schedules as text."""
+    """Every setting by name, as JSON. Schedules are text."""
     settings = {field.name: getattr(config, field.name) for field in dataclasses.fields(config)}
     plain = {name: str(value) if isinstance(value, Schedule) else value for name, value in settings.items()}
     return json.loads(json.dumps(plain, default=repr))
@@ -119,10 +121,12 @@ def describe(agent: Agent) -> dict[str, Any]:
         "env": ids[0] if ids else path,
         "env_arguments": arguments,
         "seed": agent.seed,
+        # The choice of engine="auto" here. It decides the samples of a seed.
+        "engine": agent.engine.name,
     }
     if agent.policy_given:
         config["policy"] = f"{type(agent.policy).__module__}:{type(agent.policy).__qualname__}"
-    # A callable reward, say, is recorded by its name only; such a run is reloaded with `dag=`.
+    # A callable reward, for example, is recorded by name only. Such a run is loaded with `dag=`.
     return json.loads(json.dumps(config, default=repr))
 
 
@@ -130,7 +134,7 @@ def save_checkpoint(out: Path, agent: Agent, progress: dict[str, Any]) -> None:
     """Write agent and progress, atomically.
 
     Raises:
-        FloatingPointError: a weight of the agent is NaN or infinite; the checkpoint before it stays.
+        FloatingPointError: a weight of the agent is NaN or infinite. The previous checkpoint stays.
     """
     if not all(torch.isfinite(weights).all() for weights in _parameters(agent)):
         raise FloatingPointError(
@@ -141,7 +145,7 @@ def save_checkpoint(out: Path, agent: Agent, progress: dict[str, Any]) -> None:
 
 
 def _parameters(agent: Agent) -> Iterator[torch.Tensor]:
-    """What the agent learns, of all its networks."""
+    """Parameters of all the agent's networks."""
     for value in vars(agent).values():
         if isinstance(value, torch.nn.Module):
             yield from value.parameters()
@@ -150,17 +154,17 @@ def _parameters(agent: Agent) -> Iterator[torch.Tensor]:
 
 
 def load_checkpoint(out: Path, agent: Agent) -> dict[str, Any]:
-    """Restore ``agent`` from a run; returns the progress saved beside it.
+    """Restore ``agent`` from a run. Returns the progress saved with it.
 
-    Only tensors, numbers, strings and plain containers are admitted: nothing in the file is executed.
+    Only tensors, numbers, strings and plain containers are accepted. Nothing in the file is executed.
 
     Raises:
-        RunError: no checkpoint, or a damaged one.
+        RunError: the checkpoint is missing, damaged or of another agent.
     """
     path = out / CHECKPOINT
     try:
         state = torch.load(path, map_location=agent.device, weights_only=True)
-        agent.load_state_dict(state["agent"])
+        agent.load_state_dict(present_state(state["agent"], agent.dag))
         return state["progress"]
     except FileNotFoundError:
         raise RunError(f"{out} has no {CHECKPOINT}") from None
@@ -172,21 +176,22 @@ def load_checkpoint(out: Path, agent: Agent) -> dict[str, Any]:
 def load_agent(
     out: str | os.PathLike[str], dag: Dag | None = None, policy: Policy | None = None, device: str | None = None
 ) -> Agent:
-    """The agent of a run directory, at its last checkpoint; not compiled where it cannot be here.
+    """The agent of a run directory, at its last checkpoint.
 
     Args:
         out: the directory.
-        dag: the environment, needed where it was not made from a registered id with plain arguments.
-        policy: a network like that of the run, needed where it was the user's own; it gets the run's weights.
-        device: where the agent is to live; by default where it was trained.
+        dag: the environment. Needed if it was not made from a registered id with plain arguments.
+        policy: a network of the same architecture as the run's. Needed if the run had a network of the user's own. It
+            receives the run's weights.
+        device: device of the networks. Default: the device of training.
 
     Raises:
-        RunError: not a run, or damaged; a run of a user's own network without ``policy``.
+        RunError: the directory is not a run or is damaged, or ``policy`` is missing.
     """
     out = Path(out)
     config = read_config(out)
     if "policy" in config and policy is None:
-        raise RunError(f"{out} trained a network of its user's own, {config['policy']}: give one like it as policy=...")
+        raise RunError(f"{out} has a network of the user's own, {config['policy']}: pass one like it as policy=...")
     settings = config["settings"] if device is None else {**config["settings"], "device": device}
     try:
         if dag is None:
@@ -195,22 +200,23 @@ def load_agent(
         try:
             agent = make(**settings)
         except ValueError:
-            if not settings.get("compiled"):
+            if settings.get("engine") != "numba":
                 raise
-            # The parameters are the same. Without Numba, say, the agent can still be looked at.
-            agent = make(**{**settings, "compiled": False})
+            # The parameters do not depend on the engine. The agent can be evaluated without Numba.
+            agent = make(**{**settings, "engine": "torch"})
     except (KeyError, TypeError, ValueError) as error:
-        raise RunError(f"{out / CONFIG}: {error} (an environment of your own is given as dag=...)") from error
+        raise RunError(f"{out / CONFIG}: {error} (pass an environment of your own as dag=...)") from error
     load_checkpoint(out, agent)
     return agent
 
 
 def read_history(out: Path) -> list[dict[str, Any]]:
-    """Rows of metrics.jsonl, each with its ``iteration``; [] where there is none. A last line cut short by a crash is
-    left out.
+    """Rows of metrics.jsonl, each with its ``iteration``; [] if there is no such file.
+
+    A last line that a crash cut short is dropped.
 
     Raises:
-        RunError: damaged.
+        RunError: the file is damaged.
     """
     path = out / HISTORY
     try:
@@ -236,20 +242,21 @@ def write_history(out: Path, rows: Iterable[dict[str, Any]]) -> None:
 
 
 def history_line(row: dict[str, Any]) -> str:
-    """A line of metrics.jsonl, in which NaN and infinity are null."""
+    """A line of metrics.jsonl. NaN and infinity become null."""
     return json.dumps(finite(row)) + "\n"
 
 
 def check_same(out: Path, config: dict[str, Any]) -> None:
-    """Raise RunError where a run's configuration differs from ``config``, naming what differs.
+    """Raise RunError if a run's configuration differs from ``config``, naming the differences.
 
-    Settings that are younger than the run count as if it had had their defaults.
+    Settings introduced after the run was saved count with their defaults.
     """
     saved = read_config(out)
     if config["agent"] in AGENTS:
         saved["settings"] = {**settings_of(AGENTS[config["agent"]].config_class()), **saved["settings"]}
     differences = []
-    for key in ("agent", "env", "seed"):
+    saved.setdefault("engine", config["engine"])  # Version 0.1 recorded none.
+    for key in ("agent", "env", "seed", "engine"):
         if saved[key] != config[key]:
             differences.append(f"{key} {saved[key]!r} != {config[key]!r}")
     for group in ("settings", "env_arguments"):

@@ -1,4 +1,4 @@
-"""Ctrl-C that leaves whole iterations behind."""
+"""Ctrl-C during training."""
 
 from __future__ import annotations
 
@@ -8,27 +8,30 @@ from typing import Any
 
 
 class Interrupt:
-    """Ctrl-C, heard between iterations, so that what is saved is whole; a second one stops at once, and saves nothing.
+    """Defer SIGINT to the end of the iteration, so that checkpoints hold complete iterations.
 
-    Only the main thread is ever interrupted; elsewhere nothing is heard, nor where Ctrl-C is ignored, as in jobs that a
-    shell script put into the background.
+    A second SIGINT raises KeyboardInterrupt at once. Outside the main thread, which alone receives signals, nothing
+    changes. SIGINT stays ignored if it was, as in background jobs of a shell script.
+
+    Attributes:
+        requested: whether SIGINT has arrived.
     """
 
     def __init__(self) -> None:
-        self.heard = False
-        self._before = signal.getsignal(signal.SIGINT)
+        self.requested = False
+        self._previous = signal.getsignal(signal.SIGINT)
         main = threading.current_thread() is threading.main_thread()
-        # None: a handler that is not Python's, which could not be given back.
-        self._listens = main and self._before not in (signal.SIG_IGN, None)
-        if self._listens:
-            signal.signal(signal.SIGINT, self._hear)
+        # None is a handler that was not installed from Python. It could not be restored.
+        self._installed = main and self._previous not in (signal.SIG_IGN, None)
+        if self._installed:
+            signal.signal(signal.SIGINT, self._handle)
 
-    def _hear(self, *_: Any) -> None:
-        if self.heard:
+    def _handle(self, *_: Any) -> None:
+        if self.requested:
             raise KeyboardInterrupt
-        self.heard = True
+        self.requested = True
 
-    def forget(self) -> None:
-        """Leave Ctrl-C to whoever had it before."""
-        if self._listens:
-            signal.signal(signal.SIGINT, self._before)
+    def restore(self) -> None:
+        """Reinstall the previous handler."""
+        if self._installed:
+            signal.signal(signal.SIGINT, self._previous)

@@ -1,4 +1,4 @@
-"""What a training run writes as it goes: its config, its history, TensorBoard events."""
+"""Files that a training run writes while it runs: config, history, TensorBoard events."""
 
 from __future__ import annotations
 
@@ -10,18 +10,18 @@ from agents.runs import directory as runs
 
 
 class RunLog:
-    """The config and the history of a run directory, and TensorBoard events beside them.
+    """Config and history of a run directory, with optional TensorBoard events.
 
     Nothing is written before :meth:`begin`, so that a run whose first iteration fails leaves nothing behind.
 
     Args:
-        directory: of the run; None keeps nothing.
-        config: what config.json is to hold.
-        rows: of a resumed run, those that its history keeps.
+        directory: the run directory. None writes nothing.
+        config: contents of config.json.
+        rows: rows of the history that a resumed run keeps.
         tensorboard: also write TensorBoard events.
 
     Raises:
-        ImportError: TensorBoard is asked for and not installed.
+        ImportError: TensorBoard is requested but not installed.
     """
 
     def __init__(
@@ -33,7 +33,7 @@ class RunLog:
         self.writer: Any = None
 
     def begin(self) -> None:
-        """Write the config and the rows kept, the first time it is called."""
+        """Write the config and the kept rows. Later calls do nothing."""
         if self.directory is None or self.file is not None:
             return
         runs.write_json(self.directory / runs.CONFIG, self.config)
@@ -43,7 +43,7 @@ class RunLog:
             self.writer = self.make_writer(str(self.directory / "tensorboard"))
 
     def add(self, row: dict[str, Any]) -> None:
-        """Add a row to the history, on disk at once."""
+        """Append a row to the history and flush it to disk."""
         self.begin()
         if self.file is not None:
             self.file.write(runs.history_line(row))
@@ -52,7 +52,7 @@ class RunLog:
             _write_scalars(self.writer, row)
 
     def close(self) -> None:
-        """Close the files that are open."""
+        """Close all open files."""
         for file in (self.file, self.writer):
             if file is not None:
                 file.close()

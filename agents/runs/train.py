@@ -19,13 +19,13 @@ from agents.runs.log import RunLog
 
 @dataclass
 class Progress:
-    """What the loop itself remembers between iterations; saved with every checkpoint."""
+    """State of the training loop between iterations. Every checkpoint holds it."""
 
     transitions: int = 0
     seconds: float = 0.0
-    """Time spent in iterations, without evaluation and checkpoints."""
+    """Seconds spent in iterations, without evaluation and checkpoints."""
     begun: int = 0
-    """Iterations that the agent had behind it when the run began."""
+    """Iterations of the agent before the run began."""
     window: int = 0
     loss_sum: float = 0.0
     tv: float | None = None
@@ -43,30 +43,32 @@ def train(
     tensorboard: bool = False,
     resume: bool = False,
 ) -> list[dict[str, Any]]:
-    """Train ``agent`` up to ``iterations`` iterations in all.
+    """Train ``agent`` until it has done ``iterations`` iterations in total.
 
     Args:
-        agent: what to train; continues where it is.
+        agent: the agent to train. Training continues from its current iteration.
         iterations: total number of iterations.
-        out: run directory (see :mod:`agents.runs.directory`), written to once the first iteration is done; None keeps nothing.
-        log_every: iterations between rows of the history; default a hundredth of ``iterations``.
-        eval_every: iterations between evaluations; default a tenth of ``iterations``.
-        checkpoint_every: iterations between checkpoints; default as ``eval_every``.
-        progress: show a progress bar with iterations a second, loss, log Z and the last exact TV.
+        out: run directory (see :mod:`agents.runs.directory`), first written after the first iteration. None writes
+            nothing.
+        log_every: iterations between rows of the history. Default: a hundredth of ``iterations``.
+        eval_every: iterations between evaluations. Default: a tenth of ``iterations``.
+        checkpoint_every: iterations between checkpoints. Default: ``eval_every``.
+        progress: show a progress bar with iterations per second, loss, log Z and the last exact TV.
         tensorboard: also write TensorBoard events to ``out``.
-        resume: continue the run in ``out`` if it has a checkpoint; its result is that of an uninterrupted run.
+        resume: continue the run in ``out`` if it has a checkpoint. The result equals that of an uninterrupted run.
 
     Returns:
-        The history: a dict for every log step with ``iteration``, ``loss`` (mean since the last row), ``log_z``,
-        ``transitions``, ``seconds``, and the metrics of :func:`agents.evaluation.evaluate.evaluate` where evaluated. An agent
-        that has no iteration left to do is evaluated once, with a ``loss`` of None.
+        The history: one dict per log step with ``iteration``, ``loss`` (mean since the last row), ``log_z``,
+        ``transitions`` and ``seconds``. Rows of evaluated iterations also hold the metrics of
+        :func:`agents.evaluation.evaluate.evaluate`. An agent without iterations left is evaluated once, with a ``loss``
+        of None.
 
     Raises:
-        RunError: ``out`` already holds a run and ``resume`` is False, or holds one of another configuration, or one
-            that has lost its config or its checkpoint.
-        ValueError: non-positive intervals; TensorBoard without ``out``.
-        ImportError: TensorBoard is asked for and not installed.
-        FloatingPointError: the loss or the weights became NaN or infinite; the last checkpoint is from before.
+        RunError: ``out`` holds a run and ``resume`` is False, holds a run with another configuration, or has lost its
+            config or its checkpoint.
+        ValueError: an interval is not positive, or TensorBoard is requested without ``out``.
+        ImportError: TensorBoard is requested but not installed.
+        FloatingPointError: the loss or the weights became NaN or infinite. The last checkpoint is from before.
     """
     if iterations < 1:
         raise ValueError(f"iterations must be at least 1, got {iterations}")
@@ -80,7 +82,7 @@ def train(
     state, history = _restore(directory, agent, config, resume)
     log = RunLog(directory, config, history, tensorboard)
     if is_enumerable(agent.dag):
-        evaluate(agent, num_samples=2)  # Enumerate the DAG before the clock and the bar start.
+        evaluate(agent, num_samples=2)  # Enumerate the DAG before the clock and the progress bar start.
 
     def record(metrics: dict[str, Any]) -> dict[str, Any]:
         row = _row(agent, state, metrics)
@@ -88,12 +90,12 @@ def train(
         log.add(row)
         return row
 
-    # The first iteration is saved, so that a run can be resumed wherever it is killed.
+    # The first iteration is saved, so that a run can be resumed whenever it is killed.
     unsaved = directory is not None and not (directory / runs.CHECKPOINT).exists()
     bar = tqdm(total=iterations, initial=agent.iteration, disable=not progress, unit="it", dynamic_ncols=True)
     interrupt = Interrupt()
     try:
-        while agent.iteration < iterations and not interrupt.heard:
+        while agent.iteration < iterations and not interrupt.requested:
             start = time.perf_counter()
             info = agent.update()
             state.seconds += time.perf_counter() - start
@@ -106,19 +108,19 @@ def train(
             if i % log_every == 0 or evaluated:
                 row = record(evaluate(agent) if evaluated else {})
                 bar.set_postfix({k: f"{row[k]:.4g}" for k in ("loss", "log_z", "tv") if row.get(k) is not None})
-            if directory is not None and (unsaved or i % checkpoint_every == 0 or last or interrupt.heard):
+            if directory is not None and (unsaved or i % checkpoint_every == 0 or last or interrupt.requested):
                 runs.save_checkpoint(directory, agent, asdict(state))
                 unsaved = False
         if agent.iteration < iterations:
             raise KeyboardInterrupt
-        # The agent had no iteration left to do, or was stopped in its last evaluation.
+        # The agent had no iteration left, or an interrupt stopped its last evaluation.
         if not (history and "elbo" in history[-1] and history[-1]["iteration"] == agent.iteration):
             record(evaluate(agent))
             if directory is not None:
                 runs.save_checkpoint(directory, agent, asdict(state))
-        log.begin()  # A run resumed for no more iterations than it has is to say so.
+        log.begin()  # A resumed run without iterations left records its new total, too.
     finally:
-        interrupt.forget()
+        interrupt.restore()
         bar.close()
         log.close()
     if directory is not None:
@@ -127,9 +129,12 @@ def train(
 
 
 def final_metrics(agent: Agent, history: list[dict[str, Any]], begun: int = 0) -> dict[str, Any]:
-    """The last evaluation of a run, with its speed and seed; speeds are None where no iteration was left to do.
+    """The last evaluation of a run, with its speed and seed. Speeds are None if the run had no iteration left.
 
-    ``begun`` is the iteration at which the run began.
+    Args:
+        agent: the trained agent.
+        history: rows of the history.
+        begun: iteration at which the run began.
     """
     last = [row for row in history if "elbo" in row][-1]
     seconds = last["seconds"]
@@ -153,7 +158,7 @@ def _interval(name: str, value: int | None, default: int) -> int:
 def _restore(
     directory: Path | None, agent: Agent, config: dict[str, Any], resume: bool
 ) -> tuple[Progress, list[dict[str, Any]]]:
-    """Progress and rows of a new run, or of the one to be resumed, whose agent is restored. Nothing is written."""
+    """Progress and rows of a new run, or of the run to resume, whose agent is restored. Writes nothing."""
     begun = Progress(begun=agent.iteration)
     if directory is None:
         return begun, []
@@ -184,7 +189,7 @@ def _restore(
 
 
 def _row(agent: Agent, state: Progress, metrics: dict[str, Any]) -> dict[str, Any]:
-    """A row of the history; empties the loss window."""
+    """A row of the history. Resets the loss window."""
     state.tv = metrics.get("tv", state.tv)
     row = {
         "iteration": agent.iteration,

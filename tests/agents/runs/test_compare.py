@@ -8,8 +8,9 @@ import pytest
 
 import agents
 from agents.cli import main as cli
-from agents.runs import compare, directory as runs
 from agents.plots import figures as plots
+from agents.runs import compare
+from agents.runs import directory as runs
 from tests.helpers import small_dag
 
 ROWS = (10, 20)

@@ -7,7 +7,8 @@ import torch
 import agents
 import gfn_envs
 from agents.cli import main as cli
-from agents.runs import directory as runs, train as training
+from agents.runs import directory as runs
+from agents.runs import train as training
 from tests.helpers import small_dag
 
 GRID = "GFN/HyperGrid-v0"

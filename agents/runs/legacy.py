@@ -1,0 +1,87 @@
+"""Runs saved by version 0.1, with the names of today.
+
+In version 0.1 every agent had the same settings, and those without a use had to keep their defaults. Environments lived
+in other modules.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any
+
+from agents.registry import AGENTS
+from gfn_envs.dag import Dag
+
+#: Defaults in version 0.1 of settings that some agents no longer have.
+DEFAULTS = {
+    "network": "mlp",
+    "hidden": [256, 256],
+    "width": 64,
+    "layers": 3,
+    "heads": 8,
+    "shared": True,
+    "form": "sa",
+    "backward": "uniform",
+    "lr": "0.001",
+    "lr_log_z": "0.1",
+    "init_log_z": 0.0,
+    "loss": "squared",
+    "clamp_loss": None,
+    "epsilon": "0.0",
+    "temperature": "1.0",
+    "replay": "none",
+    "replay_batch_size": 16,
+    "replay_capacity": 100000,
+    "replay_mix": "alternate",
+    "local_search": 0,
+    "search_fraction": 0.5,
+    "search_accept": "greedy",
+    "max_grad_norm": None,
+    "compiled": False,
+}
+#: Agents whose default of ``backward`` was "learned", among those that no longer have the setting.
+LEARNED_BACKWARD = ("gtb", "rl-b", "rl-g")
+
+
+def present_settings(agent: str, saved: dict[str, Any]) -> dict[str, Any]:
+    """The settings of a run, with the names of today.
+
+    ``compiled`` becomes ``engine``. Settings that the agent no longer has are dropped if they hold their old default.
+    Other values stay, so that :func:`agents.registry.make_agent` raises an error that names them.
+
+    Args:
+        agent: name of the agent. The settings of unknown agents are returned as they are.
+        saved: the settings in config.json.
+    """
+    if agent not in AGENTS:
+        return saved
+    allowed = {field.name for field in dataclasses.fields(AGENTS[agent].config_class)}
+    settings = dict(saved)
+    if "engine" in allowed and "engine" not in settings:
+        settings["engine"] = "numba" if settings.pop("compiled", False) else "torch"
+    defaults = DEFAULTS | ({"backward": "learned"} if agent in LEARNED_BACKWARD else {})
+    unused = [name for name in defaults if name not in allowed]
+    return {name: value for name, value in settings.items() if not (name in unused and value == defaults[name])}
+
+
+def present_state(state: dict[str, Any], dag: Dag) -> dict[str, Any]:
+    """The state of an agent, with the environment that its replay buffers name under its module of today.
+
+    Args:
+        state: saved :meth:`agents.agent.Agent.state_dict`.
+        dag: the environment of the run.
+    """
+    kind = type(dag)
+
+    def present(value: Any) -> Any:
+        return {key: renamed(key, element) for key, element in value.items()} if isinstance(value, dict) else value
+
+    def renamed(key: Any, value: Any) -> Any:
+        if key != "environment" or not isinstance(value, str):
+            return present(value)
+        path, space, arguments = value.partition(" ")
+        module, _, name = path.rpartition(".")
+        same = name == kind.__qualname__ and {module.split(".")[0], kind.__module__.split(".")[0]} == {"gfn_envs"}
+        return f"{kind.__module__}.{name}{space}{arguments}" if same else value
+
+    return present(state)
