@@ -1,4 +1,4 @@
-"""Environments for generative flow networks: DAGs with one source and a reward on terminal objects.
+"""Environments for generative flow networks: DAGs with one source and a reward on the terminal states.
 
 Importing this package registers every environment with Gymnasium::
 
@@ -30,6 +30,7 @@ from gfn_envs.envs.strings.seh_str import SEHStr
 from gfn_envs.envs.strings.sequence import Sequence
 from gfn_envs.envs.strings.tfbind8 import TFBind8
 from gfn_envs.gym import GFNEnv, GFNVectorEnv
+from gfn_envs.networkx_export import to_networkx
 from gfn_envs.registration import ENVIRONMENTS, make_dag, register, registered_ids
 
 __version__ = "0.1.0"
@@ -62,6 +63,7 @@ __all__ = [
     "make_dag",
     "register",
     "registered_ids",
+    "to_networkx",
 ]
 
 

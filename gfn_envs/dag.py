@@ -1,8 +1,8 @@
-"""The contract every environment fulfils: a batched, pure directed acyclic graph (DAG) of states.
+"""The contract of every environment: a batched, pure directed acyclic graph (DAG) of states.
 
-A batch of states is one integer matrix of shape ``(n, state_width)``; a row is a state and equal states are
-equal rows. A concrete environment writes the transitions, the masks, the reward and two encodings; everything
-else in this file (parents, children, enumeration, indexing) follows for all of them.
+A batch of states is an integer matrix of shape ``(n, state_width)``. Each row is a state, and equal states are equal
+rows. An environment implements the transitions, the masks, the reward and two encodings. Everything else in this file
+(parents, children, enumeration, indexing) follows from them. capabilities.py has what an environment can add.
 """
 
 from __future__ import annotations
@@ -17,37 +17,36 @@ import numpy as np
 import numpy.typing as npt
 
 from gfn_envs import enumeration
-from gfn_envs import networkx_export as graphs
 from gfn_envs.arrays import BoolArray, FloatArray, IntArray
+from gfn_envs.capabilities import Capabilities
 from gfn_envs.enumeration import EnumerationError
-from gfn_envs.graph_layout import GraphLayout
+
+#: Optional capabilities whose presence is decided by a call on s0: an override may still raise NotImplementedError.
+CALLED_ON_SOURCE = ("partial_log_reward", "contains", "tokens", "labelled_graphs")
+#: Optional capabilities that an environment has if it overrides the method of this name.
+OVERRIDDEN = ("log_num_paths", "grid_cells", "molecules", "distance")
 
 
-class Dag(abc.ABC):
+class Dag(Capabilities, abc.ABC):
     """A batched DAG with one source state ``s0`` and a reward on its terminal states.
 
-    Every method is pure and deterministic: no random numbers, arguments never mutated, fresh arrays returned, and
-    each row treated independently of the others. An edge is a pair (state, action): two actions that lead to the
-    same child are two edges, and :meth:`backward_action` / :meth:`forward_action` are inverse bijections between
+    Every method is pure and deterministic: it draws no random numbers, never mutates its arguments, returns fresh
+    arrays, and treats each row independently of the others. An edge is a pair (state, action), so two actions that lead
+    to the same child are two edges. :meth:`backward_action` and :meth:`forward_action` are inverse bijections between
     the forward actions at a state and the backward actions at its children.
 
     Attributes:
-        num_actions: number of forward actions ``A``; where there is a stop action it is the last.
+        num_actions: number of forward actions ``A``. The stop action, if there is one, is the last.
         num_backward_actions: number of backward actions ``B``.
-        max_length: the most forward actions in any trajectory, stop included.
+        max_length: number of forward actions in the longest trajectory, stop included.
         state_width: number of integers in a state row.
         state_dtype: integer dtype of the state rows.
         num_features: width of :meth:`encode`.
-        observation_space: the Gymnasium space that one row of :meth:`observe` belongs to.
-        num_modes: number of modes of the reward, None where the environment defines none or cannot count them.
-        declared_num_states: number of states where a formula gives it, so that it is known without enumeration.
-        declared_num_terminal_states: the same for terminal states.
-        arguments: the constructor's arguments, for messages and for telling two environments apart.
-        can_stop_anywhere: True where the last action is a stop: legal in every state that is not terminal, and the only
-            edge into the terminal state it leads to. Modified detailed balance (Deleu et al. 2022) asks for it. False
-            claims nothing.
-        num_tokens, num_positions: see :meth:`tokens`; None where it is not defined.
-        graph_layout: see :meth:`labelled_graphs`; None where it is not defined.
+        observation_space: Gymnasium space of one observation, see :meth:`observe`.
+        num_modes: number of modes of the reward; None if the environment defines none or cannot count them.
+        declared_num_states: number of states, if a formula gives it without enumeration; else None.
+        declared_num_terminal_states: number of terminal states, likewise.
+        arguments: the constructor's arguments. They appear in messages and identify the environment.
     """
 
     num_actions: int
@@ -61,10 +60,6 @@ class Dag(abc.ABC):
     declared_num_states: int | None = None
     declared_num_terminal_states: int | None = None
     arguments: Mapping[str, Any] = {}
-    can_stop_anywhere: bool = False
-    num_tokens: int | None = None
-    num_positions: int | None = None
-    graph_layout: GraphLayout | None = None
 
     # ------------------------------------------------------------------ the contract
 
@@ -74,23 +69,23 @@ class Dag(abc.ABC):
 
     @abc.abstractmethod
     def is_terminal(self, states: IntArray) -> BoolArray:
-        """True where a state is a finished object, shape (n,)."""
+        """True for terminal states, shape (n,)."""
 
     @abc.abstractmethod
     def forward_mask(self, states: IntArray) -> BoolArray:
-        """Legal forward actions, shape (n, num_actions); all False exactly on terminal states."""
+        """Legal forward actions, shape (n, num_actions). A row is all False if and only if the state is terminal."""
 
     @abc.abstractmethod
     def backward_mask(self, states: IntArray) -> BoolArray:
-        """Legal backward actions, shape (n, num_backward_actions); all False exactly on the source."""
+        """Legal backward actions, shape (n, num_backward_actions). A row is all False if and only if it is s0."""
 
     @abc.abstractmethod
     def step(self, states: IntArray, actions: IntArray) -> IntArray:
-        """Children reached by legal forward ``actions`` (n,). Legality is the caller's to check."""
+        """Children reached by legal forward ``actions`` (n,). The caller checks legality."""
 
     @abc.abstractmethod
     def undo(self, states: IntArray, backward_actions: IntArray) -> IntArray:
-        """Parents reached by legal ``backward_actions`` (n,). Legality is the caller's to check."""
+        """Parents reached by legal ``backward_actions`` (n,). The caller checks legality."""
 
     @abc.abstractmethod
     def backward_action(self, states: IntArray, actions: IntArray) -> IntArray:
@@ -110,7 +105,7 @@ class Dag(abc.ABC):
 
     @abc.abstractmethod
     def observe(self, states: IntArray) -> Any:
-        """What Gymnasium users see, a batch of ``observation_space``."""
+        """Observations of Gymnasium, a batch of ``observation_space``."""
 
     def render_text(self, state: IntArray) -> str:
         """One state, shape (state_width,), as text."""
@@ -118,65 +113,45 @@ class Dag(abc.ABC):
 
     @abc.abstractmethod
     def render_image(self, state: IntArray, path: IntArray | None = None) -> npt.NDArray[np.uint8]:
-        """One state, shape (state_width,), as an RGB image of shape (H, W, 3), uint8, of constant size.
+        """One state, shape (state_width,), as an RGB image, uint8 (H, W, 3), of constant size.
 
         ``path`` (t, state_width) holds the states visited before, for environments that draw them.
         """
 
-    # ------------------------------------------------------------------ optional capabilities
+    # ------------------------------------------------------------------ optional
 
-    def partial_log_reward(self, states: IntArray) -> FloatArray:
-        """Intermediate log reward of any state (n,): 0 at s0, :meth:`log_reward` on terminal states.
-
-        Raises:
-            NotImplementedError: where partial objects have no meaningful value.
-        """
-        raise NotImplementedError(f"{type(self).__name__} defines no intermediate reward (partial_log_reward)")
-
-    def contains(self, states: IntArray, objects: IntArray) -> BoolArray:
-        """True at [i, j] where object j can still be built from state i: a path leads there. Bool (n, m).
-
-        The containment that substructure guides ask for (Shen et al. 2023, section 5).
+    def has(self, name: str) -> bool:
+        """True if the environment defines the optional capability ``name``.
 
         Args:
-            states: any states (n, state_width).
-            objects: terminal states (m, state_width).
+            name: ``"partial_log_reward"``, ``"contains"``, ``"tokens"``, ``"labelled_graphs"``, ``"log_num_paths"`` (a
+                formula; the default enumerates all states), ``"grid_cells"``, ``"molecules"`` or ``"distance"``.
 
         Raises:
-            NotImplementedError: where the environment does not define it.
+            ValueError: no capability has this name.
         """
-        raise NotImplementedError(f"{type(self).__name__} does not define which objects a state contains (contains)")
-
-    def tokens(self, states: IntArray) -> IntArray:
-        """States as sequences for transformers, int64 (n, num_positions), tokens 0..num_tokens - 1.
-
-        Two states that are not terminal have different tokens.
-
-        Raises:
-            NotImplementedError: where the environment does not define it.
-        """
-        raise NotImplementedError(f"{type(self).__name__} does not define states as sequences (tokens)")
-
-    def labelled_graphs(self, states: IntArray) -> IntArray:
-        """States as graphs for graph networks, int64 (n, num_nodes, num_nodes), of the sizes in ``graph_layout``.
-
-        Entry [i, i] is the label of node i, 0 where it is absent; [i, j] the relation of node i to node j, 0 where
-        there is none. Two states that are not terminal have different graphs.
-
-        Raises:
-            NotImplementedError: where the environment does not define it.
-        """
-        raise NotImplementedError(f"{type(self).__name__} does not define states as graphs (labelled_graphs)")
+        if name not in CALLED_ON_SOURCE + OVERRIDDEN:
+            raise ValueError(f"unknown capability {name!r}; known: {', '.join(CALLED_ON_SOURCE + OVERRIDDEN)}")
+        method = getattr(self, name)
+        if getattr(method, "__func__", method) is getattr(Dag, name):
+            return False
+        if name in CALLED_ON_SOURCE:
+            try:
+                method(self.source(1), *([self.source(0)] if name == "contains" else []))
+            except NotImplementedError:
+                return False
+        return True
 
     def log_num_paths(self, states: IntArray) -> FloatArray:
         """log of the number of trajectories from s0 to each state, as sequences of edges, float64 (n,).
 
-        N(s0) = 1, N(s') = sum over edges s -> s' of N(s). With P_B(s|s') = N(s) / N(s') a GFlowNet has the most entropy
-        (Mohammadpour et al. 2024). Computed over all states, once, where the environment gives no formula.
+        N(s0) = 1, N(s') = sum over edges s -> s' of N(s). With P_B(s|s') = N(s) / N(s') the trajectories of a GFlowNet
+        have maximum entropy (Mohammadpour et al. 2024). Unless the environment has a formula, the numbers of all states
+        are computed once.
 
         Raises:
-            EnumerationError: no formula, and too many states to enumerate.
-            KeyError: no formula, and a row that is not a reachable state.
+            EnumerationError: there is no formula, and too many states to enumerate.
+            KeyError: there is no formula, and a row is not a reachable state.
         """
         counts = self.__dict__.get("_log_path_counts")
         if counts is None:
@@ -184,14 +159,14 @@ class Dag(abc.ABC):
         return counts[self.state_index(states)]
 
     def mode_index(self, states: IntArray) -> IntArray:
-        """Which mode of the reward each terminal state has found, int64 (n,); -1 where none."""
+        """Index of the mode of the reward that each terminal state belongs to, int64 (n,); -1 if none."""
         return np.full(len(states), -1, dtype=np.int64)
 
     def action_label(self, action: int) -> str:
-        """A short name of a forward action, for people."""
+        """A short name of a forward action, for figures and messages."""
         return str(action)
 
-    # ------------------------------------------------------------------ what follows from it
+    # ------------------------------------------------------------------ derived
 
     def parents(self, states: IntArray) -> tuple[IntArray, IntArray, IntArray]:
         """Every edge into ``states``.
@@ -225,7 +200,7 @@ class Dag(abc.ABC):
         """Number of states, terminal ones included.
 
         Raises:
-            EnumerationError: when no formula gives the number and the DAG is too large to enumerate.
+            EnumerationError: no formula gives the number, and there are too many states to enumerate.
         """
         return self.declared_num_states or len(self._enumerated().states)
 
@@ -235,7 +210,7 @@ class Dag(abc.ABC):
         return self.declared_num_terminal_states or len(self._enumerated().terminal)
 
     def has_at_most(self, num_states: int) -> bool:
-        """Whether there are at most so many states, and they can be listed; no more than that are listed to know."""
+        """True if there are at most ``num_states`` states and they fit in memory; enumerates no more than needed."""
         if self.declared_num_states:
             return self.declared_num_states <= num_states and enumeration.is_listable(self, self.declared_num_states)
         if "_enumeration" not in self.__dict__ and self.__dict__.get("_more_states_than", -1) >= num_states:
@@ -250,7 +225,7 @@ class Dag(abc.ABC):
         """All states in topological order: level ``t`` holds the states whose longest path from s0 has length ``t``.
 
         Raises:
-            EnumerationError: when the states would not fit in ``ENUMERATION_BYTES``.
+            EnumerationError: the states do not fit in ``ENUMERATION_BYTES`` (see enumeration.py).
         """
         states, offsets, *_ = self._enumerated()
         for start, stop in itertools.pairwise(offsets):
@@ -265,7 +240,7 @@ class Dag(abc.ABC):
         """Position of each state in the concatenation of :meth:`levels`, int64 (n,).
 
         Raises:
-            KeyError: for a row that is not a reachable state.
+            KeyError: a row is not a reachable state.
         """
         position, found = self._enumerated().position(states)
         if not found.all():
@@ -273,7 +248,11 @@ class Dag(abc.ABC):
         return position
 
     def terminal_index(self, states: IntArray) -> IntArray:
-        """Position of each terminal state in :meth:`terminal_states`, int64 (n,). Raises KeyError as state_index."""
+        """Position of each terminal state in :meth:`terminal_states`, int64 (n,).
+
+        Raises:
+            KeyError: a row is not a terminal state.
+        """
         terminal = self._enumerated().terminal
         rank = np.searchsorted(terminal, index := self.state_index(states))
         known = terminal[np.minimum(rank, len(terminal) - 1)] == index
@@ -281,16 +260,8 @@ class Dag(abc.ABC):
             raise KeyError(f"{type(self).__name__}: {states[np.argmin(known)].tolist()} is not a terminal state")
         return rank
 
-    def to_networkx(self, max_states: int = 10_000) -> Any:
-        """The state graph as a ``networkx.MultiDiGraph``, with masks, rewards and flows: see networkx_export.py.
-
-        Raises:
-            EnumerationError: more than ``max_states`` states.
-        """
-        return graphs.to_networkx(self, max_states)
-
     def _enumerated(self, max_states: int | None = None) -> enumeration.Enumeration:
-        """Every state, listed at first use; given up where there are more than ``max_states``."""
+        """Every state, enumerated at first use; raises EnumerationError if there are more than ``max_states``."""
         cached: enumeration.Enumeration | None = self.__dict__.get("_enumeration")
         if cached is None:
             if self.declared_num_states:
@@ -300,12 +271,9 @@ class Dag(abc.ABC):
         return cached
 
     def _breadth_first(self, max_states: int | None) -> list[IntArray]:
-        """The levels, computed; a DAG whose levels are known may override it."""
+        """The states of each level. A DAG whose levels are known in advance can override it."""
         return enumeration.breadth_first(self, max_states)
 
     def __repr__(self) -> str:
         arguments = ", ".join(f"{k}={v!r}" for k, v in self.arguments.items())
         return f"{type(self).__name__}({arguments})"
-
-
-# ---------------------------------------------------------------------- helpers for environments

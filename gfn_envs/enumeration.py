@@ -1,35 +1,50 @@
-"""Listing every state of a Dag, and what is computed on the list: :class:`gfn_envs.Dag` is where users find it."""
+"""Enumeration of every state of a DAG, and the graph of its states and edges.
+
+The functions here need only the part of :class:`gfn_envs.Dag` that :class:`Enumerable` names. Users call the methods of
+``Dag`` instead (``levels``, ``num_states``, ``state_index`` ...).
+"""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 import numpy.typing as npt
 
-from gfn_envs.arrays import IntArray, row_keys, unique_rows
-
-if TYPE_CHECKING:
-    from gfn_envs.dag import Dag
-
+from gfn_envs.arrays import BoolArray, FloatArray, IntArray, row_keys, unique_rows
 
 #: The most memory, in bytes, that the enumerated states of one DAG may take.
 ENUMERATION_BYTES = 2 * 1024**3
 
 
 class EnumerationError(ValueError):
-    """The DAG has too many states to list; the message says how many and what the limit is."""
+    """The DAG has too many states to enumerate. The message gives their number and the limit."""
+
+
+class Enumerable(Protocol):
+    """The part of :class:`gfn_envs.Dag` that enumeration needs; see there."""
+
+    state_width: int
+    state_dtype: np.dtype[Any]
+    max_length: int
+
+    def source(self, n: int) -> IntArray: ...
+    def is_terminal(self, states: IntArray) -> BoolArray: ...
+    def children(self, states: IntArray) -> tuple[IntArray, IntArray, IntArray]: ...
+    def levels(self) -> Iterator[IntArray]: ...
+    def state_index(self, states: IntArray) -> IntArray: ...
 
 
 class Enumeration(NamedTuple):
-    """Every state of a DAG in topological order, and how to find one. Its arrays cannot be written to.
+    """Every state of a DAG in topological order, with an index. The arrays are read-only.
 
     Attributes:
         states: all states (s, state_width), level after level.
         offsets: level t is ``states[offsets[t]:offsets[t + 1]]``.
-        sorted_keys: the keys of the states, sorted.
-        order: ``states[order]`` has the keys ``sorted_keys``.
+        sorted_keys: the sorted keys of the states (see :func:`gfn_envs.arrays.row_keys`).
+        order: permutation that sorts the states by key.
         terminal: positions of the terminal states (x,).
     """
 
@@ -39,16 +54,19 @@ class Enumeration(NamedTuple):
     order: IntArray
     terminal: IntArray
 
-    def position(self, rows: IntArray) -> tuple[IntArray, npt.NDArray[np.bool_]]:
-        """Where each of ``rows`` (n, state_width) is among the states, int64 (n,), and whether it is there at all."""
+    def position(self, rows: IntArray) -> tuple[IntArray, BoolArray]:
+        """Position of each of ``rows`` (n, state_width) among the states, int64 (n,), and whether it is one, bool (n,).
+
+        The position of a row that is not a state is arbitrary.
+        """
         converted = np.asarray(rows).astype(self.states.dtype)
         keys = row_keys(converted)
         place = np.minimum(np.searchsorted(self.sorted_keys, keys), len(self.sorted_keys) - 1)
         return self.order[place], (self.sorted_keys[place] == keys) & (converted == rows).all(1)
 
 
-def enumerate_states(dag: Dag, levels: list[IntArray]) -> Enumeration:
-    """The enumeration of ``dag``, given its ``levels``."""
+def enumerate_states(dag: Enumerable, levels: list[IntArray]) -> Enumeration:
+    """The enumeration of ``dag`` from the states of its ``levels``."""
     states = np.concatenate(levels)
     offsets = np.cumsum([0] + [len(level) for level in levels])
     keys = row_keys(states)
@@ -59,11 +77,11 @@ def enumerate_states(dag: Dag, levels: list[IntArray]) -> Enumeration:
     return enumeration
 
 
-def breadth_first(dag: Dag, max_states: int | None = None) -> list[IntArray]:
-    """States by length of the longest path from s0.
+def breadth_first(dag: Enumerable, max_states: int | None = None) -> list[IntArray]:
+    """The states of each level; level t holds the states whose longest path from s0 has length t.
 
     Raises:
-        EnumerationError: the states would not fit in ``ENUMERATION_BYTES`` or are more than ``max_states``, or a walk
+        EnumerationError: the states do not fit in ``ENUMERATION_BYTES``, there are more than ``max_states``, or a walk
             is longer than ``max_length``.
     """
     frontiers, size = [dag.source(1)], 0
@@ -74,11 +92,11 @@ def breadth_first(dag: Dag, max_states: int | None = None) -> list[IntArray]:
                 "(a cycle, or max_length is too small)"
             )
         size += frontiers[-1].nbytes
-        # Only in a graded DAG is no state in two frontiers.
+        # Frontiers may overlap (unless the DAG is graded), so only a single frontier bounds the number of states.
         if size > ENUMERATION_BYTES or (max_states is not None and len(frontiers[-1]) > max_states):
             raise EnumerationError(_too_large(dag, f"more than {sum(map(len, frontiers)):,}"))
         frontiers.append(unique_rows(dag.children(frontiers[-1])[1]))
-    # In a graded DAG no state is met twice; elsewhere the last meeting is the longest path, so it counts.
+    # A state can be in several frontiers. The last one corresponds to the longest path.
     depth = np.repeat(np.arange(len(frontiers)), [len(frontier) for frontier in frontiers])
     states = np.concatenate(frontiers)
     last = len(states) - 1 - np.unique(row_keys(states[::-1]), return_index=True)[1]
@@ -87,18 +105,18 @@ def breadth_first(dag: Dag, max_states: int | None = None) -> list[IntArray]:
     return [states[last[depth[last] == t]] for t in range(len(frontiers) - 1)]
 
 
-def is_listable(dag: Dag, num_states: int) -> bool:
-    """Whether so many states fit in ``ENUMERATION_BYTES``."""
+def is_listable(dag: Enumerable, num_states: int) -> bool:
+    """True if ``num_states`` states fit in ``ENUMERATION_BYTES``."""
     return num_states * dag.state_width * np.dtype(dag.state_dtype).itemsize <= ENUMERATION_BYTES
 
 
-def check_enumerable(dag: Dag, num_states: int) -> None:
-    """EnumerationError where they do not."""
+def check_enumerable(dag: Enumerable, num_states: int) -> None:
+    """Raises EnumerationError if ``num_states`` states do not fit in ``ENUMERATION_BYTES``."""
     if not is_listable(dag, num_states):
         raise EnumerationError(_too_large(dag, f"{num_states:,}"))
 
 
-def _too_large(dag: Dag, count: str) -> str:
+def _too_large(dag: Enumerable, count: str) -> str:
     row_bytes = dag.state_width * np.dtype(dag.state_dtype).itemsize
     return (
         f"{type(dag).__name__} has {count} states of {row_bytes} bytes each: too many to enumerate "
@@ -107,7 +125,7 @@ def _too_large(dag: Dag, count: str) -> str:
     )
 
 
-def log_path_counts(dag: Dag) -> npt.NDArray[np.float64]:
+def log_path_counts(dag: Enumerable) -> FloatArray:
     """log of the number of trajectories from s0 to every state, float64 (s,), by dynamic programming over the levels.
 
     N(s0) = 1, N(s') = sum over edges s -> s' of N(s) (Mohammadpour et al. 2024, Maximum entropy GFlowNets).
@@ -123,18 +141,19 @@ def log_path_counts(dag: Dag) -> npt.NDArray[np.float64]:
     return counts
 
 
-# ---------------------------------------------------------------------- rows as keys
+# ---------------------------------------------------------------------- states and edges as arrays
 
 
 @dataclass(frozen=True)
 class StateGraph:
-    """Every state and edge of a DAG, as arrays; positions of states follow ``dag.levels()``.
+    """Every state and edge of a DAG as arrays. Positions of states follow ``dag.levels()``.
 
     Attributes:
         states: all states in topological order (s, state_width).
         level_offsets: level t is ``states[level_offsets[t]:level_offsets[t + 1]]``.
-        source, action, target: edges (e,), sorted by source.
-        edge_offsets: the edges that leave level t are ``edge_offsets[t]:edge_offsets[t + 1]``.
+        source, action, target: position of the parent, forward action and position of the child of each edge (e,),
+            sorted by source.
+        edge_offsets: the edges that leave level t are edges ``edge_offsets[t]:edge_offsets[t + 1]``.
         terminal: positions of the terminal states (x,).
     """
 
@@ -148,14 +167,15 @@ class StateGraph:
 
     @property
     def num_levels(self) -> int:
+        """Number of levels, ``max_length + 1``."""
         return len(self.level_offsets) - 1
 
 
-def state_graph(dag: Dag) -> StateGraph:
-    """The enumerated graph of ``dag``, built once and kept with it.
+def state_graph(dag: Enumerable) -> StateGraph:
+    """The enumerated graph of ``dag``, built at the first call and cached on the instance.
 
     Raises:
-        EnumerationError: when the DAG is too large.
+        EnumerationError: the DAG has too many states.
     """
     graph = dag.__dict__.get("_state_graph")
     if graph is None:
@@ -163,7 +183,7 @@ def state_graph(dag: Dag) -> StateGraph:
         states = np.concatenate(levels)
         level_offsets = np.cumsum([0] + [len(level) for level in levels])
         source, children, action = dag.children(states)
-        if (source[1:] < source[:-1]).any():  # A Dag may list its edges in any order.
+        if (source[1:] < source[:-1]).any():  # An override of children() may list the edges in any order.
             order = source.argsort(kind="stable")
             source, children, action = source[order], children[order], action[order]
         target = dag.state_index(children)

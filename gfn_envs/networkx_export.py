@@ -2,47 +2,43 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
-if TYPE_CHECKING:
-    from gfn_envs.dag import Dag
+from gfn_envs import exact
+from gfn_envs.dag import Dag
+from gfn_envs.enumeration import EnumerationError, state_graph
 
 
 def to_networkx(dag: Dag, max_states: int = 10_000) -> Any:
-    """Every state and edge of ``dag``, with masks, rewards and exact flows.
+    """Every state and edge of ``dag`` as a ``networkx.MultiDiGraph``, with masks, rewards and exact flows.
 
-    Two actions may lead from a state to the same child, so edges have keys: the forward actions.
+    Two actions can lead from a state to the same child, so the key of an edge is its forward action.
 
     Args:
-        dag: an environment with at most ``max_states`` states.
-        max_states: the most nodes.
+        dag: an environment.
+        max_states: largest number of states allowed.
 
     Returns:
-        A ``networkx.MultiDiGraph``. Nodes are positions of the states in ``dag.levels()``, s0 first, with attributes
-        ``state`` (tuple of int), ``label``, ``level``, ``terminal``, ``forward_mask`` and ``backward_mask`` (tuples of
-        bool), ``log_flow`` (of the uniform backward policy: log Z at s0, log R of objects), ``log_reward`` on objects,
-        and ``partial_log_reward`` where the environment defines it. Edges have ``action``, ``backward_action``,
-        ``label``, ``log_pb`` (uniform), ``log_pf`` (of the policy that samples in proportion to R) and ``log_flow``.
-        The graph itself has ``log_z``.
+        The graph. Nodes are positions of the states in ``dag.levels()``; s0 is node 0. Node attributes: ``state``
+        (tuple of int), ``label`` (text), ``level``, ``terminal``, ``forward_mask`` and ``backward_mask`` (tuples of
+        bool), ``log_flow``, ``log_reward`` (terminal states only) and ``partial_log_reward`` (if the environment
+        defines it). Edge attributes: ``action``, ``backward_action``, ``label``, ``log_pb``, ``log_pf`` and
+        ``log_flow``. Graph attribute: ``log_z``. Flows and P_F are those of the policy that samples x in proportion to
+        R(x) with the uniform backward policy P_B.
 
     Raises:
-        EnumerationError: more than ``max_states`` states.
+        EnumerationError: the environment has more than ``max_states`` states.
         ImportError: NetworkX is not installed.
     """
-    from gfn_envs import exact
-    from gfn_envs.checker.explore import explore
-    from gfn_envs.enumeration import EnumerationError, state_graph
-
     try:
         import networkx
     except ImportError as error:
         raise ImportError('to_networkx needs NetworkX: pip install "gfn-envs[mols]"') from error
-    known = dag.declared_num_states
-    if (known is not None and known > max_states) or (known is None and explore(dag, max_states) is None):
-        given = f"{known:,}" if known else "more"
-        raise EnumerationError(f"{dag!r} has {given} states, allowed are at most {max_states:,}: raise max_states")
+    if not dag.has_at_most(max_states):
+        count = f"{dag.declared_num_states:,}" if dag.declared_num_states else "more"
+        raise EnumerationError(f"{dag!r} has {count} states, allowed are at most {max_states:,}: raise max_states")
     graph = state_graph(dag)
     states = graph.states
     log_flow, log_pb = exact.log_flows(dag), exact.uniform_log_pb(dag)
@@ -50,10 +46,7 @@ def to_networkx(dag: Dag, max_states: int = 10_000) -> Any:
     backward = dag.backward_action(states[graph.source], graph.action)
     forward_mask, backward_mask = dag.forward_mask(states), dag.backward_mask(states)
     level = np.repeat(np.arange(graph.num_levels), np.diff(graph.level_offsets))
-    try:
-        partial = dag.partial_log_reward(states)
-    except NotImplementedError:
-        partial = None
+    partial = dag.partial_log_reward(states) if dag.has("partial_log_reward") else None
     result = networkx.MultiDiGraph(log_z=float(log_flow[0]))
     for i, state in enumerate(states):
         result.add_node(

@@ -170,9 +170,8 @@ def _distance(dag: Dag, given: metrics.Distance | None) -> tuple[metrics.Distanc
     """The distance between objects, and its name."""
     if given is not None:
         return given, getattr(given, "__name__", "given")
-    own = getattr(dag, "distance", None)
-    if own is not None:
-        return own, getattr(dag, "distance_name", "the environment's own")
+    if dag.has("distance"):
+        return dag.distance, dag.distance_name
     return metrics.hamming, "hamming"
 
 

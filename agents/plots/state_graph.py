@@ -14,6 +14,7 @@ from agents.plots.figures import new_figure, save
 from gfn_envs import enumeration, exact
 from gfn_envs.arrays import FloatArray, IntArray
 from gfn_envs.dag import Dag
+from gfn_envs.networkx_export import to_networkx
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -45,7 +46,7 @@ def state_graph(agent: Agent, path: str | os.PathLike[str] | None = None, max_st
     """
     if not agent.samples_by_policy:
         raise ValueError(f"agent {agent.name!r} samples by no policy, so there are no flows to draw")
-    networkx_graph = agent.dag.to_networkx(max_states)
+    networkx_graph = to_networkx(agent.dag, max_states)
     graph = enumeration.state_graph(agent.dag)
     expected, learned = edge_flows(agent)
     level = np.array([networkx_graph.nodes[i]["level"] for i in range(len(graph.states))])

@@ -5,8 +5,8 @@ On the command line::
     python -m gfn_envs.checker GFN/HyperGrid-v0 ndim=2 side=4
 """
 
+from gfn_envs.checker.calls import CheckReport, DagError
 from gfn_envs.checker.check import check_dag
 from gfn_envs.checker.command import main, parse_arguments
-from gfn_envs.checker.report import CheckReport, DagError
 
 __all__ = ["CheckReport", "DagError", "check_dag", "main", "parse_arguments"]

@@ -1,4 +1,4 @@
-"""Invariants of the optional capabilities, where an environment has them."""
+"""Invariants of the optional capabilities that an environment has."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ import numpy as np
 from gfn_envs.arrays import BoolArray, IntArray, row_keys
 from gfn_envs.checker.calls import (
     CHUNK_EDGES,
+    DagError,
     chunks,
     contains_of,
-    defines,
     expect_none,
     mask_of,
     one_per_row,
@@ -18,19 +18,19 @@ from gfn_envs.checker.calls import (
 )
 from gfn_envs.checker.explore import random_legal
 from gfn_envs.checker.purity import check_purity_of_capabilities
-from gfn_envs.checker.report import DagError
 from gfn_envs.dag import Dag
 from gfn_envs.graph_layout import PairActions
 
-#: Walks back from an object that must never leave what contains it.
+#: Largest number of backward walks on which ``contains`` is checked.
 MAX_WALKS = 64
 
 
 def check_capabilities(dag: Dag, states: IntArray, rng: np.random.Generator) -> None:
-    """Every optional capability that ``dag`` has, on ``states``."""
+    """Check every optional capability that ``dag`` has on ``states`` (n, state_width)."""
     check_purity_of_capabilities(dag, states[rng.permutation(len(states))[:64]])
     check_tokens(dag, states)
     check_labelled_graphs(dag, states)
+    check_grid_cells(dag, states)
     objects = some_objects(dag, states, rng)
     check_contains_on_walks(dag, objects, rng)
     for chunk in chunks(states, dag.num_actions):
@@ -41,8 +41,8 @@ def check_capabilities(dag: Dag, states: IntArray, rng: np.random.Generator) -> 
 
 
 def check_partial_log_reward(dag: Dag, states: IntArray) -> None:
-    """float64 (n,), finite, 0 at s0, and log_reward on terminal states."""
-    if not defines(dag, "partial_log_reward"):
+    """float64 (n,), finite, 0 at s0, and equal to log_reward on terminal states."""
+    if not dag.has("partial_log_reward"):
         return
     partial = one_per_row("partial_log_reward", dag.partial_log_reward(states), np.float64, states)
     expect_none("partial_log_reward", "is not finite", states, ~np.isfinite(partial))
@@ -55,7 +55,7 @@ def check_partial_log_reward(dag: Dag, states: IntArray) -> None:
 
 
 def check_can_stop_anywhere(dag: Dag, states: IntArray) -> None:
-    """Where declared, the last action is legal in all states but terminal ones, and is the only edge into those."""
+    """If declared, the last action is legal in every non-terminal state and the only edge into its terminal state."""
     if not dag.can_stop_anywhere:
         return
     mask, terminal = mask_of(dag, "forward", states), terminal_of(dag, states)
@@ -72,8 +72,8 @@ def check_can_stop_anywhere(dag: Dag, states: IntArray) -> None:
 
 
 def check_log_num_paths(dag: Dag, states: IntArray) -> None:
-    """N(s0) = 1 and N(s') = sum of N(s) over the edges s -> s', on which the numbers depend alone."""
-    if not defines(dag, "log_num_paths"):
+    """N(s0) = 1 and N(s') = sum of N(s) over the edges s -> s'; this recursion determines N."""
+    if not dag.has("log_num_paths"):
         return
     count = one_per_row("log_num_paths", dag.log_num_paths(states), np.float64, states)
     expected = np.full(len(states), -np.inf)
@@ -86,8 +86,8 @@ def check_log_num_paths(dag: Dag, states: IntArray) -> None:
 
 
 def check_tokens(dag: Dag, states: IntArray) -> None:
-    """int64 (n, num_positions), 0..num_tokens - 1, distinct where the states are and are not terminal."""
-    if not defines(dag, "tokens"):
+    """int64 (n, num_positions), in 0..num_tokens - 1, distinct for different non-terminal states."""
+    if not dag.has("tokens"):
         if dag.num_tokens is not None or dag.num_positions is not None:
             raise DagError("tokens", "num_tokens or num_positions is declared, yet tokens is not defined")
         return
@@ -103,10 +103,10 @@ def check_tokens(dag: Dag, states: IntArray) -> None:
 
 
 def check_labelled_graphs(dag: Dag, states: IntArray) -> None:
-    """int64 (n, num_nodes, num_nodes), labels and relations in range, distinct where the states are and are not
-    terminal; an absent node has no relations; and every action has a place of its own."""
+    """int64 (n, num_nodes, num_nodes), labels and relations in range, distinct for different non-terminal states; an
+    absent node has no relations; every action has a place of its own."""
     layout = dag.graph_layout
-    if not defines(dag, "labelled_graphs"):
+    if not dag.has("labelled_graphs"):
         if layout is not None:
             raise DagError("labelled_graphs", "graph_layout is declared, yet labelled_graphs is not defined")
         return
@@ -134,8 +134,29 @@ def check_labelled_graphs(dag: Dag, states: IntArray) -> None:
     _expect_distinct("labelled_graphs", dag, states, graphs.reshape(len(graphs), nodes * nodes))
 
 
+def check_grid_cells(dag: Dag, states: IntArray) -> None:
+    """int64 (n, len(grid_shape)) of terminal states, inside the grid, distinct."""
+    if not dag.has("grid_cells"):
+        if dag.grid_shape is not None:
+            raise DagError("grid_cells", "grid_shape is declared, yet grid_cells is not defined")
+        return
+    if dag.grid_shape is None:
+        raise DagError("grid_cells", "is defined, yet no grid_shape is declared")
+    objects = states[terminal_of(dag, states)]
+    if not len(objects):
+        return
+    cells, shape = dag.grid_cells(objects), (len(objects), len(dag.grid_shape))
+    if cells.shape != shape or cells.dtype != np.int64:
+        raise DagError("grid_cells", f"must be int64 of shape {shape}, got {cells.dtype} {cells.shape}", objects[0])
+    outside = ((cells < 0) | (cells >= np.array(dag.grid_shape))).any(1)
+    expect_none("grid_cells", f"must lie in a grid of shape {dag.grid_shape}", objects, outside)
+    first = np.unique(row_keys(cells), return_index=True)[1]
+    repeated = ~np.isin(np.arange(len(cells)), first)
+    expect_none("grid_cells", "is the cell of another terminal state", objects, repeated)
+
+
 def _expect_distinct(name: str, dag: Dag, states: IntArray, rows: IntArray) -> None:
-    """``rows`` (n, k) differ where the states differ and are not terminal."""
+    """``rows`` (n, k) of different non-terminal states are different."""
     inner = ~terminal_of(dag, states)
     first = np.unique(row_keys(rows[inner]), return_index=True)[1]
     repeated = ~np.isin(np.arange(inner.sum()), first)
@@ -143,18 +164,18 @@ def _expect_distinct(name: str, dag: Dag, states: IntArray, rows: IntArray) -> N
 
 
 def some_objects(dag: Dag, states: IntArray, rng: np.random.Generator) -> IntArray:
-    """Terminal states among ``states``, so few that their table with all edges has about ``16 CHUNK_EDGES`` cells."""
+    """Terminal states among ``states``, so few that their table with all edges has at most ``16 CHUNK_EDGES`` cells."""
     objects = states[terminal_of(dag, states)]
     limit = max(1, 16 * CHUNK_EDGES // (len(states) * dag.num_actions))
     return objects[rng.permutation(len(objects))[:limit]]
 
 
 def check_contains(dag: Dag, states: IntArray, objects: IntArray) -> None:
-    """A terminal state contains itself alone; any other contains what one of its children contains.
+    """A terminal state contains only itself; any other state contains exactly what its children contain.
 
-    Together, over every state, this says that a state contains the objects it leads to, and no others.
+    If this holds for every state, then a state contains exactly the objects that it leads to.
     """
-    if not len(objects) or not defines(dag, "contains"):
+    if not len(objects) or not dag.has("contains"):
         return
     contained = contains_of(dag, states, objects)
     row, children, _ = dag.children(states)
@@ -168,8 +189,8 @@ def check_contains(dag: Dag, states: IntArray, objects: IntArray) -> None:
 
 
 def check_contains_on_walks(dag: Dag, objects: IntArray, rng: np.random.Generator) -> None:
-    """s0 contains every object, and so does every state of a walk the object at its end."""
-    if not len(objects) or not defines(dag, "contains"):
+    """s0 contains every object, and every state on a walk contains the object at its end."""
+    if not len(objects) or not dag.has("contains"):
         return
     denied = ~contains_of(dag, dag.source(1), objects)
     if denied.any():

@@ -1,35 +1,45 @@
-"""check_dag: every invariant, one after another."""
+"""check_dag: the checks in order."""
 
 from __future__ import annotations
 
 import numpy as np
 
 from gfn_envs.arrays import unique_rows
-from gfn_envs.checker.calls import CHUNK_EDGES, chunks, terminal_of
+from gfn_envs.checker.calls import CHUNK_EDGES, CheckReport, chunks, terminal_of
 from gfn_envs.checker.capabilities import check_capabilities
 from gfn_envs.checker.explore import explore, walk_backward, walk_forward
-from gfn_envs.checker.invariants import check_counts, check_derived, check_edges, check_graph, check_masks, check_source
+from gfn_envs.checker.invariants import (
+    check_counts,
+    check_derived,
+    check_edges,
+    check_encodings,
+    check_graph,
+    check_masks,
+    check_rewards,
+    check_source,
+)
 from gfn_envs.checker.purity import check_purity
-from gfn_envs.checker.report import CheckReport
-from gfn_envs.checker.values import check_encodings, check_rewards
 from gfn_envs.dag import Dag
 
 
 def check_dag(dag: Dag, max_states: int = 20_000, num_walks: int = 200, seed: int = 0) -> CheckReport:
     """Check every invariant of the Dag contract, and those of the optional capabilities that the DAG has.
 
-    Every reachable state is visited when there are at most ``max_states`` of them; otherwise a random choice of the
-    states on ``num_walks`` uniform forward walks, and on backward walks from where they end.
+    If there are at most ``max_states`` reachable states, all of them are checked. Otherwise a random selection is
+    checked of the states on ``num_walks`` uniform forward walks and on backward walks from the ends of those.
 
     Args:
-        dag: the environment's core.
-        max_states: the most states to visit exhaustively.
-        num_walks: walks on larger DAGs.
+        dag: the DAG.
+        max_states: largest number of states that are checked exhaustively.
+        num_walks: number of random walks on larger DAGs, at least 1.
         seed: seed of the walks.
 
+    Returns:
+        The numbers of states and edges that were checked.
+
     Raises:
-        DagError: the first broken invariant, with the state and action that break it.
-        ValueError: ``num_walks`` below 1.
+        DagError: an invariant is broken. The error names the first one, with the state and action that break it.
+        ValueError: ``num_walks`` is below 1.
     """
     if num_walks < 1:
         raise ValueError(f"num_walks must be at least 1, got {num_walks}")
@@ -40,7 +50,7 @@ def check_dag(dag: Dag, max_states: int = 20_000, num_walks: int = 200, seed: in
         states, longest = walk_forward(dag, num_walks, rng)
     else:
         states = reachable
-    # Before all else: where a method changes its arguments or mixes rows, other reports would mislead.
+    # First, because impure methods would make the reports of other checks misleading.
     check_purity(dag, states[rng.permutation(len(states))[:64]])
     if reachable is None:
         states = unique_rows(np.concatenate([states, walk_backward(dag, states[terminal_of(dag, states)], rng)]))

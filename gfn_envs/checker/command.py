@@ -8,8 +8,8 @@ import sys
 from collections.abc import Sequence
 from typing import Any
 
+from gfn_envs.checker.calls import DagError
 from gfn_envs.checker.check import check_dag
-from gfn_envs.checker.report import DagError
 from gfn_envs.registration import make_dag
 
 

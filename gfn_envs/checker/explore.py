@@ -1,17 +1,16 @@
-"""Finding the states to check: all of them, or those on random walks."""
+"""Selection of the states to check: all of them, or those on random walks."""
 
 from __future__ import annotations
 
 import numpy as np
 
 from gfn_envs.arrays import BoolArray, IntArray, row_keys, unique_rows
-from gfn_envs.checker.calls import chunks, mask_of, same_kind, step_of
-from gfn_envs.checker.report import DagError
+from gfn_envs.checker.calls import DagError, chunks, mask_of, same_kind, step_of
 from gfn_envs.dag import Dag
 
 
 def explore(dag: Dag, max_states: int) -> IntArray | None:
-    """Every state reachable from s0, or None when there are more than ``max_states``."""
+    """Every state reachable from s0, or None if there are more than ``max_states``."""
     known = frontier = dag.source(1)
     while len(frontier):
         visited = len(known)
@@ -27,7 +26,11 @@ def explore(dag: Dag, max_states: int) -> IntArray | None:
 
 
 def walk_forward(dag: Dag, num_walks: int, rng: np.random.Generator) -> tuple[IntArray, int]:
-    """States on uniform forward walks, and the longest walk; each must end at a terminal state in time."""
+    """States on uniform forward walks, and the length of the longest walk.
+
+    Raises:
+        DagError: a walk is longer than ``max_length``.
+    """
     states, visited, length = dag.source(num_walks), [], 0
     while len(states):
         visited.append(states)
@@ -43,7 +46,11 @@ def walk_forward(dag: Dag, num_walks: int, rng: np.random.Generator) -> tuple[In
 
 
 def walk_backward(dag: Dag, states: IntArray, rng: np.random.Generator) -> IntArray:
-    """States on uniform backward walks; each must end at s0 within max_length."""
+    """States on uniform backward walks from ``states``.
+
+    Raises:
+        DagError: a walk does not end at s0 within ``max_length`` actions.
+    """
     visited = [states]
     source = dag.source(1)
     for _ in range(dag.max_length + 1):

@@ -1,18 +1,27 @@
-"""Invariants of the graph: source, masks, edges both ways, cycles, counts."""
+"""Invariants of the required methods: source, masks, edges in both directions, cycles, rewards, encodings, counts."""
 
 from __future__ import annotations
 
 import numpy as np
 
-from gfn_envs.arrays import IntArray, row_keys
-from gfn_envs.checker.calls import actions_in_range, expect_none, mask_of, one_per_row, same_kind, step_of, terminal_of
-from gfn_envs.checker.report import DagError
+from gfn_envs.arrays import IntArray, observation_at, row_keys
+from gfn_envs.checker.calls import (
+    DagError,
+    actions_in_range,
+    expect_none,
+    log_reward_of,
+    mask_of,
+    one_per_row,
+    same_kind,
+    step_of,
+    terminal_of,
+)
 from gfn_envs.dag import Dag
 from gfn_envs.enumeration import EnumerationError
 
 
 def check_source(dag: Dag) -> None:
-    """s0: n equal rows of the declared width and dtype, not terminal, without backward actions."""
+    """s0: equal rows of the declared width and dtype, not terminal, without backward actions."""
     rows = dag.source(3)
     if np.shares_memory(rows, dag.source(3)):
         raise DagError("fresh arrays", "source returned the same memory twice", rows[0])
@@ -31,7 +40,7 @@ def check_source(dag: Dag) -> None:
 
 
 def check_graph(dag: Dag, states: IntArray) -> int:
-    """Parents are reachable, there is no cycle, and the longest path has length max_length. Returns that length."""
+    """Parents are reachable, there is no cycle, the longest path has ``max_length`` actions. Returns that number."""
     order = np.argsort(keys := row_keys(states))
     row, back = np.nonzero(mask_of(dag, "backward", states))
     if len(row):
@@ -51,7 +60,7 @@ def check_graph(dag: Dag, states: IntArray) -> int:
             break
         depth, resolved = depth + 1, resolved + int(ready.sum())
     if resolved < len(states):
-        # Every pending state has a pending predecessor: going back often enough ends on a cycle.
+        # Every pending state has a pending predecessor, so following predecessors long enough ends on a cycle.
         edges, before = pending[row] > 0, np.zeros(len(states), dtype=np.int64)
         before[target[edges]] = row[edges]
         state = int(np.argmax(pending > 0))
@@ -64,7 +73,7 @@ def check_graph(dag: Dag, states: IntArray) -> int:
 
 
 def check_masks(dag: Dag, states: IntArray) -> None:
-    """All False exactly on terminal states (forward) and on s0 (backward)."""
+    """The forward mask is all False on terminal states only, the backward mask on s0 only."""
     terminal = terminal_of(dag, states)
     dead_end = ~mask_of(dag, "forward", states).any(1) & ~terminal
     expect_none("walks end at terminal states", "no forward action, yet not terminal", states, dead_end)
@@ -75,7 +84,7 @@ def check_masks(dag: Dag, states: IntArray) -> None:
 
 
 def check_edges(dag: Dag, states: IntArray) -> int:
-    """Round trips, inverse action maps and agreeing masks, both ways. Returns the number of forward edges."""
+    """step and undo are inverse, action maps are inverse and masks agree. Returns the number of forward edges."""
     row, actions = np.nonzero(mask_of(dag, "forward", states))
     parents = states[row]
     if len(row):
@@ -100,7 +109,7 @@ def check_edges(dag: Dag, states: IntArray) -> int:
 
 
 def backward_edges(dag: Dag, states: IntArray) -> None:
-    """The second half of :func:`check_edges`: start from the child."""
+    """The second half of :func:`check_edges`, which starts from the children."""
     row, back = np.nonzero(mask_of(dag, "backward", states))
     children = states[row]
     if not len(row):
@@ -119,7 +128,7 @@ def backward_edges(dag: Dag, states: IntArray) -> None:
 
 
 def check_derived(dag: Dag, states: IntArray) -> None:
-    """children, parents and uniform_log_pb say what the masks and transitions say (they may be overridden)."""
+    """children, parents and uniform_log_pb, which may be overridden, agree with the masks and transitions."""
     row, actions = np.nonzero(mask_of(dag, "forward", states))
     children = _edge_rows(row, dag.step(states[row], actions), actions)
     _same_edges("children", "differ from forward_mask and step", states, children, dag.children(states.copy()))
@@ -136,7 +145,7 @@ def _same_edges(name: str, message: str, states: IntArray, expected: IntArray, e
     found = _edge_rows(*edges)
     if np.array_equal(found, expected):
         return
-    # Edges may come in any order; wide rows take long to sort, and mostly they come in this one.
+    # Edges may be in any order. Sorting wide rows is slow, so the usual order is tried first.
     found, expected = (rows[np.lexsort(rows.T[::-1])] for rows in (found, expected))
     if np.array_equal(found, expected):
         return
@@ -149,6 +158,32 @@ def _same_edges(name: str, message: str, states: IntArray, expected: IntArray, e
 def _edge_rows(row: IntArray, states: IntArray, actions: IntArray) -> IntArray:
     """Edges as rows (row, state, action)."""
     return np.column_stack([row, states, actions]).astype(np.int64)
+
+
+def check_rewards(dag: Dag, states: IntArray) -> None:
+    """log_reward is float64 (n,) and finite; mode_index is an integer (n,) of at least -1."""
+    objects = states[terminal_of(dag, states)]
+    if len(objects):
+        log_reward = one_per_row("log_reward", log_reward_of(dag, objects), np.float64, objects)
+        expect_none("log_reward is finite", "log_reward is not finite", objects, ~np.isfinite(log_reward))
+        modes = one_per_row("mode_index", dag.mode_index(objects), np.integer, objects)
+        expect_none("mode_index", "must be -1 or more", objects, modes < -1)
+
+
+def check_encodings(dag: Dag, states: IntArray) -> None:
+    """encode is float32 (n, num_features) and finite; observations lie in observation_space."""
+    features = dag.encode(states)
+    if features.shape != (len(states), dag.num_features) or features.dtype != np.float32:
+        raise DagError(
+            "encode",
+            f"must be float32 of shape {(len(states), dag.num_features)}, got {features.dtype} {features.shape}",
+        )
+    expect_none("encode", "is not finite", states, ~np.isfinite(features).all(1))
+    observations = dag.observe(states)
+    for i in range(len(states)):
+        row = observation_at(observations, i)
+        if not dag.observation_space.contains(row):
+            raise DagError("observe", f"observation {row!r} is outside {dag.observation_space}", states[i])
 
 
 def check_counts(dag: Dag, states: IntArray) -> None:

@@ -1,4 +1,4 @@
-"""Every method is pure: rows independent of their batch, arguments never mutated, fresh arrays out."""
+"""Purity of every method: rows are independent of their batch, arguments are not mutated, results are fresh arrays."""
 
 from __future__ import annotations
 
@@ -9,13 +9,12 @@ from typing import Any
 import numpy as np
 
 from gfn_envs.arrays import IntArray
-from gfn_envs.checker.calls import contains_of, defines, log_reward_of, mask_of, terminal_of
-from gfn_envs.checker.report import DagError
+from gfn_envs.checker.calls import DagError, contains_of, log_reward_of, mask_of, terminal_of
 from gfn_envs.dag import Dag
 
 
 def check_purity(dag: Dag, states: IntArray) -> None:
-    """Rows independent of their batch and arguments never mutated; results fresh and repeatable."""
+    """The required and derived methods are pure."""
     row, actions = np.nonzero(mask_of(dag, "forward", states))
     brow, back = np.nonzero(mask_of(dag, "backward", states))
     objects = states[terminal_of(dag, states)]
@@ -33,13 +32,15 @@ def check_purity(dag: Dag, states: IntArray) -> None:
 
 
 def check_purity_of_capabilities(dag: Dag, states: IntArray) -> None:
-    """The same for the optional capabilities that the DAG has."""
+    """The optional capabilities that the DAG has are pure."""
     for name in ("partial_log_reward", "log_num_paths", "tokens", "labelled_graphs"):
-        if defines(dag, name):
+        if dag.has(name):
             _check_pure(name, getattr(dag, name), (states,))
     objects = states[terminal_of(dag, states)]
-    if len(objects) and defines(dag, "contains"):
-        # A row of the table for each state, and then for each object.
+    if len(objects) and dag.has("grid_cells"):
+        _check_pure("grid_cells", dag.grid_cells, (objects,))
+    if len(objects) and dag.has("contains"):
+        # Rows of the table are states; rows of its transpose are objects.
         _check_pure("contains", lambda rows: contains_of(dag, rows, objects.copy()), (states,))
         _check_pure("contains", lambda rows: contains_of(dag, states.copy(), rows).T, (objects,))
 
@@ -56,7 +57,7 @@ def _check_pure(name: str, function: Callable[..., Any], arguments: tuple[IntArr
         if any(np.shares_memory(leaf, other) for other in _leaves(again)):
             raise DagError("fresh arrays", f"{name} returned the same memory twice", originals[0][0])
     if name in ("children", "parents"):
-        return  # Lists of edges, compared with the masks in check_derived.
+        return  # These return lists of edges; check_derived compares them with the masks.
     n = len(originals[0])
     for rows in (np.arange(n)[::-1], *(np.array([i]) for i in range(min(n, 8)))):
         alone = function(*(o[rows] for o in originals))

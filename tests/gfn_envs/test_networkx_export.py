@@ -1,4 +1,4 @@
-"""The state graph as NetworkX sees it."""
+"""to_networkx: every state and edge, with exact flows."""
 
 from __future__ import annotations
 
@@ -9,15 +9,14 @@ import networkx
 import numpy as np
 import pytest
 
-import gfn_envs
-from gfn_envs import EnumerationError, exact
+from gfn_envs import EnumerationError, exact, make_dag, to_networkx
 from tests.helpers import TINY, UNEVEN_EDGES, TableDag, small_dag
 
 
 @pytest.mark.parametrize(("env_id", "kwargs"), TINY)
 def test_state_graphs(env_id: str, kwargs: dict[str, Any]) -> None:
     dag = small_dag(env_id, kwargs)
-    graph = dag.to_networkx()
+    graph = to_networkx(dag)
     assert graph.number_of_nodes() == dag.num_states
     assert networkx.is_directed_acyclic_graph(graph)
     assert networkx.dag_longest_path_length(graph, default_weight=1) == dag.max_length
@@ -29,7 +28,7 @@ def test_state_graphs(env_id: str, kwargs: dict[str, Any]) -> None:
         assert sorted(out) == np.flatnonzero(at["forward_mask"]).tolist()
         assert sorted(back) == np.flatnonzero(at["backward_mask"]).tolist()
         assert at["terminal"] == (not out) == ("log_reward" in at)
-        # What flows in flows out.
+        # Flow conservation.
         flow = math.exp(at["log_flow"])
         inflow = [math.exp(edge["log_flow"]) for *_, edge in graph.in_edges(node, data=True)]
         outflow = [math.exp(edge["log_flow"]) for *_, edge in graph.out_edges(node, data=True)]
@@ -40,16 +39,16 @@ def test_state_graphs(env_id: str, kwargs: dict[str, Any]) -> None:
 
 
 def test_double_edges_are_kept() -> None:
-    graph = TableDag(UNEVEN_EDGES).to_networkx()
+    graph = to_networkx(TableDag(UNEVEN_EDGES))
     states = {at["state"][0]: node for node, at in graph.nodes(data=True)}
     edges = {(u, v, action) for u, v, action in graph.edges(keys=True)}
     assert edges == {(states[u], states[v], action) for u, action, v in UNEVEN_EDGES}
     assert graph.nodes[states[5]]["level"] == 4  # 0, 1, 2, 3, 5
 
 
-def test_large_graphs_are_refused() -> None:
+def test_too_large_graphs_raise() -> None:
     with pytest.raises(EnumerationError, match=r"has 128 states, allowed are at most 127: raise max_states"):
-        gfn_envs.make_dag("GFN/HyperGrid-v0").to_networkx(127)
+        to_networkx(make_dag("GFN/HyperGrid-v0"), 127)
     with pytest.raises(EnumerationError, match="has more states, allowed are at most 5"):
-        TableDag(UNEVEN_EDGES).to_networkx(5)
-    assert len(TableDag(UNEVEN_EDGES).to_networkx(6)) == 6
+        to_networkx(TableDag(UNEVEN_EDGES), 5)
+    assert len(to_networkx(TableDag(UNEVEN_EDGES), 6)) == 6

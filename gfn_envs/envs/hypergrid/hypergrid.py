@@ -108,6 +108,7 @@ class HyperGrid(Dag):
         self.num_features = self.ndim * self.side
         self.num_tokens, self.num_positions = self.side, self.ndim
         self.observation_space = spaces.MultiDiscrete([self.side] * self.ndim)
+        self.grid_shape = (self.side,) * self.ndim
         self.declared_num_terminal_states = self.side**self.ndim
         self.declared_num_states = 2 * self.side**self.ndim
         # The stop action adds 1 to the flag as the others do to a coordinate, so a step adds a unit vector.
@@ -130,11 +131,14 @@ class HyperGrid(Dag):
             return functools.partial(_without_modes, reward)
         if reward not in REWARDS:
             raise ValueError(f"HyperGrid: unknown reward {reward!r}; allowed: {', '.join(REWARDS)}, or a callable")
-        function, parameters = REWARDS[reward]
-        allowed = list(inspect.signature(function).parameters)[2:]
-        if unknown := sorted(set(kwargs) - set(allowed)):
-            raise ValueError(f"HyperGrid: reward {reward!r} has no parameters {unknown}; allowed: {allowed}")
-        return functools.partial(function, side=self.side, **{**parameters, **kwargs})
+        function, named = REWARDS[reward]
+        allowed = list(inspect.signature(function).parameters.values())[2:]
+        if unknown := sorted(set(kwargs) - {parameter.name for parameter in allowed}):
+            names = [parameter.name for parameter in allowed]
+            raise ValueError(f"HyperGrid: reward {reward!r} has no parameters {unknown}; allowed: {names}")
+        parameters = {parameter.name: parameter.default for parameter in allowed} | named | kwargs
+        self.reward_floor = float(parameters["R0"]) if "R0" in parameters else None
+        return functools.partial(function, side=self.side, **parameters)
 
     @functools.cached_property
     def num_modes(self) -> int | None:  # type: ignore[override]
@@ -219,6 +223,9 @@ class HyperGrid(Dag):
         stopped = self.is_terminal(states)
         contained[stopped] = all_columns(np.equal, states[stopped], objects)
         return contained
+
+    def grid_cells(self, states: IntArray) -> IntArray:
+        return states[:, :-1].astype(np.int64)
 
     def tokens(self, states: IntArray) -> IntArray:
         """The coordinates, int64 (n, ndim)."""

@@ -19,6 +19,7 @@ from gfn_envs.envs.molecules.moves import BlockMoves
 from gfn_envs.envs.molecules.rdkit_builder import MoleculeBuilder
 from gfn_envs.envs.molecules.vocabulary import chemistry, load_vocabulary, with_asterisks
 from gfn_envs.graph_layout import GraphLayout, NodeActions
+from gfn_envs.row_cache import RowCache
 from gfn_envs.validation import checked_log_reward, positive_int
 
 #: Rows whose codes are computed at once: their tables stay small.
@@ -152,7 +153,7 @@ class FragmentMolecule(Dag):
             vocabulary, m, self.min_blocks
         )
         self._builder = MoleculeBuilder(vocabulary.kinds)
-        self._scores: molecules.RowCache = molecules.RowCache()
+        self._score_of = RowCache(self._log_scores, self.state_dtype)
 
     # ------------------------------------------------------------------ rows and trees
 
@@ -269,6 +270,10 @@ class FragmentMolecule(Dag):
         """Atoms of :meth:`to_mol` with an open stem, each as often as it has one."""
         return self._builder.stem_atoms(self._lists(state)[0], self._moves.open_stems(self._tree(state[None]))[0])
 
+    def molecules(self, states: IntArray) -> list[Any]:
+        """:meth:`to_mol` of each state."""
+        return [self.to_mol(state) for state in states]
+
     def to_smiles(self, states: IntArray, asterisks: bool = False) -> list[str]:
         """Canonical SMILES of each state, with hydrogens, or asterisks, at open stems."""
         chem = chemistry()
@@ -282,9 +287,9 @@ class FragmentMolecule(Dag):
 
     def log_score(self, states: IntArray) -> FloatArray:
         """log of the score, floored, of any states but s0, float64 (n,): from the cache, or computed in one batch."""
-        return self._scores.get(np.asarray(states)[:, :-1], self._computed)
+        return self._score_of(np.asarray(states)[:, :-1])
 
-    def _computed(self, rows: IntArray) -> FloatArray:
+    def _log_scores(self, rows: IntArray) -> FloatArray:
         mols = [self.to_mol(row) for row in rows]
         stems = [self.stem_atoms(row) for row in rows] if self.score.needs_stems else []
         return checked_log_reward(self.score(mols, stems), rows, "FragmentMolecule")
@@ -330,6 +335,15 @@ class FragmentMolecule(Dag):
             return opened or "(empty)"
         plain = self.to_smiles(state[None])[0]
         return plain if plain == opened else f"{plain} (stopped: {opened})"
+
+    def draw_molecules(self, states: IntArray, per_row: int, cell: tuple[int, int]) -> rendering.Image:
+        """A grid of structural formulas. Captions give the score, and the reward if it differs from the score."""
+        reward = self.arguments["reward"]
+        name = reward if isinstance(reward, str) else "score"
+        scores, rewards = np.exp(self.log_score(states)), np.exp(self.log_reward(states))
+        differ = self.score.exponent != 1
+        captions = [f"{name} {s:.3f}" + f",  R {r:.3g}" * differ for s, r in zip(scores, rewards, strict=True)]
+        return molecules.draw_grid(self.molecules(states), captions, per_row, cell)
 
     def render_image(self, state: IntArray, path: IntArray | None = None) -> rendering.Image:
         """The structural formula, 300 by 300."""

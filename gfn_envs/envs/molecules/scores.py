@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from gfn_envs.arrays import FloatArray, IntArray
+from gfn_envs.arrays import FloatArray
 from gfn_envs.envs.molecules.vocabulary import chemistry
 
 #: (Mols, atoms with open stems of each) -> numbers.
@@ -205,31 +205,11 @@ def draw(mol: Any, size: int = 300) -> npt.NDArray[np.uint8]:
     return np.asarray(Draw.MolToImage(mol, size=(size, size)).convert("RGB"), dtype=np.uint8).copy()
 
 
-# ---------------------------------------------------------------------- values of rows met before
+def draw_grid(
+    mols: Sequence[Any], captions: Sequence[str], per_row: int, cell: tuple[int, int]
+) -> npt.NDArray[np.uint8]:
+    """Structural formulas with captions below them, uint8 (H, W, 3), ``per_row`` in a row of cells (width, height)."""
+    from rdkit.Chem import Draw
 
-
-class RowCache:
-    """Values of rows, kept up to a limit; the rows that were added first go first.
-
-    A value must depend on its row alone, so that what is in the cache makes no difference to results.
-    """
-
-    def __init__(self, limit: int = 200_000):
-        self.limit = limit
-        self.values: dict[bytes, float] = {}
-
-    def __getstate__(self) -> dict[str, Any]:
-        return {"limit": self.limit, "values": {}}
-
-    def get(self, rows: IntArray, compute: Callable[[IntArray], FloatArray]) -> FloatArray:
-        """The value of each row (n, w), float64 (n,); ``compute`` is asked once for those that are not there."""
-        keys = [row.tobytes() for row in np.ascontiguousarray(rows)]
-        fresh = {key: i for i, key in enumerate(keys) if key not in self.values}
-        known = {key: self.values[key] for key in keys if key in self.values}
-        if fresh:
-            computed = compute(np.asarray(rows)[list(fresh.values())])
-            known.update(zip(fresh, computed.tolist(), strict=True))
-            self.values.update((key, known[key]) for key in fresh)
-            for key in list(self.values)[: max(0, len(self.values) - self.limit)]:
-                del self.values[key]
-        return np.array([known[key] for key in keys], dtype=np.float64)
+    image = Draw.MolsToGridImage(mols, molsPerRow=per_row, subImgSize=cell, legends=captions, returnPNG=False)
+    return np.asarray(image.convert("RGB"), dtype=np.uint8)

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import functools
 
+import numpy as np
+
 from gfn_envs.arrays import FloatArray, IntArray
 from gfn_envs.data import registry as datasets
 from gfn_envs.envs.proteins.peptide_classifier import AMINO_ACIDS, PeptideClassifier
 from gfn_envs.envs.strings.sequence import Sequence
-from gfn_envs.row_cache import Memo
+from gfn_envs.row_cache import RowCache
 
 
 class AMP(Sequence):
@@ -75,9 +77,9 @@ class AMP(Sequence):
         }
 
     @functools.cached_property
-    def proxy(self) -> Memo:
+    def proxy(self) -> RowCache:
         """The classifier: probabilities float64 (n,) of tokens (n, length)."""
-        return Memo(PeptideClassifier(datasets.packaged("amp_proxy")))
+        return RowCache(PeptideClassifier(datasets.packaged("amp_proxy")), np.uint8)
 
     def values(self, tokens: IntArray) -> FloatArray:
         """Probabilities float64 (n,) that peptides are antimicrobial, of tokens int64 (n, length)."""

@@ -127,6 +127,30 @@ class DoubleEdgesCountedOnce(Table):
         self.path_counts = np.sum([np.linalg.matrix_power(single, t) for t in range(6)], axis=0)
 
 
+@breaks("grid_cells", None)
+class GridShapeForgotten(Grid):
+    def __init__(self) -> None:
+        super().__init__()
+        self.grid_shape = None
+
+
+@breaks("grid_cells", None)
+class GridCellsForgotten(Table):
+    grid_shape = (2,)
+
+
+@breaks("grid_cells", [2, 1, 1])
+class CellOutsideTheGrid(Grid):
+    def grid_cells(self, states: np.ndarray) -> np.ndarray:
+        return super().grid_cells(states) + at(states, [2, 1, 1])[:, None]
+
+
+@breaks("grid_cells", [2, 1, 1])
+class CellShared(Grid):
+    def grid_cells(self, states: np.ndarray) -> np.ndarray:
+        return super().grid_cells(states) - at(states, [2, 1, 1])[:, None] * np.array([1, 0])
+
+
 @breaks("can_stop_anywhere", [1, 1, 0])
 class StopIsNotEverywhere(Grid):
     """In the middle the walk must go on."""

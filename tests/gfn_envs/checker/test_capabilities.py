@@ -11,7 +11,6 @@ import pytest
 
 from gfn_envs import Bag, BitSequence, Dag, EnumerationError, HyperGrid
 from gfn_envs.arrays import all_columns, log_factorials
-from gfn_envs.checker.calls import defines
 from gfn_envs.enumeration import state_graph
 from tests.helpers import SMALL, UNEVEN_EDGES, TableDag, all_states, small_dag
 
@@ -34,7 +33,7 @@ def reachability(dag: Dag) -> np.ndarray:
 @small
 def test_states_contain_the_objects_they_lead_to(env_id: str, kwargs: dict[str, Any]) -> None:
     dag = small_dag(env_id, kwargs)
-    if not defines(dag, "contains"):
+    if not dag.has("contains"):
         pytest.skip(f"{dag!r} does not define contains")
     states, objects = all_states(dag), dag.terminal_states()
     expected = reachability(dag)
@@ -135,7 +134,7 @@ def test_stops_anywhere_are_those_declared(env_id: str, kwargs: dict[str, Any]) 
 @small
 def test_tokens_tell_states_apart(env_id: str, kwargs: dict[str, Any]) -> None:
     dag = small_dag(env_id, kwargs)
-    if not defines(dag, "tokens"):
+    if not dag.has("tokens"):
         pytest.skip(f"{dag!r} does not define tokens")
     states = all_states(dag)
     tokens = dag.tokens(states)
@@ -197,8 +196,33 @@ def test_bags_have_no_intermediate_reward() -> None:
         Bag().partial_log_reward(Bag().source(1))
 
 
+# ---------------------------------------------------------------------- presence
+
+
 @pytest.mark.parametrize("dag", [HyperGrid(), BitSequence(), Bag()], ids=lambda dag: type(dag).__name__)
-def test_what_these_environments_define(dag: Dag) -> None:
-    """The checker skips what is not defined, so a misspelt method would pass it."""
-    assert all(defines(dag, name) for name in ("contains", "tokens", "log_num_paths"))
-    assert defines(dag, "partial_log_reward") == (not isinstance(dag, Bag))
+def test_capabilities_of_some_environments(dag: Dag) -> None:
+    """The checker skips capabilities that are not defined, so a misspelt method would pass it."""
+    assert all(dag.has(name) for name in ("contains", "tokens", "log_num_paths"))
+    assert dag.has("partial_log_reward") == (not isinstance(dag, Bag))
+    assert dag.has("grid_cells") == (dag.grid_shape is not None) == isinstance(dag, HyperGrid)
+    assert not dag.has("molecules")
+    assert not dag.has("labelled_graphs")
+
+
+def test_methods_of_an_instance_count_and_those_that_raise_do_not() -> None:
+    dag: Any = Bag()
+    assert not dag.has("distance")
+    dag.distance = lambda states, others: np.zeros((len(states), len(others)))
+    assert dag.has("distance")
+    dag.contains = Dag.contains.__get__(dag)
+    assert not dag.has("contains")
+    with pytest.raises(ValueError, match="unknown capability 'token'; known: partial_log_reward, contains, tokens"):
+        dag.has("token")
+
+
+@pytest.mark.parametrize("name", ["distance", "grid_cells", "molecules", "to_smiles", "draw_molecules"])
+def test_capabilities_that_are_not_defined_raise(name: str) -> None:
+    dag = Bag()
+    arguments = {"distance": [dag.source(1)], "draw_molecules": [6, (300, 200)]}.get(name, [])
+    with pytest.raises(NotImplementedError, match=rf"Bag does not define .* \({name}\)"):
+        getattr(dag, name)(dag.source(1), *arguments)

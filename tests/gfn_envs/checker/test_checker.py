@@ -242,7 +242,7 @@ def test_main_reports_a_reward_that_the_environment_refuses(capsys: pytest.Captu
         ([GRID, "sied=3"], "unknown argument sied; allowed: ndim, side, reward, reward_kwargs"),
         ([GRID, "side=1"], "side must be an integer >= 2, got 1"),
         ([GRID, "side=two"], "side must be an integer >= 2, got 'two'"),
-        (["GFN/PHO4-v0"], "the binding table is not part of this package"),
+        (["GFN/PHO4-v0"], "this package does not include the binding table"),
         ([GRID, "side"], "expected name=value, got 'side'"),
         ([GRID, "2=side"], "expected name=value, got '2=side'"),
         ([BAG, "modes=/nowhere/modes.txt"], "/nowhere/modes.txt"),

@@ -280,6 +280,31 @@ def test_wide_grids_count_beyond_16_bits() -> None:
     assert (state.tolist(), dag.forward_mask(state).tolist()) == ([[99_999, 0]], [[False, True]])
 
 
+def test_objects_are_cells_of_the_grid() -> None:
+    dag = HyperGrid(ndim=2, side=3)
+    assert dag.grid_shape == (3, 3)
+    cells = dag.grid_cells(dag.terminal_states())
+    assert (cells.dtype, sorted(cells.tolist())) == (np.int64, [[x, y] for x in range(3) for y in range(3)])
+
+
+@pytest.mark.parametrize(
+    ("arguments", "floor"),
+    [
+        ({}, 0.1),
+        ({"reward": "hard"}, 1e-4),
+        ({"reward": "hard", "reward_kwargs": {"R0": 0.25}}, 0.25),
+        ({"reward": "bitwise_xor"}, 1e-3),
+        ({"reward": "sparse"}, None),
+        ({"reward": lambda cells: 1.0 + cells.sum(1)}, None),
+    ],
+)
+def test_reward_floor_is_the_lowest_level(arguments: dict[str, Any], floor: float | None) -> None:
+    dag = HyperGrid(ndim=2, side=8, **arguments)
+    assert dag.reward_floor == floor
+    if floor is not None:
+        assert math.isclose(np.exp(dag.log_reward(dag.terminal_states()).min()), floor)
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [

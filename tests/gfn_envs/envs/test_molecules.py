@@ -19,7 +19,6 @@ from rdkit.Contrib.SA_Score import sascorer
 from gfn_envs import FragmentMolecule, check_dag
 from gfn_envs.checker.explore import random_legal
 from gfn_envs.data import registry as datasets
-from gfn_envs.envs.molecules import scores as molecules
 from gfn_envs.envs.molecules import seh_proxy as seh
 from gfn_envs.envs.molecules.canonical_trees import BlockTrees, Trees
 from gfn_envs.envs.molecules.vocabulary import from_smiles, load_vocabulary, packaged_blocks, published
@@ -403,6 +402,16 @@ def test_callables_on_mols_and_smiles(some: Any) -> None:
             scored(objects, reward=lambda mol, value=value: value)
 
 
+def test_objects_are_molecules() -> None:
+    dag = FragmentMolecule(reward="sa", exponent=2.0)
+    objects = walks(dag, 5)
+    assert dag.has("molecules")
+    assert [Chem.MolToSmiles(mol) for mol in dag.molecules(objects)] == dag.to_smiles(objects)
+    image = dag.draw_molecules(objects, 3, (120, 100))
+    assert (image.shape, image.dtype) == ((200, 360, 3), np.uint8)
+    assert np.ptp(image) > 0
+
+
 def test_scores_are_computed_once_in_one_batch() -> None:
     calls: list[Any] = []
     dag = FragmentMolecule(reward=lambda mol: calls.append(mol) or 1.5, min_blocks=1)
@@ -410,10 +419,6 @@ def test_scores_are_computed_once_in_one_batch() -> None:
     for _ in range(2):
         dag.log_reward(objects)
     assert len(calls) == len(np.unique(objects[:, :-1], axis=0))
-    cache = molecules.RowCache(limit=2)
-    rows = np.arange(6).reshape(6, 1)
-    np.testing.assert_array_equal(cache.get(rows, lambda r: r[:, 0] * 2.0), np.arange(6) * 2.0)
-    assert len(cache.values) == 2
 
 
 @pytest.mark.parametrize(

@@ -19,7 +19,6 @@ from gfn_envs.data import registry as datasets
 from gfn_envs.envs.proteins import contacts, inverse_folding
 from gfn_envs.envs.proteins import gfp_brightness as brightness
 from gfn_envs.envs.proteins.peptide_classifier import AMINO_ACIDS, PeptideClassifier
-from gfn_envs.row_cache import Memo
 from tests.helpers import RING, all_states, scores
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -84,24 +83,6 @@ def test_the_packaged_classifier_knows_the_peptides_it_was_trained_on() -> None:
     good, other = p[labels[kept]], p[~labels[kept]]
     auroc = (good[:, None] > other).mean() + 0.5 * (good[:, None] == other).mean()
     assert auroc > 0.93
-
-
-def test_duplicates_are_scored_once() -> None:
-    asked: list[int] = []
-
-    def score(rows: np.ndarray) -> np.ndarray:
-        asked.append(len(rows))
-        return rows.sum(1) / 7.0
-
-    memo, rows = Memo(score, max_rows=4), np.array([[1, 2], [3, 4], [1, 2], [1, 2]])
-    np.testing.assert_array_equal(memo(rows), rows.sum(1) / 7.0)
-    np.testing.assert_array_equal(memo(rows[::-1]), rows[::-1].sum(1) / 7.0)
-    assert asked == [2]
-    more = np.array([[1, 2], [9, 9], [8, 8], [7, 7]])  # five rows are one too many: all are forgotten
-    np.testing.assert_array_equal(memo(more), more.sum(1) / 7.0)
-    np.testing.assert_array_equal(memo(rows), rows.sum(1) / 7.0)
-    assert asked == [2, 4, 2]
-    assert memo(np.zeros((0, 2), dtype=int)).shape == (0,)
 
 
 def test_amp_needs_no_download(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,0 +1,121 @@
+"""Optional capabilities of an environment. Agents, figures and the checker ask for them with :meth:`Dag.has`."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from gfn_envs.arrays import BoolArray, FloatArray, IntArray
+from gfn_envs.graph_layout import GraphLayout
+
+
+class Capabilities:
+    """Base class of :class:`gfn_envs.Dag`: every optional method raises NotImplementedError unless it is overridden.
+
+    Attributes:
+        num_tokens, num_positions: sizes of :meth:`tokens`; None if it is not defined.
+        graph_layout: sizes of :meth:`labelled_graphs`; None if it is not defined.
+        grid_shape: sizes of the grid of :meth:`grid_cells`, one per dimension; None if it is not defined.
+        distance_name: name of :meth:`distance`.
+        reward_floor: the lowest level R0 of the reward, which a terminal state without any bonus receives; None if the
+            reward has no such level.
+        can_stop_anywhere: True if the last action is a stop action that is legal in every non-terminal state and is the
+            only edge into the terminal state it leads to. Modified detailed balance (Deleu et al. 2022) requires it.
+            False makes no claim.
+    """
+
+    num_tokens: int | None = None
+    num_positions: int | None = None
+    graph_layout: GraphLayout | None = None
+    grid_shape: tuple[int, ...] | None = None
+    distance_name: str = "the environment's own"
+    reward_floor: float | None = None
+    can_stop_anywhere: bool = False
+
+    def partial_log_reward(self, states: IntArray) -> FloatArray:
+        """Intermediate log reward of any state (n,): 0 at s0, :meth:`log_reward` on terminal states.
+
+        Raises:
+            NotImplementedError: the environment does not define it.
+        """
+        raise NotImplementedError(f"{type(self).__name__} defines no intermediate reward (partial_log_reward)")
+
+    def contains(self, states: IntArray, objects: IntArray) -> BoolArray:
+        """True at [i, j] if a path leads from state i to object j, bool (n, m).
+
+        Substructure guides use this relation (Shen et al. 2023, section 5).
+
+        Args:
+            states: any states (n, state_width).
+            objects: terminal states (m, state_width).
+
+        Raises:
+            NotImplementedError: the environment does not define it.
+        """
+        raise NotImplementedError(f"{type(self).__name__} does not define which objects a state contains (contains)")
+
+    def tokens(self, states: IntArray) -> IntArray:
+        """States as sequences for transformers, int64 (n, num_positions), with tokens 0..num_tokens - 1.
+
+        Different non-terminal states have different tokens.
+
+        Raises:
+            NotImplementedError: the environment does not define it.
+        """
+        raise NotImplementedError(f"{type(self).__name__} does not define states as sequences (tokens)")
+
+    def labelled_graphs(self, states: IntArray) -> IntArray:
+        """States as graphs for graph networks, int64 (n, num_nodes, num_nodes), of the sizes in ``graph_layout``.
+
+        Entry [i, i] is the label of node i, 0 if the node is absent. Entry [i, j] is the relation of node i to node j,
+        0 if there is none. Different non-terminal states have different graphs.
+
+        Raises:
+            NotImplementedError: the environment does not define it.
+        """
+        raise NotImplementedError(f"{type(self).__name__} does not define states as graphs (labelled_graphs)")
+
+    def distance(self, states: IntArray, others: IntArray) -> FloatArray:
+        """Distances between terminal states (n, state_width) and (m, state_width), float64 (n, m).
+
+        Raises:
+            NotImplementedError: the environment does not define it.
+        """
+        raise NotImplementedError(f"{type(self).__name__} does not define a distance between objects (distance)")
+
+    def grid_cells(self, states: IntArray) -> IntArray:
+        """Terminal states as cells of a grid of shape ``grid_shape``, int64 (n, len(grid_shape)).
+
+        Different terminal states have different cells.
+
+        Raises:
+            NotImplementedError: the environment does not define it.
+        """
+        raise NotImplementedError(f"{type(self).__name__} does not define objects as cells of a grid (grid_cells)")
+
+    def molecules(self, states: IntArray) -> list[Any]:
+        """States as a list of n RDKit Mols. An environment that defines it also defines the two methods below.
+
+        Raises:
+            NotImplementedError: the environment does not define it.
+        """
+        raise NotImplementedError(f"{type(self).__name__} does not define objects as molecules (molecules)")
+
+    def to_smiles(self, states: IntArray) -> list[str]:
+        """Canonical SMILES of :meth:`molecules`; raises as it does."""
+        raise NotImplementedError(f"{type(self).__name__} does not define objects as molecules (to_smiles)")
+
+    def draw_molecules(self, states: IntArray, per_row: int, cell: tuple[int, int]) -> npt.NDArray[np.uint8]:
+        """Structural formulas of terminal states with their rewards, as one RGB image, uint8 (H, W, 3).
+
+        Args:
+            states: terminal states (n, state_width).
+            per_row: molecules in each row of the image.
+            cell: width and height of each molecule in pixels.
+
+        Raises:
+            NotImplementedError: the environment does not define it.
+        """
+        raise NotImplementedError(f"{type(self).__name__} does not define objects as molecules (draw_molecules)")
