@@ -2,7 +2,7 @@
 #
 # PYTHON: the interpreter .venv is made with, 3.10 or newer.     make test PYTHON=python3.12
 # VENV:   where the environment goes.                            make test VENV=/tmp/venv
-# JOBS:   test processes, by default one per core.                 make test JOBS=8
+# JOBS:   test processes, by default one per core.               make test JOBS=8
 # ARGS:   more arguments for pytest.                             make test ARGS="-k checker"
 
 PYTHON ?= python3
@@ -22,7 +22,7 @@ export GFN_ENVS_DATA ?= $(abspath ../shared/data)
 endif
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-interop lint clean
+.PHONY: help demo test test-fast test-interop lint clean
 .NOTPARALLEL:
 
 help: ## show this list
@@ -40,7 +40,11 @@ demo: $(VENV)/installed-demo ## train on a 4-D grid with progress, print exact m
 test: $(VENV)/installed-test ## run every test
 	OMP_NUM_THREADS=1 MPLBACKEND=Agg $(BIN)/python -m pytest -n $(JOBS) --dist worksteal $(ARGS)
 
-# RLlib pins another version of Gymnasium than ours, so it has an environment of its own.
+# For the rhythm of work: nothing that trains for long, compiles or starts processes, one instance per environment.
+test-fast: $(VENV)/installed-test ## run the tests that take a minute in all, such as between two edits
+	OMP_NUM_THREADS=1 MPLBACKEND=Agg $(BIN)/python -m pytest -n $(JOBS) --dist worksteal -m "not slow" $(ARGS)
+
+# RLlib pins another version of Gymnasium than this project, so it has a virtual environment of its own.
 test-interop: .venv-interop/installed ## run the tests with TorchRL and RLlib, in .venv-interop
 	OMP_NUM_THREADS=1 .venv-interop/bin/python -m pytest tests/interop $(ARGS)
 
