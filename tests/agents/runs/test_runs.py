@@ -84,19 +84,19 @@ def ctrl_c():
 
 
 @pytest.mark.usefixtures("ctrl_c")
-@pytest.mark.parametrize("where", ["learn", "evaluate"])
+@pytest.mark.parametrize("where", ["step", "evaluate"])
 def test_ctrl_c_stops_between_iterations_and_a_resumed_run_equals_an_uninterrupted_one(tmp_path, monkeypatch, where):
     every = {"log_every": 3, "eval_every": 10, "checkpoint_every": 20, "progress": False}
-    settings = {"replay": "prioritized", "replay_batch_size": 4}  # two gradient steps an iteration
+    settings = {"replay": "prioritized", "replay_batch_size": 4}  # two gradient steps per iteration
     agents.train(make(**settings), 20, tmp_path / "whole", **every)
     agent, owner = make(**settings), agents.runs.train
-    if where == "learn":
-        owner = agent
+    if where == "step":
+        owner = agent.engine
     function, calls = getattr(owner, where), []
 
     def interrupted(*arguments, **kwargs):
         calls.append(1)
-        if len(calls) == {"learn": 18, "evaluate": 2}[where]:  # evaluate: of iteration 10; one counts states first
+        if len(calls) == {"step": 18, "evaluate": 2}[where]:  # evaluate: of iteration 10; one counts states first
             os.kill(os.getpid(), signal.SIGINT)
         return function(*arguments, **kwargs)
 
@@ -104,7 +104,7 @@ def test_ctrl_c_stops_between_iterations_and_a_resumed_run_equals_an_uninterrupt
     with pytest.raises(KeyboardInterrupt):
         agents.train(agent, 20, tmp_path / "parts", **every)
     assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
-    assert agents.load_agent(tmp_path / "parts").iteration == agent.iteration == {"learn": 9, "evaluate": 10}[where]
+    assert agents.load_agent(tmp_path / "parts").iteration == agent.iteration == {"step": 9, "evaluate": 10}[where]
     monkeypatch.undo()
     agents.train(make(**settings), 20, tmp_path / "parts", resume=True, **every)
     assert_same_run(tmp_path / "whole", tmp_path / "parts")
@@ -116,8 +116,8 @@ def test_ctrl_c_is_given_back_and_stays_ignored_where_it_was(before):
     signal.signal(signal.SIGINT, before)
     interrupt = Interrupt()
     os.kill(os.getpid(), signal.SIGINT)
-    assert interrupt.heard == (before is not signal.SIG_IGN)
-    interrupt.forget()
+    assert interrupt.requested == (before is not signal.SIG_IGN)
+    interrupt.restore()
     assert signal.getsignal(signal.SIGINT) is before
 
 
@@ -126,19 +126,18 @@ def test_a_second_ctrl_c_stops_at_once():
     interrupt = Interrupt()
     try:
         os.kill(os.getpid(), signal.SIGINT)
-        assert interrupt.heard
+        assert interrupt.requested
         with pytest.raises(KeyboardInterrupt):
             os.kill(os.getpid(), signal.SIGINT)
     finally:
-        interrupt.forget()
+        interrupt.restore()
 
 
 def test_a_run_stopped_in_its_last_evaluation_is_evaluated_when_resumed(tmp_path, monkeypatch):
     every = {"eval_every": 5, "checkpoint_every": 10, "progress": False}
     agents.train(make(), 10, tmp_path, **every)
-    runs.write_history(
-        tmp_path, runs.read_history(tmp_path)[:-1]
-    )  # as if killed after the checkpoint, before the row was on disk
+    # As if killed after the checkpoint, before the row was on disk.
+    runs.write_history(tmp_path, runs.read_history(tmp_path)[:-1])
     (tmp_path / runs.METRICS).unlink()
     agents.train(make(), 10, tmp_path, resume=True, **every)
     assert runs.read_json(tmp_path / runs.METRICS)["iteration"] == 10
@@ -157,7 +156,7 @@ def test_a_run_of_a_network_of_ones_own(tmp_path):
     own = agents.make_agent("tb", dag, hidden=(9,), seed=3).policy
     agent = agents.make_agent("tb", dag, policy=own)
     agents.train(agent, 3, tmp_path, progress=False)
-    with pytest.raises(agents.RunError, match=r"network of its user's own, .*StateActionPolicy: .*policy="):
+    with pytest.raises(agents.RunError, match=r"network of the user's own, .*StateActionPolicy: .*policy="):
         agents.load_agent(tmp_path)
     again = agents.load_agent(tmp_path, policy=agents.make_agent("tb", dag, hidden=(9,)).policy)
     assert agents.exact_distribution(again).tolist() == agents.exact_distribution(agent).tolist()
