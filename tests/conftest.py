@@ -1,6 +1,7 @@
 """Settings shared by all tests."""
 
 import os
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -13,13 +14,38 @@ settings.register_profile("suite", derandomize=True, deadline=None)
 settings.load_profile("suite")
 
 
-#: What `make test-fast` leaves out beside tests marked slow: they start processes, compile, or train. Each entry is the
-#: beginning of a test's id.
+#: What `make test-fast` leaves out beside tests marked slow: tests that start processes, compile, train, or compare
+#: with many samples. Each entry is the beginning of a test's id.
 SLOW = (
-    "tests/docs/",
     "tests/agents/cli/",
+    "tests/agents/engines/test_adam.py::test_the_same_numbers_as_torch_to_the_bit",
     "tests/agents/engines/test_numba.py",
+    "tests/agents/evaluation/test_evaluation.py::test_the_estimate_of_p_is_unbiased",
+    "tests/agents/gflownets/test_policy_gradients.py::test_agents_come_close_to_the_target",
+    "tests/agents/gflownets/test_tb_in_one_file.py::test_same_settings_reach_the_same_total_variation",
+    "tests/agents/policies/test_graph_network.py::test_every_agent_learns_with_it_and_resumes_to_the_bit",
+    "tests/agents/replay/test_replay.py::test_the_composition_of_prioritized_batches",
+    "tests/agents/replay/test_schemes.py::test_one_seed_one_result_and_resuming_is_exact",
+    "tests/agents/runs/test_legacy.py",
     "tests/agents/runs/test_runs.py",
+    "tests/agents/test_agents.py::test_a_tabular_policy_learns_the_target",
+    "tests/agents/test_agents.py::test_exact_distribution_agrees_with_samples",
+    "tests/agents/test_agents.py::test_guided_trajectory_balance_learns_hypergrid",
+    "tests/agents/test_agents.py::test_one_seed_one_result",
+    "tests/agents/test_local_search.py::test_the_search_follows_its_transition_matrix",
+    "tests/agents/test_rollout.py::test_forward_samples_follow_the_policy",
+    "tests/docs/",
+    "tests/gfn_envs/checker/test_checker.py::test_default_instances_are_well_formed",
+    "tests/gfn_envs/checker/test_checker.py::test_large_environments_are_checked_in_seconds",
+    "tests/gfn_envs/envs/test_molecules.py::test_a_thousand_walks_on_the_published_vocabulary",
+    "tests/gfn_envs/envs/test_proteins.py::test_amp_needs_no_download",
+    "tests/gfn_envs/envs/test_proteins.py::test_packaged_weights_are_the_fit",
+    "tests/gfn_envs/envs/test_string_rewards.py::test_qm9str_rewards_are_the_published_table",
+    "tests/gfn_envs/gym/test_env.py::test_videos_are_recorded",
+    "tests/gfn_envs/gym/test_rendering.py::test_vectors_render_as_sync_does",
+    "tests/gfn_envs/gym/test_vector_env.py",
+    "tests/gfn_envs/test_data.py",
+    "tests/gfn_envs/test_exact.py::test_terminal_distribution_against_samples",
 )
 
 
@@ -37,8 +63,12 @@ def is_repetition(params: dict[str, Any]) -> bool:
     return kwargs in SMALL_ARGUMENTS.get(env_id, [])[1:] and kwargs not in TINY_ARGUMENTS.get(env_id, [])
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Mark slow tests. Skip tests whose data are not available, and say what to set."""
+    if config.args_source is pytest.Config.ArgsSource.TESTPATHS:
+        for entry in SLOW:
+            if not any(item.nodeid.startswith(entry) for item in items):
+                warnings.warn(f"SLOW in tests/conftest.py: no test is called {entry}")
     for item in items:
         params = item.callspec.params if hasattr(item, "callspec") else {}
         if item.nodeid.startswith(SLOW) or is_repetition(params):
