@@ -3,7 +3,7 @@
 Both libraries get the same rewards, batches of 16 and two hidden layers of 256, and learn P_B. gfnx builds TFBind8 by
 appending and QM9 by prepending and appending; here both constructions are compared on both. Blocks of the libraries
 alternate. gfnx runs with its default threads in the virtual environment that ``python -m benchmarks.peers`` makes. Our
-library runs with and without compiled=True, each on one thread and on two; the table shows the better.
+library runs with engine='numba' and engine='torch', each on one thread and on two; the table shows the better.
 
     python -m benchmarks.sequences            all four cases (about two minutes)
     python -m benchmarks.sequences --quick    a short run
@@ -53,7 +53,7 @@ def task(library: str, threads: int | None, env: str, construction: str, rewards
     common = {"env": env, "construction": construction, "rewards": str(rewards), "seed": 0}
     if library == "gfnx":
         return {**common, "objective": "tb", "batch": BATCH, "hidden": HIDDEN, **LEARNING}
-    agent = {"batch_size": BATCH, "hidden": HIDDEN, "compiled": library == "compiled", **LEARNING}
+    agent = {"batch_size": BATCH, "hidden": HIDDEN, "engine": "numba" if library == "compiled" else "torch", **LEARNING}
     return {**common, "threads": threads, "agent": agent}
 
 
@@ -98,7 +98,7 @@ def markdown(results: dict[str, Any]) -> str:
     ]
     notes = [
         f"* Batch {BATCH}, two hidden layers of 256, learned P_B; ours on one thread or two, whichever is faster. "
-        '"Compiled" is the setting compiled=True.'
+        '"Compiled" is the setting engine="numba".'
     ]
     for name, case in results.items():
         cells = [f"{c['best_ms']:.2f} ({c['median_ms']:.2f})" for c in map(case["best"].get, NAMES)]

@@ -92,7 +92,9 @@ def start(case: Case, library: str, objective: str, threads: int | None) -> Work
     settings: dict[str, Any] = {"objective": objective, "lr": case.lr, "epsilon": 0.0, **SETTINGS[objective]}
     if library == "gfnx":
         return training_worker(library, peer_task(4, 20, case.batch, **settings))
-    task = our_task(4, 20, case.batch, threads=threads or 1, compiled=library == "compiled", **settings)
+    task = our_task(
+        4, 20, case.batch, threads=threads or 1, engine="numba" if library == "compiled" else "torch", **settings
+    )
     return training_worker("ours", task)
 
 

@@ -128,7 +128,7 @@ def threads_text(threads: int | None) -> str:
 def objective_notes(part: dict[str, Any]) -> list[str]:
     return [
         "Objectives: settings as for TB iterations but on-policy, lambda 0.9 in SubTB; ours on one thread or two, "
-        "whichever is faster; 'compiled' is the setting compiled=True. gfnx computes DB and SubTB as in its "
+        "whichever is faster; 'compiled' is the setting engine='numba'. gfnx computes DB and SubTB as in its "
         "baselines: DB evaluates the network at both ends of every transition, and SubTB sums the edges of every "
         "pair of steps separately; it has no baseline of FM. The cost of an iteration grows with the real length of "
         "the trajectories in our library, and with the maximal length in gfnx. During training, the objectives soon "

@@ -34,8 +34,9 @@ from tqdm import tqdm
 import agents
 import gfn_envs
 from agents.agent import Agent
-from agents.log_probs import edge_terms
-from agents.losses import balance as objectives
+from agents.log_probs import log_probs
+from agents.losses.balance import COMPLETE, EDGES, Balance, balance_loss, select, sub_trajectories
+from agents.losses.segments import segment_sum
 from agents.policies import StateActionPolicy
 from agents.trajectories import Trajectories, concatenate
 from gfn_envs.dag import Dag
@@ -100,34 +101,25 @@ def losses(agent: Agent, batch: Trajectories, weights: Tensor | None = None) -> 
     Returns:
         ``(losses, weights)``.
     """
-    terms = edge_terms(agent.dag, agent.policy, batch)
+    terms = log_probs(agent.dag, agent.policy, batch)
     assert terms.log_flow is not None
-    offsets, edge_offsets = torch.from_numpy(batch.offsets), torch.from_numpy(batch.edge_offsets)
     if weights is None:
-        weights = objectives.segment_sum(terms.log_pf.detach(), edge_offsets).exp()
-    lengths = torch.from_numpy(batch.lengths)
+        weights = segment_sum(terms.log_pf.detach(), torch.from_numpy(batch.edge_offsets)).exp()
     found = {}
     for name, lamda in LAMBDAS.items():
-        if np.isinf(lamda):
-            residual = terms.log_flow[offsets[:-1]] + objectives.segment_sum(terms.log_pf - terms.log_pb, edge_offsets)
-            found[name] = (weights * (residual - torch.from_numpy(batch.log_reward).to(residual)).square()).sum()
-        elif lamda == 0:
-            sources, targets = torch.from_numpy(batch.sources), torch.from_numpy(batch.targets)
-            residual = objectives.detailed_balance(
-                terms.log_pf, terms.log_pb, terms.log_flow[sources], terms.log_flow[targets]
-            )
-            found[name] = (torch.repeat_interleave(weights / lengths, lengths) * residual.square()).sum()
-        else:
-            # Residuals are ordered by trajectory, one per pair of states. The factor n undoes the mean over n.
-            of_pairs = torch.repeat_interleave(weights * len(batch), lengths * (lengths + 1) // 2)
-            found[name] = objectives.subtrajectory_balance(
-                terms.log_pf,
-                terms.log_pb,
-                terms.log_flow,
-                offsets,
-                lamda,
-                penalty=lambda residual, of_pairs=of_pairs: of_pairs * residual.square(),
-            )
+        pairs = COMPLETE if np.isinf(lamda) else EDGES if lamda == 0 else sub_trajectories(lamda)
+        first, _, _ = select(pairs, batch.offsets)
+        trajectory = np.searchsorted(batch.offsets, first, side="right") - 1
+        # The factor n undoes the mean over n trajectories.
+        of_pairs = weights[torch.from_numpy(trajectory)] * len(batch)
+        found[name], _ = balance_loss(
+            terms.log_pf,
+            terms.log_pb,
+            terms.log_flow,
+            batch.offsets,
+            Balance(pairs, flow="network"),
+            penalty=lambda residual, of_pairs=of_pairs: of_pairs * residual.square(),
+        )
     return found, weights
 
 

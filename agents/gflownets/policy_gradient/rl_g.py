@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -22,13 +21,11 @@ from agents.replay.objects import ReplayBuffer
 from agents.trajectories import Trajectories
 from gfn_envs.arrays import distinct
 from gfn_envs.dag import Dag
-from gfn_envs.envs.hypergrid.hypergrid import HyperGrid
-from gfn_envs.envs.hypergrid.rewards import REWARDS
 
 #: From the agent, trajectories and log P_F of their edges (e,) to log P_G of those edges (e,), without a gradient.
 Guide = Callable[["RLG", Trajectories, Tensor], Tensor]
 
-#: Probability at which the guide of HyperGrid caps stopping where the reward is low.
+#: Upper bound of the probability of stopping where the reward is low.
 STOP_CAP = 1e-5
 
 
@@ -88,15 +85,13 @@ def agreement_guide(agent: RLG, trajectories: Trajectories, log_pf: Tensor) -> T
     return torch.from_numpy(table[row, trajectories.actions]).to(log_pf)
 
 
-def hypergrid_guide(dag: HyperGrid) -> Guide:
-    """P_F with the probability of stopping capped at 1e-5 where R(x) <= R0, then renormalised.
+def stop_guide(dag: Dag) -> Guide:
+    """P_F with the probability of stopping capped at 1e-5 where R(x) <= R0, then renormalized.
 
-    Niu et al. 2024; their code caps the logit itself, which depends on what is added to all logits.
-
-    Raises:
-        UnsupportedError: a reward without R0.
+    Niu et al. 2024. Their code caps the logit itself, which depends on what is added to all logits.
     """
-    log_floor = math.log(_reward_floor(dag))
+    assert dag.reward_floor is not None
+    log_floor = math.log(dag.reward_floor)
 
     def guide(agent: RLG, trajectories: Trajectories, log_pf: Tensor) -> Tensor:
         states, row = distinct(trajectories.states[trajectories.sources])
@@ -109,39 +104,20 @@ def hypergrid_guide(dag: HyperGrid) -> Guide:
     return guide
 
 
-def _reward_floor(dag: HyperGrid) -> float:
-    """R0 of a grid's reward."""
-    reward = dag.arguments["reward"]
-    parameters = {}
-    if reward in REWARDS:
-        function, named = REWARDS[reward]
-        defaults = {name: parameter.default for name, parameter in inspect.signature(function).parameters.items()}
-        parameters = {**defaults, **named, **(dag.arguments["reward_kwargs"] or {})}
-    if "R0" not in parameters:
-        known = [name for name, (function, _) in REWARDS.items() if "R0" in inspect.signature(function).parameters]
-        raise UnsupportedError(
-            f"rl-g on HyperGrid needs a reward with a lowest level R0, got reward={reward!r}; rewards with one: "
-            + ", ".join(known)
-        )
-    return float(parameters["R0"])
-
-
-#: Class of environment -> what makes its guide. A guide for other environments is added here.
-GUIDES: dict[type[Dag], Callable[..., Guide]] = {HyperGrid: hypergrid_guide}
-
-
 def find_guide(dag: Dag) -> Guide:
-    """The guide of an environment, that of the nearest class in :data:`GUIDES`.
+    """The guide of an environment, by its capabilities.
+
+    Environments where every state can stop and the reward has a lowest level: :func:`stop_guide`. Others that define
+    ``contains``: :func:`agreement_guide`.
 
     Raises:
         UnsupportedError: there is none.
     """
-    for base in type(dag).__mro__:
-        if base in GUIDES:
-            return GUIDES[base](dag)
-    if type(dag).contains is not Dag.contains:
+    if dag.can_stop_anywhere and dag.reward_floor is not None:
+        return stop_guide(dag)
+    if dag.grid_shape is None and dag.has("contains"):
         return agreement_guide
     raise UnsupportedError(
-        f"rl-g needs a guided reference P_G, and there is none for {type(dag).__name__}: environments have one where "
-        f"they define contains, and {', '.join(known.__name__ for known in GUIDES)}"
+        f"rl-g needs a guided reference P_G, and there is none for {dag!r}: environments have one if every state can "
+        "stop and the reward has a lowest level R0 (reward_floor; most rewards of HyperGrid), or they define contains"
     )
