@@ -1,4 +1,4 @@
-"""GFlowNet agents, the training loop around them, and exact evaluation.
+"""GFlowNet agents, baselines, training and exact evaluation.
 
 import agents, gfn_envs
 
@@ -6,29 +6,41 @@ dag = gfn_envs.make_dag("GFN/HyperGrid-v0", ndim=2, side=8)
 agent = agents.make_agent("tb", dag, seed=0)
 history = agents.train(agent, iterations=2000)
 print(agents.evaluate(agent)["tv"])
+
+Importing this package loads nothing else. Names are loaded at first use, so that the commands of ``gfn`` that concern
+environments alone run without torch.
 """
 
-from agents import plots
-from agents.agent import Agent
-from agents.config import Config
-from agents.evaluation.evaluate import evaluate, exact_distribution
-from agents.evaluation.full import full_evaluation
-from agents.policies import Policy
-from agents.registry import AGENTS, make_agent
-from agents.rollout import sample_backward, sample_forward
-from agents.runs.directory import RunError, load_agent
-from agents.runs.train import train
-from agents.schedules import Schedule
-from agents.trajectories import Trajectories
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from agents import plots
+    from agents.agent import Agent
+    from agents.config import Config
+    from agents.errors import NoLegalActionError, UnsupportedError
+    from agents.evaluation.evaluate import evaluate, exact_distribution
+    from agents.evaluation.full import full_evaluation
+    from agents.policies import Policy
+    from agents.registry import AGENTS, make_agent
+    from agents.rollout import sample_backward, sample_forward
+    from agents.runs.directory import RunError, load_agent
+    from agents.runs.train import train
+    from agents.schedules import Schedule
+    from agents.trajectories import Trajectories
 
 __all__ = [
     "AGENTS",
     "Agent",
     "Config",
+    "NoLegalActionError",
     "Policy",
     "RunError",
     "Schedule",
     "Trajectories",
+    "UnsupportedError",
     "evaluate",
     "exact_distribution",
     "full_evaluation",
@@ -39,3 +51,43 @@ __all__ = [
     "sample_forward",
     "train",
 ]
+
+#: Public name -> module that defines it.
+_DEFINED_IN = {
+    "AGENTS": "agents.registry",
+    "Agent": "agents.agent",
+    "Config": "agents.config",
+    "NoLegalActionError": "agents.errors",
+    "Policy": "agents.policies",
+    "RunError": "agents.runs.directory",
+    "Schedule": "agents.schedules",
+    "Trajectories": "agents.trajectories",
+    "UnsupportedError": "agents.errors",
+    "evaluate": "agents.evaluation.evaluate",
+    "exact_distribution": "agents.evaluation.evaluate",
+    "full_evaluation": "agents.evaluation.full",
+    "load_agent": "agents.runs.directory",
+    "make_agent": "agents.registry",
+    "sample_backward": "agents.rollout",
+    "sample_forward": "agents.rollout",
+    "train": "agents.runs.train",
+}
+
+
+def __getattr__(name: str) -> Any:
+    """Load a public name, or a module of this package, at first use."""
+    if name in _DEFINED_IN:
+        value = getattr(importlib.import_module(_DEFINED_IN[name]), name)
+        globals()[name] = value
+        return value
+    if not name.startswith("_"):
+        try:
+            return importlib.import_module(f"agents.{name}")
+        except ModuleNotFoundError as error:
+            if error.name != f"agents.{name}":
+                raise
+    raise AttributeError(f"module 'agents' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

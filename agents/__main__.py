@@ -1,4 +1,4 @@
-"""``python -m agents`` is ``gfn``."""
+"""``python -m agents`` runs the command line ``gfn``."""
 
 from agents.cli.main import main
 

@@ -39,13 +39,12 @@ def draw(agent: Any, history: list[dict[str, Any]], out: Path) -> list[Path]:
     """The figures that every run has, and those of its environment; returns their paths."""
     from agents.plots import figures as plots
     from agents.plots import molecules as molecule_plot
-    from gfn_envs.envs.molecules.fragment_molecule import FragmentMolecule
 
     folder = out / "figures"
     plots.learned_against_target(agent, folder / "learned_against_target.png")
     plots.training_curves(history, folder / "training.png")
     names = ["learned_against_target", "training"]
-    if isinstance(agent.dag, FragmentMolecule):
+    if agent.dag.has("molecules"):
         molecule_plot.molecule_grid(agent, folder / "molecules.png")
         names.append("molecules")
     return [folder / f"{name}.png" for name in names]

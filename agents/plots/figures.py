@@ -1,4 +1,4 @@
-"""Figures: what an agent has learned beside its target, and how training went."""
+"""Figures of the learned distribution against the target, of training, and of several runs."""
 
 from __future__ import annotations
 
@@ -15,33 +15,36 @@ from agents.agent import Agent
 from agents.evaluation.evaluate import is_enumerable, learned_distribution
 from gfn_envs import exact
 from gfn_envs.arrays import FloatArray
-from gfn_envs.envs.hypergrid.hypergrid import HyperGrid
+from gfn_envs.dag import Dag
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
     from agents.runs.compare import Curve
 
-#: More objects than this are drawn as a scatter of probabilities rather than as bars.
+#: Up to this many objects are drawn as bars, and more as a scatter plot.
 MAX_BARS = 100
+#: Up to this many pairs of dimensions of a grid are drawn.
+MAX_PAIRS = 3
 
 
 def learned_against_target(agent: Agent, path: str | os.PathLike[str] | None = None) -> Figure:
-    """The learned distribution beside the target.
+    """The learned distribution against the target.
 
-    HyperGrid of two or more dimensions: 2-D marginals. Other enumerable DAGs: sorted bars, or a scatter of
-    probabilities where there are many objects. Elsewhere: log-rewards of sampled objects.
+    Objects that are cells of a grid of two or more dimensions: 2-D marginals. Other DAGs that can be enumerated: sorted
+    bars, or a scatter plot of probabilities if there are many objects. All other DAGs: log-rewards of sampled objects.
 
     Args:
         agent: a trained agent.
-        path: where to save the figure; its ending chooses the format.
+        path: file for the figure. Its suffix sets the format.
     """
     if not is_enumerable(agent.dag):
         figure = _sampled_rewards(agent)
     else:
         learned, target = learned_distribution(agent), exact.target_distribution(agent.dag)
-        if isinstance(agent.dag, HyperGrid) and agent.dag.ndim >= 2:
-            figure = _marginals(agent.dag, learned, target)
+        shape = agent.dag.grid_shape
+        if shape is not None and len(shape) >= 2:
+            figure = _marginals(agent.dag, shape, learned, target)
         else:
             figure = _bars(learned, target) if len(target) <= MAX_BARS else _scatter(learned, target)
     return save(figure, path)
@@ -52,7 +55,7 @@ def training_curves(history: Sequence[dict[str, Any]], path: str | os.PathLike[s
 
     Args:
         history: rows of ``metrics.jsonl``, as :func:`agents.runs.train.train` returns them.
-        path: where to save the figure.
+        path: file for the figure.
     """
     panels = [("loss", "loss", True), ("log_z", "log Z", False), ("tv", "exact total variation", True)]
     panels = [panel for panel in panels if any(row.get(panel[0]) is not None for row in history)]
@@ -75,13 +78,13 @@ LOGARITHMIC = {"tv", "jsd", "kl", "l1_mean", "loss", "log_z_error", "mean_reward
 def comparison(
     panels: Mapping[str, Sequence[Curve]], metric: str, axis: str, path: str | os.PathLike[str] | None = None
 ) -> Figure:
-    """Learning curves of several groups of runs: means over seeds, with a band of one standard error to each side.
+    """Learning curves of several groups of runs: means over seeds with a band of one standard error on each side.
 
     Args:
-        panels: environment -> curves (:func:`agents.runs.compare.learning_curves`); each environment gets a panel.
-        metric: what they show.
-        axis: over what.
-        path: where to save the figure.
+        panels: environment -> curves (:func:`agents.runs.compare.learning_curves`). Each environment has its own panel.
+        metric: name of the metric.
+        axis: name of the x axis.
+        path: file for the figure.
     """
     figure = new_figure(5.2 * len(panels), 3.8)
     for axes, (environment, curves) in zip(
@@ -94,7 +97,7 @@ def comparison(
             axes.fill_between(
                 curve.x, curve.mean - curve.se, curve.mean + curve.se, color=line.get_color(), alpha=0.2, linewidth=0
             )
-        # The band must not reach below zero, which a logarithmic axis cannot show.
+        # A logarithmic axis cannot show a band that reaches zero.
         if metric in LOGARITHMIC and all((curve.mean > curve.se).all() for curve in curves):
             axes.set_yscale("log")
         axes.set_xlabel(axis)
@@ -105,33 +108,36 @@ def comparison(
 
 
 def new_figure(width: float, height: float) -> Figure:
+    """An empty figure of this size in inches."""
     from matplotlib.figure import Figure
 
     return Figure(figsize=(width, height), layout="constrained")
 
 
 def save(figure: Figure, path: str | os.PathLike[str] | None) -> Figure:
+    """Save ``figure`` if a path is given, and return it."""
     if path is not None:
         Path(path).parent.mkdir(parents=True, exist_ok=True)
         figure.savefig(path, dpi=120)
     return figure
 
 
-def _marginals(dag: HyperGrid, learned: FloatArray, target: FloatArray) -> Figure:
-    cells = dag.terminal_states()[:, :-1].astype(np.int64)
-    pairs = list(itertools.islice(itertools.combinations(range(dag.ndim), 2), 3))
+def _marginals(dag: Dag, shape: tuple[int, ...], learned: FloatArray, target: FloatArray) -> Figure:
+    """2-D marginals of both distributions over a grid of ``shape``, for the first pairs of dimensions."""
+    cells = dag.grid_cells(dag.terminal_states())
+    pairs = list(itertools.islice(itertools.combinations(range(len(shape)), 2), MAX_PAIRS))
     figure = new_figure(3.0 * len(pairs) + 1.0, 6.2)
     axes = figure.subplots(2, len(pairs), squeeze=False)
     for column, (i, j) in enumerate(pairs):
         grids = []
         for distribution in (target, learned):
-            grid = np.zeros((dag.side, dag.side))
+            grid = np.zeros((shape[j], shape[i]))
             np.add.at(grid, (cells[:, j], cells[:, i]), distribution)
             grids.append(grid)
         top = max(grid.max() for grid in grids)
         for row, (grid, name) in enumerate(zip(grids, ("target R/Z", "learned"), strict=True)):
             image = axes[row, column].imshow(grid, origin="lower", vmin=0, vmax=top)
-            axes[row, column].set_title(name if dag.ndim == 2 else f"{name}, marginal of $x_{i}, x_{j}$", fontsize=10)
+            axes[row, column].set_title(name if len(shape) == 2 else f"{name}, marginal of $x_{i}, x_{j}$", fontsize=10)
             axes[row, column].set_xlabel(f"$x_{i}$")
             axes[row, column].set_ylabel(f"$x_{j}$")
         figure.colorbar(image, ax=list(axes[:, column]), shrink=0.6, label="probability")

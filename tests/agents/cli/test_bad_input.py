@@ -189,7 +189,7 @@ BAD_SETTINGS = [
 @pytest.mark.parametrize("name", ["fm", "db", "subtb", "fldb", "flsubtb", "mdb", "pcl"])
 @pytest.mark.parametrize("settings", [{"init_log_z": 5.0}, {"lr_log_z": 0.5}])
 def test_settings_of_log_z_are_refused_where_none_is_learned(name, settings):
-    with pytest.raises(TypeError, match=f"'{name}' has no setting {next(iter(settings))}; allowed: batch_size"):
+    with pytest.raises(TypeError, match=f"'{name}' has no setting {next(iter(settings))}.* .allowed: batch_size"):
         make(name, **settings)
 
 
@@ -224,7 +224,7 @@ def test_the_first_log_z_is_finite(name, value):
 def test_settings_are_checked_before_anything_is_made(name, settings, message):
     known = [field.name for field in dataclasses.fields(registry.agent_class(name).config_class)]
     if missing := [setting for setting in settings if setting not in known]:
-        with pytest.raises(TypeError, match=f"agent '{name}' has no setting {missing[0]}; allowed: batch_size"):
+        with pytest.raises(TypeError, match=f"agent '{name}' has no setting {missing[0]}.* .allowed: batch_size"):
             make(name, **settings)
         return
     with pytest.raises(ValueError, match=message):

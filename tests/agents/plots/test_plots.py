@@ -1,4 +1,4 @@
-"""What the pictures of state graphs and of molecules show, and when they are refused."""
+"""Figures of state graphs and molecules: contents, and errors for environments that cannot be drawn."""
 
 import numpy as np
 import pytest
@@ -6,13 +6,15 @@ import pytest
 import agents
 import gfn_envs
 from agents.cli import main as cli
-from agents.plots.molecules import best_molecules, legends, mean_distance, molecule_grid
+from agents.plots.molecules import best_molecules, mean_distance, molecule_grid
 from agents.plots.state_graph import edge_flows, edge_log_pb, layered, state_graph
 from gfn_envs import enumeration, exact
-from tests.agents.policies.test_policies import PARALLEL
+from gfn_envs.envs.molecules import scores
 from tests.helpers import BAYES_NET, FRAGMENTS, TINY, UNEVEN_EDGES, TableDag, small_dag
 
 GRID = "GFN/HyperGrid-v0"
+#: Several edges lead from one state to another.
+PARALLEL = [*UNEVEN_EDGES, (0, 3, 1), (0, 4, 1), (4, 0, 6), (4, 1, 6), (4, 2, 7)]
 
 
 def agent_on(dag, backward="learned"):
@@ -50,7 +52,7 @@ def test_backward_probabilities_of_edges_are_those_of_trajectories():
     dag = small_dag(BAYES_NET, {"num_nodes": 3, "num_samples": 5})
     agent = agent_on(dag)
     batch = agent.sample_trajectories(20)
-    expected = agent.terms(batch).log_pb.detach().numpy()
+    expected = agent.log_probs(batch).log_pb.detach().numpy()
     graph = enumeration.state_graph(dag)
     place = {(int(s), int(a)): e for e, (s, a) in enumerate(zip(graph.source, graph.action, strict=True))}
     sources = dag.state_index(batch.states[batch.sources])
@@ -93,7 +95,7 @@ def test_state_graphs_are_refused_where_there_are_too_many_states_or_no_policy()
         state_graph(agent_on(gfn_envs.make_dag(GRID)), max_states=100)
     with pytest.raises(gfn_envs.EnumerationError, match=r"allowed are at most 500"):
         state_graph(agent_on(gfn_envs.make_dag("GFN/BitSequence-v0")))
-    with pytest.raises(ValueError, match="'mcmc' samples by no policy"):
+    with pytest.raises(ValueError, match="'mcmc' samples without a policy"):
         state_graph(agents.make_agent("mcmc", TableDag(UNEVEN_EDGES)))
 
 
@@ -119,7 +121,7 @@ def molecules():
     return small_dag(FRAGMENTS, {"blocks": ["*C", "*CC*", "*CO*"], "max_blocks": 3, "exponent": 2.0})
 
 
-def test_the_best_molecules_are_distinct_and_in_order():
+def test_the_best_molecules_are_distinct_and_in_order(monkeypatch):
     dag = molecules()
     objects = dag.terminal_states()
     states = objects[np.random.default_rng(0).integers(len(objects), size=100)]
@@ -135,7 +137,10 @@ def test_the_best_molecules_are_distinct_and_in_order():
     assert len(by_molecule) < len(np.unique(states, axis=0))
     assert len(best_molecules(dag, states, log_reward, 1000)) == len(by_molecule)
     qed, reward = np.exp(dag.log_score(states[:1]))[0], np.exp(log_reward[0])
-    assert legends(dag, states[:1]) == [f"qed {qed:.3f},  R {reward:.3g}"]
+    drawn = []
+    monkeypatch.setattr(scores, "draw_grid", lambda molecules, captions, *sizes: drawn.extend(captions))
+    dag.draw_molecules(states[:1], 6, (300, 230))
+    assert drawn == [f"qed {qed:.3f},  R {reward:.3g}"]
     assert mean_distance(dag, states[:1]) == 0
     assert mean_distance(dag, objects[:2]) == pytest.approx(dag.distance(objects[:1], objects[1:2])[0, 0])
 
@@ -152,5 +157,5 @@ def test_runs_on_molecules_have_a_picture_of_them(tmp_path, capsys):
     assert stop.value.code == 0
     assert (tmp_path / "figures" / "molecules.png").stat().st_size > 20_000
     assert "molecules.png" in capsys.readouterr().out
-    with pytest.raises(ValueError, match="drawn for FragmentMolecule alone, and the agent is on TableDag"):
+    with pytest.raises(ValueError, match=r"TableDag.* does not define objects as molecules"):
         molecule_grid(agent_on(TableDag(UNEVEN_EDGES)))
