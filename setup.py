@@ -54,6 +54,6 @@ setup(
     extras_require=EXTRAS,
     packages=find_packages(include=["gfn_envs", "gfn_envs.*", "agents", "agents.*"]),
     package_data={"gfn_envs": ["py.typed", "data/*.npz", "data/*.json", "data/*.md"], "agents": ["py.typed"]},
-    entry_points={"console_scripts": ["gfn = gfn_envs.cli:main"]},
+    entry_points={"console_scripts": ["gfn = agents.cli.main:main", "gfn-envs = gfn_envs.cli:main"]},
     zip_safe=False,
 )

@@ -1,28 +1,169 @@
-"""Entry point of ``gfn``: commands that need the environments alone run without torch, which comes with the agents."""
+"""The command ``gfn-envs check | envs | data``. It needs neither torch nor :mod:`agents`."""
 
 from __future__ import annotations
 
+import argparse
+import inspect
 import sys
-from typing import NoReturn
+from collections.abc import Callable, Sequence
+from typing import Any, NoReturn
 
-from gfn_envs.checker.command import main as check
-from gfn_envs.data import registry as datasets
+from gfn_envs.checker import DagError, check_dag
+from gfn_envs.data import command as data_command
+from gfn_envs.registration import (
+    environment_parameters,
+    environment_summary,
+    make_dag,
+    parse_value,
+    registered_ids,
+)
+from gfn_envs.validation import did_you_mean
 
-WITHOUT_TORCH = {"data": datasets.main, "check": check}
+USAGE = """usage: gfn-envs COMMAND ...
+
+  gfn-envs check ENV [--env.ARG VALUE ...]   check that an environment is a well-formed DAG
+  gfn-envs envs [ENV]                        list the environments, or the arguments of one
+  gfn-envs data list | fetch NAME | path     data sets that are not part of the package
+
+example: gfn-envs check GFN/HyperGrid-v0 --env.ndim 2 --env.side 4
+`gfn-envs COMMAND --help` explains a command."""
+
+#: Errors of the user's input or installation, reported in one line.
+FAILURES = (ValueError, TypeError, OSError, ImportError)
 
 
-def main() -> NoReturn:
-    """``gfn COMMAND ...``; exit code 2 where it needs packages that are not installed (:mod:`agents.cli.main`)."""
-    command, *rest = sys.argv[1:] or [""]
-    if command in WITHOUT_TORCH:
-        try:
-            sys.exit(WITHOUT_TORCH[command](rest))
-        except KeyboardInterrupt:
-            print("interrupted", file=sys.stderr)
-            sys.exit(130)
+def main(argv: Sequence[str] | None = None) -> NoReturn:
+    """Entry point of ``gfn-envs``. Exit codes: 0 success, 1 broken DAG, 2 bad id, argument or data, 130 interrupted."""
+    command, *rest = (sys.argv[1:] if argv is None else list(argv)) or ["--help"]
     try:
-        from agents.cli import main as cli
-    except ImportError as error:
-        print(f'error: {error}; all but gfn data and gfn check need: pip install "gfn-envs[agents]"', file=sys.stderr)
-        sys.exit(2)
-    cli.main()
+        if command in ("-h", "--help"):
+            print(USAGE)
+            sys.exit(0)
+        if command not in COMMANDS:
+            print(f"error: unknown command {command!r}{did_you_mean(command, COMMANDS)}", file=sys.stderr)
+            sys.exit(2)
+        sys.exit(COMMANDS[command](rest))
+    except KeyboardInterrupt:
+        print("interrupted", file=sys.stderr)
+        sys.exit(130)
+
+
+# ---------------------------------------------------------------------- check
+
+
+def check(argv: Sequence[str] | None = None, prog: str = "gfn-envs check") -> int:
+    """Check an environment. Exit codes: 0 well formed, 1 a broken invariant, 2 a bad id, argument or data."""
+    words, given = _split_environment_arguments(sys.argv[1:] if argv is None else argv)
+    parser = argparse.ArgumentParser(
+        prog=prog,
+        usage=f"{prog} ENV [--env.ARG VALUE ...] [--max-states N] [--num-walks N] [--seed S]",
+        description="Check that an environment is a well-formed DAG.",
+        epilog=f"example: {prog} GFN/HyperGrid-v0 --env.ndim 2 --env.side 4; `gfn-envs envs ENV` lists the arguments",
+        allow_abbrev=False,
+    )
+    parser.add_argument("id", metavar="ENV", help="a registered environment, such as GFN/HyperGrid-v0")
+    parser.add_argument("--env.ARG", metavar="VALUE", help="an argument of the environment", dest="shown_only")
+    parser.add_argument("--max-states", type=int, default=20_000, help="check all states up to this many (%(default)s)")
+    parser.add_argument("--num-walks", type=int, default=200, help="random walks on larger DAGs (%(default)s)")
+    parser.add_argument("--seed", type=int, default=0, help="seed of the walks (%(default)s)")
+    parser.add_argument("pairs", nargs="*", metavar="NAME=VALUE", help=argparse.SUPPRESS)
+    options = parser.parse_args(words)
+    if options.max_states < 0 or options.num_walks < 1:
+        numbers = f"got {options.max_states} and {options.num_walks}"
+        parser.error(f"--max-states must be at least 0 and --num-walks at least 1, {numbers}")
+    try:
+        given += [_old_pair(pair) for pair in options.pairs]
+        dag = make_dag(options.id, **_environment_arguments(options.id, given))
+    except FAILURES as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    try:
+        report = check_dag(dag, options.max_states, options.num_walks, options.seed)
+    except (OSError, ImportError) as error:  # data or a library that the environment needs
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    except DagError as error:
+        print(f"{dag!r} is broken: {error}", file=sys.stderr)
+        return 1
+    print(f"{dag!r} is {report}")
+    return 0
+
+
+def _split_environment_arguments(argv: Sequence[str]) -> tuple[list[str], list[tuple[str, str]]]:
+    """The words other than ``--env.NAME VALUE`` and ``--env.NAME=VALUE``, and (NAME, VALUE) of those."""
+    words, given = iter(argv), []
+    others = []
+    for word in words:
+        if not word.startswith("--env."):
+            others.append(word)
+            continue
+        name, equals, value = word.removeprefix("--env.").partition("=")
+        # argparse would not accept a value that begins with "-", such as a negative number.
+        given.append((name.replace("-", "_"), value if equals else next(words, "")))
+    return others, given
+
+
+def _old_pair(pair: str) -> tuple[str, str]:
+    """(name, value) of ``name=value``."""
+    name, equals, value = pair.partition("=")
+    if not equals or not name.isidentifier():
+        raise ValueError(f"unexpected {pair!r}: arguments of the environment are given as --env.NAME VALUE")
+    print(f"DeprecationWarning: {pair} is deprecated, use --env.{name} {value}", file=sys.stderr)
+    return name, value
+
+
+def _environment_arguments(id: str, given: Sequence[tuple[str, str]]) -> dict[str, Any]:
+    """Keyword arguments of environment ``id`` from texts by name. Unknown names are left to make_dag."""
+    parameters = environment_parameters(id)
+    values = {}
+    for name, text in given:
+        try:
+            values[name] = parse_value(text, parameters[name].annotation if name in parameters else Any)
+        except ValueError as error:
+            raise ValueError(f"--env.{name}: {error}") from None
+    return values
+
+
+# ---------------------------------------------------------------------- envs
+
+
+def envs(argv: Sequence[str] | None = None, prog: str = "gfn-envs envs") -> int:
+    """List the registered environments, or the arguments of one. Exit codes: 0 success, 2 a bad id."""
+    parser = argparse.ArgumentParser(prog=prog, description="List the environments, or the arguments of one.")
+    parser.add_argument("id", nargs="?", metavar="ENV", help="a registered environment, such as GFN/HyperGrid-v0")
+    options = parser.parse_args(argv)
+    try:
+        if options.id is None:
+            for id in registered_ids():
+                print(f"{id}\n    {environment_summary(id)}\n    defaults: {_defaults_of(id)}")
+        else:
+            print(f"{options.id}\n    {environment_summary(options.id)}\n")
+            for name, parameter in environment_parameters(options.id).items():
+                default = "" if parameter.default is inspect.Parameter.empty else f" (default {parameter.default!r})"
+                print(f"  --env.{name}{default}\n      {parameter.help}".rstrip())
+    except ValueError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    return 0
+
+
+def _defaults_of(id: str) -> str:
+    return ", ".join(
+        f"{name}={parameter.default!r}"
+        for name, parameter in environment_parameters(id).items()
+        if parameter.default is not inspect.Parameter.empty
+    )
+
+
+# ---------------------------------------------------------------------- data
+
+
+def data(argv: Sequence[str] | None = None, prog: str = "gfn-envs data") -> int:
+    """List or download data sets. Exit codes: 0 success, 2 a data set or directory is not available."""
+    return data_command.main(argv, prog)
+
+
+COMMANDS: dict[str, Callable[[Sequence[str]], int]] = {"check": check, "envs": envs, "data": data}
+
+if __name__ == "__main__":
+    main()

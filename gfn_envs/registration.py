@@ -1,18 +1,22 @@
-"""The table of environments, on Gymnasium's own registry."""
+"""The table of environments, registered with Gymnasium, and their arguments."""
 
 from __future__ import annotations
 
-import difflib
-import importlib
+import ast
 import inspect
-from collections.abc import Sequence
-from typing import Any
+import re
+import types
+import typing
+from collections.abc import Mapping
+from typing import Any, NamedTuple
 
 import gymnasium
 
 from gfn_envs.dag import Dag
+from gfn_envs.gym.build import check_arguments, load_dag_class
+from gfn_envs.validation import did_you_mean
 
-#: id -> (module:class of the Dag, default keyword arguments). `gfn_envs` registers this table when it is imported.
+#: id -> ("module:Class" of the Dag, default keyword arguments). Importing `gfn_envs` registers this table.
 ENVIRONMENTS: dict[str, tuple[str, dict[str, Any]]] = {
     "GFN/HyperGrid-v0": ("gfn_envs.envs.hypergrid.hypergrid:HyperGrid", {"ndim": 2, "side": 8}),
     "GFN/BitSequence-v0": ("gfn_envs.envs.assignments.bit_sequence:BitSequence", {"n": 120, "word_size": 8}),
@@ -34,21 +38,21 @@ ENVIRONMENTS: dict[str, tuple[str, dict[str, Any]]] = {
 
 
 def register(id: str, dag: str | type[Dag], **kwargs: Any) -> None:
-    """Register a DAG with Gymnasium under ``id``, single and vector face alike.
+    """Register a DAG with Gymnasium under ``id``, for gymnasium.make and gymnasium.make_vec.
 
     Args:
         id: a Gymnasium id such as ``"Mine/Ladder-v0"``.
-        dag: the Dag class, or ``"module:Class"``. A class must be importable by name from other processes.
-        **kwargs: default arguments of the class; JSON-safe, as Gymnasium's specs are.
+        dag: the Dag class, or ``"module:Class"``. The class must be importable by name, also from other processes.
+        **kwargs: default arguments of the class. They must be JSON-serializable, like Gymnasium's specs.
 
     Raises:
-        TypeError: ``dag`` is not a Dag, or an argument the class does not have.
+        TypeError: ``dag`` is not a Dag class, is defined inside a function, or does not have one of the arguments.
     """
     if not isinstance(dag, str):
         if not isinstance(dag, type):
             raise TypeError(f"{id}: expected a subclass of gfn_envs.Dag or 'module:Class', got {dag!r}")
         if "<locals>" in dag.__qualname__:
-            raise TypeError(f"{id}: {dag.__qualname__} is made inside a function: it must be importable by name")
+            raise TypeError(f"{id}: {dag.__qualname__} is defined inside a function: it must be importable by name")
         dag = f"{dag.__module__}:{dag.__qualname__}"
     check_arguments(load_dag_class(dag), kwargs, id)
     gymnasium.register(
@@ -60,46 +64,123 @@ def register(id: str, dag: str | type[Dag], **kwargs: Any) -> None:
 
 
 def registered_ids() -> list[str]:
-    """The ids of every registered environment of this library, the user's own included."""
+    """The ids of all registered environments, including those that users registered."""
     return [id for id, spec in gymnasium.registry.items() if spec.entry_point == "gfn_envs.gym:GFNEnv"]
 
 
 def make_dag(id: str, **kwargs: Any) -> Dag:
-    """The core alone of a registered environment: its defaults, updated by ``kwargs``.
+    """The Dag of a registered environment, with its default arguments updated by ``kwargs``.
 
     Raises:
-        ValueError: an id that is not registered here, naming the nearest one.
-        TypeError: an argument the environment does not have, naming those it has.
+        ValueError: ``id`` is not registered. The message names the nearest id.
+        TypeError: the environment does not have one of the arguments. The message names the nearest argument.
     """
+    dag, defaults = _dag_class(id), _defaults(id)
+    check_arguments(dag, kwargs, id)
+    return dag(**{**defaults, **kwargs})
+
+
+def _dag_class(id: str) -> type[Dag]:
     if id not in registered_ids():
-        near = difflib.get_close_matches(id, registered_ids(), n=1, cutoff=0.3)
-        hint = f"; did you mean {near[0]!r}?" if near else ""
-        raise ValueError(f"unknown environment {id!r}{hint} (registered: {', '.join(registered_ids())})")
-    spec = dict(gymnasium.registry[id].kwargs)
-    dag_class = load_dag_class(spec.pop("dag"))
-    check_arguments(dag_class, kwargs, id)
-    return dag_class(**{**spec, **kwargs})
+        known = ", ".join(registered_ids())
+        raise ValueError(f"unknown environment {id!r}{did_you_mean(id, registered_ids())} (registered: {known})")
+    return load_dag_class(gymnasium.registry[id].kwargs["dag"])
 
 
-def load_dag_class(path: str) -> type[Dag]:
-    """The class behind ``"module:Class"``."""
-    module, _, name = path.partition(":")
-    target: Any = importlib.import_module(module)
-    for part in name.split("."):
-        target = getattr(target, part)
-    if not (isinstance(target, type) and issubclass(target, Dag)):
-        raise TypeError(f"{path} is not a subclass of gfn_envs.Dag")
-    return target
+def _defaults(id: str) -> dict[str, Any]:
+    return {name: value for name, value in gymnasium.registry[id].kwargs.items() if name != "dag"}
 
 
-def check_arguments(dag_class: type[Dag], kwargs: dict[str, Any], where: str, others: Sequence[str] = ()) -> None:
-    """TypeError where ``dag_class`` does not take one of ``kwargs``; ``others`` are allowed too, but not among them."""
-    parameters = inspect.signature(dag_class).parameters
-    if any(p.kind is inspect.Parameter.VAR_KEYWORD for p in parameters.values()):
-        return
-    if unknown := [name for name in kwargs if name not in parameters]:
-        # Python's own words at the end: TorchRL offers an argument, and takes it back only where it reads them.
-        raise TypeError(
-            f"{where}: unknown argument {', '.join(unknown)}; allowed: {', '.join([*parameters, *others])} "
-            f"(unexpected keyword argument {unknown[0]!r})"
-        )
+# ---------------------------------------------------------------------- arguments as text
+
+
+class Parameter(NamedTuple):
+    """An argument of an environment.
+
+    Attributes:
+        annotation: its type; Any if the class does not annotate it.
+        default: its default value; ``inspect.Parameter.empty`` if there is none.
+        help: its description in the docstring of the class, on one line; ``""`` if there is none.
+    """
+
+    annotation: Any
+    default: Any
+    help: str
+
+
+def environment_parameters(id: str) -> dict[str, Parameter]:
+    """The arguments of a registered environment by name.
+
+    Raises:
+        ValueError: ``id`` is not registered. The message names the nearest id.
+    """
+    dag, defaults = _dag_class(id), _defaults(id)
+    try:
+        hints = typing.get_type_hints(dag.__init__)
+    except NameError:  # an annotation whose name is imported for type checkers only
+        hints = {}
+    doc = inspect.getdoc(dag) or ""
+    return {
+        name: Parameter(hints.get(name, Any), defaults.get(name, parameter.default), _help(doc, name))
+        for name, parameter in inspect.signature(dag).parameters.items()
+        if parameter.kind not in (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
+    }
+
+
+def environment_summary(id: str) -> str:
+    """The first line of the docstring of a registered environment."""
+    return (inspect.getdoc(_dag_class(id)) or "").split("\n")[0]
+
+
+def _help(doc: str, name: str) -> str:
+    """The description of argument ``name``: its item in the Arguments section of ``doc``."""
+    match = re.search(rf"\* [^:\n]*``{name}``[^:\n]*: (.*?)(?=\n\s*\* ``|\n\s*\n|\Z)", doc, flags=re.DOTALL)
+    return " ".join(match.group(1).split()) if match else ""
+
+
+def parse_value(text: str, annotation: Any = Any) -> Any:
+    """The value of an argument that was given as text, on a command line for example.
+
+    ``int``, ``float``, ``bool`` and ``str`` are read as such. Anything else is a Python literal, or text if it is none.
+    If ``annotation`` allows text but no numbers, numbers remain text.
+
+    Args:
+        text: the text.
+        annotation: type of the argument.
+
+    Raises:
+        ValueError: the text is not a value of this type.
+    """
+    if annotation is str:
+        return text
+    if annotation in (int, float):
+        try:
+            return annotation(text)
+        except ValueError:
+            kind = "an integer" if annotation is int else "a number"
+            raise ValueError(f"expected {kind}, got {text!r}") from None
+    if annotation is bool:
+        if text.lower() not in ("true", "false"):
+            raise ValueError(f"expected True or False, got {text!r}")
+        return text.lower() == "true"
+    try:
+        value = ast.literal_eval(text)
+    except (ValueError, SyntaxError, MemoryError, RecursionError):
+        value = text
+    kinds = _alternatives(annotation)
+    if kinds == {Mapping, type(None)} and not (value is None or _is_keywords(value)):
+        raise ValueError(f"expected None or {{'name': value}}, got {text!r}")
+    if str in kinds and not kinds & {int, float} and isinstance(value, int | float | complex):
+        return text
+    return value
+
+
+def _alternatives(annotation: Any) -> set[Any]:
+    """The members of a union, without their type parameters."""
+    is_union = typing.get_origin(annotation) in (typing.Union, types.UnionType)
+    kinds = typing.get_args(annotation) if is_union else (annotation,)
+    return {typing.get_origin(kind) or kind for kind in kinds}
+
+
+def _is_keywords(value: Any) -> bool:
+    return isinstance(value, dict) and all(isinstance(key, str) for key in value)

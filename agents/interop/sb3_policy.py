@@ -18,7 +18,7 @@ from agents.evaluation.evaluate import exact_metrics
 from gfn_envs import exact
 from gfn_envs.arrays import FloatArray, IntArray
 from gfn_envs.exact import ForwardPolicy
-from gfn_envs.gym import Transition
+from gfn_envs.gym import Stepper
 
 
 def sb3_probabilities(model: BaseAlgorithm, env: VecEnv | None = None, masked: bool = True) -> ForwardPolicy:
@@ -87,13 +87,13 @@ def _environment(model: BaseAlgorithm, env: VecEnv | None) -> VecEnv:
     return env
 
 
-def _stepper(env: VecEnv) -> Transition:
+def _stepper(env: VecEnv) -> Stepper:
     """The stepper that environments of gfn_envs share, in any VecEnv."""
     try:
-        stepper = env.get_attr("_core", 0)[0]
+        stepper = env.get_attr("_stepper", 0)[0]
     except AttributeError:
         stepper = None
-    if not isinstance(stepper, Transition):
+    if not isinstance(stepper, Stepper):
         raise ValueError(f"expected a VecEnv over environments of gfn_envs, got {env!r}")
     return stepper
 

@@ -1,7 +1,8 @@
-"""``python -m gfn_envs.checker``"""
+"""``python -m gfn_envs.checker``, the same command as ``gfn-envs check``."""
 
 import sys
 
-from gfn_envs.checker.command import main
+from gfn_envs.cli import check
 
-sys.exit(main())
+if __name__ == "__main__":
+    sys.exit(check(prog="python -m gfn_envs.checker"))

@@ -1,1 +1,1 @@
-"""Data that comes with the package (see README.md here), and the command ``python -m gfn_envs.data``."""
+"""Packaged data (see README.md), the registry of data sets that are not packaged, and ``python -m gfn_envs.data``."""

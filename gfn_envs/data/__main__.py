@@ -1,7 +1,8 @@
-"""``python -m gfn_envs.data list | fetch NAME | path``, for those who install the environments alone."""
+"""``python -m gfn_envs.data list | fetch NAME | path``."""
 
 import sys
 
-from gfn_envs.data.registry import main
+from gfn_envs.data.command import main
 
-sys.exit(main())
+if __name__ == "__main__":
+    sys.exit(main(prog="python -m gfn_envs.data"))

@@ -1,10 +1,10 @@
-"""Data sets from outside: where they come from, and how to get at them safely.
+"""The registry of data sets that are not packaged, and functions that read them and the packaged data.
 
-Every file is known by its sha256, and its content is compared with it before anything reads it. A file is taken from
-the directory named by the environment variable ``GFN_ENVS_DATA``, where that is set (an offline mirror); otherwise
-from the user's cache directory, to which it is downloaded at first use.
+The sha256 of every file is checked before its content is used. Files are read from the directory in the environment
+variable ``GFN_ENVS_DATA`` (an offline mirror) if it is set, otherwise from the user's cache directory, into which
+missing files are downloaded.
 
-On the command line, also as ``gfn data``::
+On the command line, also as ``gfn-envs data``::
 
     python -m gfn_envs.data list
     python -m gfn_envs.data fetch qm9str
@@ -13,7 +13,6 @@ On the command line, also as ``gfn data``::
 
 from __future__ import annotations
 
-import argparse
 import contextlib
 import hashlib
 import importlib.resources
@@ -22,29 +21,38 @@ import json
 import os
 import sys
 import tempfile
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-#: Environment variable with the directory of an offline mirror: the files of the registry, under their own names.
+#: Environment variable with the directory of an offline mirror, which holds files with the names in the registry.
 MIRROR = "GFN_ENVS_DATA"
 
-#: Behind every cached file stands the sha256 of what comes before, as a damaged .npz may load without a complaint.
+#: Size of the sha256 at the end of every cached file. It is needed because a damaged .npz can load without an error.
 DIGEST_BYTES = hashlib.sha256().digest_size
 
 Arrays = Mapping[str, np.ndarray]
 
 
 class DatasetError(OSError):
-    """A data set is not there, cannot be had, or is not what it should be; the message says what to do."""
+    """A data set is missing, cannot be downloaded or is damaged. The message says what to do."""
 
 
 @dataclass(frozen=True)
 class Dataset:
-    """One file of the registry."""
+    """One file of the registry.
+
+    Attributes:
+        name: name in the registry.
+        file: file name.
+        url: address that it is downloaded from.
+        sha256: checksum of its content, hexadecimal.
+        bytes: its size.
+        description, license, citation: text.
+    """
 
     name: str
     file: str
@@ -52,7 +60,7 @@ class Dataset:
     sha256: str
     bytes: int
     description: str
-    licence: str
+    license: str
     citation: str
 
 
@@ -60,19 +68,19 @@ def _packaged(file: str) -> bytes:
     return importlib.resources.files("gfn_envs").joinpath("data", file).read_bytes()
 
 
-#: name -> Dataset. The table itself is data/datasets.json.
+#: name -> Dataset, read from datasets.json.
 DATASETS: dict[str, Dataset] = {entry["name"]: Dataset(**entry) for entry in json.loads(_packaged("datasets.json"))}
 
 
 def dataset(name: str) -> Dataset:
-    """The registry's entry. Raises DatasetError for a name that is not in it."""
+    """The entry of the registry. Raises DatasetError if there is none with this name."""
     if name not in DATASETS:
         raise DatasetError(f"unknown data set {name!r}; known: {', '.join(DATASETS)}")
     return DATASETS[name]
 
 
 def mirror() -> Path | None:
-    """The offline mirror, None where ``GFN_ENVS_DATA`` is not set. Raises DatasetError where it is no directory."""
+    """The offline mirror, None if ``GFN_ENVS_DATA`` is not set. Raises DatasetError if it is not a directory."""
     path = os.environ.get(MIRROR)
     if path and not os.path.isdir(path):
         raise DatasetError(f"{MIRROR} is {path}, but there is no such directory")
@@ -80,7 +88,7 @@ def mirror() -> Path | None:
 
 
 def cache_dir() -> Path:
-    """Where downloads and converted files are kept. Raises DatasetError where pooch is not installed."""
+    """The directory of downloads and converted files. Raises DatasetError if pooch is not installed."""
     return Path(_pooch("the cache directory").os_cache("gfn-envs"))
 
 
@@ -95,37 +103,37 @@ def _pooch(what: str) -> Any:
     return pooch
 
 
-# ---------------------------------------------------------------------- getting a file
+# ---------------------------------------------------------------------- files
 
 
 def read(name: str) -> bytes:
-    """The content of a data set, downloaded if need be, and equal to what the registry says.
+    """The content of a data set, downloaded if necessary and checked.
 
     Raises:
-        DatasetError: it is not in the mirror, cannot be read or downloaded, or its sha256 is not the registry's.
+        DatasetError: it is not in the mirror, cannot be read or downloaded, or has another sha256 than the registry.
     """
     entry = dataset(name)
     path = fetch(name)
     data = _content(entry, path)
-    # What is compared is what is used: nothing can come between.
+    # Checked again on the bytes that are returned, because the file could have changed since fetch() read it.
     _check(entry, data, path)
     return data
 
 
 def fetch(name: str) -> Path:
-    """Path of the file of a data set, downloaded if need be, checked. Raises as :func:`read` does."""
+    """Path of the file of a data set, downloaded if necessary and checked. Raises like :func:`read`."""
     entry, directory = dataset(name), mirror()
     if directory is None:
         return _download(entry)
     path = directory / entry.file
-    if not os.path.exists(path):  # which, unlike Path.exists, raises nothing
-        raise DatasetError(f"{MIRROR} is {directory}, where there is no {entry.file}. {_by_hand(entry)}")
+    if not os.path.exists(path):  # Unlike Path.exists, it never raises.
+        raise DatasetError(f"{MIRROR} is {directory}, which has no {entry.file}. {_by_hand(entry)}")
     _check(entry, _content(entry, path), path)
     return path
 
 
 def is_available(name: str) -> bool:
-    """Whether a data set can be read now, without downloading."""
+    """True if a data set can be read without downloading it."""
     entry = dataset(name)
     try:
         path = (mirror() or cache_dir()) / entry.file
@@ -149,23 +157,24 @@ def _check(entry: Dataset, data: bytes, path: Path) -> None:
     found = _sha256(data)
     if found != entry.sha256:
         raise DatasetError(
-            f"{path} is not the file that {entry.url} held: it has {len(data):,} bytes and sha256 {found}, expected "
-            f"{entry.bytes:,} bytes and {entry.sha256}. It was not read. Delete it and get it anew"
+            f"{path} is not the file that was published at {entry.url}: it has "
+            f"{len(data):,} bytes and sha256 {found}, expected "
+            f"{entry.bytes:,} bytes and {entry.sha256}. It was not used. Delete it and download it again"
         )
 
 
 def _by_hand(entry: Dataset) -> str:
     return (
-        f"To get it by hand: download {entry.url} ({entry.bytes:,} bytes, sha256 {entry.sha256}), put it, as "
-        f"{entry.file}, into a directory, and set {MIRROR} to that directory"
+        f"To install it by hand: download {entry.url} ({entry.bytes:,} bytes, sha256 {entry.sha256}), save it as "
+        f"{entry.file} in a directory, and set {MIRROR} to that directory"
     )
 
 
 def _download(entry: Dataset) -> Path:
-    """Pooch's download into the cache; a file already there is kept if its sha256 is right."""
+    """Path of the file in the cache. It is downloaded unless a file with the right sha256 is there."""
     try:
         pooch = _pooch(f"downloading {entry.name!r}")
-        # Its log would tell what the error says, or nothing new.
+        # Its log repeats the error.
         pooch.get_logger().setLevel("ERROR")
         path = pooch.retrieve(
             entry.url,
@@ -177,26 +186,26 @@ def _download(entry: Dataset) -> Path:
         return Path(path)
     except DatasetError as error:
         raise DatasetError(f"{error}. {_by_hand(entry)}") from None
-    except (OSError, ValueError) as error:  # requests' own errors are OSErrors; a wrong hash is a ValueError.
+    except (OSError, ValueError) as error:  # Errors of requests are OSErrors; a wrong hash is a ValueError.
         reason = str(error).split("\n")[0]
         raise DatasetError(
-            f"{entry.name!r} is neither in {cache_dir()} nor could it be downloaded ({reason}). {_by_hand(entry)}"
+            f"{entry.name!r} is not in {cache_dir()} and could not be downloaded ({reason}). {_by_hand(entry)}"
         ) from None
 
 
-# ---------------------------------------------------------------------- converted forms
+# ---------------------------------------------------------------------- converted data
 
 
 def converted(name: str, convert: Callable[[bytes], Arrays], version: int = 1) -> dict[str, np.ndarray]:
-    """Arrays made from a data set by ``convert``, kept in the cache as .npz so that it runs once.
+    """Arrays that ``convert`` makes from a data set, cached as .npz so that it runs once.
 
     Args:
         name: the data set.
-        convert: from the file's content to arrays; what it raises is passed on, and nothing is kept.
-        version: to be raised when ``convert`` changes what it returns.
+        convert: maps the content of the file to arrays. If it raises, nothing is cached.
+        version: increase it whenever ``convert`` returns something else.
 
     Raises:
-        DatasetError: as :func:`read` does.
+        DatasetError: like :func:`read`.
     """
     entry = dataset(name)
     key = f"{name}-{entry.sha256[:16]}-{convert.__name__.strip('_')}-{version}"
@@ -204,9 +213,9 @@ def converted(name: str, convert: Callable[[bytes], Arrays], version: int = 1) -
 
 
 def cached(key: str, make: Callable[[], Arrays]) -> dict[str, np.ndarray]:
-    """Arrays kept in the cache as ``key``.npz; made where they are not there, or damaged.
+    """Arrays cached as ``key``.npz. ``make`` is called if the file is missing or damaged.
 
-    They are made each time where no cache can be had (pooch is not installed, or the disk cannot be written to).
+    ``make`` is called every time if there is no cache (pooch is not installed, or the directory is not writable).
     """
     try:
         path = cache_dir() / "converted" / f"{key}.npz"
@@ -228,7 +237,7 @@ def _load(data: bytes) -> dict[str, np.ndarray]:
 
 
 def _save(path: Path, arrays: Arrays) -> None:
-    """Write an .npz with its sha256 behind it, there whole or not at all."""
+    """Write an .npz followed by its sha256, atomically."""
     buffer = io.BytesIO()
     np.savez(buffer, **arrays)  # type: ignore[arg-type]
     content = buffer.getvalue()
@@ -244,18 +253,18 @@ def _save(path: Path, arrays: Arrays) -> None:
         raise
 
 
-# ---------------------------------------------------------------------- what comes with the package
+# ---------------------------------------------------------------------- packaged data
 
 
 def packaged(name: str) -> dict[str, np.ndarray]:
-    """Arrays that are part of the package, such as ``"tfbind8"`` or ``"gfp_proxy"`` (data/README.md)."""
+    """Packaged arrays, such as ``"tfbind8"`` or ``"gfp_proxy"`` (see README.md here)."""
     return _load(_packaged(f"{name}.npz"))
 
 
 def tfbind8_scores() -> np.ndarray:
     """E-scores of SIX6 REF R1 on all 65,536 8-mers, in alphabetical order, float64 (65536,).
 
-    Both strands: an 8-mer and its reverse complement have the score of their line in the published file.
+    An 8-mer and its reverse complement share one line of the published file, and so have the same score.
     """
     half = packaged("tfbind8")["score_1e5"] / 100_000
     codes = np.arange(4**8)
@@ -266,50 +275,10 @@ def tfbind8_scores() -> np.ndarray:
 
 
 def amp_peptides() -> tuple[list[str], np.ndarray]:
-    """Peptides of AMPvsUniProt: (sequences, labels bool (5200,)), True for antimicrobial ones."""
+    """Peptides of AMPvsUniProt: (sequences, labels). Labels are bool (5200,), True for antimicrobial peptides."""
     arrays = packaged("amp")
     text = arrays["letters"].tobytes().decode("ascii")
     ends = np.cumsum(arrays["lengths"]).tolist()
     return [text[end - length : end] for end, length in zip(ends, arrays["lengths"].tolist(), strict=True)], arrays[
         "labels"
     ].astype(bool)
-
-
-# ---------------------------------------------------------------------- command line
-
-
-def main(argv: Sequence[str] | None = None) -> int:
-    """``list | fetch NAME ... | path``: exit code 0, or 2 where something cannot be had."""
-    parser = argparse.ArgumentParser(prog="gfn data", description="Data sets from outside.")
-    commands = parser.add_subparsers(dest="command", required=True)
-    commands.add_parser("list", help="every data set, its licence and where it is from")
-    fetcher = commands.add_parser("fetch", help="download data sets, and check them")
-    fetcher.add_argument("names", nargs="+", metavar="NAME", help=f"all, or of: {', '.join(DATASETS)}")
-    commands.add_parser("path", help="the directory that data sets are read from")
-    options = parser.parse_args(argv)
-    try:
-        directory = mirror()
-        if options.command == "list":
-            for entry in DATASETS.values():
-                print(_describe(entry, f"not in {MIRROR}" if directory else "to be fetched"))
-        elif options.command == "path":
-            print(directory or cache_dir())
-        else:
-            for name in DATASETS if options.names == ["all"] else options.names:
-                print(fetch(name))
-        sys.stdout.flush()
-    except BrokenPipeError:
-        # Whoever read has seen enough, as head does. Python would write the rest at its end, and complain.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-    except OSError as error:  # a DatasetError, or a file that may not be read
-        print(f"error: {error}", file=sys.stderr)
-        return 2
-    return 0
-
-
-def _describe(entry: Dataset, otherwise: str) -> str:
-    where = "here" if is_available(entry.name) else otherwise
-    return (
-        f"{entry.name} ({entry.bytes / 1000:,.0f} kB, {where})\n    {entry.description}\n"
-        f"    licence: {entry.licence}\n    cite: {entry.citation}\n    from: {entry.url}"
-    )

@@ -1,10 +1,10 @@
-"""The Gymnasium faces of a Dag: one environment, and many at once.
+"""Gymnasium environments over a Dag: GFNEnv, and GFNVectorEnv for many environments at once.
 
-Both are thin shells over the same :class:`Transition`, so the vector face equals ``SyncVectorEnv`` bit for bit.
+Both are thin wrappers of the same :class:`Stepper`, so GFNVectorEnv equals a ``SyncVectorEnv`` of GFNEnv bit for bit.
 """
 
 from gfn_envs.gym.env import GFNEnv
-from gfn_envs.gym.stepper import METADATA, OBSERVATIONS, REWARD_MODES, Transition
+from gfn_envs.gym.stepper import METADATA, OBSERVATIONS, REWARD_MODES, Stepper
 from gfn_envs.gym.vector_env import GFNVectorEnv
 
-__all__ = ["METADATA", "OBSERVATIONS", "REWARD_MODES", "GFNEnv", "GFNVectorEnv", "Transition"]
+__all__ = ["METADATA", "OBSERVATIONS", "REWARD_MODES", "GFNEnv", "GFNVectorEnv", "Stepper"]

@@ -10,31 +10,32 @@ import numpy as np
 
 from gfn_envs.arrays import BoolArray, IntArray, observation_at
 from gfn_envs.dag import Dag
-from gfn_envs.gym.stepper import METADATA, build, checked_render_mode
+from gfn_envs.gym.build import build, checked_render_mode
+from gfn_envs.gym.stepper import METADATA
 
 
 class GFNEnv(gymnasium.Env[Any, Any]):
     """One environment over a Dag.
 
-    ``info["action_mask"]`` is int8 (num_actions,), ``info["illegal_action"]`` a bool array of shape (). The core is
-    ``.dag``, the current row ``.state``. An action that is illegal (or out of range) never raises: the episode ends
-    with reward ``illegal_reward``. What is no integer, such as 1.7, is no action and raises TypeError.
+    ``info["action_mask"]`` is int8 (num_actions,) and ``info["illegal_action"]`` a bool array of shape (). The DAG is
+    ``.dag``, the current state row is ``.state``. Illegal or out-of-range actions do not raise: they end the episode
+    with reward ``illegal_reward``. Non-integer actions, such as 1.7, raise TypeError.
     ``reset(options={"state": row})`` starts from any non-terminal state.
 
     Args:
-        dag: a Dag, or ``"module:Class"`` built with ``kwargs``.
+        dag: a Dag, or the ``"module:Class"`` of one, which is built from ``kwargs``.
         render_mode: ``"ansi"``, ``"rgb_array"`` or None.
-        **kwargs: those of :class:`Transition` (reward_mode, observation, dict_observation, illegal_reward,
-            mask_key, observation_key), and the arguments of the Dag class.
+        **kwargs: arguments of :class:`Stepper` (reward_mode, observation, dict_observation, illegal_reward,
+            mask_key, observation_key) and of the Dag class.
     """
 
     metadata: dict[str, Any] = METADATA
 
     def __init__(self, dag: str | Dag, render_mode: str | None = None, **kwargs: Any):
         self.render_mode = checked_render_mode(render_mode)
-        self._core = build(dag, kwargs)
-        self.dag = self._core.dag
-        self.action_space, self.observation_space = self._core.action_space, self._core.observation_space
+        self._stepper = build(dag, kwargs)
+        self.dag = self._stepper.dag
+        self.action_space, self.observation_space = self._stepper.action_space, self._stepper.observation_space
         self._begin(self.dag.source(1))
 
     def _begin(self, states: IntArray) -> None:
@@ -43,7 +44,7 @@ class GFNEnv(gymnasium.Env[Any, Any]):
 
     @property
     def state(self) -> IntArray:
-        """The current state row, (state_width,), a copy."""
+        """A copy of the current state row (state_width,)."""
         return self._states[0].copy()
 
     def action_masks(self) -> BoolArray:
@@ -55,32 +56,32 @@ class GFNEnv(gymnasium.Env[Any, Any]):
         return self.dag.backward_mask(self._states)[0]
 
     def parents(self) -> list[tuple[Any, int]]:
-        """(parent's observation, action that leads here), one for each backward action."""
-        return self._core.parents(self._states[0])
+        """(parent's observation, action from the parent to this state), one pair per legal backward action."""
+        return self._stepper.parents(self._states[0])
 
     def _observe(self, states: IntArray, mask: BoolArray) -> Any:
-        return observation_at(self._core.observe(states, mask), 0)
+        return observation_at(self._stepper.observe(states, mask), 0)
 
     def _info(self, illegal: bool) -> dict[str, Any]:
         return {"action_mask": self._mask[0].astype(np.int8), "illegal_action": np.array(illegal)}
 
     def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[Any, dict[str, Any]]:
         super().reset(seed=seed)
-        self._begin(self._core.start(1, options))
+        self._begin(self._stepper.start(1, options))
         return self._observe(self._states, self._mask), self._info(False)
 
     def step(self, action: Any) -> tuple[Any, float, bool, bool, dict[str, Any]]:
         states = self._states
         try:
-            action = operator.index(action)  # int() would cut off a float without a word.
+            action = operator.index(action)  # Unlike int(), it does not truncate floats.
         except TypeError:
             raise TypeError(f"an action must be an integer, got {action!r} of type {type(action).__name__}") from None
         illegal = not (0 <= action < self.dag.num_actions and self._mask[0, action])
         if illegal:
-            reward, terminated = self._core.illegal_reward, True
+            reward, terminated = self._stepper.illegal_reward, True
             self._mask = np.zeros_like(self._mask)
         else:
-            self._states, self._mask, rewards, ended = self._core.apply(states, np.array([action]))
+            self._states, self._mask, rewards, ended = self._stepper.apply(states, np.array([action]))
             reward, terminated = float(rewards[0]), bool(ended[0])
         if self.render_mode is not None:
             self._path.append(self._states)

@@ -1,8 +1,7 @@
-"""What both faces do to a batch of states: legality, step, reward, observation."""
+"""Stepper: legality, steps, rewards and observations of a batch of states."""
 
 from __future__ import annotations
 
-import inspect
 from typing import Any
 
 import numpy as np
@@ -11,27 +10,29 @@ from gymnasium import spaces
 from gfn_envs import exact
 from gfn_envs.arrays import BoolArray, FloatArray, IntArray, observation_at
 from gfn_envs.dag import Dag
-from gfn_envs.registration import check_arguments, load_dag_class
 
 REWARD_MODES = ("reward", "log_reward", "soft")
 OBSERVATIONS = ("state", "features")
 METADATA: dict[str, Any] = {"render_modes": ["ansi", "rgb_array"], "render_fps": 4}
 
 
-class Transition:
-    """What both faces do to a batch of states: legality, step, reward, observation.
+class Stepper:
+    """Legality, steps, rewards and observations of a batch of states, shared by GFNEnv and GFNVectorEnv.
 
     Args:
-        dag: the core.
-        reward_mode: ``"reward"``: R(x) when the episode ends, 0 before. ``"log_reward"``: log R(x) instead.
-            ``"soft"``: log P_B(s|s') under the uniform backward policy on every step, plus log R(x) on the last. With
-            entropy coefficient 1 and discount 1 the optimal maximum-entropy policy under it samples x in proportion
-            to R(x) (Tiapkin et al. 2024, Generative Flow Networks as Entropy-Regularized RL).
+        dag: the DAG.
+        reward_mode: ``"reward"``: R(x) at the end of the episode, 0 before. ``"log_reward"``: log R(x) instead.
+            ``"soft"``: log P_B(s|s') under the uniform backward policy in every step, plus log R(x) in the last. With
+            entropy coefficient 1 and discount 1, the optimal maximum-entropy policy then samples x in proportion to
+            R(x) (Tiapkin et al. 2024, Generative Flow Networks as Entropy-Regularized RL).
         observation: ``"state"`` (the environment's own space) or ``"features"`` (a float32 Box, the network input).
-        dict_observation: observations become ``{"observations": ..., "action_mask": int8}``.
-        illegal_reward: finite reward of an illegal action, which ends the episode.
-        mask_key, observation_key: the two keys of such a dictionary. RLlib's are the defaults; PettingZoo calls the
-            second ``"observation"``, Tianshou's are ``"mask"`` and ``"obs"``.
+        dict_observation: if True, observations are ``{"observations": ..., "action_mask": int8}``.
+        illegal_reward: reward of an illegal action, which ends the episode; finite.
+        mask_key, observation_key: keys of the dictionary. The defaults are those of RLlib; PettingZoo uses
+            ``"observation"`` for the second, Tianshou uses ``"mask"`` and ``"obs"``.
+
+    Raises:
+        ValueError: an argument is not one of the values above.
     """
 
     def __init__(
@@ -66,10 +67,10 @@ class Transition:
             self.observation_space = spaces.Dict({mask_key: mask_space, observation_key: self.observation_space})
 
     def start(self, n: int, options: dict[str, Any] | None) -> IntArray:
-        """First states (n, state_width): s0, or ``options["state"]`` for every row.
+        """Initial states (n, state_width): s0, or ``options["state"]`` in every row.
 
         Raises:
-            ValueError: ``options["state"]`` is not one row of integers, cannot be reached from s0, or is terminal.
+            ValueError: ``options["state"]`` is not a row of integers, is not reachable from s0, or is terminal.
         """
         state = (options or {}).get("state")
         if state is None:
@@ -82,15 +83,18 @@ class Transition:
         states = row[None].astype(self.dag.state_dtype)
         if (states != row).any() or not is_reachable(self.dag, states).all():
             raise ValueError(
-                f'options["state"] {row.tolist()} is not a state of {self.dag!r}: allowed are the rows that actions '
-                "lead to from s0"
+                f'options["state"] {row.tolist()} is not a state of {self.dag!r}: it must be reachable from s0'
             )
         if self.dag.is_terminal(states)[0]:
             raise ValueError(f'options["state"] {row.tolist()} is terminal: no action is legal there')
         return np.repeat(states, n, axis=0)
 
     def apply(self, states: IntArray, actions: IntArray) -> tuple[IntArray, BoolArray, FloatArray, BoolArray]:
-        """One step of every row by legal ``actions``: ``(states, mask, reward, terminated)`` after it, fresh arrays."""
+        """Take legal ``actions`` (n,).
+
+        Returns:
+            ``(states, mask, reward, terminated)`` after the step, fresh arrays.
+        """
         dag = self.dag
         after = dag.step(states, actions)
         terminated = dag.is_terminal(after)
@@ -102,7 +106,7 @@ class Transition:
         return after, dag.forward_mask(after), reward, terminated
 
     def _paid(self, log_reward: FloatArray, states: IntArray, ended: IntArray) -> FloatArray:
-        """What the objects at positions ``ended`` of ``states`` earn at the end."""
+        """Final rewards of the objects at positions ``ended`` of ``states``."""
         if self.reward_mode != "reward":
             return log_reward
         if (log_reward > exact.LARGEST_LOG).any():
@@ -116,16 +120,16 @@ class Transition:
     def advance(
         self, states: IntArray, mask: BoolArray, actions: IntArray
     ) -> tuple[IntArray, BoolArray, FloatArray, BoolArray, BoolArray]:
-        """One step of every row, whatever the actions.
+        """Take any ``actions`` (n,), legal or not.
 
-        An illegal action leaves its state as it is, ends the episode and earns ``illegal_reward``. A row whose episode
-        has ended has no legal action.
+        An illegal action keeps the state, ends the episode and receives ``illegal_reward``. If the episode of a row has
+        ended, no action is legal.
 
         Returns:
             ``(states, mask, reward, terminated, illegal)`` after the step, fresh arrays.
         """
         n = len(states)
-        # As unsigned numbers, negative actions are out of range at the top.
+        # Viewed as unsigned integers, negative actions are larger than any legal one.
         in_range = actions.view(np.uint64) < np.uint64(self.dag.num_actions)
         starts = np.arange(n) * self.dag.num_actions
         legal = mask.ravel().take(starts + actions, mode="clip") & in_range
@@ -138,7 +142,7 @@ class Transition:
         return after, new_mask, reward, terminated, ~legal
 
     def parents(self, state: IntArray) -> list[tuple[Any, int]]:
-        """(parent's observation, action that leads to ``state``), one for each backward action."""
+        """(parent's observation, action from the parent to ``state``), one pair per legal backward action."""
         _, states, actions = self.dag.parents(state[None])
         seen = self.observe(states, self.dag.forward_mask(states))
         return [(observation_at(seen, i), action) for i, action in enumerate(actions.tolist())]
@@ -150,15 +154,16 @@ class Transition:
 
 
 def is_reachable(dag: Dag, states: IntArray) -> BoolArray:
-    """Whether a walk leads from s0 to each of ``states``, any integers of shape (n, state_width); bool (n,).
+    """True for rows that are reachable from s0, bool (n,). ``states`` are any integers (n, state_width).
 
-    Walks back, by the first backward action of each state, and checks that each step back is undone by a legal action.
-    In a well-formed DAG every way back from a state ends at s0; from other rows none does, or an edge is not there.
+    Follows the first legal backward action of each row and checks that a legal forward action undoes it. In a
+    well-formed DAG every backward walk from a reachable state ends at s0. From any other row the walk does not end at
+    s0, or it contains a step that no forward action undoes.
     """
     try:
         return _walks_back(dag, states)
     except (IndexError, KeyError, ValueError, OverflowError):
-        # A Dag promises nothing about rows that are no states. Which of them is at fault, the halves will tell.
+        # A Dag may raise anything for rows that are not states. Bisection finds the rows that raise.
         if len(states) < 2:
             return np.zeros(len(states), dtype=bool)
         return np.concatenate([is_reachable(dag, half) for half in np.array_split(states, 2)])
@@ -180,31 +185,3 @@ def _walks_back(dag: Dag, states: IntArray) -> BoolArray:
         good[good] = (dag.step(parents[good], actions[good]) == states[good]).all(1)
         states, rows = parents[good], rows[good]
     return reached
-
-
-#: Arguments of every face, beside those of the Dag; their defaults are those of Transition.
-FACE_ARGUMENTS = tuple(inspect.signature(Transition).parameters)[1:]
-
-
-def build(dag: str | Dag, kwargs: dict[str, Any]) -> Transition:
-    """The Transition of a face, from ``kwargs`` for it and for the Dag.
-
-    Raises:
-        TypeError: an argument that neither of them has, naming those there are.
-    """
-    face = {name: value for name, value in kwargs.items() if name in FACE_ARGUMENTS}
-    others = {name: value for name, value in kwargs.items() if name not in FACE_ARGUMENTS}
-    if isinstance(dag, Dag):
-        if others:
-            raise TypeError(f"unknown arguments {sorted(others)} beside a ready-made Dag")
-        return Transition(dag, **face)
-    dag_class = load_dag_class(dag)
-    check_arguments(dag_class, others, dag_class.__name__, [*FACE_ARGUMENTS, "render_mode"])
-    return Transition(dag_class(**others), **face)
-
-
-def checked_render_mode(render_mode: str | None) -> str | None:
-    """``render_mode``, or a ValueError: Gymnasium itself would only warn."""
-    if render_mode not in (None, *METADATA["render_modes"]):
-        raise ValueError(f"render_mode must be one of {METADATA['render_modes']} or None, got {render_mode!r}")
-    return render_mode

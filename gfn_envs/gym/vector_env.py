@@ -1,4 +1,4 @@
-"""GFNVectorEnv: many environments over one Dag, stepped as one matrix."""
+"""GFNVectorEnv: many environments over one Dag, stepped as one matrix of states."""
 
 from __future__ import annotations
 
@@ -11,20 +11,21 @@ from gymnasium.vector.utils import batch_space
 
 from gfn_envs.arrays import BoolArray, FloatArray, IntArray, observation_at
 from gfn_envs.dag import Dag
-from gfn_envs.gym.stepper import METADATA, build, checked_render_mode
+from gfn_envs.gym.build import build, checked_render_mode
+from gfn_envs.gym.stepper import METADATA
 
 
 class GFNVectorEnv(VectorEnv[Any, Any, Any]):
-    """``num_envs`` environments over one Dag, stepped as one matrix.
+    """``num_envs`` environments over one Dag, stepped as one matrix of states.
 
-    Same arguments as :class:`GFNEnv`, and the same infos, batched as Gymnasium's vector environments batch them.
-    ``actions`` are integers (num_envs,); an array of another type raises TypeError.
-    ``.states`` is the matrix of current rows.
+    The infos are those of :class:`GFNEnv`, batched as in Gymnasium's vector environments. Actions are integers
+    (num_envs,); other dtypes raise TypeError. ``.states`` is the matrix of current state rows.
 
     Args:
+        dag, render_mode, **kwargs: as for :class:`GFNEnv`.
         num_envs: number of environments, at least 1.
-        autoreset_mode: "SameStep" (default), "NextStep" or "Disabled", or the Enum. Disabled resets by
-            ``reset(options={"reset_mask": bool (num_envs,)})``.
+        autoreset_mode: "SameStep" (default), "NextStep" or "Disabled", or the Enum. With "Disabled",
+            ``reset(options={"reset_mask": bool (num_envs,)})`` resets the selected environments.
     """
 
     metadata: dict[str, Any] = METADATA
@@ -42,17 +43,17 @@ class GFNVectorEnv(VectorEnv[Any, Any, Any]):
         self.num_envs, self.render_mode = int(num_envs), checked_render_mode(render_mode)
         self.autoreset_mode = AutoresetMode(autoreset_mode)
         self.metadata = {**METADATA, "autoreset_mode": self.autoreset_mode}
-        self._core = build(dag, kwargs)
-        self.dag = self._core.dag
-        self.single_action_space = self._core.action_space
-        self.single_observation_space = self._core.observation_space
+        self._stepper = build(dag, kwargs)
+        self.dag = self._stepper.dag
+        self.single_action_space = self._stepper.action_space
+        self.single_observation_space = self._stepper.observation_space
         self.action_space = batch_space(self.single_action_space, self.num_envs)
         self.observation_space = batch_space(self.single_observation_space, self.num_envs)
         self._done = np.zeros(self.num_envs, dtype=bool)
         self.states = self.dag.source(self.num_envs)
         self._mask = self.dag.forward_mask(self.states)
         self._first = self.dag.source(1), self._mask[:1].copy()
-        # States visited in each episode, kept only where they are drawn.
+        # States visited in the current episode of each environment, kept only for rendering.
         self._paths: list[list[IntArray]] = [[] for _ in range(self.num_envs if render_mode else 0)]
         if self.render_mode is not None:
             everywhere = np.ones(self.num_envs, dtype=bool)
@@ -75,30 +76,30 @@ class GFNVectorEnv(VectorEnv[Any, Any, Any]):
         }
 
     def _restart(self, rows: IntArray, options: dict[str, Any] | None = None) -> None:
-        """Begin new episodes at positions ``rows``; all begin in the same state."""
+        """Begin new episodes at positions ``rows``, all in the same state."""
         state, mask = self._first
         if options is not None:
-            state = self._core.start(1, options)
+            state = self._stepper.start(1, options)
             mask = self.dag.forward_mask(state)
         self.states[rows], self._mask[rows] = state, mask
 
     def reset(
         self, *, seed: int | list[int | None] | None = None, options: dict[str, Any] | None = None
     ) -> tuple[Any, dict[str, Any]]:
-        # Resets draw nothing; a list of seeds is accepted because SyncVectorEnv accepts one.
+        # Resets are deterministic; a list of seeds is accepted because SyncVectorEnv accepts one.
         if isinstance(seed, list) and len(seed) != self.num_envs:
-            raise ValueError(f"a list of seeds must have one for each of {self.num_envs} environments, got {seed}")
+            raise ValueError(f"a list of seeds must have one seed per environment ({self.num_envs}), got {seed}")
         super().reset(seed=None if isinstance(seed, list) else seed)
         rows = np.ones(self.num_envs, dtype=bool)
         if options is not None and options.get("reset_mask") is not None:
             rows = self._checked_reset_mask(options["reset_mask"])
-        # Into new arrays: the old ones may be in other hands.
+        # New arrays, because callers may hold the old ones.
         self.states, self._mask = self.states.copy(), self._mask.copy()
         self._restart(rows.nonzero()[0], options)
         self._done[rows] = False
         if self.render_mode is not None:
             self._remember(rows, rows)
-        observation = self._core.observe(self.states, self._mask)
+        observation = self._stepper.observe(self.states, self._mask)
         none_illegal = np.zeros(self.num_envs, dtype=bool)
         return observation, self._info(self._mask & rows[:, None], none_illegal, rows)
 
@@ -143,65 +144,65 @@ class GFNVectorEnv(VectorEnv[Any, Any, Any]):
         info.update(self._info(self._mask, illegal, everywhere))
         if self.render_mode is not None:
             self._remember(everywhere, began)
-        observation = self._core.observe(self.states, self._mask)
+        observation = self._stepper.observe(self.states, self._mask)
         return observation, reward, terminated, np.zeros(self.num_envs, dtype=bool), info
 
     def step_lean(
         self, actions: IntArray
     ) -> tuple[Any, npt.NDArray[np.float64], npt.NDArray[np.bool_], npt.NDArray[np.bool_], IntArray, list[Any]]:
-        """:meth:`step` without its info, whose arrays cost more than the step itself; for adapters.
+        """:meth:`step` without its info, whose arrays cost more than the step itself. For adapters.
 
         Args:
             actions: int64 (num_envs,).
 
         Returns:
             ``(observation, reward, terminated, illegal, ended, last)``: the first three as from :meth:`step`,
-            ``illegal`` bool (num_envs,), ``ended`` the positions where an episode ended, ``last`` the observations it
-            ended with, one for each of ``ended``.
+            ``illegal`` bool (num_envs,), ``ended`` the positions of the episodes that ended, and ``last`` their final
+            observations, a list.
 
         Raises:
-            ValueError: another autoreset mode than SameStep, or actions of another shape.
+            ValueError: the autoreset mode is not SameStep, or the actions have another shape.
         """
         if self.autoreset_mode is not AutoresetMode.SAME_STEP:
             raise ValueError(f"step_lean needs autoreset_mode='SameStep', got {self.autoreset_mode.value!r}")
         if actions.shape != (self.num_envs,):
             raise ValueError(f"actions must have shape ({self.num_envs},), got {actions.shape}")
-        self.states, self._mask, reward, terminated, illegal = self._core.advance(self.states, self._mask, actions)
+        self.states, self._mask, reward, terminated, illegal = self._stepper.advance(self.states, self._mask, actions)
         ended, last = terminated.nonzero()[0], []
         if len(ended):
-            last = self._seen_one_by_one(ended)
+            last = self._observations_at(ended)
             self._restart(ended)
         if self.render_mode is not None:
             self._remember(np.ones(self.num_envs, dtype=bool), terminated)
-        return self._core.observe(self.states, self._mask), reward, terminated, illegal, ended, last
+        return self._stepper.observe(self.states, self._mask), reward, terminated, illegal, ended, last
 
     def _step_rows(
         self, actions: IntArray, restart: BoolArray
     ) -> tuple[IntArray, BoolArray, FloatArray, BoolArray, BoolArray]:
-        """Step every row, or, where ``restart``, begin a new episode in its place."""
+        """Begin a new episode in the rows where ``restart`` is True, step all other rows."""
         if not restart.any():
-            return self._core.advance(self.states, self._mask, actions)
+            return self._stepper.advance(self.states, self._mask, actions)
         states, mask = self.states.copy(), self._mask.copy()
         reward, terminated, illegal = np.zeros(self.num_envs), np.zeros_like(restart), np.zeros_like(restart)
         states[restart] = self.dag.source(int(restart.sum()))
         mask[restart] = self.dag.forward_mask(states[restart])
         if not restart.all():
             go = ~restart
-            states[go], mask[go], reward[go], terminated[go], illegal[go] = self._core.advance(
+            states[go], mask[go], reward[go], terminated[go], illegal[go] = self._stepper.advance(
                 states[go], mask[go], actions[go]
             )
         return states, mask, reward, terminated, illegal
 
-    def _seen_one_by_one(self, rows: IntArray) -> list[Any]:
-        """The observation of each of the positions ``rows``."""
-        seen = self._core.observe(self.states.take(rows, axis=0), self._mask.take(rows, axis=0))
+    def _observations_at(self, rows: IntArray) -> list[Any]:
+        """The observations at positions ``rows``, as a list."""
+        seen = self._stepper.observe(self.states.take(rows, axis=0), self._mask.take(rows, axis=0))
         return list(seen) if isinstance(seen, np.ndarray) else [observation_at(seen, i) for i in range(len(rows))]
 
     def _final(self, rows: IntArray, ended: BoolArray, illegal: BoolArray) -> dict[str, Any]:
-        """final_obs and final_info of the episodes that ended in this step, at positions ``rows``."""
+        """final_obs and final_info of the episodes at positions ``rows``, which ended in this step."""
         final_obs = np.empty(self.num_envs, dtype=object)  # None everywhere
-        final_obs[rows] = np.fromiter(self._seen_one_by_one(rows), dtype=object, count=len(rows))
-        # Where an episode ended no action is legal, and where it went on nothing is reported: the mask is all zeros.
+        final_obs[rows] = np.fromiter(self._observations_at(rows), dtype=object, count=len(rows))
+        # The mask is all zeros: no action is legal after the end, and rows that go on are not reported.
         return {
             "final_obs": final_obs,
             "_final_obs": ended.copy(),
@@ -217,18 +218,18 @@ class GFNVectorEnv(VectorEnv[Any, Any, Any]):
         return tuple(self.dag.render_image(path[-1], np.stack(path)) for path in self._paths)
 
     def _remember(self, rows: BoolArray, began: BoolArray) -> None:
-        """Append the states of ``rows`` to their paths, which start anew where an episode ``began``."""
+        """Append the states of ``rows`` to their paths; paths of episodes that ``began`` are cleared first."""
         for i in rows.nonzero()[0]:
             if began[i]:
                 self._paths[i] = []
             self._paths[i].append(self.states[i].copy())
 
     def call(self, name: str, *args: Any, **kwargs: Any) -> tuple[Any, ...]:
-        """An attribute or method of every environment, as ``SyncVectorEnv.call`` gives it."""
+        """An attribute or method result of every environment, as ``SyncVectorEnv.call`` returns it."""
         if name == "state":
             return tuple(self.states.copy())
         if name == "parents":
-            return tuple(self._core.parents(state) for state in self.states)
+            return tuple(self._stepper.parents(state) for state in self.states)
         if name in ("action_masks", "backward_action_masks", "render"):
             rows = getattr(self, name)(*args, **kwargs)
             return (None,) * self.num_envs if rows is None else tuple(rows)

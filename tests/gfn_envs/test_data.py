@@ -19,6 +19,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from gfn_envs.data import command
 from gfn_envs.data import registry as datasets
 from gfn_envs.data import safe_pickle as unpickling
 from gfn_envs.data.safe_pickle import UnsafePickleError, read_pickle
@@ -120,7 +121,7 @@ def test_what_cannot_be_downloaded_can_be_got_by_hand(
 
 def test_nobody_listens(cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     register(monkeypatch, "http://127.0.0.1:9")
-    with pytest.raises(datasets.DatasetError, match="To get it by hand"):
+    with pytest.raises(datasets.DatasetError, match="To install it by hand"):
         datasets.read("mine")
 
 
@@ -157,7 +158,7 @@ def test_a_wrong_file_in_the_mirror_is_refused(
 def test_a_file_missing_in_the_mirror_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     register(monkeypatch, "http://127.0.0.1:9")
     monkeypatch.setenv(datasets.MIRROR, str(tmp_path))
-    with pytest.raises(datasets.DatasetError, match=r"there is no mine\.bin.*download http://127.0.0.1:9/mine\.bin"):
+    with pytest.raises(datasets.DatasetError, match=r"which has no mine\.bin.*download http://127.0.0.1:9/mine\.bin"):
         datasets.read("mine")
 
 
@@ -175,8 +176,8 @@ def test_a_mirror_that_is_no_directory_is_named(
         with pytest.raises(datasets.DatasetError, match=message):
             get("mine")
     assert not datasets.is_available("mine")
-    for command in (["list"], ["path"], ["fetch", "mine"]):
-        assert datasets.main(command) == 2
+    for argv in (["list"], ["path"], ["fetch", "mine"]):
+        assert command.main(argv) == 2
         assert capsys.readouterr() == ("", f"error: {message}\n")
 
 
@@ -186,7 +187,9 @@ def test_a_file_that_cannot_be_read_is_named(tmp_path: Path, monkeypatch: pytest
     path = tmp_path / "mine.bin"
     path.mkdir()
     for get in (datasets.read, datasets.fetch):
-        with pytest.raises(datasets.DatasetError, match=f"^{path} cannot be read: Is a directory. To get it by hand"):
+        with pytest.raises(
+            datasets.DatasetError, match=f"^{path} cannot be read: Is a directory. To install"
+        ):
             get("mine")
     path.rmdir()
     path.write_bytes(CONTENT)
@@ -207,7 +210,7 @@ def test_the_registry_describes_the_mirror(name: str) -> None:
     if not os.environ.get(datasets.MIRROR):
         pytest.skip(f"DATA MISSING: set {datasets.MIRROR} to a directory with the files that `gfn data list` names")
     assert len(datasets.read(name)) == entry.bytes
-    assert all([entry.description, entry.licence, entry.citation])
+    assert all([entry.description, entry.license, entry.citation])
     assert entry.url.startswith("https://")
 
 
@@ -313,27 +316,27 @@ def test_packaged_peptides_are_the_published_ones() -> None:
 
 def test_command_line(cache: Path, server: Any, monkeypatch: pytest.MonkeyPatch, capsys: Any) -> None:
     register(monkeypatch, server["url"])
-    assert datasets.main(["list"]) == 0
-    assert "mine (0 kB, to be fetched)" in capsys.readouterr().out
-    assert datasets.main(["path"]) == 0
+    assert command.main(["list"]) == 0
+    assert "mine (0 kB, not downloaded)" in capsys.readouterr().out
+    assert command.main(["path"]) == 0
     assert capsys.readouterr().out == f"{cache}\n"
-    assert datasets.main(["fetch", "mine"]) == 2
-    assert capsys.readouterr().err.startswith("error: 'mine' is neither in")
+    assert command.main(["fetch", "mine"]) == 2
+    assert capsys.readouterr().err.startswith("error: 'mine' is not in")
     server["/mine.bin"] = CONTENT
-    assert datasets.main(["fetch", "mine"]) == 0
+    assert command.main(["fetch", "mine"]) == 0
     assert capsys.readouterr().out == f"{cache / 'mine.bin'}\n"
-    assert datasets.main(["fetch", "yours"]) == 2
+    assert command.main(["fetch", "yours"]) == 2
     assert "unknown data set 'yours'; known: " in capsys.readouterr().err
 
 
-def test_the_list_tells_what_a_mirror_lacks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Any) -> None:
+def test_the_list_names_what_a_mirror_lacks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Any) -> None:
     register(monkeypatch, "http://127.0.0.1:9")
     monkeypatch.setenv(datasets.MIRROR, str(tmp_path))
-    assert datasets.main(["list"]) == 0
+    assert command.main(["list"]) == 0
     assert f"mine (0 kB, not in {datasets.MIRROR})" in capsys.readouterr().out
     (tmp_path / "mine.bin").write_bytes(CONTENT)
-    assert datasets.main(["list"]) == 0
-    assert "mine (0 kB, here)" in capsys.readouterr().out
+    assert command.main(["list"]) == 0
+    assert "mine (0 kB, available)" in capsys.readouterr().out
 
 
 def test_the_module_runs() -> None:
@@ -341,13 +344,13 @@ def test_the_module_runs() -> None:
     assert (done.returncode, done.stderr) == (0, "")
     for entry in datasets.DATASETS.values():
         assert entry.url in done.stdout
-        assert entry.licence in done.stdout
+        assert entry.license in done.stdout
 
 
-def test_a_list_that_nobody_reads_on_is_no_error() -> None:
+def test_a_closed_pipe_is_no_error() -> None:
     environment = {**os.environ, "PYTHONPATH": str(Path(datasets.__file__).parents[2])}
-    command = [sys.executable, "-m", "gfn_envs.data", "list"]
-    with subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+    words = [sys.executable, "-m", "gfn_envs.data", "list"]
+    with subprocess.Popen(words, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
         assert process.stdout is not None
         assert process.stderr is not None
         process.stdout.close()

@@ -1,4 +1,4 @@
-"""Registration and specs: what gymnasium.make takes and refuses, and what users register."""
+"""Registration, specs and arguments of gymnasium.make; environments that users register."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ from gfn_envs import GFNEnv, GFNVectorEnv, HyperGrid, make_dag
 from tests.gfn_envs.gym.worlds import assert_identical, both_vectors, no_warnings, tiny
 from tests.helpers import BAG, BITS, GRID, UNEVEN_EDGES, TableDag, run_python
 
-FACE = {"reward_mode": "soft", "observation": "features", "dict_observation": True, "illegal_reward": -1.5}
+OPTIONS = {"reward_mode": "soft", "observation": "features", "dict_observation": True, "illegal_reward": -1.5}
 
 
 @tiny
 def test_specs_survive_json(env_id: str, kwargs: dict[str, Any]) -> None:
-    env = gym.make(env_id, render_mode="ansi", **kwargs, **FACE)
+    env = gym.make(env_id, render_mode="ansi", **kwargs, **OPTIONS)
     again = gym.make(EnvSpec.from_json(env.spec.to_json()))
     assert again.spec.kwargs == env.spec.kwargs
     assert repr(again.unwrapped.dag) == repr(env.unwrapped.dag)
@@ -38,7 +38,7 @@ def test_specs_survive_json(env_id: str, kwargs: dict[str, Any]) -> None:
 
 @tiny
 def test_vector_specs_survive_json(env_id: str, kwargs: dict[str, Any]) -> None:
-    env = gym.make_vec(env_id, num_envs=3, autoreset_mode="NextStep", **kwargs, **FACE)
+    env = gym.make_vec(env_id, num_envs=3, autoreset_mode="NextStep", **kwargs, **OPTIONS)
     again = gym.make_vec(EnvSpec.from_json(env.spec.to_json()))
     assert (again.num_envs, again.autoreset_mode) == (3, AutoresetMode.NEXT_STEP)
     assert_identical(again.reset(), env.reset())
@@ -94,7 +94,7 @@ def test_users_register_their_own(own_id: str) -> None:
     assert_identical(native.step(np.array([1, 0, 2])), sync.step(np.array([1, 0, 2])))
 
 
-def test_a_ready_made_dag_is_taken_as_it_is() -> None:
+def test_environments_over_a_dag_instance() -> None:
     dag = HyperGrid(ndim=3, side=3, reward=lambda cells: 1.0 + cells.sum(1))
     assert GFNEnv(dag).dag is dag
     vector = GFNVectorEnv(dag, num_envs=2, reward_mode="reward")
@@ -102,20 +102,23 @@ def test_a_ready_made_dag_is_taken_as_it_is() -> None:
     assert vector.dag is dag
     vector.step(np.array([0, 0]))
     np.testing.assert_allclose(vector.step(np.array([3, 1]))[1], [2.0, 0.0], rtol=1e-14)
-    for face in (GFNEnv, GFNVectorEnv):
-        with pytest.raises(TypeError, match=re.escape("unknown arguments ['side'] beside a ready-made Dag")):
-            face(dag, side=4)
+    for env_class in (GFNEnv, GFNVectorEnv):
+        with pytest.raises(TypeError, match=re.escape("unknown arguments ['side'] with a Dag instance")):
+            env_class(dag, side=4)
 
 
 @pytest.mark.parametrize("make", [make_dag, gym.make, partial(gym.make_vec, num_envs=2)], ids=["dag", "one", "many"])
 def test_unknown_arguments_name_those_allowed(make: Any) -> None:
-    with pytest.raises(TypeError, match=r"unknown argument sied, nidm; allowed: .*ndim, side, reward, reward_kwargs"):
+    with pytest.raises(
+        TypeError,
+        match=r"argument sied, nidm; did you mean 'side'\? \(allowed: ndim, side, reward",
+    ):
         make(GRID, sied=8, nidm=2)
 
 
 @pytest.mark.parametrize("make", [gym.make, partial(gym.make_vec, num_envs=2)], ids=["one", "many"])
-def test_misspelt_arguments_of_the_face_name_those_allowed(make: Any) -> None:
-    with pytest.raises(TypeError, match=r"unknown argument rewardmode; allowed: .*reward_mode"):
+def test_misspelt_options_name_those_allowed(make: Any) -> None:
+    with pytest.raises(TypeError, match=r"argument rewardmode; did you mean 'reward_mode'\? \(allowed: .*reward_mode"):
         make(GRID, rewardmode="soft")
 
 
@@ -135,7 +138,7 @@ def test_unknown_environments_name_those_there_are(env_id: str, message: str) ->
 
 @pytest.mark.parametrize("make", [gym.make, partial(gym.make_vec, num_envs=2)], ids=["one", "many"])
 @pytest.mark.parametrize(
-    ("face", "message"),
+    ("options", "message"),
     [
         ({"reward_mode": "logreward"}, "reward_mode must be one of ('reward', 'log_reward', 'soft'), got 'logreward'"),
         ({"observation": "onehot"}, "observation must be one of ('state', 'features'), got 'onehot'"),
@@ -144,15 +147,20 @@ def test_unknown_environments_name_those_there_are(env_id: str, message: str) ->
         ({"side": 1}, "HyperGrid: side must be an integer >= 2, got 1"),
     ],
 )
-def test_bad_arguments_of_the_face_are_named(make: Any, face: dict[str, Any], message: str) -> None:
+def test_bad_options_are_named(make: Any, options: dict[str, Any], message: str) -> None:
     with pytest.raises(ValueError, match=re.escape(message)):
-        make(GRID, **face)
+        make(GRID, **options)
 
 
 @pytest.mark.parametrize(
     ("dag", "kwargs", "error", "message"),
     [
-        (HyperGrid, {"sied": 3}, TypeError, "Test/Bad-v0: unknown argument sied; allowed: ndim, side, reward"),
+        (
+            HyperGrid,
+            {"sied": 3},
+            TypeError,
+            "Test/Bad-v0: unknown argument sied; did you mean 'side'? (allowed: ndim, side, reward",
+        ),
         ("gfn_envs.envs.hypergrid.hypergrid:HyperGird", {}, AttributeError, "HyperGird"),
         ("gfn_envs.hypergird:HyperGrid", {}, ModuleNotFoundError, "gfn_envs.hypergird"),
         (
@@ -167,7 +175,7 @@ def test_bad_arguments_of_the_face_are_named(make: Any, face: dict[str, Any], me
     ],
     ids=["argument", "name", "module", "table", "other class", "instance", "number"],
 )
-def test_what_cannot_be_registered_is_named(dag: Any, kwargs: Any, error: type[Exception], message: str) -> None:
+def test_bad_registrations_raise(dag: Any, kwargs: Any, error: type[Exception], message: str) -> None:
     with pytest.raises(error, match=re.escape(message)):
         gfn_envs.register("Test/Bad-v0", dag, **kwargs)
     assert "Test/Bad-v0" not in gym.registry

@@ -24,7 +24,7 @@ from gfn_envs import exact
 from gfn_envs.enumeration import state_graph
 from gfn_envs.envs.bag import Bag
 from gfn_envs.envs.hypergrid.hypergrid import HyperGrid
-from gfn_envs.gym import Transition
+from gfn_envs.gym import Stepper
 from tests.agents import test_local_search
 from tests.helpers import BAYES_NET, GRID, TINY, UNEVEN_EDGES, TableDag, agent_or_skip, small_dag
 
@@ -304,7 +304,7 @@ def test_rewards_are_those_of_the_gymnasium_environment(reward_mode, env_id, kwa
     dag = small_dag(env_id, kwargs)
     batch = agent_or_skip("random", dag).sample_trajectories(10)
     states = batch.states[batch.sources]
-    paid = Transition(dag, reward_mode).advance(states, dag.forward_mask(states), batch.actions)[2]
+    paid = Stepper(dag, reward_mode).advance(states, dag.forward_mask(states), batch.actions)[2]
     np.testing.assert_array_equal(edge_rewards(dag, batch, reward_mode), paid)
 
 

@@ -10,7 +10,7 @@ import pytest
 
 from gfn_envs import exact
 from gfn_envs.enumeration import state_graph
-from gfn_envs.gym import Transition
+from gfn_envs.gym import Stepper
 from tests.helpers import BAG, GRID, SMALL, TINY, UNEVEN_EDGES, TableDag, small_dag
 
 
@@ -18,7 +18,7 @@ def rewards_paid(dag: Any, reward_mode: str) -> np.ndarray:
     """What the Gymnasium faces pay on every edge, (e,)."""
     graph = state_graph(dag)
     states = graph.states[graph.source]
-    after, _, reward, terminated, illegal = Transition(dag, reward_mode).advance(
+    after, _, reward, terminated, illegal = Stepper(dag, reward_mode).advance(
         states, dag.forward_mask(states), graph.action
     )
     assert not illegal.any()

@@ -7,15 +7,14 @@ from math import comb
 from pathlib import Path
 from typing import Any
 
-import gymnasium as gym
 import pytest
 
 import gfn_envs
 from gfn_envs import BitSequence, DagError, HyperGrid, check_dag, checker, make_dag
-from gfn_envs.checker import CheckReport, main, parse_arguments
+from gfn_envs.checker import CheckReport
 from tests.gfn_envs.checker import broken_dags, broken_values
 from tests.gfn_envs.checker.broken_dags import CASES, Anything, Grid, Table
-from tests.helpers import BAG, BITS, GRID, IDS, SMALL, SMALL_ARGUMENTS, UNEVEN_EDGES, TableDag, run_python, small_dag
+from tests.helpers import BAG, BITS, GRID, IDS, SMALL, SMALL_ARGUMENTS, UNEVEN_EDGES, TableDag, small_dag
 
 
 def test_every_registered_environment_has_a_small_instance() -> None:
@@ -194,97 +193,6 @@ def test_random_walks_meet_a_false_claim_of_an_orphan() -> None:
     assert (caught.value.invariant, caught.value.state) == ("step(undo) is the identity", [6])
 
 
-# ---------------------------------------------------------------------- the command line
-
-
-class Broken(broken_dags.DeadEnd):
-    """Registered below as an environment that is broken."""
-
-
-@pytest.fixture
-def broken_id() -> Any:
-    gfn_envs.register("Test/Broken-v0", Broken)
-    yield "Test/Broken-v0"
-    del gym.registry["Test/Broken-v0"]
-
-
-def test_main_reports_a_well_formed_environment(capsys: pytest.CaptureFixture[str]) -> None:
-    assert main([GRID, "ndim=2", "side=4", "reward=easy"]) == 0
-    out, err = capsys.readouterr()
-    assert out == (
-        "HyperGrid(ndim=2, side=4, reward='easy', reward_kwargs=None) is well formed on every state: "
-        "32 states, 16 terminal, 40 edges, longest path 7\n"
-    )
-    assert err == ""
-
-
-def test_main_walks_at_random_where_there_are_too_many_states(capsys: pytest.CaptureFixture[str]) -> None:
-    assert main([GRID, "ndim=2", "side=4", "--max-states", "10", "--num-walks", "3", "--seed", "1"]) == 0
-    assert "well formed on random walks" in capsys.readouterr().out
-
-
-def test_main_reports_a_broken_environment(broken_id: str, capsys: pytest.CaptureFixture[str]) -> None:
-    assert main([broken_id]) == 1
-    out, err = capsys.readouterr()
-    assert out == ""
-    assert err.endswith("[walks end at terminal states] no forward action, yet not terminal at state [1, 1, 1]\n")
-
-
-def test_main_reports_a_reward_that_the_environment_refuses(capsys: pytest.CaptureFixture[str]) -> None:
-    assert main([GRID, "reward_kwargs={'R0': -1.0}"]) == 1
-    assert "[log_reward is finite]" in capsys.readouterr().err
-
-
-@pytest.mark.parametrize(
-    ("arguments", "message"),
-    [
-        (["GFN/HyperGird-v0"], "did you mean 'GFN/HyperGrid-v0'?"),
-        ([GRID, "sied=3"], "unknown argument sied; allowed: ndim, side, reward, reward_kwargs"),
-        ([GRID, "side=1"], "side must be an integer >= 2, got 1"),
-        ([GRID, "side=two"], "side must be an integer >= 2, got 'two'"),
-        (["GFN/PHO4-v0"], "this package does not include the binding table"),
-        ([GRID, "side"], "expected name=value, got 'side'"),
-        ([GRID, "2=side"], "expected name=value, got '2=side'"),
-        ([BAG, "modes=/nowhere/modes.txt"], "/nowhere/modes.txt"),
-    ],
-)
-def test_main_refuses_bad_arguments(arguments: list[str], message: str, capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(arguments) == 2
-    out, err = capsys.readouterr()
-    assert out == ""
-    assert err.startswith("error: ")
-    assert message in err
-
-
-def test_no_walks_are_refused(capsys: pytest.CaptureFixture[str]) -> None:
+def test_no_walks_raise() -> None:
     with pytest.raises(ValueError, match="num_walks must be at least 1, got 0"):
         check_dag(gfn_envs.HyperGrid(), num_walks=0)
-    with pytest.raises(SystemExit):
-        main([GRID, "--num-walks", "0"])
-    assert "--num-walks at least 1, got 20000 and 0" in capsys.readouterr().err
-
-
-def test_main_without_an_environment_prints_its_usage(capsys: pytest.CaptureFixture[str]) -> None:
-    with pytest.raises(SystemExit) as caught:
-        main([])
-    assert caught.value.code == 2
-    assert "usage: python -m gfn_envs.checker" in capsys.readouterr().err
-
-
-def test_parse_arguments_reads_literals_and_leaves_other_words_as_text() -> None:
-    pairs = ["a=1", "b=0.5", "c=None", "d={'R0': 1e-3}", "e=easy", "f=a=b", "g="]
-    assert parse_arguments(pairs) == {
-        "a": 1,
-        "b": 0.5,
-        "c": None,
-        "d": {"R0": 0.001},
-        "e": "easy",
-        "f": "a=b",
-        "g": "",
-    }
-
-
-def test_the_module_runs_as_a_command_without_warnings() -> None:
-    done = run_python("-m", "gfn_envs.checker", GRID, "ndim=2", "side=4")
-    assert (done.returncode, done.stderr) == (0, "")
-    assert "32 states, 16 terminal, 40 edges, longest path 7" in done.stdout

@@ -1,0 +1,87 @@
+"""Construction of an environment from the keyword arguments of gymnasium.make."""
+
+from __future__ import annotations
+
+import importlib
+import inspect
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from gfn_envs.dag import Dag
+from gfn_envs.gym.stepper import METADATA, Stepper
+from gfn_envs.validation import did_you_mean
+
+#: Arguments of GFNEnv and GFNVectorEnv that are passed on to Stepper; all others are arguments of the Dag.
+ENV_ARGUMENTS = tuple(inspect.signature(Stepper).parameters)[1:]
+
+
+def load_dag_class(path: str) -> type[Dag]:
+    """The Dag class named by ``"module:Class"``.
+
+    Raises:
+        ImportError, AttributeError: there is no such module or class.
+        TypeError: the class is not a subclass of Dag.
+    """
+    module, _, name = path.partition(":")
+    target: Any = importlib.import_module(module)
+    for part in name.split("."):
+        target = getattr(target, part)
+    if not (isinstance(target, type) and issubclass(target, Dag)):
+        raise TypeError(f"{path} is not a subclass of gfn_envs.Dag")
+    return target
+
+
+def check_arguments(dag_class: type[Dag], kwargs: Mapping[str, Any], where: str, others: Sequence[str] = ()) -> None:
+    """Check that ``dag_class`` has every argument in ``kwargs``.
+
+    Args:
+        dag_class: the class.
+        kwargs: arguments of the class.
+        where: start of the message.
+        others: further arguments that the message lists.
+
+    Raises:
+        TypeError: the class does not have one of them. The message names the nearest argument and lists all.
+    """
+    parameters = inspect.signature(dag_class).parameters
+    if any(p.kind is inspect.Parameter.VAR_KEYWORD for p in parameters.values()):
+        return
+    if unknown := [name for name in kwargs if name not in parameters]:
+        known = [*parameters, *others]
+        # The end of the message is Python's own: TorchRL retries without an argument if it finds these words.
+        raise TypeError(
+            f"{where}: unknown argument {', '.join(unknown)}{did_you_mean(unknown[0], known)} "
+            f"(allowed: {', '.join(known)}; unexpected keyword argument {unknown[0]!r})"
+        )
+
+
+def build(dag: str | Dag, kwargs: Mapping[str, Any]) -> Stepper:
+    """The Stepper of an environment.
+
+    Args:
+        dag: a Dag, or ``"module:Class"``.
+        kwargs: arguments of Stepper and of the Dag class.
+
+    Raises:
+        TypeError: neither has one of the arguments, or arguments of a Dag class are given with a Dag instance.
+    """
+    own = {name: value for name, value in kwargs.items() if name in ENV_ARGUMENTS}
+    others = {name: value for name, value in kwargs.items() if name not in ENV_ARGUMENTS}
+    if isinstance(dag, Dag):
+        if others:
+            raise TypeError(f"unknown arguments {sorted(others)} with a Dag instance")
+        return Stepper(dag, **own)
+    dag_class = load_dag_class(dag)
+    check_arguments(dag_class, others, dag_class.__name__, [*ENV_ARGUMENTS, "render_mode"])
+    return Stepper(dag_class(**others), **own)
+
+
+def checked_render_mode(render_mode: str | None) -> str | None:
+    """``render_mode``.
+
+    Raises:
+        ValueError: the environments do not have this mode. (Gymnasium would only warn.)
+    """
+    if render_mode not in (None, *METADATA["render_modes"]):
+        raise ValueError(f"render_mode must be one of {METADATA['render_modes']} or None, got {render_mode!r}")
+    return render_mode
