@@ -47,7 +47,7 @@ def full_evaluation(
         seed: seed of those trajectories. The same seed gives the same result.
         test_objects: terminal states (n, state_width) for the correlation of log p(x) with log R(x). Default: every
             object if the DAG can be enumerated.
-        reference: known objects (m, state_width), such as training data. Novelty is the distance to the nearest of them.
+        reference: known objects (m, state_width), e.g. training data. Novelty is the distance to the nearest of them.
         distance: distance between objects, from rows (n, w) and (m, w) to (n, m). Default: the environment's own
             ``distance`` method if it has one (Levenshtein of strings, Tanimoto of molecules), else the Hamming distance
             between rows.
@@ -61,7 +61,7 @@ def full_evaluation(
         * ``percent_of_target_mean``: 100 E R / E* R of the samples (Shen et al. 2023), with its standard error
           ``percent_of_target_mean_se``. ``sampled_mean_reward_error``: relative error of the samples' mean, also with a
           standard error.
-        * ``anderson_darling``: :func:`agents.evaluation.metrics.anderson_darling` with ``num_samples`` rewards per side.
+        * ``anderson_darling``: ``metrics.anderson_darling`` with ``num_samples`` rewards per side.
         * ``empirical_tv``, ``empirical_jsd``, ``empirical_kl``, ``empirical_l1_mean``: distances to R / Z of the
           frequencies of these samples. They are fresh samples of the current policy, not those of training.
         * ``eubo``, ``eubo_se``; ``elbo_gap`` = log Z - ELBO and ``eubo_gap`` = EUBO - log Z, with the exact log Z.

@@ -73,7 +73,8 @@ def our_task(
 ) -> dict[str, Any]:
     """Task for our script. ``settings`` are additional settings of the agent."""
     # The matrix products that torch counts, and what the page calls "ours", are those of the torch engine.
-    agent = {"batch_size": batch, "hidden": HIDDEN, **report.applicable(objective, {"engine": "torch", **TB}), **settings}
+    common = report.applicable(objective, {"engine": "torch", **TB})
+    agent = {"batch_size": batch, "hidden": HIDDEN, **common, **settings}
     sizes = {"ndim": ndim, "side": side, "reward": reward, "seed": seed, "threads": threads}
     return {**sizes, "objective": objective, "agent": agent}
 
