@@ -26,7 +26,8 @@ if TYPE_CHECKING:
     from agents.policies import Policy
     from agents.registry import AGENTS, make_agent
     from agents.rollout import sample_backward, sample_forward
-    from agents.runs.directory import RunError, load_agent
+    from agents.runs.directory import load_agent
+    from agents.runs.errors import RunError
     from agents.runs.train import train
     from agents.schedules import Schedule
     from agents.trajectories import Trajectories
@@ -59,7 +60,7 @@ _DEFINED_IN = {
     "Config": "agents.config",
     "NoLegalActionError": "agents.errors",
     "Policy": "agents.policies",
-    "RunError": "agents.runs.directory",
+    "RunError": "agents.runs.errors",
     "Schedule": "agents.schedules",
     "Trajectories": "agents.trajectories",
     "UnsupportedError": "agents.errors",

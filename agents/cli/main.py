@@ -1,63 +1,77 @@
-"""The command line: gfn train | evaluate | compare | plot | envs | agents | check (also ``python -m agents``)."""
+"""The command line: gfn train | evaluate | compare | plot | agents | envs | check | data (also ``python -m agents``).
+
+Commands are loaded when they are called, so that those on environments alone run without torch.
+"""
 
 from __future__ import annotations
 
-import dataclasses
+import importlib
 import os
 import sys
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from pathlib import Path
-from typing import Literal, NoReturn
+from typing import NoReturn
 
 import numpy as np
-import tyro
 
-from agents.cli.parsing import UsageError, check_seed, nearest, parse, read_rows
-from agents.cli.plot import plot
-from agents.cli.printing import (
-    comparison_json,
-    print_agents,
-    print_comparison,
-    print_environments,
-    print_json,
-    print_metrics,
-)
-from agents.cli.train import train
+from agents.cli.errors import UsageError, nearest
 from agents.errors import NoLegalActionError
-from agents.runs import directory as runs
-from gfn_envs.data import registry as datasets
+from agents.runs.errors import RunError
+from gfn_envs import cli as environments
 
 USAGE = """usage: gfn COMMAND ...
 
+Train and compare
   gfn train AGENT ENV [--env.ARG VALUE ...] [--agent.ARG VALUE ...] [--iterations N] [--seed S] [--out DIR] [--resume]
-  gfn evaluate DIR      metrics of a run, as a table (--json: as JSON)
-  gfn compare DIR ...   several runs, seeds aggregated: a table, and learning curves in comparison.png
-  gfn plot DIR          figures of a run (--state-graph: its states and flows, where they are few)
-  gfn envs              the environments
-  gfn agents            the agents, with their papers
-  gfn check ENV         prove that an environment is a well-formed DAG: gfn check GFN/HyperGrid-v0 ndim=2 side=4
-  gfn data list         data sets from outside; gfn data fetch NAME, gfn data path
+  gfn evaluate DIR      metrics of a run as a table, or as JSON with --json
+  gfn compare DIR ...   a table of several runs, aggregated over seeds, and their learning curves in comparison.png
+  gfn plot DIR          figures of a run; --state-graph draws states and flows of small environments
 
-example: gfn train tb GFN/HyperGrid-v0 --env.ndim 4 --env.side 8 --iterations 2000 --seed 0 --out runs/demo
-`gfn COMMAND --help` explains a command; `gfn train tb GFN/HyperGrid-v0 --help` every setting of training."""
+Look up
+  gfn agents            list the agents and their papers
+  gfn envs [ENV]        list the environments, or the arguments of one
+  gfn check ENV         check that an environment is a well-formed DAG
+  gfn data list         list external data sets; gfn data fetch NAME, gfn data path
 
+Examples
+  gfn train tb GFN/HyperGrid-v0 --env.ndim 4 --env.side 8 --agent.epsilon 0.1,0,1000 --seed 0 --out runs/tb-0
+  gfn train subtb GFN/HyperGrid-v0 --env.ndim 4 --env.side 8 --seed 0 --out runs/subtb-0
+  gfn compare runs/tb-0 runs/subtb-0
+  gfn check GFN/HyperGrid-v0 --env.ndim 2 --env.side 4
 
-#: What can go wrong without a bug, and is said in one line: beside bad words and runs, a file or data that are missing,
-#: an extra that is not installed, a network that gives NaN, an environment that offers no legal action.
-FAILURES = (UsageError, runs.RunError, OSError, ImportError, FloatingPointError, NoLegalActionError)
+`gfn COMMAND --help` explains a command. `gfn train tb GFN/HyperGrid-v0 --help` explains every setting of a training."""
+
+#: Commands on environments. They need neither torch nor tyro.
+ENVIRONMENT_COMMANDS: dict[str, Callable[..., int]] = {
+    "envs": environments.envs,
+    "check": environments.check,
+    "data": environments.data,
+}
+#: Commands on agents: "module:function".
+AGENT_COMMANDS = {
+    "train": "agents.cli.train:train",
+    "evaluate": "agents.cli.evaluate:evaluate",
+    "compare": "agents.cli.compare:compare",
+    "plot": "agents.cli.plot:plot",
+    "agents": "agents.cli.listing:list_agents",
+}
+COMMANDS = (*AGENT_COMMANDS, *ENVIRONMENT_COMMANDS)
+
+#: Errors without a bug behind them, reported in one line: wrong arguments or runs, missing files, data or packages, a
+#: network with NaN outputs, an environment without a legal action.
+FAILURES = (UsageError, RunError, OSError, ImportError, FloatingPointError, NoLegalActionError)
 
 
 def main(argv: Sequence[str] | None = None) -> NoReturn:
-    """Entry point of ``gfn``. Exit code 0: done; 1: a broken DAG; 2: a bad flag, id or value; 130: interrupted."""
+    """Entry point of ``gfn``. Exit codes: 0 success, 1 broken DAG, 2 wrong flag, id or value, 130 interrupted."""
     arguments = list(sys.argv[1:] if argv is None else argv)
     try:
-        # NaN and infinity, where they matter, raise FloatingPointError: NumPy's warnings would come before that line.
+        # NaN and infinity raise FloatingPointError where they matter. NumPy would print warnings before that line.
         with np.errstate(over="ignore", invalid="ignore"):
             code = run(arguments)
         sys.stdout.flush()
         sys.exit(code)
-    except BrokenPipeError:  # who reads what is printed, such as head, has left; at exit Python would flush it again
+    except BrokenPipeError:
+        # The reader, such as head, has closed the pipe. Without this, Python would write to it again at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(1)
     except FAILURES as error:
@@ -70,132 +84,27 @@ def main(argv: Sequence[str] | None = None) -> NoReturn:
 
 
 def run(arguments: list[str]) -> int:
-    """Dispatch one command line; returns the exit code."""
+    """Run one command line. Returns the exit code."""
     if not arguments or arguments[0] in ("-h", "--help"):
         print(USAGE)
         return 0
     command, *rest = arguments
-    if command not in COMMANDS:
+    if command in ENVIRONMENT_COMMANDS:
+        return ENVIRONMENT_COMMANDS[command](rest, prog=f"gfn {command}")
+    if command not in AGENT_COMMANDS:
         raise UsageError(f"unknown command {command!r}{nearest(command, COMMANDS)}")
-    return COMMANDS[command](rest)
+    return agent_command(command)(rest)
 
 
-@dataclass
-class EvaluateOptions:
-    """Metrics of a run."""
+def agent_command(command: str) -> Callable[[list[str]], int]:
+    """The function of a command on agents.
 
-    run: tyro.conf.Positional[Path]
-    """Run directory."""
-    json: bool = False
-    """Print JSON instead of a table."""
-    num_samples: int = 2000
-    """Trajectories behind the sampled metrics."""
-    seed: int = 0
-    """Seed of those samples."""
-    test_objects: Path | None = None
-    """.npy file of objects, a state row each, on which log R(x) and log p(x) are correlated. Default: all objects
-    where the environment can be enumerated."""
-    reference: Path | None = None
-    """.npy file of known objects: novelty is the distance to the nearest of them."""
-
-
-def evaluate(arguments: list[str]) -> int:
-    """gfn evaluate DIR"""
-    from agents.evaluation.full import full_evaluation
-
-    options = parse(EvaluateOptions, arguments, "gfn evaluate")
-    check_seed(options.seed)
-    if options.num_samples < 2:
-        raise UsageError(f"--num-samples must be at least 2, got {options.num_samples}")
-    agent = runs.load_agent(options.run)
-    given = {name: read_rows(getattr(options, name)) for name in ("test_objects", "reference")}
+    Raises:
+        UsageError: a package that agents need is not installed.
+    """
+    module, _, function = AGENT_COMMANDS[command].partition(":")
     try:
-        metrics = full_evaluation(agent, options.num_samples, options.seed, **given)
-    except ValueError as error:
-        raise UsageError(str(error)) from None
-    if options.json:
-        print_json({"iteration": agent.iteration, **metrics})
-    else:
-        print_metrics(metrics, f"{agent.name} on {agent.dag!r}, iteration {agent.iteration}")
-    return 0
-
-
-@dataclass
-class CompareOptions:
-    """Several runs beside each other; those that differ only in their seed are aggregated."""
-
-    runs: tyro.conf.Positional[tuple[Path, ...]]
-    """Run directories."""
-    metric: str | None = None
-    """What the learning curves show: a column of metrics.jsonl. Default: tv where some run has it, else elbo."""
-    x: Literal["iterations", "transitions", "seconds"] = "iterations"
-    """Over what the learning curves go."""
-    out: Path = Path("comparison.png")
-    """The figure of learning curves: means over seeds, with a band of one standard error to each side."""
-    bootstrap: bool = False
-    """Show 95% bootstrap intervals instead of standard errors."""
-    json: bool = False
-    """Print JSON instead of a table."""
-
-
-def compare(arguments: list[str]) -> int:
-    """gfn compare DIR ..."""
-    from agents.plots import figures as plots
-    from agents.runs.compare import group_runs, learning_curves, logged_metrics, read_runs
-
-    options = parse(CompareOptions, arguments, "gfn compare")
-    if not options.runs:
-        raise UsageError("gfn compare needs run directories, such as: gfn compare runs/*")
-    found, reasons = read_runs(options.runs)
-    if not found:
-        raise UsageError("; ".join(reasons))
-    for reason in reasons:
-        print(f"left out: {reason}", file=sys.stderr)
-    groups = group_runs(found)
-    metric = options.metric or ("tv" if "tv" in logged_metrics(groups) else "elbo")
-    panels = learning_curves(groups, metric, options.x)
-    try:
-        plots.comparison(panels, metric, options.x, options.out)
-    except (ValueError, OSError) as error:
-        raise UsageError(f"--out {options.out}: {error}") from None
-    if options.json:
-        print_json(
-            {"groups": [comparison_json(group, options.bootstrap) for group in groups], "figure": str(options.out)}
-        )
-        return 0
-    print_comparison(groups, metric, options.bootstrap)
-    print(f"saved {options.out}")
-    return 0
-
-
-def envs(arguments: list[str]) -> int:
-    """gfn envs"""
-    parse(dataclasses.make_dataclass("Envs", []), arguments, "gfn envs")
-    print_environments()
-    return 0
-
-
-def agents(arguments: list[str]) -> int:
-    """gfn agents"""
-    parse(dataclasses.make_dataclass("Agents", []), arguments, "gfn agents")
-    print_agents()
-    return 0
-
-
-def check(arguments: list[str]) -> int:
-    """gfn check ENV [name=value ...]"""
-    from gfn_envs.checker import main as check_main
-
-    return check_main(arguments)
-
-
-COMMANDS: dict[str, Callable[[list[str]], int]] = {
-    "train": train,
-    "evaluate": evaluate,
-    "compare": compare,
-    "plot": plot,
-    "envs": envs,
-    "agents": agents,
-    "check": check,
-    "data": datasets.main,
-}
+        return getattr(importlib.import_module(module), function)
+    except ImportError as error:
+        needed = 'all but gfn data, gfn check and gfn envs need: pip install "gfn-envs[agents]"'
+        raise UsageError(f"{error}; {needed}") from None

@@ -1,37 +1,36 @@
-"""From words on the command line to settings: dataclasses filled by tyro, and every complaint one line."""
+"""From words on the command line to settings: tyro fills dataclasses, and every error is one line."""
 
 from __future__ import annotations
 
-import ast
 import contextlib
 import dataclasses
-import difflib
+import functools
 import inspect
 import io
 import re
 import typing
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-import gymnasium
 import numpy as np
 import tyro
 
+from agents.cli.errors import UsageError, nearest
 from agents.schedules import Schedule, schedule
-from gfn_envs.registration import load_dag_class, registered_ids
-
-
-class UsageError(Exception):
-    """Something on the command line is wrong; the message is one line."""
+from gfn_envs.registration import environment_parameters, parse_value
 
 
 def parse(kind: type[Any], arguments: Sequence[str], prog: str) -> Any:
-    """Fill a dataclass from flags with tyro; any complaint becomes one line."""
+    """A dataclass of type ``kind`` filled from flags.
+
+    Raises:
+        UsageError: a flag or value is wrong, in one line.
+    """
     errors = io.StringIO()
     try:
         with contextlib.redirect_stderr(errors):
-            # Unknown flags are sorted out here, so that the message can name the nearest one.
+            # Unknown flags are reported below, with the nearest known flag.
             value, unknown = tyro.cli(
                 kind, args=list(arguments), prog=prog, return_unknown_args=True, registry=_registry()
             )
@@ -48,12 +47,6 @@ def parse(kind: type[Any], arguments: Sequence[str], prog: str) -> Any:
     return value
 
 
-def nearest(word: str, known: Any) -> str:
-    """A hint for messages: the known word most like ``word``, or all of them."""
-    near = difflib.get_close_matches(word, list(known), n=1, cutoff=0.4)
-    return f"; did you mean {near[0]!r}?" if near else f" (known: {', '.join(known)})"
-
-
 def _flag_names(kind: Any, prefix: str = "") -> list[str]:
     names, hints = [], typing.get_type_hints(kind)
     for name in (field.name for field in dataclasses.fields(kind)):
@@ -65,28 +58,8 @@ def _flag_names(kind: Any, prefix: str = "") -> list[str]:
     return names
 
 
-def _literal(text: str) -> Any:
-    """A Python literal, such as ``{"R0": 0.01}`` or ``(1, 2)``, or else the text itself."""
-    try:
-        return ast.literal_eval(text)
-    except (ValueError, SyntaxError):
-        return text
-
-
-#: The type of arguments that are arguments of something else, such as reward_kwargs.
-KEYWORD_ARGUMENTS = Mapping[str, Any] | None
-
-
-def _keyword_arguments(text: str) -> Any:
-    """A dict with names as keys, or None."""
-    value = _literal(text)
-    if value is not None and not (isinstance(value, dict) and all(isinstance(key, str) for key in value)):
-        raise ValueError(f"expected None or {{'name': value}}, got {text!r}")
-    return value
-
-
 def _reader(metavar: str, read: Callable[[str], Any]) -> tyro.constructors.PrimitiveConstructorSpec[Any]:
-    """Tell tyro how to read a value from one word."""
+    """Instructions for tyro to read a value from one word."""
     return tyro.constructors.PrimitiveConstructorSpec(
         nargs=1,
         metavar=metavar,
@@ -107,38 +80,37 @@ def _registry() -> tyro.constructors.ConstructorRegistry:
 
 
 def environment_arguments(id: str) -> type[Any]:
-    """A dataclass with the arguments and defaults of a registered environment."""
-    if id not in registered_ids():
-        raise UsageError(f"unknown environment {id!r}{nearest(id, registered_ids())}")
-    spec = dict(gymnasium.registry[id].kwargs)
-    dag = load_dag_class(spec.pop("dag"))
-    hints = typing.get_type_hints(dag.__init__)
+    """A dataclass with the arguments and defaults of a registered environment.
+
+    Raises:
+        UsageError: the environment is not registered.
+    """
+    try:
+        parameters = environment_parameters(id)
+    except ValueError as error:
+        raise UsageError(str(error)) from None
     fields = []
-    for name, parameter in inspect.signature(dag).parameters.items():
-        kind, explain = hints.get(name, str), tyro.conf.arg(help=_argument_help(dag, name))
-        # Values that a command line cannot type (callables, mappings, unions) are read as Python literals or text.
-        read = _keyword_arguments if kind == KEYWORD_ARGUMENTS else _literal
-        typed: Any = typing.Annotated[Any, _reader("VALUE", read), explain]
+    for name, parameter in parameters.items():
+        kind, explain = parameter.annotation, tyro.conf.arg(help=parameter.help)
         if kind in (int, float, str, bool):
-            typed = typing.Annotated[kind, explain]
-        fields.append((name, typed, dataclasses.field(default=spec.get(name, parameter.default))))
+            typed: Any = typing.Annotated[kind, explain]
+        else:
+            # tyro cannot read callables, mappings and unions of such.
+            typed = typing.Annotated[Any, _reader("VALUE", functools.partial(parse_value, annotation=kind)), explain]
+        required = parameter.default is inspect.Parameter.empty
+        default = tyro.MISSING if required else parameter.default
+        fields.append((name, typed, dataclasses.field(default=default)))
     return dataclasses.make_dataclass("Environment", fields)
 
 
-def _argument_help(dag: type[Any], name: str) -> str:
-    """What the class docstring says of an argument (its line in the Arguments section)."""
-    match = re.search(rf"\* ``{name}``: (.*?)(?=\n\s*\* ``|\n\s*\n|\Z)", inspect.getdoc(dag) or "", flags=re.DOTALL)
-    return " ".join(match.group(1).split()) if match else ""
-
-
 def check_seed(seed: int) -> None:
-    """Raise UsageError unless every random number generator takes ``seed``."""
+    """Raise UsageError unless every random number generator accepts ``seed``."""
     if not 0 <= seed < 2**64:
         raise UsageError(f"--seed must lie in [0, 2^64), got {seed}")
 
 
 def read_rows(path: Path | None) -> Any:
-    """The array in a .npy file; nothing in it is executed."""
+    """The array in a .npy file, or None without a path. Nothing in the file is executed."""
     try:
         return None if path is None else np.lib.format.read_array(path.open("rb"), allow_pickle=False)
     except (OSError, ValueError) as error:

@@ -8,21 +8,26 @@ from typing import Any
 
 import tyro
 
-from agents.cli.parsing import UsageError, parse
+from agents.cli.errors import UsageError
+from agents.cli.parsing import parse
+from agents.plots import figures
+from agents.plots.molecules import molecule_grid
+from agents.plots.state_graph import state_graph
 from agents.runs import directory as runs
 from gfn_envs.enumeration import EnumerationError
 
 
 @dataclass
 class PlotOptions:
-    """Figures of a run."""
+    """Figures of a run: learned against target distribution, learning curves, and the best molecules if there are any.
+    Example: gfn plot runs/demo --state-graph"""
 
     run: tyro.conf.Positional[Path]
-    """Run directory; figures go to its figures folder."""
+    """Run directory. Figures are saved in its figures folder."""
     state_graph: bool = False
-    """Draw the state graph too, with learned flows beside exact ones, where the environment is small."""
+    """Also draw the state graph of a small environment, with exact and learned flows."""
     max_states: int = 500
-    """The most states of a graph to draw."""
+    """Largest number of states to draw."""
 
 
 def plot(arguments: list[str]) -> int:
@@ -36,24 +41,19 @@ def plot(arguments: list[str]) -> int:
 
 
 def draw(agent: Any, history: list[dict[str, Any]], out: Path) -> list[Path]:
-    """The figures that every run has, and those of its environment; returns their paths."""
-    from agents.plots import figures as plots
-    from agents.plots import molecules as molecule_plot
-
+    """Save the figures of every run and those of its environment. Returns their paths."""
     folder = out / "figures"
-    plots.learned_against_target(agent, folder / "learned_against_target.png")
-    plots.training_curves(history, folder / "training.png")
+    figures.learned_against_target(agent, folder / "learned_against_target.png")
+    figures.training_curves(history, folder / "training.png")
     names = ["learned_against_target", "training"]
     if agent.dag.has("molecules"):
-        molecule_plot.molecule_grid(agent, folder / "molecules.png")
+        molecule_grid(agent, folder / "molecules.png")
         names.append("molecules")
     return [folder / f"{name}.png" for name in names]
 
 
 def draw_state_graph(agent: Any, options: PlotOptions) -> Path:
-    """The state graph of a run; returns its path."""
-    from agents.plots.state_graph import state_graph
-
+    """Save the state graph of a run. Returns its path."""
     path = options.run / "figures" / "state_graph.png"
     try:
         state_graph(agent, path, options.max_states)

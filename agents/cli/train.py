@@ -1,4 +1,4 @@
-"""gfn train: an agent on an environment, into a run directory."""
+"""gfn train: train an agent on an environment and save the run."""
 
 from __future__ import annotations
 
@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from agents.cli.parsing import UsageError, check_seed, environment_arguments, parse
+from agents.cli.errors import UsageError
+from agents.cli.parsing import check_seed, environment_arguments, parse
 from agents.cli.plot import draw
 from agents.cli.printing import print_metrics
 from agents.registry import AGENTS, agent_class, make_agent
@@ -22,21 +23,21 @@ class TrainOptions:
     iterations: int = 2000
     """Total number of iterations."""
     seed: int = 0
-    """One seed, one result."""
+    """Seed of initial weights and sampling. The same seed gives the same result."""
     out: Path | None = None
-    """Run directory: config, metrics, checkpoints, figures. Default: runs/AGENT-ENV-SEED."""
+    """Run directory for config, metrics, checkpoints and figures. Default: runs/AGENT-ENV-SEED."""
     resume: bool = False
-    """Continue the run in --out; it ends as if it had never been interrupted."""
+    """Continue the run in --out. The result equals that of an uninterrupted run."""
     log_every: int | None = None
     """Iterations between rows of metrics.jsonl. Default: a hundredth of --iterations."""
     eval_every: int | None = None
     """Iterations between evaluations. Default: a tenth of --iterations."""
     checkpoint_every: int | None = None
-    """Iterations between checkpoints. Default: as --eval-every."""
+    """Iterations between checkpoints. Default: --eval-every."""
     tensorboard: bool = False
-    """Write TensorBoard events too."""
+    """Also write TensorBoard events."""
     threads: int | None = None
-    """Threads for matrix products. Default: 1 for batches of up to 256 trajectories, where it is faster, else all."""
+    """Threads for matrix products. Default: 1 for batches of up to 256 trajectories (faster), else all."""
     progress: bool = True
     """Show a progress bar."""
     figures: bool = True
@@ -65,10 +66,14 @@ def train(arguments: list[str]) -> int:
 
 
 def options_class(name: str | None = None, id: str | None = None) -> type[Any]:
-    """What can be set where agent ``name`` is trained on environment ``id``, with its help; None where not yet known.
+    """A dataclass of all settings of a training, with their help.
+
+    Args:
+        name: name of the agent. None leaves its settings out.
+        id: id of the environment. None leaves its arguments out.
 
     Raises:
-        UsageError: no such agent or environment.
+        UsageError: the agent or the environment is unknown.
     """
     groups: list[Any] = []
     lists = ""
@@ -76,7 +81,7 @@ def options_class(name: str | None = None, id: str | None = None) -> type[Any]:
         environment = environment_arguments(id)
         groups.append(("env", environment, dataclasses.field(default_factory=environment)))
     if name is None:
-        lists += f"\n\nAgents (gfn agents tells more): {', '.join(AGENTS)}"
+        lists += f"\n\nAgents (details: gfn agents): {', '.join(AGENTS)}"
     else:
         try:
             settings = agent_class(name).config_class
@@ -84,11 +89,12 @@ def options_class(name: str | None = None, id: str | None = None) -> type[Any]:
             raise UsageError(str(error)) from None
         groups.append(("agent", settings, dataclasses.field(default_factory=settings)))
     if id is None:
-        lists += f"\n\nEnvironments (gfn envs tells more): {', '.join(registered_ids())}"
-        lists += f"\n\nThe settings of both: gfn train {name or 'tb'} GFN/HyperGrid-v0 --help"
+        lists += f"\n\nEnvironments (details: gfn envs): {', '.join(registered_ids())}"
+        lists += f"\n\nAll settings: gfn train {name or 'tb'} GFN/HyperGrid-v0 --help"
     made = dataclasses.make_dataclass("Train", groups, bases=(TrainOptions,))
     agent = "an agent" if name is None else f"{name} ({AGENTS[name].paper})"
-    made.__doc__ = f"Train {agent} on {id or 'an environment'}.{lists}"
+    example = f"gfn train {name or 'tb'} {id or 'GFN/HyperGrid-v0'} --iterations 5000 --seed 0 --out runs/demo"
+    made.__doc__ = f"Train {agent} on {id or 'an environment'}. Example: {example}{lists}"
     return made
 
 

@@ -27,16 +27,13 @@ from agents.agent import Agent
 from agents.config import Config
 from agents.policies.policy import Policy
 from agents.registry import AGENTS, make_agent
+from agents.runs.errors import RunError
 from agents.runs.legacy import present_settings, present_state
 from agents.schedules import Schedule
 from gfn_envs.dag import Dag
 from gfn_envs.registration import make_dag, registered_ids
 
 CONFIG, HISTORY, METRICS, CHECKPOINT = "config.json", "metrics.jsonl", "metrics.json", "checkpoint.pt"
-
-
-class RunError(ValueError):
-    """A run directory is missing, damaged or holds a run with another configuration."""
 
 
 def write_atomically(path: Path, write: Callable[[BinaryIO], Any]) -> None:

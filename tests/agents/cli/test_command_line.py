@@ -1,4 +1,4 @@
-"""The command line where something is wrong, or where help is asked for: one line each, and help that teaches."""
+"""The command line: errors of one line, help with examples, commands that run without torch."""
 
 import subprocess
 import sys
@@ -79,7 +79,7 @@ def test_training_that_fails(tmp_path):
     command = [sys.executable, "-m", "agents", "train", "tb", GRID, *FLAGS, "--agent.lr", "1e39"]
     result = subprocess.run([*command, "--out", tmp_path / "run"], capture_output=True, text=True, check=False)
     assert result.returncode == 2
-    (line,) = result.stderr.splitlines()  # NumPy's warnings too would be here
+    (line,) = result.stderr.splitlines()  # It would also hold NumPy's warnings.
     assert "NaN" in line
 
 
@@ -180,8 +180,8 @@ def test_help_of_an_agent_names_its_settings_and_the_environments(capsys):
 def test_help_of_an_unknown_agent(capsys):
     assert "did you mean 'tb'" in refused(capsys, "train", "tbb", "--help")
     known = refused(capsys, "train", "tb", "GFN/HyperGrid-v0", "--zzzz").split("known: ")[1]
-    assert "--agent.compiled" in known
-    assert "unused" not in known  # It is said of an agent, and not set.
+    assert "--agent.engine" in known
+    assert "--agent.compiled" not in known
 
 
 @pytest.mark.parametrize("arguments", [["agents"], ["check", "GFN/Bag-v0", "--max-states", "0"]])
@@ -197,36 +197,64 @@ def test_a_reader_that_leaves_is_no_error(arguments):
 # ---------------------------------------------------------------------- without torch
 
 
-def without_torch(*arguments):
-    """`gfn` as installed, in a Python without torch."""
-    code = "import sys; sys.modules['torch'] = None; from gfn_envs.cli import main; main()"
+def without(package, *arguments):
+    """`gfn` as installed, in a Python without one package."""
+    code = f"import sys; sys.modules[{package!r}] = None; from agents.cli.main import main; main()"
     command = [sys.executable, "-c", code, *arguments]
     return subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
 
 
+@pytest.mark.parametrize("package", ["torch", "tyro"])
 @pytest.mark.parametrize(
-    "arguments", [["data", "list"], ["data", "path"], ["check", "GFN/Bag-v0", "--max-states", "0"]]
+    "arguments",
+    [
+        [],
+        ["--help"],
+        ["data", "list"],
+        ["data", "path"],
+        ["envs"],
+        ["envs", GRID],
+        ["check", "GFN/Bag-v0", "--max-states", "0"],
+        ["check", GRID, "--env.side", "3"],
+    ],
 )
-def test_what_needs_no_torch_runs_without_it(arguments):
-    result = without_torch(*arguments)
+def test_commands_on_environments_need_neither_torch_nor_tyro(package, arguments):
+    result = without(package, *arguments)
     assert result.returncode == 0, result.stderr
     assert result.stdout
 
 
-@pytest.mark.parametrize("arguments", [[], ["--help"], ["train", "tb", GRID], ["envs"]])
-def test_what_needs_torch_says_what_to_install(arguments):
-    result = without_torch(*arguments)
+@pytest.mark.parametrize("package", ["torch", "tyro"])
+@pytest.mark.parametrize("arguments", [["train", "tb", GRID], ["agents"], ["evaluate", "runs/demo"]])
+def test_commands_on_agents_name_the_missing_package(package, arguments):
+    result = without(package, *arguments)
     assert result.returncode == 2
     (line,) = result.stderr.splitlines()
-    assert 'pip install "gfn-envs[agents]"' in line
-    assert "torch" in line
+    assert line.startswith("error: ")
+    assert line.endswith('; all but gfn data, gfn check and gfn envs need: pip install "gfn-envs[agents]"')
+    assert package in line
 
 
-def test_the_command_is_the_same_with_torch(capsys, monkeypatch):
-    from gfn_envs import cli as command
+def test_importing_agents_and_its_command_line_loads_no_torch():
+    code = "import sys, agents, agents.cli.main; print({'torch', 'tyro', 'matplotlib'} & set(sys.modules))"
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert result.stdout.strip() == "set()"
 
-    monkeypatch.setattr(sys, "argv", ["gfn", "train", "tbb", GRID])
-    with pytest.raises(SystemExit) as stop:
-        command.main()
-    assert stop.value.code == 2
-    assert "did you mean 'tb'" in capsys.readouterr().err
+
+@pytest.mark.parametrize("name", agents.__all__)
+def test_public_names_are_loaded_at_first_use(name):
+    assert getattr(agents, name) is not None
+    assert name in dir(agents)
+
+
+def test_an_unknown_public_name():
+    with pytest.raises(AttributeError, match="module 'agents' has no attribute 'trian'"):
+        agents.trian  # noqa: B018
+
+
+@pytest.mark.parametrize("command", ["train", "evaluate", "compare", "plot", "agents", "check", "data", "envs"])
+def test_every_command_has_help_with_an_example(capsys, command):
+    code, printed = gfn(capsys, command, "--help")
+    assert code == 0
+    assert f"usage: gfn {command}" in printed.out
+    assert "xample" in printed.out
