@@ -1,4 +1,4 @@
-"""Masked PPO in one file, in the manner of CleanRL, on ``gymnasium.make_vec``.
+"""Masked PPO in one file, in the style of CleanRL, on ``gymnasium.make_vec``.
 
 python examples/cleanrl_style_ppo.py --env-id GFN/HyperGrid-v0 --total-timesteps 60000
 """
@@ -24,14 +24,14 @@ class Args:
     env_id: str = "GFN/HyperGrid-v0"
     """id of the environment"""
     total_timesteps: int = 60_000
-    """transitions of all environments together"""
+    """total transitions of all environments"""
     num_envs: int = 64
-    """environments stepped at once"""
+    """environments that step in parallel"""
     num_steps: int = 32
-    """steps of each between two updates"""
+    """steps per environment and update"""
     learning_rate: float = 1e-3
     gamma: float = 1.0
-    """discount; with less than 1 short episodes would be worth more"""
+    """discount; a value below 1 would favor short episodes"""
     gae_lambda: float = 0.95
     num_minibatches: int = 4
     update_epochs: int = 4
@@ -43,7 +43,7 @@ class Args:
 
 
 class Agent(nn.Module):
-    """Actor and critic; illegal actions have the lowest logit there is."""
+    """Actor and critic. Illegal actions have the minimum logit of the dtype."""
 
     def __init__(self, num_features: int, num_actions: int):
         super().__init__()
@@ -74,8 +74,8 @@ def main(args: Args) -> None:
     actions, logprobs = torch.zeros(shape, dtype=torch.long), torch.zeros(shape)
     rewards, dones, values = torch.zeros(shape), torch.zeros(shape), torch.zeros(shape)
 
-    seen, info = envs.reset(seed=args.seed)
-    next_obs, next_mask = torch.from_numpy(seen), torch.from_numpy(info["action_mask"]).bool()
+    observation, info = envs.reset(seed=args.seed)
+    next_obs, next_mask = torch.from_numpy(observation), torch.from_numpy(info["action_mask"]).bool()
     mean_reward = float("nan")
     progress = tqdm(range(max(1, args.total_timesteps // (args.num_steps * args.num_envs))), unit="update")
     for _ in progress:
@@ -86,21 +86,21 @@ def main(args: Args) -> None:
                 actions[step] = policy.sample()
                 logprobs[step] = policy.log_prob(actions[step])
                 values[step] = agent.value(next_obs)
-            # Where an episode ends, the observation and the mask that come back are those of the next one.
-            seen, reward, terminated, _, info = envs.step(actions[step].numpy())
+            # If an episode ends, the observation and the mask are those of the next episode.
+            observation, reward, terminated, _, info = envs.step(actions[step].numpy())
             rewards[step], dones[step] = torch.from_numpy(reward), torch.from_numpy(terminated)
-            next_obs, next_mask = torch.from_numpy(seen), torch.from_numpy(info["action_mask"]).bool()
+            next_obs, next_mask = torch.from_numpy(observation), torch.from_numpy(info["action_mask"]).bool()
         if dones.any():
             mean_reward = float(rewards[dones.bool()].mean())
             progress.set_postfix(mean_reward=f"{mean_reward:.3f}")
 
-        # Generalised advantage estimation: nothing is carried across an end.
+        # Generalized advantage estimation. Advantages do not cross the end of an episode.
         with torch.no_grad():
             advantages, last, next_value = torch.zeros(shape), torch.zeros(args.num_envs), agent.value(next_obs)
             for t in reversed(range(args.num_steps)):
-                going = 1.0 - dones[t]
-                delta = rewards[t] + args.gamma * next_value * going - values[t]
-                advantages[t] = last = delta + args.gamma * args.gae_lambda * going * last
+                continues = 1.0 - dones[t]
+                delta = rewards[t] + args.gamma * next_value * continues - values[t]
+                advantages[t] = last = delta + args.gamma * args.gae_lambda * continues * last
                 next_value = values[t]
             returns = advantages + values
 
@@ -121,7 +121,7 @@ def main(args: Args) -> None:
                 clipped = ratio.clamp(1 - args.clip_coef, 1 + args.clip_coef)
                 pg_loss = -torch.min(advantage * ratio, advantage * clipped).mean()
                 v_loss = 0.5 * (agent.value(b["obs"]) - b["return"]).square().mean()
-                # Of legal actions only: 0 * the lowest logit is not quite 0.
+                # Over legal actions only: 0 times the minimum logit is not exactly 0.
                 entropy = -(policy.probs * policy.logits.masked_fill(~b["mask"], 0.0)).sum(1).mean()
                 loss = pg_loss + args.vf_coef * v_loss - args.ent_coef * entropy
                 optimizer.zero_grad()
@@ -134,7 +134,7 @@ def main(args: Args) -> None:
 
 
 def report(agent: Agent, dag: gfn_envs.Dag) -> None:
-    """Exact figures, where the environment is small enough."""
+    """Print exact figures if the environment can be enumerated."""
 
     def probabilities(states):
         with torch.no_grad():
@@ -148,7 +148,7 @@ def report(agent: Agent, dag: gfn_envs.Dag) -> None:
         return
     reward = np.exp(exact.log_rewards(dag))
     print(
-        f"exact mean reward {learned @ reward:.4f} of at most {reward.max():.4f} (R(x) / Z has {target @ reward:.4f})"
+        f"exact mean reward {learned @ reward:.4f}, maximum {reward.max():.4f} (under R(x) / Z: {target @ reward:.4f})"
     )
     print(f"exact total variation from R(x) / Z: {exact.total_variation(learned, target):.4f}")
 

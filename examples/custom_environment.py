@@ -1,4 +1,4 @@
-"""Your own environment: fill a knapsack with items, train on it, and compare with the exact distribution.
+"""Your own environment: pack a knapsack, train an agent, and compare it with the exact distribution.
 
 python examples/custom_environment.py [iterations]
 """
@@ -18,10 +18,10 @@ from gfn_envs import rendering
 
 
 class Knapsack(gfn_envs.Dag):
-    """Choose items, one at a time, while they fit; stop at any time; R(x) = exp(value of the items / temperature).
+    """Add items that fit, one at a time, and stop at any time; R(x) = exp(total value / temperature).
 
-    A state row holds a 0/1 flag for each item and a last one, 1 once stopped: the order of choice leaves no trace.
-    Action i adds item i, the last action stops; backward action i takes item i out, the last one undoes the stop.
+    A state is a row of 0/1 flags, one per item and a last one that is 1 after the stop. It does not hold the order in
+    which items were added. Action i adds item i, and the last action stops. Backward action i undoes action i.
     """
 
     def __init__(
@@ -32,13 +32,13 @@ class Knapsack(gfn_envs.Dag):
         temperature: float = 4.0,
     ):
         if len(weights) != len(values) or min(weights) < 1:
-            raise ValueError(f"Knapsack: one value for each weight, weights >= 1; got {weights=}, {values=}")
+            raise ValueError(f"Knapsack: expected one value per weight and weights >= 1, got {weights=}, {values=}")
         self.arguments = {"weights": weights, "values": values, "capacity": capacity, "temperature": temperature}
         self.capacity, self.temperature = capacity, temperature
-        # Stopping is one more item, of no weight and no value.
+        # The stop is a further item of weight 0 and value 0.
         self.weights, self.values = np.array([*weights, 0]), np.array([*values, 0])
         self.num_actions = self.num_backward_actions = self.state_width = len(self.weights)
-        # The longest trajectory takes the lightest items, the stop among them.
+        # The longest trajectory adds the lightest items, including the stop.
         self.max_length = int((np.sort(self.weights).cumsum() <= capacity).sum())
         self.state_dtype = np.dtype(np.int8)
         self.num_features = self.state_width
@@ -95,7 +95,7 @@ def main(iterations: int = 2000) -> None:
     agents.train(agent, iterations=iterations)
     for row in agent.sample(5):
         print(f"items {np.flatnonzero(row[:-1]).tolist()}: weight {row @ dag.weights}, value {row @ dag.values}")
-    print(f"total variation between P_T and R / Z, exact: {agents.evaluate(agent)['tv']:.4f}")
+    print(f"total variation between P and R / Z, exact: {agents.evaluate(agent)['tv']:.4f}")
 
 
 if __name__ == "__main__":

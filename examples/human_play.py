@@ -1,7 +1,7 @@
-"""Build an object by hand, in text: choose actions by number or name until the object is finished.
+"""Build an object by hand: choose actions by number or name until the object is finished.
 
 python examples/human_play.py --env GFN/Bag-v0
-python examples/human_play.py --moves 0,0,1,2          the same moves without a keyboard
+python examples/human_play.py --moves 0,0,1,2          without a keyboard
 """
 
 from __future__ import annotations
@@ -14,12 +14,12 @@ import numpy as np
 
 import gfn_envs
 
-#: No more legal actions than this are listed.
+#: Maximum number of legal actions that are listed.
 LISTED = 20
 
 
 def typed() -> Iterator[str]:
-    """Lines from the keyboard, until it is closed."""
+    """Lines from the keyboard until the end of input."""
     while True:
         try:
             yield input("action (a number or a name, r for a random one, q to quit): ").strip()
@@ -28,7 +28,7 @@ def typed() -> Iterator[str]:
 
 
 def parse(move: str, legal: list[int], labels: dict[int, str], rng: np.random.Generator) -> int | None:
-    """The action that a move means; None where it is not a legal one."""
+    """The action that a move names; None if it is not legal."""
     if move == "r":
         return int(rng.choice(legal))
     for action in legal:
@@ -69,6 +69,6 @@ if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--env", default="GFN/HyperGrid-v0", choices=gfn_envs.registered_ids())
     parser.add_argument("--moves", help="actions separated by commas, instead of the keyboard")
-    parser.add_argument("--seed", type=int, default=0, help="of the random actions (r)")
+    parser.add_argument("--seed", type=int, default=0, help="seed of random actions (r)")
     options = parser.parse_args()
     raise SystemExit(main(options.env, options.moves.split(",") if options.moves else None, options.seed))

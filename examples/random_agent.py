@@ -1,4 +1,4 @@
-"""A random agent: uniform legal actions on many environments at once, and how far that is from R(x) / Z.
+"""A random agent on many environments at once, and its exact distance from R(x) / Z.
 
 python examples/random_agent.py --env GFN/Bag-v0 --steps 2000
 """
@@ -40,7 +40,7 @@ def main(env_id: str, num_envs: int, steps: int, seed: int) -> None:
         print(f"no exact figures: {error}")
         return
     target, reward = exact.target_distribution(dag), np.exp(exact.log_rewards(dag))
-    print(f"exactly: mean reward {learned @ reward:.4f}; a perfect sampler has {target @ reward:.4f}")
+    print(f"exactly: mean reward {learned @ reward:.4f}; under R(x) / Z {target @ reward:.4f}")
     print(f"exactly: total variation from R(x) / Z {exact.total_variation(learned, target):.4f}")
 
 
@@ -48,7 +48,7 @@ if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--env", default="GFN/HyperGrid-v0", choices=gfn_envs.registered_ids())
     parser.add_argument("--num-envs", type=int, default=64)
-    parser.add_argument("--steps", type=int, default=2000, help="steps of all environments together")
+    parser.add_argument("--steps", type=int, default=2000, help="steps of the vector environment")
     parser.add_argument("--seed", type=int, default=0)
     options = parser.parse_args()
     main(options.env, options.num_envs, options.steps, options.seed)

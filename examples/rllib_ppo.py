@@ -1,7 +1,7 @@
 """PPO of RLlib (Ray) with its own action-masking module.
 
-Needs the extra "interop": `make test-interop` makes an environment with it, .venv-interop. Ray starts processes of its
-own, which takes a quarter of a minute.
+Needs the extra "interop": `make test-interop` installs it in a virtual environment, .venv-interop. Ray takes about 15
+seconds to start its processes.
 
 python examples/rllib_ppo.py --env GFN/Bag-v0
 """
@@ -27,7 +27,7 @@ from gfn_envs import exact
 
 
 def main(env_id: str, kwargs: dict, batch_size: int, iterations: int, seed: int) -> None:
-    # The module looks for "action_mask" and "observations", and wants the latter to be a Box.
+    # The module expects a dictionary with "action_mask" and "observations", the latter a Box.
     register_env("gfn", lambda config: gym.make(env_id, observation="features", dict_observation=True, **config))
     config = (
         PPOConfig()
@@ -69,7 +69,7 @@ def main(env_id: str, kwargs: dict, batch_size: int, iterations: int, seed: int)
     learned, reward = exact.terminal_distribution(dag, probabilities), np.exp(exact.log_rewards(dag))
     target = exact.target_distribution(dag)
     mean, target_mean = learned @ reward, target @ reward
-    print(f"exact mean reward {mean:.4f}; R(x) / Z has {target_mean:.4f}, the best x {reward.max():.4f}")
+    print(f"exact mean reward {mean:.4f}; under R(x) / Z {target_mean:.4f}, maximum {reward.max():.4f}")
     print(f"exact total variation from R(x) / Z: {exact.total_variation(learned, target):.4f}")
     algorithm.stop()
     ray.shutdown()
@@ -79,7 +79,7 @@ if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--env", default="GFN/HyperGrid-v0", choices=gfn_envs.registered_ids())
     parser.add_argument("--env-kwargs", type=json.loads, default={}, metavar="JSON", help="such as '{\"side\": 4}'")
-    parser.add_argument("--batch-size", type=int, default=1024, help="transitions in an iteration")
+    parser.add_argument("--batch-size", type=int, default=1024, help="transitions per iteration")
     parser.add_argument("--iterations", type=int, default=20)
     parser.add_argument("--seed", type=int, default=0)
     options = parser.parse_args()

@@ -1,7 +1,7 @@
-"""MaskablePPO of sb3-contrib on the native vector face, judged by exact metrics.
+"""MaskablePPO of sb3-contrib on the vector environment, with exact metrics.
 
-PPO maximises E[R(x)]: the mean reward rises to the maximum, and the total variation from R(x) / Z shows that it no
-longer samples the rest. Needs the extra "sb3".
+PPO maximizes E[R(x)]. The mean reward rises to the maximum, and the total variation from R(x) / Z shows that PPO stops
+sampling all other objects. Needs the extra "sb3".
 
 python examples/sb3_maskable_ppo.py --env GFN/HyperGrid-v0 --steps 50000
 """
@@ -25,7 +25,7 @@ def main(env_id: str, num_envs: int, steps: int, seed: int) -> None:
     model = MaskablePPO(
         "MlpPolicy",
         VecMonitor(envs, info_keywords=("illegal_action",)),
-        gamma=1.0,  # rewards come at the end: anything less prefers short episodes
+        gamma=1.0,  # the reward comes at the end: a value below 1 would favor short episodes
         learning_rate=1e-3,
         n_steps=32,
         batch_size=512,
@@ -43,7 +43,7 @@ def main(env_id: str, num_envs: int, steps: int, seed: int) -> None:
     except EnumerationError as error:
         print(f"no exact metrics: {error}")
         return
-    print(f"exact mean reward {metrics['mean_reward']:.4f} (R(x) / Z has {metrics['target_mean_reward']:.4f})")
+    print(f"exact mean reward {metrics['mean_reward']:.4f} (under R(x) / Z: {metrics['target_mean_reward']:.4f})")
     print(f"exact total variation from R(x) / Z: {metrics['tv']:.4f}")
 
 

@@ -1,9 +1,9 @@
-"""Maximum-entropy RL on ``reward_mode="soft"``, entropy coefficient 1, discount 1, is a GFlowNet.
+"""Maximum-entropy RL with ``reward_mode="soft"``, entropy coefficient 1 and discount 1 is a GFlowNet.
 
-First exactly: the soft-optimal policy, by dynamic programming, ends in x with probability R(x) / Z. Without log P_B in
-the reward it does not: it ends in x in proportion to n(x) R(x), with n(x) paths to x. Then learned: tabular soft
-Q-learning, which sees nothing but a Gymnasium environment's rewards, gets to the same distribution. (Tiapkin et al.
-2024, Generative Flow Networks as Entropy-Regularized RL.)
+First by dynamic programming: the soft-optimal policy ends in x with probability R(x) / Z. If the reward lacks log P_B,
+this probability is proportional to n(x) R(x) instead, with n(x) the number of trajectories to x. Then by learning:
+tabular soft Q-learning reaches the same distribution from the rewards of a Gymnasium environment (Tiapkin et al. 2024,
+Generative Flow Networks as Entropy-Regularized RL).
 
 python examples/soft_rl_equals_gflownet.py
 """
@@ -31,7 +31,7 @@ ENVIRONMENTS = [
 
 
 def distances(dag: Dag) -> tuple[float, float]:
-    """Total variation from R / Z of the soft-optimal policy, with log P_B in the reward and without."""
+    """Total variation between the soft-optimal policy and R / Z, with and without log P_B in the reward."""
     target, with_pb = exact.target_distribution(dag), exact.soft_edge_rewards(dag)
     return tuple(
         exact.total_variation(exact.terminal_distribution(dag, exact.soft_optimal_policy(dag, reward)), target)
@@ -40,9 +40,9 @@ def distances(dag: Dag) -> tuple[float, float]:
 
 
 def soft_q_learning(dag: Dag, num_envs: int, steps: int, seed: int) -> FloatArray:
-    """Q(s, a) of every state, (num_states, num_actions), from random episodes; -inf where an action is illegal.
+    """Q(s, a) of every state, (num_states, num_actions), from random episodes; -inf if an action is illegal.
 
-    Q(s, a) <- r + log sum_a' exp Q(s', a'), with learning rate 1: transitions are deterministic.
+    Q(s, a) <- r + log sum_a' exp Q(s', a'), with learning rate 1, because transitions are deterministic.
     """
     envs = GFNVectorEnv(dag, num_envs, reward_mode="soft")
     rng = np.random.default_rng(seed)
@@ -52,14 +52,14 @@ def soft_q_learning(dag: Dag, num_envs: int, steps: int, seed: int) -> FloatArra
         mask, states = info["action_mask"], dag.state_index(envs.states)
         actions = (mask * rng.random(mask.shape)).argmax(1)
         _, rewards, terminated, _, info = envs.step(actions)
-        # After an end the environment is already in a new episode, whose value is not that of the object.
+        # After the end of an episode the environment is in a new one. The value of its state must not be used.
         value = np.logaddexp.reduce(q[dag.state_index(envs.states)], axis=1)
         q[states, actions] = rewards + np.where(terminated, 0.0, value)
     return q
 
 
 def main(num_envs: int, steps: int, seed: int) -> None:
-    print("total variation between the soft-optimal policy's objects and R(x) / Z")
+    print("total variation between the objects of the soft-optimal policy and R(x) / Z")
     for env_id, kwargs in ENVIRONMENTS:
         dag = gfn_envs.make_dag(env_id, **kwargs)
         with_pb, without = distances(dag)
@@ -84,7 +84,7 @@ def main(num_envs: int, steps: int, seed: int) -> None:
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--num-envs", type=int, default=64)
-    parser.add_argument("--steps", type=int, default=10_000, help="of soft Q-learning")
+    parser.add_argument("--steps", type=int, default=10_000, help="steps of soft Q-learning")
     parser.add_argument("--seed", type=int, default=0)
     options = parser.parse_args()
     main(options.num_envs, options.steps, options.seed)

@@ -1,6 +1,6 @@
-"""PPO of TorchRL on the native vector face, with its ActionMask transform and MaskedCategorical policy.
+"""PPO of TorchRL on the vector environment, with its ActionMask transform and MaskedCategorical policy.
 
-Needs the extra "interop": `make test-interop` makes an environment with it, .venv-interop.
+Needs the extra "interop": `make test-interop` installs it in a virtual environment, .venv-interop.
 
 python examples/torchrl_ppo.py --env GFN/Bag-v0
 """
@@ -26,7 +26,7 @@ from gfn_envs import exact
 
 
 class MaskedLogits(nn.Module):
-    """Logits of the observation, and its int8 mask as bool."""
+    """Logits of the observation, and the int8 mask as bool."""
 
     def __init__(self, num_features: int, num_actions: int):
         super().__init__()
@@ -84,7 +84,7 @@ def main(env_id: str, kwargs: dict, num_envs: int, num_steps: int, iterations: i
     learned, reward = exact.terminal_distribution(dag, probabilities), np.exp(exact.log_rewards(dag))
     target = exact.target_distribution(dag)
     mean, target_mean = learned @ reward, target @ reward
-    print(f"exact mean reward {mean:.4f}; R(x) / Z has {target_mean:.4f}, the best x {reward.max():.4f}")
+    print(f"exact mean reward {mean:.4f}; under R(x) / Z {target_mean:.4f}, maximum {reward.max():.4f}")
     print(f"exact total variation from R(x) / Z: {exact.total_variation(learned, target):.4f}")
 
 
@@ -93,7 +93,7 @@ if __name__ == "__main__":
     parser.add_argument("--env", default="GFN/HyperGrid-v0", choices=gfn_envs.registered_ids())
     parser.add_argument("--env-kwargs", type=json.loads, default={}, metavar="JSON", help="such as '{\"side\": 4}'")
     parser.add_argument("--num-envs", type=int, default=32)
-    parser.add_argument("--num-steps", type=int, default=32, help="steps of each environment in an iteration")
+    parser.add_argument("--num-steps", type=int, default=32, help="steps per environment and iteration")
     parser.add_argument("--iterations", type=int, default=40)
     parser.add_argument("--seed", type=int, default=0)
     options = parser.parse_args()
