@@ -159,9 +159,7 @@ class NumbaEngine(Engine):
             fits = np.array_equal(known.child[taken], index[batch.targets])
             fits = fits and np.array_equal(known.backward_action[taken], batch.backward_actions)
         if not fits:
-            raise ValueError(
-                "inconsistent batch: states, actions, backward actions and rewards do not fit together"
-            )
+            raise ValueError("inconsistent batch: states, actions, backward actions and rewards do not fit together")
         return index
 
     # ------------------------------------------------------------------ learning
