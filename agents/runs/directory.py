@@ -27,7 +27,7 @@ from agents.agent import Agent
 from agents.config import Config
 from agents.policies.policy import Policy
 from agents.registry import AGENTS, make_agent
-from agents.runs.errors import RunError
+from agents.runs.errors import RunError as RunError
 from agents.runs.legacy import present_settings, present_state
 from agents.schedules import Schedule
 from gfn_envs.dag import Dag
