@@ -1,7 +1,7 @@
 # Two commands to start: `make demo` and `make test`. The first run of either makes .venv and installs into it.
 #
-# PYTHON: the interpreter .venv is made with, 3.10 or newer.     make test PYTHON=python3.12
-# VENV:   where the environment goes.                            make test VENV=/tmp/venv
+# PYTHON: interpreter of the environment, 3.10 or newer.         make test PYTHON=python3.12
+# VENV:   folder of the environment.                             make test VENV=/tmp/venv
 # JOBS:   test processes, by default one per core.               make test JOBS=8
 # ARGS:   more arguments for pytest.                             make test ARGS="-k checker"
 
@@ -16,7 +16,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check
 EXTRAS_demo := agents,plot
 EXTRAS_test := all,test
 
-# Tests of data sets that do not come with the package read them from here: the files that `gfn data list` names.
+# Folder of the data sets that are not packaged; `gfn data list` names their files. Some tests read them.
 ifneq ($(wildcard ../shared/data),)
 export GFN_ENVS_DATA ?= $(abspath ../shared/data)
 endif
@@ -28,7 +28,7 @@ endif
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-12s %s\n", $$1, $$2}' Makefile
 
-# What the demonstration trains: the field's benchmark, with the exploration it takes to find all sixteen corners.
+# The field's benchmark, with enough exploration to find all sixteen corners.
 DEMO := tb GFN/HyperGrid-v0 --env.ndim 4 --env.side 20 --env.reward easy --iterations 6200 --agent.batch-size 32 \
   --agent.lr 3e-3,1e-5,6200 --agent.lr-log-z 0.1,1e-4,6200 --agent.epsilon 0.3,0,2500
 
@@ -40,8 +40,8 @@ demo: $(VENV)/installed-demo ## train on a 4-D grid with progress, print exact m
 test: $(VENV)/installed-test ## run every test
 	OMP_NUM_THREADS=1 MPLBACKEND=Agg $(BIN)/python -m pytest -n $(JOBS) --dist worksteal $(ARGS)
 
-# For the rhythm of work: nothing that trains for long, compiles or starts processes, one instance per environment.
-test-fast: $(VENV)/installed-test ## run the tests that take a minute in all, such as between two edits
+# Leaves out tests that train, compile or start processes, and all but one instance per environment.
+test-fast: $(VENV)/installed-test ## run most tests, in less than a minute
 	OMP_NUM_THREADS=1 MPLBACKEND=Agg $(BIN)/python -m pytest -n $(JOBS) --dist worksteal -m "not slow" $(ARGS)
 
 # RLlib pins another version of Gymnasium than this project, so it has a virtual environment of its own.
@@ -65,14 +65,14 @@ clean: ## remove .venv, caches and build files; runs/ stays
 	rm -rf .venv .venv-interop build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
-# torch goes first: it is most of the download, and the step that can fail for lack of space.
+# torch comes first: it is most of the download, and the step that may fail for lack of disk space.
 $(VENV)/installed-%: setup.py constraints.txt | $(VENV)/created
 	@echo "Installing gfn-envs[$(EXTRAS_$*)] into $(VENV): once, a few minutes."
 	$(PIP) install -c constraints.txt torch
 	$(PIP) install -c constraints.txt -e '.[$(EXTRAS_$*)]'
 	@touch $@
 
-# An environment that is there already and works is kept.
+# An existing environment that works is kept.
 $(VENV)/created:
 	@if ! $(BIN)/python -c 'import pip, sys; sys.exit(sys.version_info < (3, 10))' 2>/dev/null; then \
 	  if ! command -v $(PYTHON) >/dev/null; then \

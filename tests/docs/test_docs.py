@@ -1,10 +1,10 @@
 """The code in the documentation runs.
 
-The Python blocks of README.md, CONTRIBUTING.md and docs/*.md are executed, each file's in order and in one namespace,
-in an empty directory. A bash block is executed in its turn where the line before it says ``<!-- run -->``. A traceback
-names the file and line of the documentation.
+The Python blocks of README.md, CONTRIBUTING.md and docs/*.md are executed in an empty directory, those of one file in
+order and in one namespace. A bash block is executed too if the line before it is ``<!-- run -->``. A traceback names
+the file and line of the documentation.
 
-``python tests/docs/test_docs.py README.md`` does the same for one file, by hand.
+``python tests/docs/test_docs.py README.md`` does the same for one file.
 """
 
 from __future__ import annotations
@@ -27,12 +27,12 @@ BLOCK = re.compile(r"^(?P<run><!-- run -->\n\n?)?```(?P<language>\w*)\n(?P<code>
 
 class Block(NamedTuple):
     language: str
-    line: int  # of the first line of code, from 1
+    line: int  # line number of the first line of code, from 1
     code: str
 
 
 def blocks(text: str) -> list[Block]:
-    """The blocks of a Markdown text that are to be run."""
+    """The blocks of a Markdown text that are executed."""
     found = []
     for match in BLOCK.finditer(text):
         language = match["language"]
@@ -43,7 +43,7 @@ def blocks(text: str) -> list[Block]:
 
 def run_file(path: Path) -> None:
     """Execute the blocks of ``path`` in order, in this process and directory."""
-    # Classes that a block defines must be importable from __main__, as in a script.
+    # Classes defined in a block must be importable from __main__, as in a script.
     main = sys.modules["__main__"] = types.ModuleType("__main__")
     for block in blocks(path.read_text("utf-8")):
         print(f"--- {path.name}, line {block.line}", flush=True)
