@@ -129,7 +129,11 @@ def _environment_arguments(id: str, given: Sequence[tuple[str, str]]) -> dict[st
 
 def envs(argv: Sequence[str] | None = None, prog: str = "gfn-envs envs") -> int:
     """List the registered environments, or the arguments of one. Exit codes: 0 success, 2 a bad id."""
-    parser = argparse.ArgumentParser(prog=prog, description="List the environments, or the arguments of one.")
+    parser = argparse.ArgumentParser(
+        prog=prog,
+        description="List the environments, or the arguments of one.",
+        epilog=f"example: {prog} GFN/HyperGrid-v0",
+    )
     parser.add_argument("id", nargs="?", metavar="ENV", help="a registered environment, such as GFN/HyperGrid-v0")
     options = parser.parse_args(argv)
     try:

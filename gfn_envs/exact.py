@@ -1,7 +1,8 @@
-"""Exact quantities on DAGs that can be enumerated: target, terminal distribution of a policy, flows.
+"""Exact quantities on enumerable DAGs: target distribution, terminal distribution of a policy, flows, soft values.
 
-A *policy* here is any function from states (n, state_width) to forward probabilities (n, num_actions), so that this
-module needs no torch. All arrays over objects follow ``dag.terminal_states()``.
+A *policy* in this module is any function from states (n, state_width) to forward probabilities (n, num_actions). Arrays
+over objects follow ``dag.terminal_states()``; arrays over states and edges (s,), (e,) follow
+:class:`gfn_envs.enumeration.StateGraph`. Every function raises EnumerationError if the DAG has too many states.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from gfn_envs.enumeration import state_graph
 
 ForwardPolicy = Callable[[IntArray], FloatArray]
 
-#: exp of more than this is no finite number in double precision.
+#: Largest number whose exp is finite in double precision.
 LARGEST_LOG = float(np.log(np.finfo(np.float64).max))
 
 
@@ -38,7 +39,7 @@ def target_distribution(dag: Dag) -> FloatArray:
 
 
 def edge_probabilities(dag: Dag, policy: ForwardPolicy, chunk: int = 8192) -> FloatArray:
-    """P_F of every edge of the graph, float64 (e,), ``chunk`` states at a time."""
+    """P_F of every edge, float64 (e,). The policy is called on ``chunk`` states at a time."""
     graph = state_graph(dag)
     inner = np.unique(graph.source)
     edge_starts = np.searchsorted(graph.source, inner[::chunk])
@@ -52,7 +53,7 @@ def edge_probabilities(dag: Dag, policy: ForwardPolicy, chunk: int = 8192) -> Fl
 
 
 def state_probabilities(dag: Dag, edge_probability: FloatArray) -> FloatArray:
-    """u(s), the probability that a trajectory passes through s, float64 (s,), from P_F of every edge.
+    """u(s), the probability that a trajectory passes through s, float64 (s,), from P_F of every edge (e,).
 
     u(s0) = 1, u(s') = sum over edges of u(s) P_F(s'|s), in topological order.
     """
@@ -66,7 +67,7 @@ def state_probabilities(dag: Dag, edge_probability: FloatArray) -> FloatArray:
 
 
 def terminal_distribution(dag: Dag, policy: ForwardPolicy, chunk: int = 8192) -> FloatArray:
-    """P_T(x), the exact distribution of the objects a policy samples, float64 (num_terminal_states,)."""
+    """P_T(x), the exact distribution of the objects that a policy samples, float64 (num_terminal_states,)."""
     return state_probabilities(dag, edge_probabilities(dag, policy, chunk))[state_graph(dag).terminal]
 
 
@@ -84,7 +85,7 @@ def log_flows(dag: Dag, log_pb: FloatArray | None = None) -> FloatArray:
         log_pb: log P_B of every edge (e,); the uniform backward policy by default.
 
     Returns:
-        Flows that, with this P_B, are consistent: ``log_flows(dag)[0]`` is log Z.
+        The flows consistent with this P_B. ``log_flows(dag)[0]`` is log Z.
     """
     graph = state_graph(dag)
     log_pb = uniform_log_pb(dag) if log_pb is None else log_pb
@@ -108,7 +109,7 @@ def optimal_edge_log_probabilities(dag: Dag, log_pb: FloatArray | None = None) -
 
 
 def soft_edge_rewards(dag: Dag) -> FloatArray:
-    """What ``reward_mode="soft"`` pays on every edge, float64 (e,): log P_B(s|s'), plus log R(x) where x ends it."""
+    """Rewards of ``reward_mode="soft"``, float64 (e,): log P_B(s|s'), plus log R(x) if the edge ends in object x."""
     graph = state_graph(dag)
     reward = uniform_log_pb(dag)
     log_reward = np.zeros(len(graph.states))
@@ -119,13 +120,17 @@ def soft_edge_rewards(dag: Dag) -> FloatArray:
 def soft_values(dag: Dag, edge_reward: FloatArray | None = None, coefficient: float = 1.0) -> FloatArray:
     """V(s) of the optimal maximum-entropy policy at discount 1, float64 (s,); 0 on terminal states.
 
-    The soft Bellman equation V(s) = c logsumexp_a [(r(s, a) + V(s')) / c], backwards through the levels (Haarnoja et
-    al. 2017). With the rewards of :func:`soft_edge_rewards` and c = 1, V(s0) = log Z (Tiapkin et al. 2024, theorem 1).
+    Solves the soft Bellman equation V(s) = c logsumexp_a [(r(s, a) + V(s')) / c] backwards through the levels
+    (Haarnoja et al. 2017). With the rewards of :func:`soft_edge_rewards` and c = 1, V(s0) = log Z (Tiapkin et al. 2024,
+    theorem 1).
 
     Args:
         dag: an enumerable DAG.
         edge_reward: r of every edge (e,); :func:`soft_edge_rewards` by default.
-        coefficient: c > 0, what entropy is worth.
+        coefficient: the entropy coefficient c > 0.
+
+    Raises:
+        ValueError: ``coefficient`` is not above 0.
     """
     if not coefficient > 0:
         raise ValueError(f"soft_values: the entropy coefficient must be > 0, got {coefficient}")
@@ -135,7 +140,7 @@ def soft_values(dag: Dag, edge_reward: FloatArray | None = None, coefficient: fl
     value[graph.terminal] = 0.0
     for level in range(graph.num_levels - 1, -1, -1):
         edges = slice(graph.edge_offsets[level], graph.edge_offsets[level + 1])
-        # In units of c, for a logsumexp over the edges of each state.
+        # In units of c, so that logaddexp accumulates the logsumexp over the edges of each state.
         np.logaddexp.at(value, graph.source[edges], (reward[edges] + value[graph.target[edges]]) / coefficient)
         value[np.unique(graph.source[edges])] *= coefficient
     return value
@@ -153,7 +158,7 @@ def soft_optimal_policy(dag: Dag, edge_reward: FloatArray | None = None, coeffic
 
 
 def table_policy(dag: Dag, edge_probability: FloatArray) -> ForwardPolicy:
-    """A policy from P_F of every edge (e,)."""
+    """The policy with P_F of every edge (e,) given."""
     graph = state_graph(dag)
     table = np.zeros((len(graph.states), dag.num_actions))
     table[graph.source, graph.action] = edge_probability
@@ -161,7 +166,7 @@ def table_policy(dag: Dag, edge_probability: FloatArray) -> ForwardPolicy:
 
 
 def uniform_policy(dag: Dag) -> ForwardPolicy:
-    """The policy that picks a legal action uniformly."""
+    """The policy that chooses among legal actions uniformly."""
 
     def policy(states: IntArray) -> Any:
         mask = dag.forward_mask(states)
@@ -179,12 +184,12 @@ def total_variation(p: FloatArray, q: FloatArray) -> float:
 
 
 def l1_mean(p: FloatArray, q: FloatArray) -> float:
-    """The mean of |p - q| over objects, the figure that the original GFlowNet code prints as L1."""
+    """The mean of |p - q| over objects, which the code of Bengio et al. 2021 prints as L1."""
     return float(np.abs(p - q).mean())
 
 
 def kl_divergence(p: FloatArray, q: FloatArray, log_q: FloatArray | None = None) -> float:
-    """KL(p || q) in nats; infinite where q is 0 and p is not, unless log q is given."""
+    """KL(p || q) in nats. It is infinite if q underflows to 0 where p > 0, unless ``log_q`` is given."""
     support = p > 0
     with np.errstate(divide="ignore"):
         log_q = np.log(q[support]) if log_q is None else log_q[support]
@@ -195,4 +200,4 @@ def jensen_shannon(p: FloatArray, q: FloatArray) -> float:
     """Jensen-Shannon divergence in nats, in [0, log 2]."""
     middle = 0.5 * (p + q)
     divergence = 0.5 * kl_divergence(p, middle) + 0.5 * kl_divergence(q, middle)
-    return float(np.clip(divergence, 0.0, np.log(2.0)))  # Rounding alone can leave the interval.
+    return float(np.clip(divergence, 0.0, np.log(2.0)))  # Rounding errors can leave the interval.

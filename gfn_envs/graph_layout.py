@@ -1,20 +1,18 @@
-"""What a graph network has to know of an environment whose states are labelled graphs: sizes, and where actions are."""
+"""Layout of states as labelled graphs, for graph networks: sizes, and the nodes or pairs that actions refer to."""
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
-import numpy.typing as npt
-
-IntArray = npt.NDArray[Any]
+from gfn_envs.arrays import IntArray
 
 
 class NodeActions(NamedTuple):
-    """Actions on nodes: each node has ``per_node`` logits. Actions beyond ``place`` are of the graph as a whole.
+    """Actions on nodes: each node has ``per_node`` logits. Actions beyond those in ``place`` concern the whole graph.
 
     Attributes:
-        per_node: logits of a node.
-        place: node * per_node + k of the first actions, int64 (len <= number of actions,).
+        per_node: number of logits per node.
+        place: position node * per_node + k of the logit of each of the first actions, int64 (at most num_actions,).
     """
 
     per_node: int
@@ -22,24 +20,24 @@ class NodeActions(NamedTuple):
 
 
 class PairActions(NamedTuple):
-    """Actions on ordered pairs of nodes: each has one logit. Actions beyond ``place`` are of the graph as a whole.
+    """Actions on ordered pairs of nodes, one logit per pair. Actions beyond those in ``place`` concern the whole graph.
 
     Attributes:
-        place: i * num_nodes + j of the first actions, int64 (len <= number of actions,).
+        place: position i * num_nodes + j of the logit of each of the first actions, int64 (at most num_actions,).
     """
 
     place: IntArray
 
 
 class GraphLayout(NamedTuple):
-    """Sizes of :meth:`gfn_envs.Dag.labelled_graphs`, and which nodes or pairs of nodes actions are about.
+    """Sizes of :meth:`gfn_envs.Dag.labelled_graphs`, and the nodes or pairs of nodes that actions refer to.
 
     Attributes:
-        num_nodes: of every graph, absent ones included.
-        num_labels: labels of nodes are 0..num_labels - 1, 0 where a node is absent.
-        num_relations: relations are 0..num_relations - 1, 0 where there is none.
-        forward: where forward actions are.
-        backward: where backward actions are.
+        num_nodes: number of nodes of every graph, absent nodes included.
+        num_labels: labels of nodes are 0..num_labels - 1; 0 marks an absent node.
+        num_relations: relations are 0..num_relations - 1; 0 marks no relation.
+        forward: positions of forward actions.
+        backward: positions of backward actions.
     """
 
     num_nodes: int

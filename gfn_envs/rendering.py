@@ -1,4 +1,4 @@
-"""Small pictures as uint8 arrays, with NumPy alone."""
+"""Small RGB images as uint8 arrays (H, W, 3), drawn with NumPy."""
 
 from __future__ import annotations
 
@@ -9,44 +9,44 @@ import numpy.typing as npt
 
 Image = npt.NDArray[np.uint8]
 
-# Anchors of a perceptually ordered dark-to-bright scale.
+# Anchors of a perceptually uniform color map from dark to bright (viridis).
 _ANCHORS = np.array([[68, 1, 84], [59, 82, 139], [33, 145, 140], [94, 201, 98], [253, 231, 37]], dtype=np.float64)
 
 WHITE, BLACK, GREY, RED, BLUE = (
-    np.array(colour, dtype=np.uint8)
-    for colour in ([255, 255, 255], [30, 30, 30], [200, 200, 200], [214, 39, 40], [31, 119, 180])
+    np.array(color, dtype=np.uint8)
+    for color in ([255, 255, 255], [30, 30, 30], [200, 200, 200], [214, 39, 40], [31, 119, 180])
 )
 
 
 def colormap(values: npt.ArrayLike) -> Image:
-    """Colours of values in [0, 1]: shape (...) becomes (..., 3)."""
+    """Colors of ``values`` (...) in [0, 1], uint8 (..., 3). Values outside are clipped."""
     position = np.clip(np.asarray(values, dtype=np.float64), 0, 1) * (len(_ANCHORS) - 1)
     lower = np.minimum(position.astype(int), len(_ANCHORS) - 2)
     weight = (position - lower)[..., None]
     return ((1 - weight) * _ANCHORS[lower] + weight * _ANCHORS[lower + 1]).astype(np.uint8)
 
 
-def tiles(colours: Image, tile: int, gap: int = 1) -> Image:
-    """A grid of square tiles: colours (rows, columns, 3) become (rows * tile, columns * tile, 3), with light gaps."""
-    image = np.repeat(np.repeat(colours, tile, axis=0), tile, axis=1)
-    for axis, count in enumerate(colours.shape[:2]):
+def tiles(colors: Image, tile: int, gap: int = 1) -> Image:
+    """A grid of square tiles with white gaps: colors (rows, columns, 3) give (rows * tile, columns * tile, 3)."""
+    image = np.repeat(np.repeat(colors, tile, axis=0), tile, axis=1)
+    for axis, count in enumerate(colors.shape[:2]):
         edges = (np.arange(count)[:, None] * tile + np.arange(gap)).ravel()
         image[tuple([slice(None)] * axis + [edges])] = WHITE
     return image
 
 
-def bars(heights: npt.ArrayLike, top: float, colour: npt.NDArray[Any], tile: int = 24, height: int = 160) -> Image:
-    """A bar chart: heights (m,) out of ``top`` become an image of shape (height, m * tile, 3)."""
+def bars(heights: npt.ArrayLike, top: float, color: npt.NDArray[Any], tile: int = 24, height: int = 160) -> Image:
+    """A bar chart (height, m * tile, 3) of ``heights`` (m,) on a scale from 0 to ``top``."""
     heights = np.asarray(heights, dtype=np.float64)
     image = np.full((height, len(heights) * tile, 3), 255, dtype=np.uint8)
     for i, bar in enumerate(np.round(heights / top * (height - 4)).astype(int)):
-        image[height - 2 - bar : height - 2, i * tile + 3 : (i + 1) * tile - 3] = colour
+        image[height - 2 - bar : height - 2, i * tile + 3 : (i + 1) * tile - 3] = color
     image[height - 2 :] = BLACK
     return image
 
 
-def mark(image: Image, row: Any, column: Any, tile: int, colour: npt.NDArray[Any], inset: int | None = None) -> None:
-    """Paint a smaller square inside tile (row, column) of ``image``, in place."""
+def mark(image: Image, row: Any, column: Any, tile: int, color: npt.NDArray[Any], inset: int | None = None) -> None:
+    """Draw a smaller square inside tile (row, column) of ``image``, in place. ``inset`` is its margin in pixels."""
     inset = tile // 4 if inset is None else inset
     top, left = int(row) * tile, int(column) * tile
-    image[top + inset : top + tile - inset, left + inset : left + tile - inset] = colour
+    image[top + inset : top + tile - inset, left + inset : left + tile - inset] = color

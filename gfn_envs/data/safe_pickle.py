@@ -1,8 +1,8 @@
-"""Reading pickles from outside without executing them: numbers, text, plain containers and arrays, nothing else.
+"""Safe reading of untrusted pickles: numbers, text, plain containers and arrays, nothing else.
 
-A pickle is a program that may call any function it can name. Here every name it may use stands for a small class of
-this file that only stores what it is given, and any other name is refused, so no foreign code, NumPy's included, runs
-on what the file says. Arrays are made afterwards, from bytes whose number has been checked.
+A pickle is a program that can call any function by name. Here each allowed name maps to a small class of this file that
+only stores its arguments, and any other name raises. So the file cannot run any other code, not even NumPy's. Arrays
+are created afterwards from bytes whose number was checked.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ class UnsafePickleError(ValueError):
 
 
 class Record:
-    """What stands for an object of a class that the caller allowed by name: its attributes, and no behaviour."""
+    """An object of a class that the caller allowed by name: its attributes without its methods."""
 
     def __init__(self, *arguments: Any) -> None:
         _require(not arguments, "an object made with arguments")
@@ -32,25 +32,24 @@ class Record:
         self.attributes = state
 
     def __getitem__(self, name: str) -> Any:
-        """An attribute. Raises UnsafePickleError where there is none of that name."""
+        """An attribute. Raises UnsafePickleError if there is none of this name."""
         if name not in self.attributes:
             raise UnsafePickleError(f"the pickled object has no {name!r}; it has: {', '.join(sorted(self.attributes))}")
         return self.attributes[name]
 
 
 def read_pickle(data: bytes, records: Collection[str] = ()) -> Any:
-    """The content of a pickle, without running any code that it names.
+    """The content of a pickle, read without running any code that it names.
 
     Args:
         data: the whole file.
-        records: full names of classes, such as ``"sklearn.tree.Tree"``, whose objects may occur: each is read as a
-            :class:`Record`.
+        records: full names of classes, such as ``"sklearn.tree.Tree"``, whose objects are read as :class:`Record`.
 
     Returns:
         Numbers (NumPy scalars as plain ones), text, bytes, lists, tuples, dicts, sets, arrays and records.
 
     Raises:
-        UnsafePickleError: damaged or truncated data, bytes after its end, or anything but the above.
+        UnsafePickleError: the data is damaged or truncated, has bytes after its end, or holds anything else.
     """
     stream = io.BytesIO(data)
     try:
@@ -62,13 +61,13 @@ def read_pickle(data: bytes, records: Collection[str] = ()) -> Any:
         raise
     except RecursionError:
         raise UnsafePickleError("the pickle is nested too deeply") from None
-    except Exception as error:  # A hostile pickle can fail in any way.
+    except Exception as error:  # A malicious pickle can raise anything.
         raise UnsafePickleError(f"the pickle cannot be read: {type(error).__name__}: {error}") from None
 
 
 def _require(condition: bool, what: str) -> None:
     if not condition:
-        raise UnsafePickleError(f"refused: the pickle holds {what}")
+        raise UnsafePickleError(f"unsafe: the pickle holds {what}")
 
 
 class _Reader(pickle.Unpickler):
@@ -82,24 +81,24 @@ class _Reader(pickle.Unpickler):
             return _STAND_INS[full]
         if full in self._records:
             return Record
-        raise UnsafePickleError(f"refused: the pickle names {full}, which is not an array or a plain container")
+        raise UnsafePickleError(f"unsafe: the pickle names {full}, which is not an array or a plain container")
 
     def persistent_load(self, pid: Any) -> Any:
-        raise UnsafePickleError("refused: the pickle refers to an object outside itself")
+        raise UnsafePickleError("unsafe: the pickle refers to an object outside itself")
 
 
-# ---------------------------------------------------------------------- what stands for NumPy's names
+# ---------------------------------------------------------------------- stand-ins for NumPy's names
 
 
 class _StandIn:
-    """Takes no state, so that a pickle cannot set attributes of these classes either."""
+    """Base class. It accepts no state, so that a pickle cannot set attributes of stand-ins."""
 
     def __setstate__(self, state: Any) -> None:
         _require(False, "state of something that has none")
 
 
 class _Dtype(_StandIn):
-    """Stands for numpy.dtype: booleans, integers, floats and text, and structures of them; never Python objects."""
+    """Stand-in for numpy.dtype: booleans, integers, floats, text and structures of them; never Python objects."""
 
     def __init__(self, code: str, *flags: Any) -> None:
         _require(isinstance(code, str) and code[:1] in tuple("biufcSUV"), f"an array of type {code!r}")
@@ -115,13 +114,13 @@ class _Dtype(_StandIn):
             return
         _require(all(type(fields[name][0]) is _Dtype for name in names), "a structure without types")
         formats, offsets = [fields[name][0].dtype for name in names], [fields[name][1] for name in names]
-        # NumPy refuses fields that reach beyond itemsize.
+        # NumPy raises if fields exceed itemsize.
         self.dtype = np.dtype({"names": list(names), "formats": formats, "offsets": offsets, "itemsize": size})
         _require(not self.dtype.hasobject, "an array of objects")
 
 
 class _Array(_StandIn):
-    """Stands for an ndarray: from ``_reconstruct``, filled when its state comes."""
+    """Stand-in for an ndarray made by ``_reconstruct``; its state provides the content."""
 
     def __init__(self, kind: Any, shape: Any, code: Any) -> None:
         _require(kind is _NdarrayName, "an array of an unknown kind")
@@ -133,14 +132,14 @@ class _Array(_StandIn):
 
 
 class _NdarrayName(_StandIn):
-    """Stands for the name numpy.ndarray, which is only ever an argument."""
+    """Stand-in for the name numpy.ndarray, which is only used as an argument."""
 
     def __init__(self, *arguments: Any) -> None:
         _require(False, "a call of numpy.ndarray")
 
 
 class _FromBuffer(_Array):
-    """Stands for the ``_frombuffer`` of protocol 5."""
+    """Stand-in for ``_frombuffer`` (protocol 5)."""
 
     def __init__(self, data: Any, dtype: Any, shape: Any, order: Any) -> None:
         _require(order in ("C", "F"), f"the memory order {order!r}")
@@ -151,14 +150,14 @@ class _FromBuffer(_Array):
 
 
 class _Scalar(_StandIn):
-    """Stands for NumPy's ``scalar``; gives a plain number."""
+    """Stand-in for NumPy's ``scalar``; creates a plain number."""
 
     def __new__(cls, dtype: Any, data: Any = b"") -> Any:
         return _array(data, dtype, (), "C").item()
 
 
 class _Encode(_StandIn):
-    """Stands for ``_codecs.encode``, by which older protocols write bytes."""
+    """Stand-in for ``_codecs.encode``, which older protocols use for bytes."""
 
     def __new__(cls, text: Any, encoding: Any = "") -> Any:
         _require(isinstance(text, str) and encoding == "latin1", "a call of _codecs.encode on something else")
@@ -166,7 +165,7 @@ class _Encode(_StandIn):
 
 
 class _NoBytes(_StandIn):
-    """Stands for ``bytes``, which older protocols call to write b""."""
+    """Stand-in for ``bytes``, which older protocols call for b""."""
 
     def __new__(cls, *arguments: Any) -> Any:
         _require(not arguments, "a call of bytes with arguments")
@@ -185,23 +184,23 @@ _STAND_INS: dict[str, Any] = {
 
 
 def _array(data: Any, dtype: Any, shape: Any, order: Any) -> np.ndarray:
-    """An array of its own memory, from exactly as many bytes as its shape and type take."""
+    """An array with its own memory. The number of bytes must match the shape and dtype."""
     _require(type(dtype) is _Dtype, "an array without a type")
     _require(isinstance(shape, tuple) and all(type(s) is int and s >= 0 for s in shape), f"the shape {shape!r}")
     _require(isinstance(data, bytes | bytearray), "an array without bytes")
     expected = math.prod(shape) * dtype.dtype.itemsize
-    _require(len(data) == expected, f"an array of {len(data)} bytes where its shape {shape} takes {expected}")
+    _require(len(data) == expected, f"an array of {len(data)} bytes whose shape {shape} needs {expected}")
     return np.frombuffer(bytes(data), dtype.dtype).reshape(shape, order=order).copy(order)
 
 
 def _plain(value: Any, done: dict[int, Any]) -> Any:
-    """``value`` with arrays in place of what stands for them; each object once."""
+    """``value`` with stand-ins replaced by arrays. Shared objects stay shared."""
     if value is None or isinstance(value, bool | int | float | complex | str | bytes | bytearray):
         return value
     if id(value) in done:
         _require(done[id(value)] is not done, "an object that contains itself")
         return done[id(value)]
-    done[id(value)] = done  # Under way.
+    done[id(value)] = done  # marks an object whose content is being read
     result: Any
     if isinstance(value, _Array):
         _require(value.value is not None, "an array without content")
@@ -216,6 +215,6 @@ def _plain(value: Any, done: dict[int, Any]) -> Any:
         result = Record()
         result.attributes = _plain(value.attributes, done)
     else:
-        raise UnsafePickleError(f"refused: the pickle holds a bare {type(value).__name__.strip('_')}")
+        raise UnsafePickleError(f"unsafe: the pickle holds a bare {type(value).__name__.strip('_')}")
     done[id(value)] = result
     return result

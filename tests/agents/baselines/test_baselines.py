@@ -11,12 +11,11 @@ import agents
 from agents.baselines.a2c_er import corrected_returns
 from agents.baselines.actor_critic import edge_rewards
 from agents.baselines.mcmc import log_proposal_ratio, log_swap, metropolis_hastings
-from agents.baselines.pcl import path_consistency
 from agents.baselines.ppo import clipped_objective
 from agents.cli import main as cli
 from agents.log_probs import log_probs
-from agents.losses import balance as objectives
 from agents.losses import policy_gradient as pg
+from agents.losses.balance import balance_loss
 from agents.losses.soft_rl import entropy, expected_soft_value, soft_value
 from agents.registry import BASELINES
 from agents.replay.transitions import Transitions
@@ -26,6 +25,7 @@ from gfn_envs.envs.bag import Bag
 from gfn_envs.envs.hypergrid.hypergrid import HyperGrid
 from gfn_envs.gym import Stepper
 from tests.agents import test_local_search
+from tests.agents.losses import papers
 from tests.helpers import BAYES_NET, GRID, TINY, UNEVEN_EDGES, TableDag, agent_or_skip, small_dag
 
 UNEVEN = TableDag(UNEVEN_EDGES)
@@ -273,18 +273,31 @@ def test_a_tuned_coefficient_follows_the_entropy():
         assert agent.log_z is None
 
 
+def path_consistency(log_pf, log_pb, value, offsets, steps=None):
+    """Residual of the path from each state that is not terminal, (e,): those that enter the loss of the agent."""
+    declared, residuals = agents.make_agent("pcl", UNEVEN, hidden=(8,), steps=steps).balance, []
+    loss, _ = balance_loss(
+        log_pf, log_pb, value, offsets, declared, lambda residual: residuals.append(residual) or residual.square()
+    )
+    assert loss.item() == pytest.approx(residuals[0].square().mean().item(), rel=1e-12)
+    assert residuals[0].shape == log_pf.shape
+    return residuals[0]
+
+
 def test_path_consistency_is_subtrajectory_balance():
     agent = agents.make_agent("pcl", UNEVEN, hidden=(8,))
     batch = agent.sample_trajectories(20)
     with torch.no_grad():
         log_pf, log_pb, value = (term.double() for term in log_probs(UNEVEN, agent.policy, batch)[:3])
-    offsets = torch.from_numpy(batch.offsets)
+    offsets = batch.offsets
     whole = path_consistency(log_pf, log_pb, value, offsets)
     first = whole[torch.from_numpy(batch.edge_offsets[:-1])]
-    limit = objectives.subtrajectory_balance(log_pf, log_pb, value, offsets, lamda=1e14)
+    limit = papers.subtrajectory_balance(
+        log_pf, log_pb, value, torch.from_numpy(offsets), lamda=1e14, weighting="trajectory"
+    )
     assert first.square().mean().item() == pytest.approx(limit.item(), rel=1e-9)
     sources, targets = torch.from_numpy(batch.sources), torch.from_numpy(batch.targets)
-    single = objectives.detailed_balance(log_pf, log_pb, value[sources], value[targets])
+    single = papers.detailed_balance(log_pf, log_pb, value[sources], value[targets])
     torch.testing.assert_close(path_consistency(log_pf, log_pb, value, offsets, 1), single)
     expected = []
     for start, stop, edge in zip(batch.offsets[:-1], batch.offsets[1:], batch.edge_offsets[:-1], strict=True):
@@ -389,15 +402,33 @@ def test_no_illegal_action_is_taken(name):
     assert info.get("illegal_actions", 0) == 0 or name in ("sb3-dqn", "sb3-a2c")
 
 
+LOG_Z = ("lr_log_z", "init_log_z")
+OBJECTS = ("replay", "replay_mix", "local_search", "search_fraction", "search_accept")
+BUFFER = ("replay_batch_size", "replay_capacity")
+PENALTY = ("loss", "clamp_loss")
+ARCHITECTURE = ("network", "width", "layers", "heads", "shared", "form")
+LIBRARY = (*LOG_Z, *OBJECTS, *BUFFER, *PENALTY, *ARCHITECTURE, "max_grad_norm", "temperature")
+NOTHING_LEARNED = (*LIBRARY, "hidden", "lr", "epsilon")
+#: Settings of other agents that mean nothing to these.
+MEANINGLESS = {
+    **dict.fromkeys(("soft-dqn", "munchausen-dqn", "sac"), (*LOG_Z, *OBJECTS)),
+    "pcl": LOG_Z,
+    **dict.fromkeys(RETURN, (*LOG_Z, *OBJECTS, *PENALTY)),
+    **dict.fromkeys(("mcmc", "random"), NOTHING_LEARNED),
+    **dict.fromkeys(("sb3-ppo", "sb3-a2c"), (*LIBRARY, "epsilon")),
+    "sb3-dqn": LIBRARY,
+}
+
+
 @pytest.mark.parametrize("name", sorted(BASELINES))
 def test_settings_that_mean_nothing_are_refused(name):
     others = {"search_fraction": 0.25, "search_accept": "metropolis"}
     others |= {"replay": "fifo", "replay_mix": "joint", "loss": "log-cosh", "shared": False, "form": "ssr"}
-    others |= {"network": "transformer", "hidden": (17,), "width": 64 + 8, "heads": 4, "device": "cuda", "epsilon": 0.5}
-    for setting in BASELINES[name].config_class.unused:
-        with pytest.raises(ValueError, match=f"{setting} means nothing"):
+    others |= {"network": "transformer", "hidden": (17,), "width": 64 + 8, "heads": 4, "epsilon": 0.5}
+    for setting in MEANINGLESS[name]:
+        with pytest.raises(TypeError, match=rf"agent '{name}' has no setting {setting}\b"):
             agents.make_agent(name, UNEVEN, **{setting: others.get(setting, 17)})
-    with pytest.raises(ValueError, match="backward"):
+    with pytest.raises(TypeError, match="no setting backward"):
         agents.make_agent(name, UNEVEN, backward="learned")
 
 

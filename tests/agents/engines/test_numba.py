@@ -1,4 +1,4 @@
-"""Compiled agents: tables, log-probabilities, objectives, gradients, steps as without; samples of the policy."""
+"""The numba engine: tables, log-probabilities, objectives, gradients and steps as in torch; samples of the policy."""
 
 from __future__ import annotations
 
@@ -14,8 +14,9 @@ import torch
 
 import agents
 import gfn_envs
+from agents.engines.torch_engine import TorchEngine
 from agents.log_probs import LogProbs, log_probs
-from agents.losses.balance import subtrajectory_balance
+from agents.losses.balance import Balance, balance_loss, sub_trajectories
 from agents.policies.mlp import MLP
 from agents.policies.state_action import StateActionPolicy
 from agents.trajectories import concatenate
@@ -25,10 +26,19 @@ from tests.helpers import BAG, BITS, FRAGMENTS, GRID, SEQUENCE, SMALL_ARGUMENTS
 
 pytest.importorskip("numba")
 from agents.engines.numba import engine
-from agents.engines.numba.engine import OBJECTIVES, Engine, objective
+from agents.engines.numba.engine import NumbaEngine
 from agents.engines.numba.tables import tables
 
-NAMES = [agent.name for agent in OBJECTIVES]
+
+def has_partial_rewards(dag):
+    try:
+        return dag.partial_log_reward(dag.source(1)) is not None
+    except NotImplementedError:
+        return False
+
+
+#: The agents that the engine supports.
+NAMES = ["tb", "vargrad", "db", "subtb", "fldb", "flsubtb", "mdb", "pcl"]
 #: One of each kind: features in numbers, in ones, several actions to a child, terminal states with several parents.
 DAGS = [
     (GRID, {"ndim": 3, "side": 4}),
@@ -37,16 +47,26 @@ DAGS = [
     (SEQUENCE, {"alphabet": "AB", "length": 4, "construction": "prepend_append", "min_length": 2}),
     (FRAGMENTS, SMALL_ARGUMENTS[FRAGMENTS][0]),
 ]
+#: Every agent on every environment that it applies to.
+APPLIES = [
+    (name, env)
+    for env in DAGS
+    for name in NAMES
+    if (name != "mdb" or gfn_envs.make_dag(env[0], **env[1]).can_stop_anywhere)
+    and (not name.startswith("fl") or has_partial_rewards(gfn_envs.make_dag(env[0], **env[1])))
+]
 EVERY_DAG = [(name, kwargs) for name, many in SMALL_ARGUMENTS.items() for kwargs in many[:2]]
 
 
 def make(name="tb", env=(GRID, {"ndim": 2, "side": 5}), **settings):
-    settings = {"hidden": (32, 16), "compiled": True, **settings}
+    settings = {"hidden": (32, 16), "engine": "numba", **settings}
     return agents.make_agent(name, gfn_envs.make_dag(env[0], **env[1]), seed=3, **settings)
 
 
 def parameters(agent):
-    return [p.detach().clone() for p in (*agent.policy.parameters(), agent.log_z_parameter)]
+    return [p.detach().clone() for p in agent.policy.parameters()] + [
+        p.detach().clone() for p in [agent.log_z_parameter] if p is not None
+    ]
 
 
 @pytest.mark.parametrize(("env_id", "kwargs"), EVERY_DAG)
@@ -80,12 +100,12 @@ def test_trajectories_are_those_of_the_dag(env):
 
 
 @pytest.mark.parametrize("env", DAGS)
-@pytest.mark.parametrize("backward", ["learned", "uniform"])
+@pytest.mark.parametrize("backward", ["learned", "uniform", "maxent"])
 @pytest.mark.parametrize(("name", "hidden"), [("tb", (32, 16)), ("db", (7,)), ("db", (8, 8, 8))])
 def test_log_probabilities_and_flows_are_those_of_the_policy(env, backward, name, hidden):
     agent = make(name, env, hidden=hidden, backward=backward)
     batch = agent.sample_trajectories(40)
-    expected, found = log_probs(agent.dag, agent.policy, batch), agent.engine.evaluate(batch)
+    expected, found = agent.log_probs(batch), agent.engine.evaluate(batch)
     np.testing.assert_allclose(found.log_pf, expected.log_pf.detach(), atol=2e-6)
     np.testing.assert_allclose(found.log_pb, expected.log_pb.detach(), atol=2e-6)
     if name == "db":
@@ -97,28 +117,48 @@ def test_log_probabilities_and_flows_are_those_of_the_policy(env, backward, name
 @pytest.mark.parametrize("clamp_loss", [None, 1.5])
 @pytest.mark.parametrize(
     ("name", "settings"),
-    [*((name, {}) for name in NAMES), ("subtb", {"lamda": 1.3}), ("subtb", {"lamda": 0.5, "weighting": "batch"})],
+    [
+        *((name, {}) for name in NAMES),
+        ("subtb", {"lamda": 1.3}),
+        ("subtb", {"lamda": 0.5, "weighting": "batch"}),
+        ("mdb", {"target_every": 0}),
+        ("pcl", {"steps": 2}),
+    ],
 )
 def test_objectives_and_their_gradients_are_those_of_torch(name, loss, clamp_loss, settings):
     agent = make(name, loss=loss, clamp_loss=clamp_loss, **settings)
-    with torch.no_grad():
-        agent.log_z_parameter.fill_(0.7)
+    log_z = agent.log_z_parameter
+    if log_z is not None:
+        with torch.no_grad():
+            log_z.fill_(0.7)
     batch, rng = agent.sample_trajectories(9), np.random.default_rng(0)
     log_flow = rng.normal(size=len(batch.states))
     log_flow[batch.last] = batch.log_reward
     values = rng.normal(size=batch.num_edges) - 1, rng.normal(size=batch.num_edges) - 1, log_flow
     leaves = [torch.tensor(v, requires_grad=True) for v in values]
-    expected = agent.objective(LogProbs(*leaves, None, None), batch)
+    own = agent.log_probs(batch)
+    log_policy = own.log_policy.detach().double().requires_grad_()
+    expected = agent.balance_loss(agent.balance, LogProbs(*leaves, log_policy, own.rows), batch)
     expected.backward()
     found = agent.engine.evaluate(batch)._replace(log_pf=values[0], log_pb=values[1], log_flow=values[2])
-    value, *slopes, of_log_z = objective(agent, found, batch)
+    value, (of_log_pf, of_log_pb, of_log_flow), of_log_z = agent.engine.objective(found, batch)
     assert value == pytest.approx(expected.item(), rel=1e-6)
-    for slope, leaf in zip(slopes, leaves, strict=True):
-        gradient = torch.zeros_like(leaf) if leaf.grad is None else leaf.grad.clone()
-        if slope is slopes[2]:
-            gradient[batch.last] = slope[batch.last] = 0  # log R is no parameter.
-        np.testing.assert_allclose(slope, gradient, atol=1e-6)
-    of_torch = agent.log_z_parameter.grad
+    np.testing.assert_allclose(of_log_pf, leaves[0].grad, atol=1e-6)
+    np.testing.assert_allclose(of_log_pb, leaves[1].grad, atol=1e-6)
+    if agent.balance.flow == "network":
+        gradient = leaves[2].grad.clone()
+        gradient[batch.last] = of_log_flow[batch.last] = 0  # log R is no parameter.
+        np.testing.assert_allclose(of_log_flow, gradient, atol=1e-6)
+    elif agent.balance.flow == "stop":  # log F is log R - log P_F(stop|s).
+        gradient = np.zeros(len(log_policy))
+        np.add.at(gradient, own.rows, -of_log_flow[batch.sources].astype(np.float64))
+        np.testing.assert_allclose(gradient, log_policy.grad[:, -1], atol=1e-6)
+        assert np.abs(gradient).max() > 0.01
+        assert not of_log_flow[batch.last].any()
+    else:
+        assert len(of_log_flow) == 0
+        assert leaves[2].grad is None
+    of_torch = None if log_z is None else log_z.grad
     assert of_log_z == pytest.approx(0.0 if of_torch is None else of_torch.item(), abs=1e-5)
 
 
@@ -132,22 +172,30 @@ def test_weights_of_subtb_neither_overflow_nor_vanish(weighting):
         batch = concatenate(agent.sample_trajectories(3), short)
         assert batch.lengths.min() < 30  # Beside lambda^60, which overflows, lambda^30 vanishes.
         assert batch.lengths.max() > 60
-        terms = log_probs(agent.dag, agent.policy, batch)
-        offsets = torch.from_numpy(batch.offsets)
-        expected = subtrajectory_balance(terms.log_pf, terms.log_pb, terms.log_flow, offsets, lamda, weighting)
-        value, *_ = objective(agent, agent.engine.evaluate(batch), batch)
+        found = log_probs(agent.dag, agent.policy, batch)
+        balance = Balance(sub_trajectories(lamda, weighting), flow="network")
+        expected, _ = balance_loss(found.log_pf, found.log_pb, found.log_flow, batch.offsets, balance)
+        value, *_ = agent.engine.objective(agent.engine.evaluate(batch), batch)
         assert value == pytest.approx(expected.item(), rel=1e-4)
 
 
-@pytest.mark.parametrize("env", DAGS)
-@pytest.mark.parametrize("name", NAMES)
-@pytest.mark.parametrize("settings", [{}, {"max_grad_norm": 0.3, "backward": "uniform", "hidden": (5,)}])
+@pytest.mark.parametrize(("name", "env"), APPLIES)
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {},
+        {"max_grad_norm": 0.3, "backward": "uniform", "hidden": (5,)},
+        {"backward": "maxent", "loss": "huber"},
+    ],
+)
 def test_gradient_steps_are_those_of_torch(env, name, settings):
-    compiled, plain = make(name, env, **settings), make(name, env, **settings, compiled=False)
+    if name == "pcl":  # Its P_B is uniform.
+        settings = {key: value for key, value in settings.items() if key != "backward"}
+    compiled, plain = make(name, env, **settings), make(name, env, **settings, engine="torch")
     for batch in [compiled.sample_trajectories(60), plain.sample_trajectories(6), compiled.sample_trajectories(1)]:
         if name == "vargrad" and len(batch) == 1:
             continue
-        assert compiled.learn(batch) == pytest.approx(plain.learn(batch), rel=1e-4)
+        assert compiled.engine.step(batch) == pytest.approx(plain.engine.step(batch), rel=1e-4)
         compiled.iteration += 1
         plain.iteration += 1
     for a, b, first in zip(*map(parameters, (compiled, plain, make(name, env, **settings))), strict=True):
@@ -207,7 +255,7 @@ def test_copies_keep_no_views_of_memory_that_is_not_theirs():
 
 
 def test_a_checkpoint_serves_agents_that_are_not_compiled():
-    compiled, plain = make(), make(compiled=False)
+    compiled, plain = make(), make(engine="torch")
     compiled.update()
     plain.load_state_dict(compiled.state_dict())
     plain.update()
@@ -260,10 +308,10 @@ def test_trajectories_longer_than_the_environment_says_are_refused():
 @pytest.mark.parametrize("sampled_by", [True, False])
 def test_trajectories_that_do_not_fit_together_are_refused(change, sampled_by):
     agent = make("db")
-    batch = make("db", compiled=sampled_by).sample_trajectories(6) if not sampled_by else agent.sample_trajectories(6)
-    agent.learn(batch)
+    batch = make("db", engine="torch").sample_trajectories(6) if not sampled_by else agent.sample_trajectories(6)
+    agent.engine.step(batch)
     with pytest.raises(ValueError, match="do not fit together"):
-        agent.learn(dataclasses.replace(batch, **change(batch)))
+        agent.engine.step(dataclasses.replace(batch, **change(batch)))
 
 
 def test_trajectories_of_another_environment_are_refused():
@@ -271,7 +319,7 @@ def test_trajectories_of_another_environment_are_refused():
     with torch.no_grad():
         other.policy.networks[0].layers[-1][1][2] = -20.0
     with pytest.raises(KeyError, match="not a reachable state"):
-        make().learn(other.sample_trajectories(20))
+        make().engine.step(other.sample_trajectories(20))
 
 
 def test_large_batches_are_sampled_in_pieces(monkeypatch):
@@ -280,7 +328,7 @@ def test_large_batches_are_sampled_in_pieces(monkeypatch):
     batch = agent.sample_trajectories(23)  # Two objects at a time.
     assert len(batch) == 23
     assert np.array_equal(agent.dag.step(batch.states[batch.sources], batch.actions), batch.states[batch.targets])
-    assert np.isfinite(agent.learn(batch))
+    assert np.isfinite(agent.engine.step(batch))
 
 
 def test_a_loss_that_is_no_number_changes_nothing():
@@ -289,7 +337,7 @@ def test_a_loss_that_is_no_number_changes_nothing():
     batch.log_reward[0] = np.nan
     before, state = parameters(agent), copy.deepcopy(agent.state_dict()["optimizer"]["state"])
     with pytest.raises(FloatingPointError, match="the loss is nan"):
-        agent.learn(batch)
+        agent.engine.step(batch)
     assert all(map(torch.equal, before, parameters(agent)))
     assert agent.state_dict()["optimizer"]["state"] == state
 
@@ -309,29 +357,29 @@ def test_a_state_with_a_logit_of_minus_infinity_never_takes_that_action():
         ("tb", {"form": "ssr"}, "multi-layer perceptron"),
         ("tb", {"shared": False}, "one network for all heads"),
         ("tb", {"hidden": ()}, "at least one hidden layer"),
-        ("tb", {"backward": "maxent"}, "backward 'learned' or 'uniform', got 'maxent'"),
-        ("tb", {"backward": "pessimistic"}, "backward 'learned' or 'uniform', got 'pessimistic'"),
+        ("tb", {"backward": "tlm"}, "a P_B that has no loss of its own, got 'tlm'"),
+        ("tb", {"backward": "pessimistic"}, "a P_B that has no loss of its own, got 'pessimistic'"),
     ],
 )
 def test_what_cannot_be_compiled_is_refused(name, settings, message):
-    with pytest.raises(ValueError, match=f"compiled needs .*{message}"):
+    with pytest.raises(ValueError, match=f"engine 'numba' needs .*{message}.*; use engine='torch'"):
         make(name, env=(SEQUENCE, {"alphabet": "AB", "length": 3}), **settings)
 
 
 @pytest.mark.parametrize("name", sorted(agents.AGENTS))
-def test_every_agent_is_compiled_or_refuses(name):
+def test_every_agent_is_supported_or_refused(name):
     if name in NAMES:
-        assert isinstance(make(name).engine, Engine)
+        assert isinstance(make(name).engine, NumbaEngine)
     else:
-        with pytest.raises((ValueError, TypeError), match="compiled"):
-            agents.make_agent(name, gfn_envs.make_dag(GRID, ndim=2, side=4), compiled=True)
+        with pytest.raises((ValueError, TypeError), match=r"engine 'numba' needs|has no setting engine"):
+            agents.make_agent(name, gfn_envs.make_dag(GRID, ndim=2, side=4), engine="numba")
 
 
 def test_a_policy_that_reads_something_else_is_refused():
     dag = gfn_envs.make_dag(SEQUENCE, alphabet="AB", length=3)
     policy = make(env=(SEQUENCE, {"alphabet": "AB", "length": 3})).policy
-    with pytest.raises(ValueError, match=r"compiled needs a policy that reads dag\.encode"):
-        agents.make_agent("tb", dag, policy=policy, compiled=True)
+    with pytest.raises(ValueError, match=r"engine 'numba' needs a policy that reads dag\.encode"):
+        agents.make_agent("tb", dag, policy=policy, engine="numba")
 
 
 class Other(MLP):
@@ -358,31 +406,31 @@ class OtherPolicy(StateActionPolicy):
 )
 def test_a_policy_that_does_not_fit_is_refused(policy, message):
     dag = gfn_envs.make_dag(GRID, ndim=2, side=5)
-    with pytest.raises(ValueError, match=f"compiled needs .*{message}"):
-        agents.make_agent("tb", dag, policy=policy(dag), compiled=True)
+    with pytest.raises(ValueError, match=f"engine 'numba' needs .*{message}.*; use engine='torch'"):
+        agents.make_agent("tb", dag, policy=policy(dag), engine="numba")
 
 
 def test_a_policy_with_parameters_of_its_own_is_refused():
     dag = gfn_envs.make_dag(GRID, ndim=2, side=5)
     policy = StateActionPolicy(dag.encode, lambda s: MLP([10, 4, sum(s)]), 3, 3)
-    agents.make_agent("tb", dag, policy=copy.deepcopy(policy), compiled=False)
+    agents.make_agent("tb", dag, policy=copy.deepcopy(policy), engine="torch")
     policy.extra = torch.nn.Parameter(torch.zeros(2))
-    with pytest.raises(ValueError, match="compiled needs a policy whose parameters are those of its layers"):
-        agents.make_agent("tb", dag, policy=policy, compiled=True)
+    with pytest.raises(ValueError, match="engine 'numba' needs a policy whose parameters are those of its layers"):
+        agents.make_agent("tb", dag, policy=policy, engine="numba")
 
 
 def test_what_adam_cannot_do_here_is_refused():
     agent = make()
     agent.optimizer.param_groups[0]["weight_decay"] = 0.1
-    with pytest.raises(ValueError, match="Adam as it is, got weight_decay"):
+    with pytest.raises(ValueError, match="Adam with its defaults, got weight_decay"):
         agent.update()
     agent = make()
     agent.policy.networks[0].layers[0][0].requires_grad_(False)
-    with pytest.raises(ValueError, match="parameters that are all learned"):
+    with pytest.raises(ValueError, match="parameters that are all trained"):
         agent.update()
     agent = make()
     agent.optimizer = torch.optim.SGD(agent.policy.parameters())
-    with pytest.raises(ValueError, match=r"the optimiser torch.optim.Adam, got SGD"):
+    with pytest.raises(ValueError, match=r"the optimizer torch.optim.Adam, got SGD"):
         agent.update()
 
 
@@ -416,9 +464,12 @@ def without_numba(monkeypatch):
 
 @pytest.mark.usefixtures("without_numba")
 def test_without_numba_it_says_what_to_install():
-    with pytest.raises(ValueError, match=r"compiled needs Numba .*gfn-envs\[fast\]"):
+    with pytest.raises(ValueError, match=r"engine 'numba' needs Numba .*gfn-envs\[fast\]"):
         make()
-    make(compiled=False).update()
+    make(engine="torch").update()
+    agent = make(engine="auto")
+    agent.update()
+    assert type(agent.engine) is TorchEngine
 
 
 def test_where_no_code_can_be_kept_it_says_what_to_set(monkeypatch):
@@ -439,15 +490,15 @@ def test_runs_are_looked_at_where_numba_is_missing(tmp_path, request):
     agents.train(agent, 3, tmp_path, progress=False)
     request.getfixturevalue("without_numba")
     loaded = agents.load_agent(tmp_path)
-    assert loaded.engine is None
+    assert type(loaded.engine) is TorchEngine
     assert all(map(torch.equal, parameters(agent), parameters(loaded)))
 
 
 def test_runs_older_than_a_setting_are_resumed(tmp_path):
-    agents.train(make(compiled=False), 3, tmp_path, progress=False)
+    agents.train(make(engine="torch"), 3, tmp_path, progress=False)
     config = json.loads((tmp_path / "config.json").read_text())
-    del config["settings"]["compiled"]
+    del config["settings"]["engine"]
     (tmp_path / "config.json").write_text(json.dumps(config))
-    with pytest.raises(agents.runs.directory.RunError, match="compiled False != True"):
+    with pytest.raises(agents.runs.directory.RunError, match="engine 'torch' != 'numba'"):
         agents.train(make(), 5, tmp_path, progress=False, resume=True)
-    agents.train(make(compiled=False), 5, tmp_path, progress=False, resume=True)
+    agents.train(make(engine="torch"), 5, tmp_path, progress=False, resume=True)

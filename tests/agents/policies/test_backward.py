@@ -10,7 +10,8 @@ from scipy import stats
 import agents
 from agents.evaluation import estimates
 from agents.log_probs import log_probs
-from agents.policies.backward import maxent_log_pb, maxent_logits, negative_log_likelihood
+from agents.policies import backward as backward_policies
+from agents.policies.backward import TLM, BackwardPolicy, MaxEnt, Uniform
 from agents.registry import GFLOWNETS
 from agents.replay.trajectories import TrajectoryMemory, vars_of
 from gfn_envs import exact
@@ -33,18 +34,23 @@ DAGS = {
 }
 
 
+def own_loss(agent, batch):
+    """The loss that P_B has of its own, if it is fitted."""
+    return agent.backward.loss(agent.log_pb, batch, agent.rng)
+
+
 @pytest.mark.parametrize("which", DAGS)
 def test_under_maximum_entropy_all_trajectories_to_an_object_are_equally_likely(which):
     dag = DAGS[which]
     states = all_states(dag)[1:]
-    mask, logits = dag.backward_mask(states), maxent_logits(dag, states)
+    mask, logits = dag.backward_mask(states), MaxEnt().logits(dag, states)
     assert (logits[~mask] == 0).all()
     # The logits are normalised as they are.
     np.testing.assert_allclose(np.where(mask, np.exp(logits), 0).sum(1), 1, rtol=1e-6)
     batch = packed(dag, all_paths(dag))
-    log_pb = maxent_log_pb(dag, batch)
+    log_pb = MaxEnt().log_probs(dag, batch)
     np.testing.assert_allclose(
-        log_pb, maxent_logits(dag, batch.states[batch.targets])[np.arange(batch.num_edges), batch.backward_actions],
+        log_pb, MaxEnt().logits(dag, batch.states[batch.targets])[np.arange(batch.num_edges), batch.backward_actions],
         rtol=1e-6, atol=1e-6,
     )  # fmt: skip
     total = np.add.reduceat(log_pb, batch.edge_offsets[:-1])
@@ -57,7 +63,7 @@ def test_it_is_not_the_uniform_policy_where_parents_differ(which):
     dag = DAGS[which]
     batch = packed(dag, all_paths(dag))
     uniform = dag.uniform_log_pb(batch.states[batch.targets])
-    assert np.abs(maxent_log_pb(dag, batch) - uniform).max() > 0.1
+    assert np.abs(MaxEnt().log_probs(dag, batch) - uniform).max() > 0.1
 
 
 @pytest.mark.parametrize("name", [name for name in OPEN if name != "mdb"])
@@ -70,7 +76,7 @@ def test_agents_sample_and_learn_with_maximum_entropy(name):
     counts = list(Counter(paths).values())
     assert len(counts) == round(np.exp(dag.log_num_paths(x)[0])) > 4
     assert stats.chisquare(counts).pvalue > 1e-4
-    np.testing.assert_allclose(agent.terms(batch).log_pb, maxent_log_pb(dag, batch), rtol=1e-6)
+    np.testing.assert_allclose(agent.log_probs(batch).log_pb, MaxEnt().log_probs(dag, batch), rtol=1e-6)
     # What is estimated from such trajectories weighs them by the same P_B.
     log_p, error = estimates.sampled_log_p(agent, x, np.random.default_rng(0), num_trajectories=4000)
     exactly = np.log(agents.exact_distribution(agent)[dag.terminal_index(x)])
@@ -105,7 +111,7 @@ def test_the_objective_leaves_a_fitted_backward_policy_alone(name, backward):
     assert any(p.grad is not None and p.grad.any() for p in others)
     agent.policy.zero_grad()
     # And its own loss leaves the others alone.
-    agent.backward_loss(batch).backward()
+    own_loss(agent, batch).backward()
     assert all(p.grad is None or not p.grad.any() for p in others)
     assert any(p.grad.any() for p in own)
     # With "learned" the objective does reach P_B.
@@ -123,7 +129,7 @@ def test_the_likelihood_and_its_gradient_by_hand(which, backward):
         table.backward_table.copy_(tensor(rng.normal(size=table.backward_table.shape)))
     agent = tabular_agent("tb", dag, table, backward=backward, batch_size=8)
     batch = agent.sample_trajectories(8)
-    loss = agent.backward_loss(batch)
+    loss = own_loss(agent, batch)
     loss.backward()
     expected, gradient = 0.0, torch.zeros_like(table.backward_table)
     children = batch.states[batch.targets]
@@ -138,7 +144,9 @@ def test_the_likelihood_and_its_gradient_by_hand(which, backward):
         gradient[row, action] -= 1 / 8
     assert loss.item() == pytest.approx(expected, rel=1e-12)
     torch.testing.assert_close(table.backward_table.grad, gradient, rtol=1e-10, atol=1e-12)
-    assert (negative_log_likelihood(torch.tensor([-1.0, -2.0, -3.0]), 2)).item() == 3.0
+    two = packed(dag, all_paths(dag)[:2])
+    by_hand = TLM().loss(lambda _: torch.full((two.num_edges,), -1.5), two, rng)
+    assert by_hand.item() == pytest.approx(1.5 * two.num_edges / 2)
 
 
 @pytest.mark.parametrize("backward", FITTED)
@@ -149,11 +157,11 @@ def test_fitting_raises_the_likelihood(backward):
 
     def likelihood():
         with torch.no_grad():
-            return agent.terms(batch).log_pb.sum().item()
+            return agent.log_probs(batch).log_pb.sum().item()
 
     values = [likelihood()]
     for _ in range(30):
-        agent.learn(batch, agent.backward_loss(batch))
+        agent.engine.step(batch, sampled=batch)
         values.append(likelihood())
     assert (np.diff(values) > 0).all()
 
@@ -167,13 +175,14 @@ def test_a_fitted_backward_policy_becomes_the_posterior_of_the_forward_policy():
         table.backward_table.zero_()
     batch = packed(dag, all_paths(dag))
     agent = tabular_agent("tb", dag, table, flows.log_z, backward="tlm")
-    probability = np.exp(np.add.reduceat(agent.terms(batch).log_pf.detach().numpy(), batch.edge_offsets[:-1]))
+    probability = np.exp(np.add.reduceat(agent.log_probs(batch).log_pf.detach().numpy(), batch.edge_offsets[:-1]))
     weights = tensor(np.repeat(probability, batch.lengths))
     optimizer = torch.optim.LBFGS([table.backward_table], max_iter=200, line_search_fn="strong_wolfe")
 
     def closure():
         optimizer.zero_grad()
-        value = negative_log_likelihood(weights * log_probs(dag, table, batch).log_pb, 1)
+        weighted = lambda paths: weights * log_probs(dag, table, paths).log_pb * len(paths)  # noqa: E731
+        value = TLM().loss(weighted, batch, agent.rng)
         value.backward()
         return value
 
@@ -199,10 +208,10 @@ def test_the_memory_keeps_the_last_batches_and_draws_among_them():
     assert min(counts) > 230
     for _ in range(25):
         agent.update()
-    assert len(agent.memory.batches) == 20
+    assert len(agent.backward.memory.batches) == 20
     other = agents.make_agent("tb", dag, seed=5, backward="pessimistic", **SETTINGS)
     other.load_state_dict(agent.state_dict())
-    for kept, saved in zip(other.memory.batches, agent.memory.batches, strict=True):
+    for kept, saved in zip(other.backward.memory.batches, agent.backward.memory.batches, strict=True):
         assert all(np.array_equal(a, b) for a, b in zip(vars_of(kept).values(), vars_of(saved).values(), strict=True))
 
 
@@ -210,4 +219,74 @@ def test_the_memory_keeps_the_last_batches_and_draws_among_them():
 def test_nothing_is_remembered_that_is_not_asked_for(backward):
     agent = agents.make_agent("tb", small_dag(*GRID), backward=backward, **SETTINGS)
     agent.update()
-    assert not agent.memory.batches
+    assert not hasattr(agent.backward, "memory")
+    assert agent.state_dict()["memory"] == []
+
+
+@pytest.mark.parametrize("policy", [Uniform(), MaxEnt()], ids=["uniform", "maxent"])
+@pytest.mark.parametrize("which", DAGS)
+def test_formulas_of_fixed_policies_are_what_follows_from_their_logits(which, policy):
+    dag = DAGS[which]
+    batch = packed(dag, all_paths(dag))
+    derived = BackwardPolicy.log_probs(policy, dag, batch)
+    assert derived.dtype == np.float64
+    np.testing.assert_allclose(derived, policy.log_probs(dag, batch), rtol=1e-6, atol=1e-6)
+
+
+class LargestFirst(BackwardPolicy):
+    """Prefer to undo the action with the largest number."""
+
+    name = "largest-first"
+
+    def logits(self, dag, states):
+        return np.tile(np.arange(dag.num_backward_actions, dtype=np.float32), (len(states), 1))
+
+
+@pytest.fixture
+def own_policy(monkeypatch):
+    monkeypatch.setattr(backward_policies, "BACKWARD_POLICIES", dict(backward_policies.BACKWARD_POLICIES))
+    return LargestFirst()
+
+
+@pytest.mark.parametrize("engine", ["torch", "numba"])
+@pytest.mark.parametrize("name", ["tb", "db", "subtb", "vargrad"])
+def test_a_policy_of_ones_own_trains_and_samples(name, engine, own_policy):
+    if engine == "numba":
+        pytest.importorskip("numba")
+    dag = small_dag(*GRID)
+    settings = SETTINGS | {"hidden": (64,), "batch_size": 16, "lr": "1e-2,1e-4,600", "epsilon": "0.2,0,300"}
+    agent = agents.make_agent(name, dag, backward=own_policy, engine=engine, **settings)
+    assert agent.config.backward == "largest-first"
+    assert not agent.policy.learns_backward
+    # It samples by its logits: e^j / (sum of e^k over the legal actions k).
+    batch = packed(dag, all_paths(dag))
+    targets = batch.states[batch.targets]
+    weights = np.where(dag.backward_mask(targets), np.exp(np.arange(dag.num_backward_actions)), 0)
+    expected = np.log(weights[np.arange(len(targets)), batch.backward_actions] / weights.sum(1))
+    np.testing.assert_allclose(agent.log_probs(batch).log_pb, expected, rtol=1e-5, atol=1e-6)
+    x = dag.terminal_states()[np.argmax(dag.log_num_paths(dag.terminal_states()))]
+    to_x = (batch.terminal_states == x).all(1)
+    probability = np.exp(np.add.reduceat(expected, batch.edge_offsets[:-1]))[to_x]
+    assert probability.sum() == pytest.approx(1)
+    key = lambda b, i: tuple(b.actions[b.edge_offsets[i] : b.edge_offsets[i + 1]])  # noqa: E731
+    drawn = agent.sample_backward(np.repeat(x[None], 4000, axis=0))
+    counts = Counter(key(drawn, i) for i in range(len(drawn)))
+    found = [counts[key(batch, i)] for i in np.flatnonzero(to_x)]
+    assert stats.chisquare(found, 4000 * probability).pvalue > 1e-4
+    # And P_F comes to fit it.
+    before = agents.evaluate(agent)["tv"]
+    for _ in range(600):
+        agent.update()
+    assert agents.evaluate(agent)["tv"] < min(0.03, before / 2)
+    with torch.no_grad():
+        found = agent.log_probs(batch)
+    total = np.add.reduceat((found.log_pf.double().numpy() - expected), batch.edge_offsets[:-1])
+    np.testing.assert_allclose(total, batch.log_reward - exact.log_partition(dag), atol=0.5)
+
+
+def test_the_name_of_another_policy_is_refused(own_policy):
+    class Mine(LargestFirst):
+        name = "uniform"
+
+    with pytest.raises(ValueError, match="a backward policy named 'uniform' already"):
+        agents.make_agent("tb", small_dag(*GRID), backward=Mine(), **SETTINGS)

@@ -9,7 +9,7 @@ import torch
 
 import agents
 import gfn_envs
-from agents.config import Config
+from agents.config import NetworkSettings
 from agents.policies import GraphNetwork, RelativeEdgeFlowPolicy
 from agents.policies.build import make_policy
 from agents.registry import AGENTS, GFLOWNETS
@@ -31,7 +31,7 @@ cases = pytest.mark.parametrize("case", CASES)
 
 def policy_on(dag, backward=True, flow=True, seed=0, **settings):
     torch.manual_seed(seed)
-    return make_policy(dag, Config(**SETTINGS | settings), backward, flow).double()
+    return make_policy(dag, NetworkSettings(**SETTINGS | settings), backward, flow).double()
 
 
 def some_states(dag, n=80, inner=True):
@@ -240,7 +240,7 @@ def test_environments_without_graphs_are_refused(name, form):
 
 
 def learns_by_network(name):
-    return "network" not in getattr(AGENTS[name].config_class, "unused", ())
+    return issubclass(AGENTS[name].config_class, NetworkSettings)
 
 
 @cases

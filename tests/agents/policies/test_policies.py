@@ -1,6 +1,6 @@
 """Policy forms and networks: relative edge flows against a slow evaluation, transformers, and every combination."""
 
-import typing
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
@@ -8,8 +8,10 @@ import torch
 
 import agents
 import gfn_envs
-from agents import config, policies
+from agents import policies
+from agents.config import NetworkSettings
 from agents.log_probs import log_probs
+from agents.policies.backward import BACKWARD_POLICIES
 from agents.policies.build import make_policy
 from agents.policies.mlp import product
 from agents.registry import GFLOWNETS
@@ -34,7 +36,7 @@ SETTINGS = {"hidden": (12, 8), "width": 8, "layers": 1, "heads": 2}
 
 def policy_on(dag, form="ssr", network="mlp", backward=True, flow=True, seed=0, **settings):
     torch.manual_seed(seed)
-    made = make_policy(dag, config.Config(form=form, network=network, **SETTINGS | settings), backward, flow)
+    made = make_policy(dag, NetworkSettings(form=form, network=network, **SETTINGS | settings), backward, flow)
     return made.double()
 
 
@@ -183,27 +185,39 @@ def test_transformers_are_refused_where_there_are_no_tokens(name, form):
         agents.make_agent(name, Untold(), network="transformer", form=form)
 
 
-def allowed_backward(name):
-    """The backward policies that an agent's method leaves open."""
-    return {"fm": ["uniform"], "gtb": ["learned"], "rl-u": ["uniform"], "rl-t": ["uniform"]}.get(
-        name, ["learned"] if name in ("rl-b", "rl-g") else typing.get_args(config.Backward)
-    )
+#: The backward policies by name.
+BACKWARD = ["learned", "uniform", "maxent", "pessimistic", "tlm"]
+
+
+def test_these_are_the_backward_policies():
+    ours = [name for name, policy in BACKWARD_POLICIES.items() if type(policy).__module__ == "agents.policies.backward"]
+    assert sorted(ours) == sorted(BACKWARD)
+
+
+def fixed_backward(name):
+    """The backward policy of agents whose method leaves no choice, otherwise None."""
+    fixed = {"fm": "uniform", "gtb": "learned", "rl-u": "uniform", "rl-t": "uniform"}
+    return fixed.get(name, "learned" if name in ("rl-b", "rl-g") else None)
 
 
 @pytest.mark.parametrize("network", ["mlp", "transformer"])
 @pytest.mark.parametrize("form", ["sa", "ssr"])
-@pytest.mark.parametrize("backward", typing.get_args(config.Backward))
+@pytest.mark.parametrize("backward", BACKWARD)
 @pytest.mark.parametrize("name", GFLOWNETS)
 def test_every_combination_learns_or_is_refused_with_the_reason(name, backward, form, network):
     dag = small_dag("GFN/HyperGrid-v0", GRID)
     make = lambda: agents.make_agent(  # noqa: E731
         name, dag, backward=backward, form=form, network=network, batch_size=4, **SETTINGS
     )
-    if backward not in allowed_backward(name):
-        with pytest.raises(ValueError, match=rf"backward must be '\w+'.*got '{backward}'"):
+    if fixed := fixed_backward(name):
+        with pytest.raises(TypeError, match=f"agent '{name}' has no setting backward"):
             make()
-        return
-    agent = make()
+        if backward != fixed:
+            return
+        agent = agents.make_agent(name, dag, form=form, network=network, batch_size=4, **SETTINGS)
+        assert agent.backward.name == fixed
+    else:
+        agent = make()
     before = [p.detach().clone() for p in agent.policy.parameters()]
     assert np.isfinite(agent.update()["loss"])
     assert agent.update()["transitions"] > 0
@@ -248,3 +262,28 @@ def test_relative_edge_flows_where_every_trajectory_is_one_step(name):
     for _ in range(20):
         lengths.append(agent.update()["transitions"])
     assert 1 in lengths
+
+
+def weights_of(agent):
+    return [p.detach().clone() for p in agent.policy.parameters()]
+
+
+@pytest.mark.parametrize("network", ["mlp", "transformer"])
+@pytest.mark.parametrize("form", ["sa", "ssr"])
+def test_weights_depend_on_the_seed_alone(form, network):
+    """Not on what other threads make meanwhile, nor on the global generator, which stays as it was."""
+    dag = small_dag("GFN/HyperGrid-v0", GRID)
+    make = lambda seed: agents.make_agent(  # noqa: E731
+        "db", dag, seed=seed, form=form, network=network, backward="learned", engine="torch", **SETTINGS
+    )
+    alone = [weights_of(make(seed)) for seed in range(12)]
+    assert not all(map(torch.equal, alone[0], alone[1]))
+    torch.manual_seed(5)
+    before = torch.get_rng_state()
+    with ThreadPoolExecutor(6) as pool:
+        together = [weights_of(agent) for agent in pool.map(make, range(12))]
+    assert torch.equal(torch.get_rng_state(), before)
+    for mine, other in zip(alone, together, strict=True):
+        assert all(map(torch.equal, mine, other))
+    make(0).update()
+    assert torch.equal(torch.get_rng_state(), before)

@@ -5,7 +5,7 @@ import pytest
 import torch
 
 import agents
-from agents import agent as agent_module
+from agents.gflownets import gflownet
 from agents.replay import schemes as replay_schemes
 from agents.replay.schemes import Scheme
 from agents.runs import directory as runs
@@ -98,24 +98,23 @@ class Recorded:
 
     def __init__(self, monkeypatch, name="tb", **settings):
         self.agent = agent = make(name, **settings)
-        self.sampled, self.searches, self.rebuilt, self.learned, self.steps = [], [], [], [], 0
-        sample, backward, loss, step = (
+        self.sampled, self.searches, self.rebuilt, self.learned = [], [], [], []
+        sample, backward, step, search = (
             agent.sample_trajectories,
             agent.sample_backward,
-            agent.loss,
-            agent.step_optimizer,
+            agent.engine.step,
+            gflownet.local_search,
         )
-        search = agent_module.local_search
         agent.sample_trajectories = lambda *a, **k: self.keep(self.sampled, sample(*a, **k))
         agent.sample_backward = lambda *a, **k: self.keep(self.rebuilt, backward(*a, **k))
-        agent.loss = lambda batch: loss(self.keep(self.learned, batch))
-        monkeypatch.setattr(agent_module, "local_search", lambda *a, **k: self.keep(self.searches, search(*a, **k)))
+        agent.engine.step = lambda batch, *a, **k: step(self.keep(self.learned, batch), *a, **k)
+        monkeypatch.setattr(gflownet, "local_search", lambda *a, **k: self.keep(self.searches, search(*a, **k)))
 
-        def counted(*args, **kwargs):
-            self.steps += 1
-            return step(*args, **kwargs)
-
-        agent.step_optimizer = counted
+    @property
+    def steps(self):
+        """Gradient steps that the optimizer counted, of every parameter that any step changed."""
+        (counted,) = {state["step"].item() for state in self.agent.optimizer.state.values()}
+        return counted
 
     @staticmethod
     def keep(where, value):
@@ -217,7 +216,7 @@ def test_replay_never_explores():
     agent.update()
     x = agent.replay.objects[:1]
     batch = agent.sample_backward(np.repeat(x, 5000, axis=0))
-    log_pb = agent.terms(batch).log_pb.detach().numpy()
+    log_pb = agent.log_probs(batch).log_pb.detach().numpy()
     # An unbiased check of the sampler: the mean of 1 / P_B(tau|x) is the number of trajectories to x.
     per_path = np.exp(-np.add.reduceat(log_pb.astype(float), batch.edge_offsets[:-1]))
     paths = np.exp(agent.dag.log_num_paths(x)[0])
@@ -264,7 +263,7 @@ def test_a_scheme_of_the_users_own_is_an_argument(monkeypatch, tmp_path):
 @pytest.mark.parametrize(("fraction", "accept"), [(0.1, "greedy"), (1.0, "metropolis")])
 def test_how_local_search_goes_is_a_setting(monkeypatch, fraction, accept):
     asked = []
-    search = agent_module.local_search
-    monkeypatch.setattr(agent_module, "local_search", lambda *a, **k: asked.append(k) or search(*a, **k))
+    search = gflownet.local_search
+    monkeypatch.setattr(gflownet, "local_search", lambda *a, **k: asked.append(k) or search(*a, **k))
     make("tb", local_search=2, search_fraction=fraction, search_accept=accept).update()
     assert asked == [{"steps": fraction, "min_steps": 1, "rounds": 2, "accept": accept}]

@@ -1,4 +1,4 @@
-"""The Gymnasium faces: checkers of other libraries, copies, wrappers, starting states, parents, dictionaries."""
+"""The Gymnasium environments: checkers of other libraries, copies, wrappers, starting states, parents, dictionaries."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from tests.gfn_envs.gym.worlds import (
     MODES,
     assert_identical,
     both_vectors,
-    every_face,
+    every_option,
     mixed_actions,
     no_warnings,
     per_id,
@@ -49,17 +49,17 @@ UNBOUNDED_FEATURES = "ignore:.*A Box observation space m.* value is -?infinity"
 
 
 @pytest.mark.filterwarnings("error", UNBOUNDED_FEATURES)
-@every_face
+@every_option
 @tiny
-def test_gymnasium_accepts_every_face(env_id: str, kwargs: dict[str, Any], face: dict[str, Any]) -> None:
-    check_env(gym.make(env_id, **kwargs, **face).unwrapped)
+def test_gymnasium_accepts_every_option(env_id: str, kwargs: dict[str, Any], options: dict[str, Any]) -> None:
+    check_env(gym.make(env_id, **kwargs, **options).unwrapped)
 
 
 @no_warnings
-@every_face
+@every_option
 @tiny
-def test_stable_baselines_accepts_every_face(env_id: str, kwargs: dict[str, Any], face: dict[str, Any]) -> None:
-    sb3_env_checker.check_env(gym.make(env_id, **kwargs, **face), warn=True)
+def test_stable_baselines_accepts_every_option(env_id: str, kwargs: dict[str, Any], options: dict[str, Any]) -> None:
+    sb3_env_checker.check_env(gym.make(env_id, **kwargs, **options), warn=True)
 
 
 @no_warnings
@@ -87,12 +87,12 @@ def copies(env: Any) -> list[Any]:
     return [pickle.loads(pickle.dumps(env)), copy.deepcopy(env)]
 
 
-@every_face
+@every_option
 @tiny
 def test_copies_of_an_environment_go_on_where_it_stands(
-    env_id: str, kwargs: dict[str, Any], face: dict[str, Any]
+    env_id: str, kwargs: dict[str, Any], options: dict[str, Any]
 ) -> None:
-    env = gym.make(env_id, render_mode="rgb_array", **kwargs, **face)
+    env = gym.make(env_id, render_mode="rgb_array", **kwargs, **options)
     env.reset(seed=0)
     env.step(0)
     rng = np.random.default_rng(0)
@@ -124,10 +124,10 @@ def test_copies_of_a_vector_go_on_where_it_stands(env_id: str, kwargs: dict[str,
 # ---------------------------------------------------------------------- wrappers
 
 
-@every_face
+@every_option
 @tiny
-def test_episode_statistics(env_id: str, kwargs: dict[str, Any], face: dict[str, Any]) -> None:
-    env = RecordEpisodeStatistics(gym.make(env_id, **kwargs, **face))
+def test_episode_statistics(env_id: str, kwargs: dict[str, Any], options: dict[str, Any]) -> None:
+    env = RecordEpisodeStatistics(gym.make(env_id, **kwargs, **options))
     for seed in range(3):
         results = [result for _, result in play(env, np.random.default_rng(seed))]
         episode = results[-1][4]["episode"]

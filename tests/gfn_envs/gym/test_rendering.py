@@ -1,4 +1,4 @@
-"""Pictures and text of the Gymnasium faces."""
+"""Pictures and text of the Gymnasium environments."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Rewards of the Gymnasium faces, and illegal actions."""
+"""Rewards of the Gymnasium environments, and illegal actions."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ def test_rewards_by_hand() -> None:
 
 @tiny
 def test_soft_rewards_make_maximum_entropy_control_sample_the_target(env_id: str, kwargs: dict[str, Any]) -> None:
-    """Soft value iteration that sees the Gymnasium face alone: V(s0) = log Z, and its policy samples R(x) / Z."""
+    """Soft value iteration that only uses the Gymnasium environment: V(s0) = log Z, and its policy samples R(x) / Z."""
     dag = small_dag(env_id, kwargs)
     env = gym.make(env_id, reward_mode="soft", **kwargs)
     states = all_states(dag)

@@ -1,4 +1,4 @@
-"""The vector face: equal to SyncVectorEnv bit for bit, its masks, its lean step, its errors."""
+"""The vector environment: equal to SyncVectorEnv bit for bit, its masks, its lean step, its errors."""
 
 from __future__ import annotations
 
@@ -11,23 +11,23 @@ import pytest
 from gymnasium.vector import AutoresetMode
 
 from gfn_envs import GFNEnv, GFNVectorEnv, HyperGrid
-from tests.gfn_envs.gym.worlds import FACES, MODES, assert_identical, both_vectors, mixed_actions, tiny
+from tests.gfn_envs.gym.worlds import MODES, OPTIONS, assert_identical, both_vectors, mixed_actions, tiny
 from tests.helpers import BAYES_NET, BITS, GRID, TINY
 
-#: Every environment with one face, and every face on three kinds of dynamics: a face knows a Dag by its contract alone.
-FACES_OF = [
-    pytest.param(*case.values, face, id=f"{case.id}-{'-'.join(map(str, face.values()))}")
+#: Every environment with one set of options, and all sets of options on three kinds of dynamics.
+OPTIONS_OF = [
+    pytest.param(*case.values, options, id=f"{case.id}-{'-'.join(map(str, options.values()))}")
     for case in TINY
-    for face in (FACES if case.values[0] in (GRID, BITS, BAYES_NET) else [FACES[0]])
+    for options in (OPTIONS if case.values[0] in (GRID, BITS, BAYES_NET) else [OPTIONS[0]])
 ]
 
 
 @pytest.mark.parametrize("mode", MODES)
-@pytest.mark.parametrize(("env_id", "kwargs", "face"), FACES_OF)
-def test_the_vector_face_is_sync_vector_env(
-    env_id: str, kwargs: dict[str, Any], face: dict[str, Any], mode: str
+@pytest.mark.parametrize(("env_id", "kwargs", "options"), OPTIONS_OF)
+def test_the_vector_environment_equals_sync_vector_env(
+    env_id: str, kwargs: dict[str, Any], options: dict[str, Any], mode: str
 ) -> None:
-    native, sync = both_vectors(env_id, {**kwargs, **face}, 4, mode)
+    native, sync = both_vectors(env_id, {**kwargs, **options}, 4, mode)
     assert native.observation_space == sync.observation_space
     assert native.single_observation_space == sync.single_observation_space
     assert native.action_space == sync.action_space

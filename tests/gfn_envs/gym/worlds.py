@@ -1,4 +1,4 @@
-"""What the tests of the Gymnasium faces share: small instances, every face, random play, comparison."""
+"""Shared by the tests of the Gymnasium environments: small instances, options, random play, comparison."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ MODES = ["SameStep", "NextStep", "Disabled"]
 
 per_id = pytest.mark.parametrize("env_id", IDS)
 tiny = pytest.mark.parametrize(("env_id", "kwargs"), TINY)
-FACES: list[dict[str, Any]] = [
+OPTIONS: list[dict[str, Any]] = [
     {"reward_mode": reward_mode, "observation": observation, "dict_observation": dict_observation}
     for reward_mode, observation in [*((mode, "state") for mode in REWARD_MODES), ("soft", "features")]
     for dict_observation in (False, True)
 ]
-every_face = pytest.mark.parametrize("face", FACES, ids=lambda face: "-".join(map(str, face.values())))
+every_option = pytest.mark.parametrize("options", OPTIONS, ids=lambda options: "-".join(map(str, options.values())))
 
 
 def random_legal(mask: np.ndarray, rng: np.random.Generator) -> int:
