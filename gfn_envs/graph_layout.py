@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
-from gfn_envs.arrays import IntArray
+import numpy.typing as npt
+
+IntArray = npt.NDArray[Any]
 
 
 class NodeActions(NamedTuple):
