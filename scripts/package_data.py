@@ -13,7 +13,7 @@ import numpy as np
 
 from gfn_envs.data import registry as datasets
 
-DATA = Path(datasets.__file__).parent / "data"
+DATA = Path(datasets.__file__).parent
 
 
 def tfbind8() -> dict[str, np.ndarray]:

@@ -28,7 +28,7 @@ from torch import nn
 from gfn_envs.data import registry as datasets
 from gfn_envs.envs.proteins.peptide_classifier import AMINO_ACIDS, PeptideClassifier
 
-OUT = Path(datasets.__file__).parent / "data" / "amp_proxy.npz"
+OUT = Path(datasets.__file__).parent / "amp_proxy.npz"
 LENGTH, MEMBERS, CHANNELS, WIDTH, HIDDEN = 60, 4, 16, 6, 16
 EPOCHS, BATCH, SEED = 30, 64, 0
 

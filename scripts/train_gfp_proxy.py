@@ -18,7 +18,7 @@ from scipy.stats import spearmanr
 from gfn_envs.data import registry as datasets
 from gfn_envs.envs.proteins.gfp_brightness import AMINO_ACIDS, AVGFP, Brightness, Genotypes, fit, read_genotypes
 
-OUT = Path(datasets.__file__).parent / "data" / "gfp_proxy.npz"
+OUT = Path(datasets.__file__).parent / "gfp_proxy.npz"
 
 
 def tokens_of(genotypes: Genotypes) -> np.ndarray:
