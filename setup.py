@@ -24,7 +24,7 @@ EXTRAS["all"] = [requirement for extra in EXTRAS.values() for requirement in ext
 EXTRAS["docs"] = ["pdoc"]
 # Ray pins a version of Gymnasium that is not ours: an environment apart, with constraints-interop.txt.
 EXTRAS["interop"] = ["torchrl", "tensordict", "ray[rllib]", "hypothesis", "pytest", "pytest-timeout"]
-EXTRAS["test"] = ["pytest", "pytest-xdist", "pytest-timeout", "hypothesis", "ruff", "mypy"]
+EXTRAS["test"] = ["pytest", "pytest-xdist", "pytest-timeout", "hypothesis", "ruff", "mypy", "import-linter"]
 EXTRAS["test"] += ["scikit-learn", "biopython", "pandas", *EXTRAS["all"]]
 
 setup(

@@ -35,12 +35,18 @@ def figure(text: str, before: str) -> float:
 
 
 def test_every_example_is_tested_somewhere() -> None:
-    assert {path.name for path in EXAMPLES.glob("*.py")} >= {*HERE, *CUSTOM, *ELSEWHERE}
+    assert {path.name for path in EXAMPLES.glob("*.py")} >= {*HERE, *CUSTOM, *ELSEWHERE, "custom_objective.py"}
 
 
 @pytest.mark.parametrize("name", HERE)
 def test_help_and_seed(name: str) -> None:
     assert "--seed" in run(name, "--help")
+
+
+def test_an_objective_of_ones_own_learns_on_both_engines() -> None:
+    text = run("custom_objective.py")
+    assert figure(text, "torch: exact total variation") < 0.02
+    assert figure(text, "numba: exact total variation") < 0.02
 
 
 def test_trajectory_balance_in_one_file_learns() -> None:
