@@ -14,6 +14,7 @@ import numpy as np
 
 from agents.evaluation.metrics import mean_and_error
 from agents.runs import directory as runs
+from agents.runs.errors import RunError
 from gfn_envs.arrays import FloatArray, IntArray
 
 #: Axes of a learning curve -> the column of metrics.jsonl that holds it.
@@ -59,10 +60,10 @@ def read_run(path: str | os.PathLike[str]) -> Run:
     path = Path(path)
     config, history = runs.read_config(path), runs.read_history(path)
     if not isinstance(config.get("iterations"), int):
-        raise runs.RunError(f"{path / runs.CONFIG} is not the config of a run: it has no iterations (int)")
+        raise RunError(f"{path / runs.CONFIG} is not the config of a run: it has no iterations (int)")
     final = runs.read_json(path / runs.METRICS) if (path / runs.METRICS).exists() else {"iteration": -1}
     if not isinstance(final.get("iteration"), int):
-        raise runs.RunError(f"{path / runs.METRICS} is damaged: its iteration is {final.get('iteration')!r}")
+        raise RunError(f"{path / runs.METRICS} is damaged: its iteration is {final.get('iteration')!r}")
     # A run that was resumed for more iterations still holds the metrics of the earlier end.
     finished = final["iteration"] >= config["iterations"]
     if not finished:
@@ -76,7 +77,7 @@ def read_runs(paths: Iterable[str | os.PathLike[str]]) -> tuple[list[Run], list[
     for path in paths:
         try:
             found.append(read_run(path))
-        except runs.RunError as error:
+        except RunError as error:
             reasons.append(str(error))
     return found, reasons
 
@@ -125,9 +126,7 @@ def group_runs(given: Iterable[Run]) -> list[Group]:
     for group in members:
         for a, b in itertools.pairwise(group):
             if a.config["seed"] == b.config["seed"]:
-                raise runs.RunError(
-                    f"{a.path} and {b.path} are the same run with seed {a.config['seed']}: pass one of them"
-                )
+                raise RunError(f"{a.path} and {b.path} are the same run with seed {a.config['seed']}: pass one of them")
     return [Group(label, tuple(group)) for label, group in zip(_labels(members), members, strict=True)]
 
 
@@ -270,7 +269,7 @@ def learning_curves(groups: Sequence[Group], metric: str, axis: str = "iteration
             panels.setdefault(group.environment, []).append(curve)
     if not panels:
         known = sorted(logged_metrics(groups))
-        raise runs.RunError(f"no run has logged the metric {metric!r} (logged: {', '.join(known) or 'nothing'})")
+        raise RunError(f"no run has logged the metric {metric!r} (logged: {', '.join(known) or 'nothing'})")
     return panels
 
 

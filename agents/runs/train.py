@@ -13,6 +13,7 @@ from tqdm import tqdm
 from agents.agent import Agent
 from agents.evaluation.evaluate import evaluate, is_enumerable
 from agents.runs import directory as runs
+from agents.runs.errors import RunError
 from agents.runs.interrupt import Interrupt
 from agents.runs.log import RunLog
 
@@ -163,14 +164,14 @@ def _restore(
     if directory is None:
         return begun, []
     if directory.exists() and not directory.is_dir():
-        raise runs.RunError(f"{directory} is a file: a run needs a directory")
+        raise RunError(f"{directory} is a file: a run needs a directory")
     if not (directory / runs.CONFIG).exists():
         for name in (runs.CHECKPOINT, runs.HISTORY, runs.METRICS):
             if (directory / name).exists():
-                raise runs.RunError(f"{directory} holds {name} but no {runs.CONFIG}: choose another directory")
+                raise RunError(f"{directory} holds {name} but no {runs.CONFIG}: choose another directory")
         return begun, []
     if not resume:
-        raise runs.RunError(f"{directory} already holds a run: resume it, or choose another directory")
+        raise RunError(f"{directory} already holds a run: resume it, or choose another directory")
     runs.check_same(directory, config)
     rows = runs.read_history(directory)
     if (directory / runs.CHECKPOINT).exists():
@@ -178,10 +179,10 @@ def _restore(
         try:
             state = Progress(**saved)
         except TypeError as error:
-            raise runs.RunError(f"{directory / runs.CHECKPOINT} holds the progress of another loop: {error}") from error
+            raise RunError(f"{directory / runs.CHECKPOINT} holds the progress of another loop: {error}") from error
         return state, [row for row in rows if row["iteration"] <= agent.iteration]
     if rows and rows[-1]["iteration"] > agent.iteration + 1:
-        raise runs.RunError(
+        raise RunError(
             f"{directory} holds metrics up to iteration {rows[-1]['iteration']} but no {runs.CHECKPOINT} to resume "
             "from: choose another directory"
         )
