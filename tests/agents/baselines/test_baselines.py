@@ -159,7 +159,7 @@ def test_a_chain_is_evaluated_by_what_it_recorded(tmp_path, capsys):
     frequencies = np.bincount(dag.terminal_index(agent.recorded), minlength=dag.num_terminal_states) / 100
     assert found["empirical_tv"] == pytest.approx(exact.total_variation(frequencies, exact.target_distribution(dag)))
     assert [found[key] for key in ("tv", "log_z", "log_z_error", "elbo", "sampled_mean_reward_se")] == [None] * 5
-    with pytest.raises(ValueError, match="no policy"):
+    with pytest.raises(ValueError, match="without a policy, so its objects have no exact distribution"):
         agents.exact_distribution(agent)
     flags = ["--env.side", "4", "--agent.batch-size", "4", "--iterations", "20", "--no-progress", "--out"]
     for command in (["train", "mcmc", GRID, *flags, str(tmp_path)], ["evaluate", str(tmp_path)]):
