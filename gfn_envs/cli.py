@@ -135,7 +135,10 @@ def envs(argv: Sequence[str] | None = None, prog: str = "gfn-envs envs") -> int:
         epilog=f"example: {prog} GFN/HyperGrid-v0",
     )
     parser.add_argument("id", nargs="?", metavar="ENV", help="a registered environment, such as GFN/HyperGrid-v0")
-    options = parser.parse_args(argv)
+    options, unknown = parser.parse_known_args(argv)
+    if unknown:
+        print(f"error: {prog}: unknown argument {unknown[0]}", file=sys.stderr)
+        return 2
     try:
         if options.id is None:
             for id in registered_ids():

@@ -90,7 +90,7 @@ def _environment(model: BaseAlgorithm, env: VecEnv | None) -> VecEnv:
 def _stepper(env: VecEnv) -> Stepper:
     """The stepper that environments of gfn_envs share, in any VecEnv."""
     try:
-        stepper = env.get_attr("_stepper", 0)[0]
+        stepper = env.get_attr("stepper", 0)[0]
     except AttributeError:
         stepper = None
     if not isinstance(stepper, Stepper):

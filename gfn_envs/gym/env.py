@@ -18,9 +18,9 @@ class GFNEnv(gymnasium.Env[Any, Any]):
     """One environment over a Dag.
 
     ``info["action_mask"]`` is int8 (num_actions,) and ``info["illegal_action"]`` a bool array of shape (). The DAG is
-    ``.dag``, the current state row is ``.state``. Illegal or out-of-range actions do not raise: they end the episode
-    with reward ``illegal_reward``. Non-integer actions, such as 1.7, raise TypeError.
-    ``reset(options={"state": row})`` starts from any non-terminal state.
+    ``.dag``, its :class:`Stepper` is ``.stepper``, the current state row is ``.state``. Illegal or out-of-range actions
+    do not raise: they end the episode with reward ``illegal_reward``. Non-integer actions, such as 1.7, raise
+    TypeError. ``reset(options={"state": row})`` starts from any non-terminal state.
 
     Args:
         dag: a Dag, or the ``"module:Class"`` of one, which is built from ``kwargs``.
@@ -33,9 +33,9 @@ class GFNEnv(gymnasium.Env[Any, Any]):
 
     def __init__(self, dag: str | Dag, render_mode: str | None = None, **kwargs: Any):
         self.render_mode = checked_render_mode(render_mode)
-        self._stepper = build(dag, kwargs)
-        self.dag = self._stepper.dag
-        self.action_space, self.observation_space = self._stepper.action_space, self._stepper.observation_space
+        self.stepper = build(dag, kwargs)
+        self.dag = self.stepper.dag
+        self.action_space, self.observation_space = self.stepper.action_space, self.stepper.observation_space
         self._begin(self.dag.source(1))
 
     def _begin(self, states: IntArray) -> None:
@@ -57,17 +57,17 @@ class GFNEnv(gymnasium.Env[Any, Any]):
 
     def parents(self) -> list[tuple[Any, int]]:
         """(parent's observation, action from the parent to this state), one pair per legal backward action."""
-        return self._stepper.parents(self._states[0])
+        return self.stepper.parents(self._states[0])
 
     def _observe(self, states: IntArray, mask: BoolArray) -> Any:
-        return observation_at(self._stepper.observe(states, mask), 0)
+        return observation_at(self.stepper.observe(states, mask), 0)
 
     def _info(self, illegal: bool) -> dict[str, Any]:
         return {"action_mask": self._mask[0].astype(np.int8), "illegal_action": np.array(illegal)}
 
     def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[Any, dict[str, Any]]:
         super().reset(seed=seed)
-        self._begin(self._stepper.start(1, options))
+        self._begin(self.stepper.start(1, options))
         return self._observe(self._states, self._mask), self._info(False)
 
     def step(self, action: Any) -> tuple[Any, float, bool, bool, dict[str, Any]]:
@@ -78,10 +78,10 @@ class GFNEnv(gymnasium.Env[Any, Any]):
             raise TypeError(f"an action must be an integer, got {action!r} of type {type(action).__name__}") from None
         illegal = not (0 <= action < self.dag.num_actions and self._mask[0, action])
         if illegal:
-            reward, terminated = self._stepper.illegal_reward, True
+            reward, terminated = self.stepper.illegal_reward, True
             self._mask = np.zeros_like(self._mask)
         else:
-            self._states, self._mask, rewards, ended = self._stepper.apply(states, np.array([action]))
+            self._states, self._mask, rewards, ended = self.stepper.apply(states, np.array([action]))
             reward, terminated = float(rewards[0]), bool(ended[0])
         if self.render_mode is not None:
             self._path.append(self._states)

@@ -19,7 +19,8 @@ class GFNVectorEnv(VectorEnv[Any, Any, Any]):
     """``num_envs`` environments over one Dag, stepped as one matrix of states.
 
     The infos are those of :class:`GFNEnv`, batched as in Gymnasium's vector environments. Actions are integers
-    (num_envs,); other dtypes raise TypeError. ``.states`` is the matrix of current state rows.
+    (num_envs,); other dtypes raise TypeError. ``.states`` is the matrix of current state rows,
+    ``.stepper`` the :class:`Stepper`.
 
     Args:
         dag, render_mode, **kwargs: as for :class:`GFNEnv`.
@@ -43,10 +44,10 @@ class GFNVectorEnv(VectorEnv[Any, Any, Any]):
         self.num_envs, self.render_mode = int(num_envs), checked_render_mode(render_mode)
         self.autoreset_mode = AutoresetMode(autoreset_mode)
         self.metadata = {**METADATA, "autoreset_mode": self.autoreset_mode}
-        self._stepper = build(dag, kwargs)
-        self.dag = self._stepper.dag
-        self.single_action_space = self._stepper.action_space
-        self.single_observation_space = self._stepper.observation_space
+        self.stepper = build(dag, kwargs)
+        self.dag = self.stepper.dag
+        self.single_action_space = self.stepper.action_space
+        self.single_observation_space = self.stepper.observation_space
         self.action_space = batch_space(self.single_action_space, self.num_envs)
         self.observation_space = batch_space(self.single_observation_space, self.num_envs)
         self._done = np.zeros(self.num_envs, dtype=bool)
@@ -79,7 +80,7 @@ class GFNVectorEnv(VectorEnv[Any, Any, Any]):
         """Begin new episodes at positions ``rows``, all in the same state."""
         state, mask = self._first
         if options is not None:
-            state = self._stepper.start(1, options)
+            state = self.stepper.start(1, options)
             mask = self.dag.forward_mask(state)
         self.states[rows], self._mask[rows] = state, mask
 
@@ -99,7 +100,7 @@ class GFNVectorEnv(VectorEnv[Any, Any, Any]):
         self._done[rows] = False
         if self.render_mode is not None:
             self._remember(rows, rows)
-        observation = self._stepper.observe(self.states, self._mask)
+        observation = self.stepper.observe(self.states, self._mask)
         none_illegal = np.zeros(self.num_envs, dtype=bool)
         return observation, self._info(self._mask & rows[:, None], none_illegal, rows)
 
@@ -144,7 +145,7 @@ class GFNVectorEnv(VectorEnv[Any, Any, Any]):
         info.update(self._info(self._mask, illegal, everywhere))
         if self.render_mode is not None:
             self._remember(everywhere, began)
-        observation = self._stepper.observe(self.states, self._mask)
+        observation = self.stepper.observe(self.states, self._mask)
         return observation, reward, terminated, np.zeros(self.num_envs, dtype=bool), info
 
     def step_lean(
@@ -167,35 +168,35 @@ class GFNVectorEnv(VectorEnv[Any, Any, Any]):
             raise ValueError(f"step_lean needs autoreset_mode='SameStep', got {self.autoreset_mode.value!r}")
         if actions.shape != (self.num_envs,):
             raise ValueError(f"actions must have shape ({self.num_envs},), got {actions.shape}")
-        self.states, self._mask, reward, terminated, illegal = self._stepper.advance(self.states, self._mask, actions)
+        self.states, self._mask, reward, terminated, illegal = self.stepper.advance(self.states, self._mask, actions)
         ended, last = terminated.nonzero()[0], []
         if len(ended):
             last = self._observations_at(ended)
             self._restart(ended)
         if self.render_mode is not None:
             self._remember(np.ones(self.num_envs, dtype=bool), terminated)
-        return self._stepper.observe(self.states, self._mask), reward, terminated, illegal, ended, last
+        return self.stepper.observe(self.states, self._mask), reward, terminated, illegal, ended, last
 
     def _step_rows(
         self, actions: IntArray, restart: BoolArray
     ) -> tuple[IntArray, BoolArray, FloatArray, BoolArray, BoolArray]:
         """Begin a new episode in the rows where ``restart`` is True, step all other rows."""
         if not restart.any():
-            return self._stepper.advance(self.states, self._mask, actions)
+            return self.stepper.advance(self.states, self._mask, actions)
         states, mask = self.states.copy(), self._mask.copy()
         reward, terminated, illegal = np.zeros(self.num_envs), np.zeros_like(restart), np.zeros_like(restart)
         states[restart] = self.dag.source(int(restart.sum()))
         mask[restart] = self.dag.forward_mask(states[restart])
         if not restart.all():
             go = ~restart
-            states[go], mask[go], reward[go], terminated[go], illegal[go] = self._stepper.advance(
+            states[go], mask[go], reward[go], terminated[go], illegal[go] = self.stepper.advance(
                 states[go], mask[go], actions[go]
             )
         return states, mask, reward, terminated, illegal
 
     def _observations_at(self, rows: IntArray) -> list[Any]:
         """The observations at positions ``rows``, as a list."""
-        seen = self._stepper.observe(self.states.take(rows, axis=0), self._mask.take(rows, axis=0))
+        seen = self.stepper.observe(self.states.take(rows, axis=0), self._mask.take(rows, axis=0))
         return list(seen) if isinstance(seen, np.ndarray) else [observation_at(seen, i) for i in range(len(rows))]
 
     def _final(self, rows: IntArray, ended: BoolArray, illegal: BoolArray) -> dict[str, Any]:
@@ -229,7 +230,7 @@ class GFNVectorEnv(VectorEnv[Any, Any, Any]):
         if name == "state":
             return tuple(self.states.copy())
         if name == "parents":
-            return tuple(self._stepper.parents(state) for state in self.states)
+            return tuple(self.stepper.parents(state) for state in self.states)
         if name in ("action_masks", "backward_action_masks", "render"):
             rows = getattr(self, name)(*args, **kwargs)
             return (None,) * self.num_envs if rows is None else tuple(rows)

@@ -133,8 +133,8 @@ def test_unfinished_runs_are_used_and_named(tmp_path, three, capsys, monkeypatch
     code, printed = gfn(capsys, *three, half, none)
     assert code == 0
     assert "5 (2 unfinished)" in printed.out
-    assert f"{half}, at iteration 10 of 20; its metrics are those of iteration 10" in printed.out
-    assert f"{none}, at iteration 0 of 20; it has no metrics yet" in printed.out
+    assert f"{half}, at iteration 10 of 20; metrics of iteration 10" in printed.out
+    assert f"{none}, at iteration 0 of 20; no metrics yet" in printed.out
 
 
 def test_metrics_from_before_a_run_was_prolonged_do_not_count(tmp_path):
