@@ -416,7 +416,7 @@ def test_walks_longer_than_declared_do_not_enumerate(env_id: str) -> None:
 # ---------------------------------------------------------------------- defaults of the base class
 
 
-def test_what_an_environment_need_not_define() -> None:
+def test_capabilities_are_optional() -> None:
     dag, table = make_dag(GRID), TableDag(UNEVEN_EDGES)
     for ask, message in [
         (lambda: Dag.partial_log_reward(table, table.source(1)), "TableDag defines no intermediate reward"),

@@ -107,9 +107,7 @@ def test_a_file_damaged_in_the_cache_is_downloaded_anew(
     assert datasets.read("mine") == CONTENT
 
 
-def test_what_cannot_be_downloaded_can_be_got_by_hand(
-    cache: Path, server: Any, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_failed_downloads_can_be_replaced_by_hand(cache: Path, server: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     entry = register(monkeypatch, server["url"])
     with pytest.raises(datasets.DatasetError) as caught:
         datasets.read("mine")

@@ -32,7 +32,7 @@ def random_policy(dag: Dag, seed: int = 0) -> exact.ForwardPolicy:
 
 
 def random_log_pb(dag: Dag, seed: int = 0) -> np.ndarray:
-    """log P_B of every edge of the graph, normalised over the parents of each state."""
+    """log P_B of every edge of the graph, normalized over the parents of each state."""
     graph = state_graph(dag)
     weights = np.random.default_rng(seed).gamma(1.0, size=len(graph.target))
     return np.log(weights / np.bincount(graph.target, weights)[graph.target])
@@ -53,7 +53,7 @@ def sample_objects(dag: Dag, policy: exact.ForwardPolicy, n: int, seed: int) -> 
 
 
 @small
-def test_target_is_the_normalised_reward(env_id: str, kwargs: dict[str, Any]) -> None:
+def test_target_is_the_normalized_reward(env_id: str, kwargs: dict[str, Any]) -> None:
     dag = small_dag(env_id, kwargs)
     reward = np.exp(dag.log_reward(dag.terminal_states()))
     np.testing.assert_allclose(exact.target_distribution(dag), reward / reward.sum(), rtol=1e-12)
@@ -68,7 +68,7 @@ def test_partition_function_by_hand() -> None:
     assert np.isclose(exact.log_partition(dag), 8 * np.log1p(np.exp(-3 / 8)), rtol=1e-14)
 
 
-def test_rewards_beyond_the_range_of_floats_normalise() -> None:
+def test_rewards_beyond_the_range_of_floats_normalize() -> None:
     dag = TableDag(UNEVEN_EDGES)
     dag.log_rewards = dag.log_rewards + 5000.0
     np.testing.assert_allclose(exact.target_distribution(dag), special.softmax(dag.log_rewards[4:]), rtol=1e-12)
@@ -334,7 +334,7 @@ def test_jensen_shannon_agrees_with_scipy() -> None:
 
 @given(positive, positive)
 def test_distances_stay_in_their_bounds(p: np.ndarray, q: np.ndarray) -> None:
-    """Also where rounding could take them out: between distributions that are almost the same."""
+    """Also for nearly equal distributions, for which rounding errors could leave the interval."""
     p = p / p.sum()
     near = p * (1 + 1e-12 * q)
     for other in (q / q.sum(), near / near.sum()):

@@ -17,7 +17,7 @@ Anything: Any = object()
 
 
 def breaks(invariant: str, state: Any = None, action: int | None = None) -> Callable[[Any], Any]:
-    """Register a Dag class that breaks ``invariant``, at ``state`` and ``action`` where these are known."""
+    """Register a Dag class that breaks ``invariant``, at ``state`` and ``action`` (Anything if unknown)."""
 
     def register(dag_class: Callable[[], gfn_envs.Dag]) -> Callable[[], gfn_envs.Dag]:
         CASES.append(pytest.param(dag_class, invariant, state, action, id=dag_class.__name__))

@@ -170,7 +170,7 @@ class StopIsNotEverywhere(Grid):
 
 @breaks("can_stop_anywhere", [0, 2, 0])
 class StopIsTheFirstAction(Grid):
-    """Actions in another order: stop, +x, +y. The last one is illegal where y is 2."""
+    """Actions in another order: stop, +x, +y. The last one is illegal if y is 2."""
 
     def forward_mask(self, states: np.ndarray) -> np.ndarray:
         return np.roll(super().forward_mask(states), 1, axis=1)

@@ -18,7 +18,7 @@ small = pytest.mark.parametrize(("env_id", "kwargs"), SMALL)
 
 
 def reachability(dag: Dag) -> np.ndarray:
-    """True at [i, j] where a path, empty or not, leads from state i to terminal state j: back through the edges."""
+    """True at [i, j] if a path, possibly empty, leads from state i to terminal state j."""
     graph = state_graph(dag)
     reach = np.zeros((len(graph.states), len(graph.terminal)), dtype=bool)
     reach[graph.terminal, np.arange(len(graph.terminal))] = True

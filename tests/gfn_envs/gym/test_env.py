@@ -228,7 +228,7 @@ def test_some_of_a_vector_start_from_a_state() -> None:
     ],
 )
 @pytest.mark.parametrize("vector", [False, True])
-def test_what_is_no_state_to_start_from_is_refused(state: Any, message: str, vector: bool) -> None:
+def test_bad_starting_states_raise(state: Any, message: str, vector: bool) -> None:
     env: Any = gym.make_vec(GRID, num_envs=2) if vector else gym.make(GRID)
     env.reset()
     with pytest.raises(ValueError, match=re.escape(f'options["state"] {message}')):
@@ -237,9 +237,9 @@ def test_what_is_no_state_to_start_from_is_refused(state: Any, message: str, vec
 
 @pytest.mark.parametrize(("env_id", "kwargs"), [*TINY, pytest.param(None, {}, id="table")])
 def test_episodes_start_from_the_states_and_no_other_row(env_id: str | None, kwargs: dict[str, Any]) -> None:
-    """Every row of numbers from -2 to two beyond the largest: those refused are those that are not enumerated.
+    """Every row of numbers from -2 to 2 above the largest: exactly the rows that are not enumerated raise.
 
-    Where these are too many: the states, and a choice of the rows that differ from one in one number.
+    If there are too many rows: the states, and a selection of the rows that differ from a state in one number.
     """
     dag = TableDag(UNEVEN_EDGES) if env_id is None else small_dag(env_id, kwargs)
     states = all_states(dag)

@@ -42,7 +42,7 @@ def test_rewards_of_whole_episodes(env_id: str, kwargs: dict[str, Any]) -> None:
 
 
 def test_rewards_by_hand() -> None:
-    """(0,0) -> (1,0) -> (1,1) -> (2,1) -> stop on a grid of side 4, where R(2, 1) = 0.1 and R(0, 0) = 0.6."""
+    """(0,0) -> (1,0) -> (1,1) -> (2,1) -> stop on a grid of side 4 with R(2, 1) = 0.1 and R(0, 0) = 0.6."""
     path, half = [0, 1, 0, 2], math.log(0.5)
     for reward_mode, expected in {
         "reward": [0, 0, 0, 0.1],
@@ -108,7 +108,7 @@ def test_the_penalty_is_ten_by_default(env_id: str, reward_mode: str) -> None:
 
 
 @pytest.mark.parametrize("action", [1.7, 1.0, np.float32(2), math.nan, "1", None, [0], np.array([0])])
-def test_what_is_no_integer_is_no_action(action: Any) -> None:
+def test_non_integer_actions_raise(action: Any) -> None:
     """Gymnasium's Discrete holds integers alone, and a float would be cut off without a word."""
     env = gym.make(GRID).unwrapped
     env.reset()
@@ -146,7 +146,7 @@ def test_after_the_end_every_action_is_illegal(env_id: str, kwargs: dict[str, An
 
 
 @tiny
-def test_an_illegal_action_leaves_the_neighbours_alone(env_id: str, kwargs: dict[str, Any]) -> None:
+def test_an_illegal_action_does_not_affect_other_rows(env_id: str, kwargs: dict[str, Any]) -> None:
     first, second = (gym.make_vec(env_id, num_envs=3, **kwargs) for _ in range(2))
     rng = np.random.default_rng(0)
     _, info = first.reset()

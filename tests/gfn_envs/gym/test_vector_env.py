@@ -131,7 +131,7 @@ def snapshot(value: Any) -> Any:
 @pytest.mark.parametrize("mode", MODES)
 @pytest.mark.parametrize("dict_observation", [False, True])
 @tiny
-def test_what_was_returned_is_never_changed(
+def test_returned_arrays_are_never_changed(
     env_id: str, kwargs: dict[str, Any], dict_observation: bool, mode: str
 ) -> None:
     env = gym.make_vec(env_id, num_envs=3, autoreset_mode=mode, dict_observation=dict_observation, **kwargs)

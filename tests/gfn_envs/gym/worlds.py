@@ -66,7 +66,7 @@ FAR = [-1, -(2**63), 2**63 - 1, 2**40]
 
 
 def mixed_actions(masks: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """Three in four legal where any is; the others in range at random, or out of range."""
+    """Three in four are legal if any action is legal; the others are random, in range or out of range."""
     n, num_actions = masks.shape
     actions = rng.integers(num_actions, size=n)
     for i, mask in enumerate(masks):
