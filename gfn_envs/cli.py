@@ -54,7 +54,7 @@ def main(argv: Sequence[str] | None = None) -> NoReturn:
 def check(argv: Sequence[str] | None = None, prog: str = "gfn-envs check") -> int:
     """Check an environment. Exit codes: 0 well formed, 1 a broken invariant, 2 a bad id, argument or data."""
     words, given = _split_environment_arguments(sys.argv[1:] if argv is None else argv)
-    parser = argparse.ArgumentParser(
+    parser = OneLineParser(
         prog=prog,
         usage=f"{prog} ENV [--env.ARG VALUE ...] [--max-states N] [--num-walks N] [--seed S]",
         description="Check that an environment is a well-formed DAG.",
@@ -127,9 +127,16 @@ def _environment_arguments(id: str, given: Sequence[tuple[str, str]]) -> dict[st
 # ---------------------------------------------------------------------- envs
 
 
+class OneLineParser(argparse.ArgumentParser):
+    """An argument parser whose errors are one line."""
+
+    def error(self, message: str) -> NoReturn:
+        self.exit(2, f"error: {self.prog}: {message}\n")
+
+
 def envs(argv: Sequence[str] | None = None, prog: str = "gfn-envs envs") -> int:
     """List the registered environments, or the arguments of one. Exit codes: 0 success, 2 a bad id."""
-    parser = argparse.ArgumentParser(
+    parser = OneLineParser(
         prog=prog,
         description="List the environments, or the arguments of one.",
         epilog=f"example: {prog} GFN/HyperGrid-v0",

@@ -257,7 +257,7 @@ def test_an_agent_restored_from_another_shares_nothing_with_it():
 def test_what_is_no_dag_is_refused():
     env = gymnasium.make("GFN/HyperGrid-v0", ndim=2, side=4)
     for given in (env, "GFN/HyperGrid-v0", None):
-        with pytest.raises(TypeError, match=r"dag must be a Dag, as gfn_envs.make_dag\(id\)"):
+        with pytest.raises(TypeError, match=r"dag must be a Dag, such as gfn_envs.make_dag\(id\)"):
             agents.make_agent("tb", given)
     assert agents.make_agent("tb", env.unwrapped.dag, hidden=(8,)).update()["transitions"]
 

@@ -1,4 +1,4 @@
-"""What agents must not accept is refused where it is given, and leaves the parameters as they were."""
+"""Agents raise errors for bad policies, buffers and settings at once, and keep their parameters."""
 
 import dataclasses
 
@@ -98,7 +98,7 @@ def saved_and_other(name, settings, other_dag):
     return saved, agent
 
 
-# Of the same shapes, so that networks and optimisers would fit.
+# Of the same shapes, so that networks and optimizers would fit.
 OTHER_REWARD = lambda: gfn_envs.make_dag(GRID[0], **GRID[1], reward="easy")  # noqa: E731
 
 

@@ -109,7 +109,7 @@ def test_an_environment_without_legal_actions(capsys, large_run, command, monkey
     assert "no legal action" in refused(capsys, command, large_run)
 
 
-def test_training_where_nothing_is_legal(capsys, tmp_path, monkeypatch):
+def test_training_without_legal_actions(capsys, tmp_path, monkeypatch):
     error = agents.errors.NoLegalActionError("row 0 of the batch has no legal action")
     monkeypatch.setattr(agents.Agent, "sample_trajectories", raises(error))
     assert "no legal action" in refused(capsys, "train", "tb", GRID, *FLAGS, "--out", tmp_path / "run")
@@ -185,7 +185,7 @@ def test_help_of_an_unknown_agent(capsys):
 
 
 @pytest.mark.parametrize("arguments", [["agents"], ["check", "GFN/Bag-v0", "--max-states", "0"]])
-def test_a_reader_that_leaves_is_no_error(arguments):
+def test_a_closed_pipe_is_not_an_error(arguments):
     command = [sys.executable, "-m", "agents", *arguments]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
     process.stdout.close()

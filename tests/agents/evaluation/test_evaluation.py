@@ -79,7 +79,7 @@ def test_the_exact_flow_policy_meets_both_bounds_without_variance():
     assert found["accuracy"] == pytest.approx(1, abs=1e-12)
 
 
-def test_bounds_lie_on_both_sides_of_log_z_where_enumerated_paths_put_them():
+def test_bounds_equal_those_of_enumerated_paths_on_both_sides_of_log_z():
     agent = table_agent(noise=1.0)
     log_z, every = exact.log_partition(agent.dag), paths(agent.dag, agent)
     reward = np.exp(agent.dag.log_rewards)
@@ -352,7 +352,7 @@ def test_no_more_states_are_listed_than_it_takes_to_know_that_there_are_too_many
     assert not dag.has_at_most(dag.num_states - 1)
 
 
-def test_where_nothing_can_be_enumerated():
+def test_a_dag_that_is_too_large_to_enumerate():
     agent = agents.make_agent("tb", gfn_envs.make_dag("GFN/HyperGrid-v0", ndim=10, side=20), hidden=(8,))
     found = agents.full_evaluation(agent, 50)
     undefined = ("tv", "eubo", "anderson_darling", "empirical_tv", "pearson", "log_p_source", "top_100_reward")
@@ -391,7 +391,7 @@ def test_strings_are_compared_by_levenshtein():
 @pytest.mark.parametrize(
     "rows", [np.zeros((2, 2), int), np.zeros((2, 3)), np.zeros((0, 3), int), np.zeros((2, 3), int)]
 )
-def test_bad_objects_are_refused(rows):
+def test_bad_objects_raise(rows):
     agent = agents.make_agent("tb", small_dag("GFN/HyperGrid-v0", {"ndim": 2, "side": 8}), hidden=(8,))
     for name in ("test_objects", "reference"):
         with pytest.raises(ValueError, match=name):
@@ -402,7 +402,7 @@ def test_bad_objects_are_refused(rows):
 
 @pytest.mark.parametrize("row", [[100, 2, 1], [-1, 0, 1], [2**40, 0, 1], [8, 0, 1], [0, 0, 2]])
 @pytest.mark.parametrize("ndim", [2, 9])
-def test_rows_that_are_no_states_are_refused(row, ndim):
+def test_rows_that_are_not_states_raise(row, ndim):
     dag = gfn_envs.make_dag("GFN/HyperGrid-v0", ndim=ndim, side=8)
     agent = agents.make_agent("tb", dag, hidden=(8,))
     good = [0] * ndim + [1]

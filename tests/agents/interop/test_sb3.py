@@ -234,7 +234,7 @@ def test_unmasked_libraries_pay_for_illegal_actions(
 
 
 @tiny
-def test_an_illegal_action_leaves_its_neighbours_alone(env_id: str, kwargs: dict[str, Any]) -> None:
+def test_an_illegal_action_leaves_its_neighbors_alone(env_id: str, kwargs: dict[str, Any]) -> None:
     """Positions 1 and 4 misbehave in one vector and not in the other; the rest must agree to the bit."""
     rng, rest = np.random.default_rng(3), [0, 2, 3, 5]
     tame, wild = SB3VecEnv(env_id, 6, **kwargs), SB3VecEnv(env_id, 6, **kwargs)
@@ -338,7 +338,7 @@ def test_missing_mass_is_the_probability_of_an_illegal_end() -> None:
     assert abs(wrong / ended - missing) < 4 * np.sqrt(missing * (1 - missing) / ended)
 
 
-def test_greedy_dqn_and_normalised_observations() -> None:
+def test_greedy_dqn_and_normalized_observations() -> None:
     model = trained(DQN, GRID, GRID_KWARGS)
     dag = model.get_env().unwrapped.dag
     states = inner_states(dag)
@@ -347,25 +347,25 @@ def test_greedy_dqn_and_normalised_observations() -> None:
     assert (sb3_probabilities(model)(states)[~dag.forward_mask(states)] == 0).all()
 
     env = VecNormalize(SB3VecEnv(GRID, 8, observation="features", **GRID_KWARGS), norm_reward=False)
-    normalised = PPO("MlpPolicy", env, **SMALL_PPO).learn(256)
+    normalized = PPO("MlpPolicy", env, **SMALL_PPO).learn(256)
     seen = env.normalize_obs(dag.encode(states))
     with torch.no_grad():
-        expected = normalised.policy.get_distribution(torch.from_numpy(seen)).distribution.probs.numpy()
-    np.testing.assert_allclose(sb3_probabilities(normalised, masked=False)(states), expected, atol=1e-6)
+        expected = normalized.policy.get_distribution(torch.from_numpy(seen)).distribution.probs.numpy()
+    np.testing.assert_allclose(sb3_probabilities(normalized, masked=False)(states), expected, atol=1e-6)
 
 
 def test_policies_on_single_environments_and_what_is_refused(tmp_path: Path) -> None:
     model = MaskablePPO("MlpPolicy", gym.make(GRID, **GRID_KWARGS), seed=0, device="cpu")
-    vectorised = SB3VecEnv(GRID, 2, **GRID_KWARGS)
-    states = inner_states(vectorised.dag)
-    np.testing.assert_array_equal(sb3_probabilities(model)(states), sb3_probabilities(model, vectorised)(states))
+    vectorized = SB3VecEnv(GRID, 2, **GRID_KWARGS)
+    states = inner_states(vectorized.dag)
+    np.testing.assert_array_equal(sb3_probabilities(model)(states), sb3_probabilities(model, vectorized)(states))
     with pytest.raises(NoLegalActionError):
-        sb3_probabilities(model)(vectorised.dag.terminal_states()[:1])
+        sb3_probabilities(model)(vectorized.dag.terminal_states()[:1])
     model.save(tmp_path / "model.zip")
     loaded = MaskablePPO.load(tmp_path / "model.zip", device="cpu")
     with pytest.raises(ValueError, match="env="):
         sb3_exact_metrics(loaded)
-    assert sb3_exact_metrics(loaded, vectorised) == sb3_exact_metrics(model)
+    assert sb3_exact_metrics(loaded, vectorized) == sb3_exact_metrics(model)
     with pytest.raises(ValueError, match="observes"):
         sb3_probabilities(model, SB3VecEnv(BAG, 2, **BAG_KWARGS))
     with pytest.raises(ValueError, match="gfn_envs"):

@@ -90,7 +90,7 @@ def test_state_graphs_are_drawn(tmp_path, env_id, kwargs):
     assert f"exact total variation {distance:.4f}" in figure.get_suptitle()
 
 
-def test_state_graphs_are_refused_where_there_are_too_many_states_or_no_policy():
+def test_state_graphs_of_too_many_states_or_without_a_policy_raise():
     with pytest.raises(gfn_envs.EnumerationError, match=r"HyperGrid\(.* has 128 states, allowed are at most 100"):
         state_graph(agent_on(gfn_envs.make_dag(GRID)), max_states=100)
     with pytest.raises(gfn_envs.EnumerationError, match=r"allowed are at most 500"):
@@ -145,7 +145,7 @@ def test_the_best_molecules_are_distinct_and_in_order(monkeypatch):
     assert mean_distance(dag, objects[:2]) == pytest.approx(dag.distance(objects[:1], objects[1:2])[0, 0])
 
 
-def test_runs_on_molecules_have_a_picture_of_them(tmp_path, capsys):
+def test_runs_on_molecules_have_a_figure_of_them(tmp_path, capsys):
     agent = agent_on(molecules())
     before = agent.rng.bit_generator.state
     figure = molecule_grid(agent, num_samples=50)

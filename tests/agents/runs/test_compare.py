@@ -93,7 +93,7 @@ def test_bootstrap_intervals_of_the_mean():
     assert compare.summarize([2.0], bootstrap=True) == compare.Summary(1, 2.0, None)
 
 
-def test_whatever_else_differs_makes_a_group(tmp_path):
+def test_any_other_difference_makes_a_group(tmp_path):
     paths = [
         make_run(tmp_path / "a", 0),
         make_run(tmp_path / "b", 0, lr="0.01"),
@@ -137,7 +137,7 @@ def test_unfinished_runs_are_used_and_named(tmp_path, three, capsys, monkeypatch
     assert f"{none}, at iteration 0 of 20; no metrics yet" in printed.out
 
 
-def test_metrics_from_before_a_run_was_prolonged_do_not_count(tmp_path):
+def test_metrics_from_before_a_run_was_extended_do_not_count(tmp_path):
     path = make_run(tmp_path / "a", 0, (0.5, 0.3))
     config = json.loads((path / runs.CONFIG).read_text())
     (path / runs.CONFIG).write_text(json.dumps({**config, "iterations": 100}))
@@ -199,7 +199,7 @@ def test_mistakes_are_one_line_and_exit_code_2(arguments, words, three, tmp_path
 
 
 def damaged_runs(path):
-    """What may lie beside runs, by name, with words of the reason why it is left out."""
+    """Paths that are not runs, with words of the message that says why they are left out."""
     (path / "comparison.png").write_bytes(b"\x89PNG")
     (path / "empty").mkdir()
     (make_run(path / "directory") / runs.CONFIG).unlink()
@@ -240,7 +240,7 @@ def test_what_is_not_a_run_is_left_out_and_named(tmp_path, three, capsys, monkey
     assert group["seeds"] == [0, 1, 2]
 
 
-def test_where_nothing_is_a_run_all_reasons_are_one_line(tmp_path, capsys, monkeypatch):
+def test_without_any_run_all_reasons_are_one_line(tmp_path, capsys, monkeypatch):
     monkeypatch.chdir(tmp_path)
     damaged = damaged_runs(tmp_path)
     code, printed = gfn(capsys, *damaged)
@@ -250,7 +250,7 @@ def test_where_nothing_is_a_run_all_reasons_are_one_line(tmp_path, capsys, monke
     assert printed.out == ""
 
 
-def test_fewer_seeds_behind_a_mean_than_in_its_row_are_told(tmp_path, capsys, monkeypatch):
+def test_means_over_fewer_seeds_than_the_row_say_so(tmp_path, capsys, monkeypatch):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("COLUMNS", "200")
     paths = [make_run(tmp_path / f"s{seed}", seed, (0.9, tv), log_z_error=0.5) for seed, tv in enumerate((0.1, 0.3))]

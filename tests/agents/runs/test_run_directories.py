@@ -39,7 +39,7 @@ def gfn(capsys, *arguments):
 
 @pytest.mark.parametrize("resume", [False, True])
 @pytest.mark.parametrize("kept", [runs.HISTORY, runs.METRICS, runs.CHECKPOINT])
-def test_what_a_run_without_its_config_has_left_is_not_overwritten(tmp_path, kept, resume):
+def test_files_of_a_run_without_its_config_are_not_overwritten(tmp_path, kept, resume):
     train(make(), 5, tmp_path)
     for path in list(tmp_path.iterdir()):
         if path.name != kept:
@@ -50,7 +50,7 @@ def test_what_a_run_without_its_config_has_left_is_not_overwritten(tmp_path, kep
     assert content(tmp_path) == before
 
 
-def test_a_run_without_its_checkpoint_is_not_begun_anew(tmp_path):
+def test_a_run_without_its_checkpoint_does_not_restart(tmp_path):
     train(make(), 5, tmp_path)
     (tmp_path / runs.CHECKPOINT).unlink()
     before = content(tmp_path)
@@ -84,7 +84,7 @@ def test_a_run_killed_before_its_first_regular_checkpoint_continues(tmp_path, st
     assert metrics(tmp_path / "killed") == metrics(tmp_path / "whole")
 
 
-def test_a_run_killed_between_its_first_row_and_its_first_checkpoint_begins_anew(tmp_path):
+def test_a_run_killed_between_its_first_row_and_its_first_checkpoint_restarts(tmp_path):
     train(make(), 1, tmp_path / "whole")
     train(make(), 1, tmp_path / "killed")
     for name in (runs.CHECKPOINT, runs.METRICS):
@@ -163,7 +163,7 @@ def missing_data(self, states):
 
 
 @pytest.mark.parametrize("name", ["file", "file/run"])
-def test_a_file_is_no_run_directory(tmp_path, capsys, name):
+def test_a_file_is_not_a_run_directory(tmp_path, capsys, name):
     (tmp_path / "file").write_text("mine")
     code, printed = gfn(capsys, "train", "tb", GRID, *FLAGS, "--iterations", 2, "--out", tmp_path / name)
     assert code == 2
@@ -210,7 +210,7 @@ def test_a_run_goes_on_from_the_checkpoint_before_its_weights_were_spoiled(tmp_p
     assert [row["iteration"] for row in runs.read_history(tmp_path / "parts")] == [3, 6, 9, 12, 15, 18, 20]
 
 
-def test_networks_beside_the_policy_are_looked_at_too(tmp_path):
+def test_all_networks_of_an_agent_are_checked(tmp_path):
     agent = agents.make_agent("sac", small_dag(GRID, {"ndim": 2, "side": 4}), hidden=(8,))
     next(agent.critics.parameters()).data.view(-1)[0] = float("nan")
     with pytest.raises(FloatingPointError, match="not saved"):

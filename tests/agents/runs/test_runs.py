@@ -112,7 +112,7 @@ def test_ctrl_c_stops_between_iterations_and_a_resumed_run_equals_an_uninterrupt
 
 @pytest.mark.usefixtures("ctrl_c")
 @pytest.mark.parametrize("before", [signal.SIG_IGN, signal.SIG_DFL, signal.default_int_handler])
-def test_ctrl_c_is_given_back_and_stays_ignored_where_it_was(before):
+def test_the_previous_handler_of_ctrl_c_is_restored(before):
     signal.signal(signal.SIGINT, before)
     interrupt = Interrupt()
     os.kill(os.getpid(), signal.SIGINT)
@@ -151,7 +151,7 @@ def test_speed_counts_the_iterations_of_this_run_alone(tmp_path):
     assert metrics["iterations_per_second"] * metrics["seconds"] == pytest.approx(5)
 
 
-def test_a_run_of_a_network_of_ones_own(tmp_path):
+def test_a_run_with_a_network_of_the_users_own(tmp_path):
     dag = small_dag(GRID, {"ndim": 2, "side": 4})
     own = agents.make_agent("tb", dag, hidden=(9,), seed=3).policy
     agent = agents.make_agent("tb", dag, policy=own)
@@ -163,7 +163,7 @@ def test_a_run_of_a_network_of_ones_own(tmp_path):
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU")
-def test_a_device_that_is_not_there(tmp_path, capsys):
+def test_a_missing_device(tmp_path, capsys):
     agents.train(make(), 3, tmp_path, progress=False)
     config = runs.read_json(tmp_path / runs.CONFIG)
     runs.write_json(tmp_path / runs.CONFIG, config | {"settings": config["settings"] | {"device": "cuda"}})
@@ -199,7 +199,7 @@ def test_killed_in_the_middle_then_resumed_on_the_command_line(tmp_path):
     assert_same_run(tmp_path / "whole", tmp_path / "killed")
 
 
-def test_a_run_holds_what_is_promised(tmp_path):
+def test_a_run_holds_metrics_figures_and_events(tmp_path):
     result = gfn(
         *("train", "tb", GRID, "--env.ndim", 2, "--env.side", 4, "--agent.hidden", 16, "--iterations", 40),
         *("--seed", 3, "--out", tmp_path / "run", "--tensorboard"),
