@@ -54,7 +54,7 @@ def main(argv: Sequence[str] | None = None) -> NoReturn:
 def check(argv: Sequence[str] | None = None, prog: str = "gfn-envs check") -> int:
     """Check an environment. Exit codes: 0 well formed, 1 a broken invariant, 2 a bad id, argument or data."""
     words, given = _split_environment_arguments(sys.argv[1:] if argv is None else argv)
-    parser = OneLineParser(
+    parser = argparse.ArgumentParser(
         prog=prog,
         usage=f"{prog} ENV [--env.ARG VALUE ...] [--max-states N] [--num-walks N] [--seed S]",
         description="Check that an environment is a well-formed DAG.",
