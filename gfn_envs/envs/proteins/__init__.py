@@ -1,0 +1,1 @@
+"""Environments that design proteins and peptides, with their reward models."""

@@ -1,4 +1,4 @@
-"""AMP: antimicrobial peptides, rewarded by a classifier trained on real ones."""
+"""AMP: antimicrobial peptides, scored by a classifier that was trained on known ones."""
 
 from __future__ import annotations
 
@@ -14,43 +14,46 @@ from gfn_envs.row_cache import RowCache
 
 
 class AMP(Sequence):
-    """Build a peptide of up to 60 residues; the reward is how likely a classifier holds it to be antimicrobial.
+    """Build a peptide of up to 60 residues; the reward rises with a classifier's probability that it is antimicrobial.
 
     ## Description
-    Peptides over the 20 amino acids, of any length from ``min_length`` to ``length``. The classifier, a small
-    mean of convolutional networks, was trained for this package on 2,348 antimicrobial and 2,080 other peptides; its
-    weights come with it. Jain et al.'s classifier saw other data (DBAASP): rewards are not comparable with theirs.
+    Peptides over the 20 amino acids, of any length from ``min_length`` to ``length``. The classifier is a small
+    ensemble of convolutional networks. It was trained for this package on 2,348 antimicrobial and 2,080 other peptides;
+    the package includes its weights. Jain et al. trained their classifier on other data (DBAASP), so these rewards are
+    not comparable with theirs.
 
     ## Action Space
-    As :class:`gfn_envs.Sequence`, by ``construction``: append ``Discrete(21)``, a residue, in the order
-    ACDEFGHIKLMNPQRSTVWY, or stop; prepend_append 41 actions, insert 20 ``length`` + 1.
+    As in :class:`gfn_envs.Sequence`: ``Discrete(21)`` for append, which are the residues in the order
+    ACDEFGHIKLMNPQRSTVWY and then stop; 41 actions for prepend_append, 20 ``length`` + 1 for insert.
 
     ## Backward actions
-    append 2, prepend_append 3, insert ``length`` + 1; the last undoes the stop.
+    As in :class:`gfn_envs.Sequence`: 2 for append, 3 for prepend_append, ``length`` + 1 for insert. The last one undoes
+    the stop.
 
     ## Observation Space
-    ``MultiDiscrete([21] * length)``: the residues, 20 where there is none.
+    ``MultiDiscrete([21] * length)``: the residue at each position, or 20 if the position is empty.
 
     ## Starting State
     The empty peptide.
 
     ## Rewards
-    R = max(p, floor)^exponent, with the classifier's probability p. On peptides without a relative among those trained
-    on, its AUROC is 0.89 and its expected calibration error 0.03 (data/README.md has more). Peptides much shorter than
-    10 residues or unlike all natural ones are beyond what it has seen.
+    R = max(p, floor)^exponent, where p is the probability by the classifier. On peptides without homologs in the
+    training data, its AUROC is 0.89 and its expected calibration error 0.03; data/README.md has more. The training data
+    hold no peptides much shorter than 10 residues and none that are unlike all natural ones, so the classifier is not
+    reliable there.
 
     ## Episode End
-    At the stop action, legal from ``min_length`` residues on and forced after ``length``.
+    At the stop action, which is legal from ``min_length`` residues on and the only legal action after ``length``.
 
     ## Number of states
-    sum of 20^t for t = min_length..length objects: about 10^78; and as many states again.
+    sum of 20^t for t = min_length..length objects, about 10^78; about twice as many states.
 
     ## Arguments
     * ``construction``: "append" (Jain et al. 2022), "prepend_append" or "insert".
-    * ``length``: most residues.
-    * ``min_length``: fewest residues.
-    * ``exponent``: beta.
-    * ``floor``: of the probability.
+    * ``length``: largest number of residues.
+    * ``min_length``: smallest number of residues.
+    * ``exponent``: power beta of the probability, > 0.
+    * ``floor``: lower bound of the probability, > 0.
 
     ## References
     Jain et al. 2022, Biological Sequence Design with GFlowNets; Madan et al. 2023 (SubTB)
@@ -78,9 +81,9 @@ class AMP(Sequence):
 
     @functools.cached_property
     def proxy(self) -> RowCache:
-        """The classifier: probabilities float64 (n,) of tokens (n, length)."""
+        """The classifier, with a cache: probabilities float64 (n,) from tokens (n, length)."""
         return RowCache(PeptideClassifier(datasets.packaged("amp_proxy")), np.uint8)
 
     def values(self, tokens: IntArray) -> FloatArray:
-        """Probabilities float64 (n,) that peptides are antimicrobial, of tokens int64 (n, length)."""
+        """Probabilities that peptides are antimicrobial, float64 (n,), from tokens int64 (n, length)."""
         return self.proxy(tokens)

@@ -1,4 +1,4 @@
-"""Contacts between the residues of a protein, and their Miyazawa-Jernigan energies."""
+"""Contacts between the residues of a protein: distances from files, and the energies of Miyazawa and Jernigan."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ import numpy as np
 from gfn_envs.arrays import FloatArray, IntArray
 from gfn_envs.envs.proteins.peptide_classifier import AMINO_ACIDS
 
-#: Contact energies e_ij in units of RT, upper triangle and diagonal of table 3 of Miyazawa and Jernigan 1996 (J. Mol.
-#: Biol. 256:623), residues in the table's order.
+#: Contact energies e_ij in units of RT: diagonal and upper triangle of table 3 of Miyazawa and Jernigan 1996 (J. Mol.
+#: Biol. 256:623), with the residues in the order of that table.
 MJ_ORDER = "CMFILVWYAGTSNQDEHRKP"
 MJ_TABLE = """
 -5.44 -4.99 -5.80 -5.50 -5.83 -4.96 -4.95 -4.16 -3.57 -3.16 -3.11 -2.86 -2.59 -2.85 -2.41 -2.27 -3.60 -2.57 -1.95 -3.07
@@ -44,9 +44,9 @@ THREE_LETTERS = {CODES[4 * i : 4 * i + 3]: letter for i, letter in enumerate(AMI
 
 
 def miyazawa_jernigan() -> IntArray:
-    """The contact energies, symmetric, in hundredths of RT, int64 (20, 20), residues in the order of AMINO_ACIDS.
+    """Symmetric contact energies in hundredths of RT, int64 (20, 20), with the residues in the order of AMINO_ACIDS.
 
-    Whole numbers, so that sums do not depend on their order.
+    They are integers so that sums do not depend on the order of the terms.
     """
     matrix = np.zeros((20, 20), dtype=np.int64)
     for i, line in enumerate(MJ_TABLE.split("\n")[1:-1]):
@@ -56,17 +56,17 @@ def miyazawa_jernigan() -> IntArray:
 
 
 def contact_pairs(distances: FloatArray, cutoff: float, numbers: IntArray, min_separation: int) -> IntArray:
-    """Pairs i < j nearer than ``cutoff`` whose residue numbers differ by ``min_separation`` or more, int64 (2, c)."""
+    """Pairs i < j closer than ``cutoff`` whose residue numbers differ by at least ``min_separation``, int64 (2, c)."""
     near = (distances < cutoff) & (np.abs(numbers[:, None] - numbers) >= min_separation)
     return np.array(np.nonzero(np.triu(near, 1)), dtype=np.int64)
 
 
 def distance_matrix(value: Any, where: str) -> FloatArray:
-    """``value`` as a matrix of distances, float64 (n, n); of booleans: 0 between residues in contact, inf elsewhere.
+    """``value`` as a matrix of distances, float64 (n, n). Booleans give 0 for residues in contact and inf otherwise.
 
     Raises:
-        ValueError: not square, not symmetric, negative, not finite, or 0 between two residues; and numbers of which all
-            are 0 or 1, which are contacts and no distances.
+        ValueError: the matrix is not square or not symmetric; or an entry is negative, non-finite, or 0 between two
+            residues; or all numbers are 0 or 1, which suggests contacts instead of distances.
     """
     try:
         matrix = np.array(value)
@@ -75,7 +75,7 @@ def distance_matrix(value: Any, where: str) -> FloatArray:
     except (ValueError, TypeError) as error:
         raise ValueError(f"{where}: distances must be a square matrix of numbers: {error}") from None
     if matrix.ndim != 2 or matrix.shape[0] != matrix.shape[1] or len(matrix) < 2:
-        raise ValueError(f"{where}: distances must be a square matrix of two rows or more, got shape {matrix.shape}")
+        raise ValueError(f"{where}: distances must be a square matrix of at least two rows, got shape {matrix.shape}")
     if contacts:
         if (matrix != matrix.T).any():
             raise ValueError(f"{where}: contacts must be symmetric")
@@ -87,34 +87,44 @@ def distance_matrix(value: Any, where: str) -> FloatArray:
     if len(first) or binary:
         given = "only 0 and 1" if binary else f"0 between residues {first[0]} and {second[0]}"
         raise ValueError(
-            f"{where}: distances must be > 0 between different residues, got {given}; a map of contacts must be a "
+            f"{where}: distances must be > 0 between different residues, got {given}; a contact map must be a "
             "matrix of booleans"
         )
     return matrix
 
 
 def read_backbone(path: Path, chain: str | None, where: str) -> tuple[FloatArray, IntArray, str | None]:
-    """(distances (n, n), residue numbers (n,), sequence) of a CSV file, whose sequence is None, or of a PDB file.
+    """Read the backbone of a PDB file or of a CSV file of distances.
+
+    Returns:
+        ``(distances, numbers, sequence)``: distances in angstrom (n, n), residue numbers (n,), and the sequence, which
+        is None for a CSV file.
 
     Raises:
-        FileNotFoundError: no such file.
-        ValueError: as :func:`read_distances` and :func:`read_pdb` do; a chain of a CSV file; mmCIF or a packed file.
+        FileNotFoundError: the file does not exist.
+        ValueError: :func:`read_distances` or :func:`read_pdb` raises it; or ``chain`` is given for a CSV file; or the
+            file is an mmCIF file or compressed.
     """
     suffix = path.suffix.lower()
     if suffix in (".cif", ".gz"):
-        raise ValueError(f"{where}: {path} is no PDB file; allowed: an unpacked PDB file, or a CSV file of distances")
+        raise ValueError(
+            f"{where}: {path} is not a PDB file; allowed: an uncompressed PDB file, or a CSV file of distances"
+        )
     if suffix != ".csv":
         return read_pdb(path, chain, where)
     if chain is not None:
-        raise ValueError(f"{where}: chain is for a PDB file, got {chain!r} with {path}")
+        raise ValueError(f"{where}: chain is only for PDB files, got {chain!r} with {path}")
     return *read_distances(path.read_bytes(), f"{where}: {path}"), None
 
 
 def read_distances(data: bytes, where: str) -> tuple[FloatArray, IntArray]:
-    """(distances (n, n), residue numbers (n,)) of a CSV table whose header holds the numbers, as does its first column.
+    """Read a CSV table of distances whose first line and first column hold the residue numbers.
+
+    Returns:
+        ``(distances, numbers)``: distances in angstrom (n, n), residue numbers (n,).
 
     Raises:
-        ValueError: a table that is not so.
+        ValueError: the table has another form, or :func:`distance_matrix` raises it.
     """
     rows = [row for row in csv.reader(io.StringIO(data.decode("utf-8-sig", errors="replace"))) if row]
     try:
@@ -131,19 +141,23 @@ def read_distances(data: bytes, where: str) -> tuple[FloatArray, IntArray]:
 
 
 def read_pdb(path: str | os.PathLike[str], chain: str | None, where: str) -> tuple[FloatArray, IntArray, str]:
-    """(distances (n, n), residue numbers (n,), sequence) of a PDB file's first model.
+    """Read one chain of the first model of a PDB file.
 
-    Distances are between CB atoms, CA where there is none (glycine). Of a residue's alternate locations the first is
-    taken, and of its names; atoms without a location belong to all. Residues other than the 20 are left out, and those
-    with an insertion code keep their number.
+    Distances are between CB atoms, or CA atoms for residues without CB (glycine). If a residue has alternate locations
+    or alternate names, the first is used; atoms without a location belong to all locations. Residues other than the 20
+    amino acids are omitted. Residues with an insertion code keep their number.
 
     Args:
         path: the file.
-        chain: which chain; None: the first with an amino acid.
-        where: for messages.
+        chain: identifier of the chain; None: the first chain that has an amino acid.
+        where: prefix of error messages.
+
+    Returns:
+        ``(distances, numbers, sequence)``: distances in angstrom (n, n), residue numbers (n,), sequence of n letters.
 
     Raises:
-        ValueError: no residues of that chain, or an atom whose coordinates are no finite numbers, with its line.
+        ValueError: the chain has fewer than two amino acids; or the coordinates of an atom are invalid or non-finite,
+            and the message has the line number.
     """
     atoms: dict[tuple[str, str], dict[str, list[float]]] = {}
     names: dict[tuple[str, str], str] = {}
@@ -161,7 +175,9 @@ def read_pdb(path: str | os.PathLike[str], chain: str | None, where: str) -> tup
             int(line[22:26])
             xyz = [float(line[start : start + 8]) for start in (30, 38, 46)]
         except ValueError:
-            raise ValueError(f"{where}: {path}, line {number}: expected an atom of a PDB file, got {line!r}") from None
+            raise ValueError(
+                f"{where}: {path}, line {number}: expected an ATOM record of a PDB file, got {line!r}"
+            ) from None
         if not np.isfinite(xyz).all():
             raise ValueError(f"{where}: {path}, line {number}: coordinates must be finite, got {line!r}")
         if names.setdefault(residue, line[17:20]) != line[17:20]:
@@ -170,9 +186,9 @@ def read_pdb(path: str | os.PathLike[str], chain: str | None, where: str) -> tup
             continue
         atoms.setdefault(residue, {}).setdefault(name, xyz)
     if len(atoms) < 2:
-        which = "" if chain is None else f" in chain {chain!r}"
-        raise ValueError(f"{where}: {path} holds {len(atoms)} amino acids{which}; at least two are needed")
-    places = np.array([found.get("CB") or found["CA"] for found in atoms.values()])
+        in_chain = "" if chain is None else f" in chain {chain!r}"
+        raise ValueError(f"{where}: {path} has {len(atoms)} amino acids{in_chain}; at least two are required")
+    coordinates = np.array([found.get("CB") or found["CA"] for found in atoms.values()])
     sequence = "".join(THREE_LETTERS[name] for name in names.values())
-    distances = np.sqrt(((places[:, None] - places) ** 2).sum(2))
+    distances = np.sqrt(((coordinates[:, None] - coordinates) ** 2).sum(2))
     return distances, np.array([int(residue[1][:4]) for residue in atoms]), sequence

@@ -1,4 +1,4 @@
-"""GFP: green fluorescent proteins, rewarded by a model of their measured brightness."""
+"""GFP: green fluorescent proteins, scored by a model that was fitted to measured brightness."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ from gfn_envs.validation import positive_int
 
 
 class Mutate(Fill):
-    """Mutations of a wild type: action = position * q + letter, where the wild type's letter still stands.
+    """Action = position * q + letter, for positions that are not mutated yet; backward action = position to revert.
 
-    Backward: revert a position. Rows count the mutations where others count letters.
+    The last entry of a state row counts the mutations instead of the letters.
     """
 
     def __init__(self, num_letters: int, wild_type: IntArray, max_mutations: int):
@@ -43,7 +43,7 @@ class Mutate(Fill):
         return self._set(states, backward_actions, self.wild_type[backward_actions], -1)
 
     def contains(self, tokens: IntArray, objects: IntArray) -> BoolArray:
-        """Every mutation of the state is one of the object's."""
+        """True if the object has every mutation of the state."""
         marked = np.where(tokens == self.wild_type, -1, tokens)
         return all_columns(lambda mine, theirs: (mine < 0) | (mine == theirs), marked, objects)
 
@@ -53,46 +53,51 @@ class Mutate(Fill):
 
 
 class GFP(Sequence):
-    """Build a green fluorescent protein, whole or by mutations of the wild type; the reward is its brightness.
+    """Mutate a green fluorescent protein, or build one from scratch; the reward rises with its predicted brightness.
 
     ## Description
-    The 237 residues of avGFP (the first methionine left out, as in Design-Bench), over the 20 amino acids in the order
-    ACDEFGHIKLMNPQRSTVWY. "mutate" starts at the wild type and changes up to ``max_mutations`` residues; the other
-    constructions build the whole protein. Brightness is that of a model fitted to 51,715 measured genotypes, which have
-    up to 15 mutations: of sequences far from the wild type nothing was measured, and the model says that they are dark.
+    Sequences of 237 residues, over the 20 amino acids in the order ACDEFGHIKLMNPQRSTVWY. The wild type is avGFP without
+    its first methionine, as in Design-Bench. The construction "mutate" starts at the wild type and changes up to
+    ``max_mutations`` residues; the other constructions build the whole protein. A model predicts the brightness. It was
+    fitted to 51,715 measured genotypes with up to 15 mutations. Nothing was measured far from the wild type; the model
+    predicts that such sequences are dark.
 
     ## Action Space
-    mutate: position * 20 + residue, where the wild type's residue stands and another is put, then stop: 4,741 actions.
-    Others as :class:`gfn_envs.Sequence`: append 20, prepend_append 40, insert and fill 4,740.
+    mutate: 4,741 actions. Action position * 20 + residue mutates a position that still has the wild type's residue. The
+    last action stops. Other constructions are as in :class:`gfn_envs.Sequence`: 20 actions for append, 40 for
+    prepend_append, 4,740 for insert and fill.
 
     ## Backward actions
-    mutate: revert a position, then undo the stop: 238. append 1, prepend_append 2, insert and fill 237.
+    mutate: 238, which revert one position each; the last one undoes the stop. Other constructions: 1 for append, 2 for
+    prepend_append, 237 for insert and fill.
 
     ## Observation Space
-    ``MultiDiscrete([21] * 237)``: the residues, 20 where there is none.
+    ``MultiDiscrete([21] * 237)``: the residue at each position, or 20 if the position is empty.
 
     ## Starting State
-    mutate: the wild type; otherwise the empty string.
+    mutate: the wild type. Other constructions: the empty string.
 
     ## Rewards
-    R = max(y, floor)^exponent, y the model's log10 brightness, with the least and the largest that were measured as 0
-    and 1 (gfp_brightness.py; its weights come with the package, and gfn_envs/data/README.md says how well
-    it ranks genotypes that it was not fitted to).
+    R = max(y, floor)^exponent, where y is the predicted log10 brightness, scaled such that the smallest and the largest
+    measured values become 0 and 1. gfp_brightness.py defines the model. The package includes its weights, and
+    gfn_envs/data/README.md reports how well it ranks held-out genotypes.
 
     ## Episode End
-    mutate: at the stop action, legal always and forced after ``max_mutations``; otherwise after 237 residues.
+    mutate: at the stop action, which is always legal and the only legal action after ``max_mutations``. Other
+    constructions: after 237 residues.
 
     ## Number of states
-    mutate: sum of C(237, t) 19^t for t = 0..max_mutations objects, and as many states again. Otherwise 20^237 objects.
+    mutate: sum of C(237, t) 19^t for t = 0..max_mutations objects, and twice as many states. Other constructions:
+    20^237 objects.
 
     ## Arguments
     * ``construction``: "mutate", "append", "prepend_append", "insert" or "fill".
-    * ``max_mutations``: most mutations, with "mutate".
-    * ``exponent``: beta.
-    * ``floor``: of y.
-    * ``wild_type``: another protein, for another ``table``.
-    * ``table``: values of y in place of the model's, for short proteins: a mapping, values in alphabetical order, or a
-      text file with a sequence and its value a line.
+    * ``max_mutations``: largest number of mutations with "mutate".
+    * ``exponent``: power beta of y, > 0.
+    * ``floor``: lower bound of y, > 0.
+    * ``wild_type``: sequence of the wild type; other sequences than avGFP need a ``table``.
+    * ``table``: values of y that replace the model, for short proteins: a mapping from sequences to values, a list of
+      values in alphabetical order, or the path of a text file with a sequence and its value per line.
 
     ## References
     Sarkisyan et al. 2016 (the data); Trabucco et al. 2022, Design-Bench; Madan et al. 2023 (SubTB)
@@ -115,7 +120,7 @@ class GFP(Sequence):
         if not wild_type or set(wild_type) - set(AMINO_ACIDS):
             raise ValueError(f"GFP: wild_type must be letters of {AMINO_ACIDS}, got {wild_type!r}")
         if table is None and wild_type != AVGFP:
-            raise ValueError(f"GFP: wild_type must be avGFP unless a table is given, got {wild_type!r}")
+            raise ValueError(f"GFP: wild_type must be avGFP unless table is given, got {wild_type!r}")
         length = len(wild_type)
         self.mutates = construction == "mutate"
         super().__init__(
@@ -133,10 +138,10 @@ class GFP(Sequence):
             "table": table,
         }
         if self.mutates:
-            self._mutating()
+            self._use_mutations()
 
-    def _mutating(self) -> None:
-        """What "mutate" has that the string core does not."""
+    def _use_mutations(self) -> None:
+        """Replace the construction by mutations, with a stop action."""
         if self.max_mutations > self.length:
             raise ValueError(f"GFP: max_mutations must be at most {self.length}, got {self.max_mutations}")
         self._build = Mutate(20, self.wild_type, self.max_mutations)
@@ -151,18 +156,18 @@ class GFP(Sequence):
 
     @functools.cached_property
     def reward_table(self) -> FloatArray | None:
-        """R of every string in alphabetical order, where a table was given; None where the model gives it."""
+        """R of every sequence in alphabetical order, float64 (objects,); None without ``table``."""
         if self._table is None:
             return None
         return self._shaped(string_table.table_values(self._table, self.letters, self.length, self.length, "GFP"))
 
     @functools.cached_property
     def proxy(self) -> Brightness:
-        """The model: log10 brightness of tokens (n, 237)."""
+        """The model: log10 brightness float64 (n,) from tokens (n, 237)."""
         return Brightness(datasets.packaged("gfp_proxy"))
 
     def values(self, tokens: IntArray) -> FloatArray:
-        """y of finished sequences, float64 (n,), tokens int64 (n, length)."""
+        """y of finished sequences, float64 (n,), from tokens int64 (n, length)."""
         return (self.proxy(tokens) - DARKEST) / (BRIGHTEST - DARKEST)
 
     def string_index(self, states: IntArray) -> IntArray:
@@ -189,7 +194,11 @@ class GFP(Sequence):
         return np.hstack([self._build.backward_mask(states) & ~stopped, stopped])
 
     def from_text(self, strings: Letters[str]) -> IntArray:
-        """Finished states (n, width) of sequences. Raises ValueError for one that is none, or mutated too often."""
+        """Finished states (n, state_width) of sequences.
+
+        Raises:
+            ValueError: a string is not a sequence of this length, or has more than ``max_mutations`` mutations.
+        """
         if not self.mutates:
             return super().from_text(strings)
         for string in strings:
@@ -200,6 +209,6 @@ class GFP(Sequence):
             row[:-1] = [AMINO_ACIDS.index(letter) for letter in string]
             row[-1] = (row[:-1] != self.wild_type).sum()
             if row[-1] > self.max_mutations:
-                raise ValueError(f"GFP: {string!r} has {row[-1]} mutations, of at most {self.max_mutations}")
+                raise ValueError(f"GFP: {string!r} has {row[-1]} mutations; allowed: at most {self.max_mutations}")
         states[:, -1] += self.length + 1
         return states

@@ -1,11 +1,11 @@
-"""Brightness of mutants of avGFP: additive effects of mutations, seen through a sigmoid ("global epistasis").
+"""A model of the brightness of avGFP mutants: a sigmoid of additive mutation effects ("global epistasis").
 
     z = threshold + sum over mutated positions i of effect[i, x_i];    log10 brightness = low + span * sigmoid(z)
 
-This is the shape that Sarkisyan et al. 2016 found: mutations add up until the fold no longer stands. The effect of
-residue a at position i is mean + site[i] + exchange[wild type of i, a] + own[i, a], all but the mean drawn to 0, so
-that mutations nobody measured get what is known of their site and their kind. Fitted in NumPy in seconds to the
-measured genotypes by scripts/train_gfp_proxy.py; the weights are data/gfp_proxy.npz.
+Sarkisyan et al. 2016 found this shape: the effects of mutations add up until the protein no longer folds. The effect of
+residue a at position i is mean + site[i] + exchange[wild type of i, a] + own[i, a]. All terms but the mean are shrunk
+to 0, so the estimate of an unmeasured mutation comes from its site and its exchange of residues.
+scripts/train_gfp_proxy.py fits the model to the measured genotypes in seconds and writes data/gfp_proxy.npz.
 """
 
 from __future__ import annotations
@@ -19,20 +19,20 @@ import numpy as np
 from gfn_envs.arrays import FloatArray, IntArray
 from gfn_envs.envs.proteins.peptide_classifier import AMINO_ACIDS
 
-#: avGFP as it was measured, without the first methionine, which was never mutated: 237 residues.
+#: The 237 residues of avGFP after the first methionine, which was never mutated.
 AVGFP = (
     "SKGEELFTGVVPILVELDGDVNGHKFSVSGEGEGDATYGKLTLKFICTTGKLPVPWPTLVTTLSYGVQCFSRYPDHMKQHDFFKSAMPEGYVQERTIFFKDDGNYKTRAEVKFEGDTL"
     "VNRIELKGIDFKEDGNILGHKLEYNYNSHNVYIMADKQKNGIKVNFKIRHNIEDGSVQLADHYQQNTPIGDGPVLLPDNHYLSTQSALSKDPNEKRDHMVLLEFVTAAGITHGMDELYK"
 )
-#: Least and largest log10 brightness measured.
+#: Smallest and largest measured log10 brightness.
 DARKEST, BRIGHTEST = 1.28341923933, 4.12310906338
-#: Weight of the squares of site and exchange effects, and of own effects, in the sum of squared errors.
+#: Weights of the squared effects in the loss: site and exchange effects, own effects.
 SHRINK_SHARED, SHRINK_OWN = 0.1, 0.3
 STEPS, LEARNING_RATE = 400, 0.05
 
 
 class Genotypes(NamedTuple):
-    """Measured genotypes: mutation k, of genotype ``row[k]``, puts residue ``letter[k]`` at ``position[k]``."""
+    """Measured genotypes. Mutation k puts residue ``letter[k]`` at ``position[k]`` of genotype ``row[k]``."""
 
     row: IntArray
     position: IntArray
@@ -52,10 +52,12 @@ class Genotypes(NamedTuple):
 
 
 def read_genotypes(data: bytes) -> Genotypes:
-    """The published table, a genotype such as ``SA108D:SK2R`` or ``wt`` a line; those with a stop (*) are left out.
+    """Genotypes of the published table, which has one genotype per line, such as ``SA108D:SK2R`` or ``wt``.
+
+    Genotypes with a stop codon (*) are omitted.
 
     Raises:
-        ValueError: a line that is no genotype of avGFP, with its number.
+        ValueError: a line is not a genotype of avGFP; the message has its number.
     """
     rows, positions, letters = [], [], []
     brightness: list[float] = []
@@ -67,7 +69,7 @@ def read_genotypes(data: bytes) -> Genotypes:
         for mutation in mutations:
             match = re.fullmatch(f"S([{AMINO_ACIDS}])([0-9]+)([{AMINO_ACIDS}])", mutation)
             if not match or AVGFP[int(match[2]) : int(match[2]) + 1] != match[1]:
-                raise ValueError(f"avGFP genotypes, line {number}: {mutation!r} is no mutation of avGFP")
+                raise ValueError(f"avGFP genotypes, line {number}: {mutation!r} is not a mutation of avGFP")
             rows.append(len(brightness))
             positions.append(int(match[2]))
             letters.append(AMINO_ACIDS.index(match[3]))
@@ -76,10 +78,10 @@ def read_genotypes(data: bytes) -> Genotypes:
 
 
 def fit(genotypes: Genotypes, wild_type: str = AVGFP) -> dict[str, np.ndarray]:
-    """Least squares by Adam on all genotypes at once; deterministic.
+    """Parameters of the least-squares fit to all genotypes, by deterministic full-batch Adam.
 
     Returns:
-        ``effect`` float64 (length, 20), 0 for the wild type's residues; ``threshold``, ``low`` and ``span``.
+        ``effect`` float64 (length, 20), 0 for the residues of the wild type; ``threshold``, ``low`` and ``span`` ().
     """
     row, position, letter, y = genotypes
     wild = np.array([AMINO_ACIDS.index(a) for a in wild_type])
@@ -118,7 +120,7 @@ def fit(genotypes: Genotypes, wild_type: str = AVGFP) -> dict[str, np.ndarray]:
 
 
 class Brightness:
-    """log10 brightness of sequences, float64 (n,), from tokens (n, length), by what :func:`fit` returned."""
+    """log10 brightness float64 (n,) from tokens (n, length), with the parameters that :func:`fit` returns."""
 
     def __init__(self, weights: Mapping[str, np.ndarray]):
         self.effect = np.asarray(weights["effect"], dtype=np.float64)
@@ -127,5 +129,5 @@ class Brightness:
 
     def __call__(self, tokens: IntArray) -> FloatArray:
         z = self.threshold + self._flat.take(tokens + self._offsets).sum(1)
-        # The same as 1 / (1 + exp(-z)), without overflow.
+        # This equals 1 / (1 + exp(-z)), without overflow.
         return self.low + self.span * 0.5 * (1.0 + np.tanh(0.5 * z))

@@ -1,4 +1,4 @@
-"""InverseFolding: a sequence for a given backbone, rewarded by the energy of its contacts."""
+"""InverseFolding: sequences for a given protein backbone, scored by the energy of their contacts."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ from gfn_envs.envs.proteins.peptide_classifier import AMINO_ACIDS
 from gfn_envs.envs.strings.sequence import Sequence
 from gfn_envs.validation import positive, positive_int
 
-#: Residues of avGFP's published distances: 2 to 231 without 65 and 66, two of the three of the chromophore.
+#: Residue numbers in the published distances of avGFP: 2 to 231, without two of the three residues of the chromophore.
 AVGFP_RESIDUES = [number for number in range(2, 232) if number not in (65, 66)]
-#: How often each amino acid occurs in proteins, in percent, in the order of AMINO_ACIDS (UniProtKB/Swiss-Prot).
+#: Frequency of each amino acid in proteins, in percent, in the order of AMINO_ACIDS (UniProtKB/Swiss-Prot).
 ABUNDANCE = np.array(
     [8.25, 1.38, 5.46, 6.72, 3.86, 7.07, 2.27, 5.91, 5.80, 9.65]
     + [2.41, 4.06, 4.74, 3.93, 5.53, 6.65, 5.36, 6.86, 1.10, 2.92]
@@ -28,56 +28,61 @@ ABUNDANCE = np.array(
 
 
 class InverseFolding(Sequence):
-    """Choose a residue for every position of a given backbone; the reward is the Boltzmann weight of its contacts.
+    """Choose a residue for each position of a protein backbone; the reward is the Boltzmann weight of its contacts.
 
     ## Description
-    Residues in contact (nearer than ``cutoff``, and ``min_separation`` or more apart in the chain) have the contact
-    energy of Miyazawa and Jernigan, in units of RT. The backbone is avGFP's (228 residues), or the user's: a matrix of
-    distances, or a file. The definition is ours: Madan et al.'s was not published.
+    Two residues are in contact if their distance is below ``cutoff`` and they are at least ``min_separation`` apart in
+    the chain. Each contact has the energy of Miyazawa and Jernigan, in units of RT. The backbone is that of avGFP (228
+    residues) or comes from a matrix of distances or a file. The task of Madan et al. was not published; this definition
+    is our own.
 
     ## Action Space
-    fill: position * q + letter, for positions that are empty, with q letters in the alphabet. append: the q letters.
+    fill: position * q + letter, for empty positions, where q is the number of letters in the alphabet. append: q
+    actions, one per letter.
 
     ## Backward actions
-    fill: empty a position. append: drop the last.
+    fill: n, each of which empties a position, where n is the length of the chain. append: 1, which removes the last
+    residue.
 
     ## Observation Space
-    ``MultiDiscrete([q + 1] * n)``: the residues, q where there is none.
+    ``MultiDiscrete([q + 1] * n)``: the residue at each position, or q if the position is empty.
 
     ## Starting State
-    All positions empty.
+    The chain with all positions empty.
 
     ## Rewards
     log R(x) = -E(x) / temperature with E(x) = sum of e(x_i, x_j) over contacts + ``composition`` * n KL(f, b), where f
     are the frequencies of the amino acids in x and b those in natural proteins. Without the second term, the best
-    sequence consists of the few most hydrophobic residues.
+    sequences consist of the few most hydrophobic residues.
 
-    The intermediate log reward of a partial sequence is the same over contacts with both ends filled, and over the
-    residues there are.
+    The intermediate log reward of a partial sequence is the same formula for the filled positions: the contacts between
+    them, and the composition of their residues.
 
-    ``native_energy`` is E of the native sequence, to compare with.
+    ``native_energy`` is E of the native sequence, for comparison.
 
     ## Episode End
-    When every position is filled.
+    When all positions are filled.
 
     ## Number of states
-    q^n objects; (q + 1)^n states with fill.
+    q^n objects; (q + 1)^n states with fill, sum of q^t for t = 0..n states with append.
 
     ## Arguments
     * ``distances``: a square matrix of distances between residues in angstrom; a square matrix of booleans, True for
-      residues in contact, to which ``cutoff`` means nothing (contacts as 0 and 1 are refused: they would be distances);
-      the path of a PDB file (CB atoms, CA of glycine; the first model); or that of a CSV file of distances, whose first
-      line and first column hold the residues' numbers. None: avGFP (the data set gfp-distances of ``gfn data``, read at
-      first use: smallest distances between atoms, which make more contacts than CB atoms do).
+      residues in contact, which makes ``cutoff`` irrelevant (contacts as 0 and 1 raise ``ValueError``, as they could be
+      distances); the path of a PDB file (first model; CB atoms, or CA for glycine); or the path of a CSV file of
+      distances, whose first line and first column hold the residue numbers. None: avGFP, from the data set
+      gfp-distances, which is read at first use. Its distances are the smallest between any two atoms and give more
+      contacts than distances between CB atoms.
     * ``construction``: "fill" or "append".
-    * ``temperature``: in units of the energy. With the default no sequence of avGFP has a reward beyond the range of
-      floating-point numbers; at 1, the temperature of the energies themselves, log R is in the thousands.
-    * ``cutoff``: contacts are nearer, in angstrom.
-    * ``min_separation``: contacts are of residues whose numbers differ by as much.
-    * ``composition``: weight of the composition term.
-    * ``alphabet``: the amino acids allowed.
-    * ``native``: the native sequence, where ``distances`` is a matrix or a CSV file.
-    * ``chain``: of the PDB file; None: the first.
+    * ``temperature``: in units of the energy, > 0. With the default, the rewards of all sequences of avGFP are within
+      the range of floating-point numbers; with 1, the temperature of the energies themselves, log R is in the
+      thousands.
+    * ``cutoff``: distance in angstrom below which two residues are in contact, > 0.
+    * ``min_separation``: smallest difference between the residue numbers of a contact, >= 1.
+    * ``composition``: weight of the composition term, >= 0.
+    * ``alphabet``: the allowed amino acids.
+    * ``native``: the native sequence, if ``distances`` is a matrix or a CSV file.
+    * ``chain``: identifier of the chain in the PDB file; None: the first chain.
 
     ## References
     Miyazawa and Jernigan 1996 (J. Mol. Biol.); Madan et al. 2023 (SubTB)
@@ -106,7 +111,7 @@ class InverseFolding(Sequence):
         if not 0 <= composition < np.inf:
             raise ValueError(f"{where}: composition must be finite and >= 0, got {composition}")
         if chain is not None and not isinstance(distances, str | os.PathLike):
-            raise ValueError(f"{where}: chain is for a PDB file, got {chain!r}")
+            raise ValueError(f"{where}: chain is only for PDB files, got {chain!r}")
         self.temperature, self.cutoff = positive("temperature", temperature, where), positive("cutoff", cutoff, where)
         self.min_separation = positive_int("min_separation", min_separation, where)
         self.composition = float(composition)
@@ -119,11 +124,11 @@ class InverseFolding(Sequence):
             self._given, length = (matrix, numbers), len(matrix)
         else:
             matrix = contacts.distance_matrix(distances, where)
-            distances = np.array(distances).tolist()  # which can be printed and read again, where an array cannot
+            distances = np.array(distances).tolist()  # a list can be stored as JSON, an array cannot
             self._given, length = (matrix, np.arange(len(matrix))), len(matrix)
         if native is not None and sequence is not None:
             raise ValueError(
-                f"{where}: native is for a matrix or a CSV file, got {native!r} with distances {distances}"
+                f"{where}: native is only for a matrix or a CSV file, got {native!r} with distances {distances}"
             )
         self.native = sequence if native is None else native
         if self.native is not None and (len(self.native) != length or set(self.native) - set(AMINO_ACIDS)):
@@ -144,9 +149,13 @@ class InverseFolding(Sequence):
 
     @functools.cached_property
     def contacts(self) -> IntArray:
-        """Pairs of positions in contact, i < j, int64 (2, c). Raises DatasetError without avGFP's distances."""
+        """Pairs of positions in contact, i < j, int64 (2, c).
+
+        Raises:
+            DatasetError: the distances of avGFP are not available.
+        """
         if self._given is None:
-            # Two of the chromophore's residues are not there; positions are places in the file.
+            # The file lacks two residues of the chromophore, so positions are not residue numbers.
             matrix, numbers = contacts.read_distances(datasets.read("gfp-distances"), "InverseFolding")
         else:
             matrix, numbers = self._given
@@ -154,16 +163,16 @@ class InverseFolding(Sequence):
 
     @functools.cached_property
     def _pair_energies(self) -> IntArray:
-        """Energies of pairs of tokens in hundredths, 0 where one is empty, int64 ((q + 1)^2,)."""
+        """Energies of pairs of tokens in hundredths of RT, 0 if one is empty, int64 ((q + 1)^2,)."""
         table = contacts.miyazawa_jernigan()[np.ix_(self._amino, self._amino)]
         return np.pad(table, ((0, 1), (0, 1))).ravel()
 
     def energy(self, tokens: IntArray) -> FloatArray:
-        """E of tokens (n, length), of what is filled, float64 (n,)."""
+        """E of the filled positions of tokens (n, length), float64 (n,)."""
         tokens = tokens.astype(np.int64)
         first, second = self.contacts
         total = np.zeros(len(tokens), dtype=np.int64)
-        # A piece of the contacts at a time, so that the arrays stay small.
+        # Chunks of contacts keep the arrays small.
         for start in range(0, len(first), 256):
             i, j = first[start : start + 256], second[start : start + 256]
             total += self._pair_energies.take(tokens[:, i] * (self.num_letters + 1) + tokens[:, j]).sum(1)
@@ -173,7 +182,7 @@ class InverseFolding(Sequence):
         return energy
 
     def _divergence(self, tokens: IntArray) -> FloatArray:
-        """k KL(f, b) of the k residues there are: sum over amino acids a of k_a log(k_a / (k b_a)), float64 (n,)."""
+        """k KL(f, b) of the k filled positions: sum over amino acids a of k_a log(k_a / (k b_a)), float64 (n,)."""
         counts = np.stack([(tokens == letter).sum(1) for letter in range(self.num_letters)], axis=1)
         background = (ABUNDANCE / ABUNDANCE.sum())[self._amino]
         expected = counts.sum(1, keepdims=True) * background
@@ -184,10 +193,12 @@ class InverseFolding(Sequence):
         """E of the native sequence.
 
         Raises:
-            ValueError: the native sequence is not known, or has letters that are not in the alphabet.
+            ValueError: the native sequence is unknown, or has letters that are not in the alphabet.
         """
         if self.native is None:
-            raise ValueError("InverseFolding: the native sequence of these distances is not known; give native=")
+            raise ValueError(
+                "InverseFolding: the native sequence of these distances is unknown; give the argument native"
+            )
         if missing := set(self.native) - set(self.letters):
             raise ValueError(
                 f"InverseFolding: the native sequence has {sorted(missing)}, which are not in the alphabet"
@@ -198,7 +209,11 @@ class InverseFolding(Sequence):
         return self.partial_log_reward(states)
 
     def partial_log_reward(self, states: IntArray) -> FloatArray:
-        """-E / temperature of what is filled, float64 (n,). Raises ValueError where it is not finite."""
+        """-E / temperature of the filled positions, float64 (n,).
+
+        Raises:
+            ValueError: a value is not finite; the message names the first such object.
+        """
         tokens = states[:, :-1]
         with np.errstate(over="ignore"):
             log_reward: FloatArray = 0.0 - self.energy(tokens) / self.temperature

@@ -1,9 +1,9 @@
-"""A classifier of antimicrobial peptides, in NumPy: a mean of small convolutional networks.
+"""A classifier of antimicrobial peptides in NumPy: an ensemble of small convolutional networks.
 
-Trained by scripts/train_amp_proxy.py on the data set of antimicrobial and other peptides; the weights are
-data/amp_proxy.npz. With letters one-hot, zeros beyond both ends, and m members:
+scripts/train_amp_proxy.py trains it on a data set of antimicrobial and other peptides and writes the weights to
+data/amp_proxy.npz. With one-hot residues, zero padding at both ends, and m members:
 
-    h_t = relu(b + sum_j W_j x_{t + j - (k - 1) // 2})     at each letter t, j = 0..k - 1
+    h_t = relu(b + sum_j W_j x_{t + j - (k - 1) // 2})     at each residue t, j = 0..k - 1
     f = (max_t h_t, mean_t h_t, length / 60)
     logit = mean over members of (v . relu(U f + c) + d);    p = sigmoid(scale * logit + shift)
 """
@@ -16,22 +16,23 @@ import numpy as np
 
 from gfn_envs.arrays import FloatArray, IntArray
 
-#: The order of the letters in tokens; 20 is "no letter".
+#: The 20 amino acids in the order of their tokens; token 20 is an empty position.
 AMINO_ACIDS = "ACDEFGHIKLMNPQRSTVWY"
-#: Peptides scored at a time: the arrays stay in the processor's cache, and below the size that is given back to the
-#: system each time.
+#: Number of peptides per chunk. The arrays of a chunk fit in the CPU cache, and they are small enough that the
+#: allocator reuses their memory instead of returning it to the operating system.
 CHUNK = 8
 
 
 class PeptideClassifier:
     """The probability that a peptide is antimicrobial.
 
-    No matrix product: its last digits depend on how many rows it has, and a peptide's reward must not.
+    The code avoids matrix products because their last digits depend on the number of rows, and the reward of a peptide
+    must not depend on its batch.
 
     Args:
-        weights: float arrays, m members, C channels, k letters (even), H hidden units: ``kernel`` (m, k, 20, C),
-            ``bias`` (m, C), ``hidden`` (m, 2 C + 1, H), ``hidden_bias`` (m, H), ``out`` (m, H), ``out_bias`` (m,),
-            ``scale`` () and ``shift`` ().
+        weights: float arrays for m members, C channels, kernels of k residues (even), H hidden units: ``kernel`` (m, k,
+            20, C), ``bias`` (m, C), ``hidden`` (m, 2 C + 1, H), ``hidden_bias`` (m, H), ``out`` (m, H), ``out_bias``
+            (m,), ``scale`` () and ``shift`` ().
     """
 
     def __init__(self, weights: Mapping[str, np.ndarray]):
@@ -45,9 +46,10 @@ class PeptideClassifier:
         self._scale, self._shift = float(w["scale"]), float(w["shift"])
 
     def _pair_tables(self, kernel: FloatArray, bias: FloatArray) -> FloatArray:
-        """What each pair of neighbours adds to all channels, by its place under the kernel, (k / 2, 441, m C).
+        """Contribution of each pair of adjacent tokens to all channels, per place in the kernel, (k / 2, 441, m C).
 
-        "No letter" adds nothing, but at the kernel's centre so little that h is 0 there.
+        An empty position contributes 0, except at the center of the kernel. There it contributes a large negative
+        number, so that h is 0 at empty positions.
         """
         single = kernel.transpose(1, 2, 0, 3).reshape(self.width, 20, -1)
         single = np.pad(single, ((0, 0), (0, 1), (0, 0)))
@@ -57,19 +59,19 @@ class PeptideClassifier:
         return pairs.reshape(self.width // 2, 441, -1)
 
     def __call__(self, tokens: IntArray) -> FloatArray:
-        """Probabilities float64 (n,) of tokens (n, length): letters 0..19 from the left, 20 behind the end."""
+        """Probabilities float64 (n,) from tokens (n, length): residues 0..19, then 20 after the end of the peptide."""
         logits = self.logits(tokens)
         return 1.0 / (1.0 + np.exp(-(self._scale * logits + self._shift)))
 
     def logits(self, tokens: IntArray) -> FloatArray:
-        """The members' mean logit, before calibration, float64 (n,)."""
+        """Mean logit of the members before calibration, float64 (n,)."""
         chunks = [self._logits(tokens[start : start + CHUNK]) for start in range(0, len(tokens), CHUNK)]
         return np.concatenate(chunks) if chunks else np.zeros(0)
 
     def _logits(self, tokens: IntArray) -> FloatArray:
         n, size = len(tokens), (tokens != 20).sum(1)
         length = int(size.max())
-        # Positions first: sums and maxima over the first axis are several times faster.
+        # Positions are the first axis because sums and maxima over the first axis are several times faster.
         padded = np.full((length + self.width - 1, n), 20, dtype=np.intp)
         padded[self._before : self._before + length] = tokens[:, :length].T
         pairs = 21 * padded[:-1] + padded[1:]
