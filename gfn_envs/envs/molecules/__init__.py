@@ -1,0 +1,1 @@
+"""Environments that build molecules from fragments, with the scores that reward them."""

@@ -1,16 +1,17 @@
-"""Trees of blocks in canonical form, for whole batches: every way to draw one tree becomes the same arrays.
+"""Canonical forms of batches of block trees: all representations of one tree become the same arrays.
 
-A block of kind k has stem atoms at positions 0, 1, ...; automorphisms of the block permute them. A tree bonds blocks
-at positions. The canonical form follows Aho, Hopcroft and Ullman's for rooted trees, with codes that are 64-bit hashes:
+A block of kind k has stem atoms at positions 0, 1, ..., and automorphisms of the block permute these positions. A tree
+bonds blocks at positions. The canonical form follows that of Aho, Hopcroft and Ullman for rooted trees, with 64-bit
+hashes as codes:
 
-* The code of a block seen from a neighbour depends on its kind and on what hangs at each of its positions, by their own
-  codes; it is the least over the block's automorphisms, so that it does not depend on how its positions are numbered.
-* The root is a block whose code, with nothing above it, is least. Children are sorted by position and code, and the
-  automorphism that gave the least code renumbers each block's positions.
+* The code of a block, seen from a neighbor, depends on its kind and on the codes of the subtrees at its positions. It
+  is the smallest over the automorphisms of the block, so it does not depend on the numbering of the positions.
+* The root is the block with the smallest code, if no block is above it. Children are sorted by position and code. The
+  automorphism that gave the smallest code renumbers the positions of each block.
 
-Two blocks, or two stems, of a tree that an automorphism of the tree exchanges have the same code, and others do not.
-The hash is fixed: a form is the same in every process and on every machine. Codes are compared only within one tree;
-that two different ones of a tree of 50 codes agree has a probability of about 1e-16.
+Two blocks of a tree have the same code if and only if an automorphism of the tree exchanges them; the same holds for
+stems. The hash has no random seed: a canonical form is the same in every process and on every machine. Codes are
+compared only within one tree; the probability of a collision in a tree with 50 codes is about 1e-16.
 """
 
 from __future__ import annotations
@@ -28,13 +29,13 @@ LARGEST = np.uint64(2**64 - 1)
 
 
 class Trees(NamedTuple):
-    """n trees of at most m blocks, int64 (n, m) each. A parent comes before its children; block 0 is the root.
+    """n trees of at most m blocks. A parent comes before its children; block 0 is the root.
 
     Attributes:
-        kind: 1 + the kind of a block; 0 where there is none, behind all that there are.
-        parent: the block it is bonded to, an index; 0 for the root and where there is none.
-        port: the position of that bond on the parent.
-        entry: the position of that bond on the block itself.
+        kind: 1 + the kind of each block, and then 0 for absent blocks, int64 (n, m).
+        parent: index of the block that each block is bonded to; 0 for the root and for absent blocks, int64 (n, m).
+        port: position of that bond on the parent, int64 (n, m).
+        entry: position of that bond on the block itself, int64 (n, m).
     """
 
     kind: IntArray
@@ -44,13 +45,13 @@ class Trees(NamedTuple):
 
 
 class Contents(NamedTuple):
-    """What is known of each block of :class:`Trees`, by codes.
+    """Codes of the blocks of :class:`Trees`.
 
     Attributes:
-        totals: sums over what hangs at the block's positions, for each automorphism; uint64 (n, m, g).
-        root: code of the block as the root (n, m): equal for blocks that an automorphism exchanges.
-        down: code of the block seen from its parent (n, m).
-        up: code of the parent, without this block, seen from it (n, m).
+        totals: weighted sums of the codes at the positions of each block, per automorphism, uint64 (n, m, g).
+        root: code of each block as the root, uint64 (n, m). It is equal for blocks that an automorphism exchanges.
+        down: code of each block seen from its parent, uint64 (n, m).
+        up: code of the parent seen from each block, without the block itself, uint64 (n, m).
     """
 
     totals: Codes
@@ -59,15 +60,20 @@ class Contents(NamedTuple):
     up: Codes
 
 
-class Relabelling(NamedTuple):
-    """Where canonical form puts things: ``block`` (n, m) from old to new index, ``position`` (n, m, s) likewise."""
+class Relabeling(NamedTuple):
+    """A map from old to new indices.
+
+    Attributes:
+        block: new index of each block, int64 (n, m).
+        position: new index of each position of each block, int64 (n, m, s).
+    """
 
     block: IntArray
     position: IntArray
 
 
 def mix(x: Codes) -> Codes:
-    """The finaliser of splitmix64 (Steele et al. 2014): a bijection of 64 bits that leaves no pattern."""
+    """The finalizer of splitmix64 (Steele et al. 2014), a bijection of 64-bit integers that scrambles all bits."""
     x = (x ^ (x >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
     x = (x ^ (x >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
     return x ^ (x >> np.uint64(31))
@@ -77,7 +83,7 @@ def _constants(start: int, count: int) -> Codes:
     return mix(np.arange(start, start + count, dtype=np.uint64) * np.uint64(0x9E3779B97F4A7C15))
 
 
-#: What stands at a position for the bond to the parent, and for the stem that is asked about.
+#: Codes of two special contents of a position: the bond to the parent, and the stem whose code is computed.
 PARENT, STEM = _constants(1, 2)
 
 
@@ -85,23 +91,24 @@ class BlockTrees:
     """Canonical forms of trees whose blocks have given symmetries.
 
     Args:
-        automorphisms: for each kind, its automorphisms (g, s): position p goes to ``[i, p]``; the identity included.
+        automorphisms: for each kind, its automorphisms (g, s), including the identity. Automorphism i maps position p
+            to ``[i, p]``.
     """
 
     def __init__(self, automorphisms: Sequence[IntArray]):
         kinds = len(automorphisms)
         self.num_positions = max(a.shape[1] for a in automorphisms)
         order = max(len(a) for a in automorphisms)
-        #: (kinds + 1, g, s): where each automorphism puts each position; rows beyond a kind's own repeat the identity.
+        #: Image of each position under each automorphism, (kinds + 1, g, s), padded with the identity.
         self.image = np.tile(np.arange(self.num_positions), (kinds + 1, order, 1))
         for k, group in enumerate(automorphisms):
             self.image[k + 1, : len(group), : group.shape[1]] = group
-        # uint64: a hash of what hangs where is sum(code * weight of the position it is put at).
+        # The hash of the contents of a block is the sum of code * weight of the image of the position.
         self.weight = (_constants(100, self.num_positions) | np.uint64(1))[self.image]
         self.salt = _constants(10_000, kinds + 1)
 
     def contents(self, trees: Trees) -> Contents:
-        """Codes of every block of ``trees``, from both sides of each bond."""
+        """Codes of every block of ``trees``, seen from both ends of each bond."""
         kind, parent, port, entry = trees
         n, m = kind.shape
         rows = np.arange(n)
@@ -125,20 +132,20 @@ class BlockTrees:
         return Contents(totals, root, down, up)
 
     def stem_codes(self, trees: Trees, contents: Contents) -> Codes:
-        """Code of each position of each block, (n, m, s): equal for positions that an automorphism exchanges."""
+        """Code of each position of each block, uint64 (n, m, s); equal for positions that an automorphism exchanges."""
         weight, salt = self.weight[trees.kind], self.salt[trees.kind][:, :, None]
         base = contents.totals + salt
         codes = [mix(base + STEM * weight[..., p]).min(2) for p in range(self.num_positions)]
         return np.stack(codes, axis=2)
 
-    def canonical(self, trees: Trees, contents: Contents) -> tuple[Trees, Relabelling]:
-        """The one form that every drawing of a tree has, and where it puts each block and position."""
+    def canonical(self, trees: Trees, contents: Contents) -> tuple[Trees, Relabeling]:
+        """The canonical form of each tree, and the map from old to new blocks and positions."""
         n, m = trees.kind.shape
         rows = np.arange(n)[:, None]
         present = trees.kind > 0
         root = contents.root.argmin(1)
         parent, port, entry, code, above = _rerooted(trees, contents, root)
-        # The automorphism of each block that gives the least code, and what it does to positions.
+        # ``best`` is the automorphism of each block that gives the smallest code.
         not_root = (np.arange(m) != root[:, None])[:, :, None]
         at_entry = np.take_along_axis(self.weight[trees.kind], entry[:, :, None, None], axis=3)[..., 0]
         seen = contents.totals + np.where(not_root, (PARENT - above)[:, :, None] * at_entry, 0)
@@ -147,21 +154,21 @@ class BlockTrees:
         entry = np.take_along_axis(position, entry[:, :, None], axis=2)[:, :, 0]
         port = position[rows, parent, port]
         block = _ranks(parent, port, code, present, root)
-        # Absent blocks keep the indices behind the others, so each row of ``block`` is a permutation.
+        # Absent blocks get the indices after the others, so each row of ``block`` is a permutation.
         out = Trees(*(np.zeros_like(trees.kind) for _ in range(4)))
         out.kind[rows, block] = trees.kind
         linked = present & not_root[:, :, 0]
         for array, values in zip(out[1:], (block[rows, parent], port, entry), strict=True):
             array[rows, block] = np.where(linked, values, 0)
-        return out, Relabelling(block, position)
+        return out, Relabeling(block, position)
 
 
 def _rerooted(trees: Trees, contents: Contents, root: IntArray) -> tuple[IntArray, IntArray, IntArray, Codes, Codes]:
-    """Parents, ports and entries when ``root`` (n,) is the root, and codes of each block and of what is above it."""
+    """Parents, ports and entries for the new ``root`` (n,), and the codes down and up of each block."""
     _, parent, port, entry = (array.copy() for array in trees)
     code, above = contents.down.copy(), contents.up.copy()
     rows, current = np.arange(len(root)), root.copy()
-    # The bonds on the way from the new root to the old one turn round. In rows that are no trees there may be no end.
+    # Bonds on the path from the new root to the old one change direction. The limit ends the loop on invalid rows.
     for _ in range(trees.kind.shape[1]):
         climbing = current != 0
         rows, current = rows[climbing], current[climbing]
@@ -179,11 +186,11 @@ def _rerooted(trees: Trees, contents: Contents, root: IntArray) -> tuple[IntArra
 
 
 def _ranks(parent: IntArray, port: IntArray, code: Codes, present: npt.NDArray[np.bool_], root: IntArray) -> IntArray:
-    """New index of each block (n, m): breadth first, the children of a block by port and code."""
+    """New index of each block, (n, m): breadth first, with the children of a block in order of port and code."""
     n, m = parent.shape
     rows = np.arange(n)
     key = (port.astype(np.uint64) << np.uint64(58)) | (code >> np.uint64(6))
-    # Behind all others, in the order of their indices: no block at all.
+    # Absent blocks come last, in the order of their indices.
     by_key = np.argsort(np.where(present, key, LARGEST), axis=1, kind="stable")
     child = np.take_along_axis(present, by_key, axis=1) & (by_key != root[:, None])
     parent = np.take_along_axis(parent, by_key, axis=1)

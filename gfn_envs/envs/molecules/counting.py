@@ -1,8 +1,8 @@
-"""How many trees of blocks there are, exactly: Polya's theorem for trees with a root, Otter's for those without.
+"""Exact numbers of block trees, by Polya's theorem for rooted trees and Otter's theorem for unrooted ones.
 
-Series are lists of integers: entry d counts trees of d blocks. What hangs at a stem is nothing, or a tree that is
-planted there: bonded by an arm of the vocabulary. A block with c stems at a position holds a multiset of c of these,
-and the block's automorphisms permute its positions.
+Series are lists of integers: entry d counts the trees of d blocks. A stem is open or has a planted tree, which is
+bonded to it by an arm of the vocabulary. A position with c stems holds a multiset of c of these choices, and the
+automorphisms of a block permute its positions.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from gfn_envs.arrays import IntArray
 from gfn_envs.envs.molecules.vocabulary import Vocabulary
 
 Series = list[int]
-#: (length, capacity) of the cycles of positions under one automorphism, sorted.
+#: Sorted pairs (length, capacity), one per cycle of positions under an automorphism.
 CycleType = tuple[tuple[int, int], ...]
 
 
@@ -25,17 +25,18 @@ def count_states(vocabulary: Vocabulary, max_blocks: int, min_blocks: int) -> tu
     trees = unrooted(vocabulary, max_blocks, allow_open=True)
     closed = unrooted(vocabulary, max_blocks, allow_open=False)
     unfinished = [trees[b] - closed[b] for b in range(max_blocks)]
-    # Every tree that is full or closed is terminal; one with an open stem is both, stopped and not.
+    # Full and closed trees are terminal. A tree with an open stem is one unfinished state and, if stopped, a terminal
+    # one.
     terminal = trees[max_blocks] + sum(closed[:max_blocks]) + sum(unfinished[min_blocks:])
     return 1 + sum(unfinished) + terminal, terminal
 
 
 def unrooted(vocabulary: Vocabulary, max_blocks: int, allow_open: bool) -> Series:
-    """Trees of 0..max_blocks blocks that can be built, with or without open stems.
+    """Numbers of trees of 0..max_blocks blocks that can be built, with or without open stems.
 
-    Otter 1948: of a tree's blocks, bonds, and bonds whose ends a symmetry exchanges, counted up to symmetry, the first
-    are as many as the second less the third, and one. Here blocks are those from which the tree can be built, and bonds
-    those between two of them.
+    Otter's theorem (1948): every tree has v - e + s = 1. Up to symmetry, v is its number of blocks, e its number of
+    bonds, and s its number of bonds whose ends a symmetry exchanges. Here v counts only blocks from which the tree can
+    be built, and e only bonds between two of them.
     """
     rooted_types, planted_types = _cycle_types(vocabulary)
     planted: Series = [0] * (max_blocks + 1)
@@ -48,14 +49,14 @@ def unrooted(vocabulary: Vocabulary, max_blocks: int, allow_open: bool) -> Serie
 
 
 def _cycle_types(vocabulary: Vocabulary) -> tuple[dict[CycleType, Fraction], dict[CycleType, Fraction]]:
-    """Weights of the cycle types of all kinds, and of all arms, whose own stem is taken."""
+    """Weights of the cycle types of all kinds, and of all arms without the stem by which they are bonded."""
     rooted: Counter[CycleType] = Counter()
     planted: Counter[CycleType] = Counter()
     for k, kind in enumerate(vocabulary.kinds):
         group, capacity = kind.automorphisms, list(kind.capacity)
         for image in group:
             rooted[_cycle_type(image, capacity)] += Fraction(1, len(group))  # type: ignore[assignment]
-        # Arms that an automorphism exchanges are one.
+        # Arms that an automorphism exchanges count once.
         for position in {int(group[:, p].min()) for kind_, p in vocabulary.arms.tolist() if kind_ == k}:
             fixing = [image for image in group if image[position] == position]
             rest = [c - (p == position) for p, c in enumerate(capacity)]
@@ -77,7 +78,7 @@ def _cycle_type(image: IntArray, capacity: list[int]) -> CycleType:
 
 
 def _filled(types: dict[CycleType, Fraction], planted: Series, allow_open: bool) -> Series:
-    """Blocks with something at each of their stems: x times the cycle index of the stems in ``planted``."""
+    """Blocks with an open stem or a planted tree at each stem: x times the cycle index, evaluated at ``planted``."""
     choices = [int(allow_open) + planted[0], *planted[1:]]
 
     @cache
@@ -94,7 +95,7 @@ def _filled(types: dict[CycleType, Fraction], planted: Series, allow_open: bool)
 
 
 def _multisets(choices: Series, count: int) -> Series:
-    """Multisets of ``count`` choices: Newton's identity k h_k = sum over i of p_i h_(k-i), with p_i = choices(x^i)."""
+    """Multisets of ``count`` choices by Newton's identity k h_k = sum over i of p_i h_(k-i), p_i = choices(x^i)."""
     result: list[Series] = [[1] + [0] * (len(choices) - 1)]
     for k in range(1, count + 1):
         terms = [_product(_spread(choices, i), result[k - i]) for i in range(1, k + 1)]

@@ -1,6 +1,6 @@
-"""What can be done to a tree of blocks: bond an arm of the vocabulary to an open stem, or take a leaf off.
+"""Moves on batches of block trees: bond an arm of the vocabulary to an open stem, or remove a leaf.
 
-Everything here is about trees alone, in batches; rows, flags and the stop action are FragmentMolecule's.
+This module knows trees only. FragmentDag adds the state rows and the stop action.
 """
 
 from __future__ import annotations
@@ -13,13 +13,14 @@ from gfn_envs.envs.molecules.vocabulary import Vocabulary
 
 
 class BlockMoves:
-    """Moves on trees of at most ``max_blocks`` blocks: (stem, arm) forward, a leaf backward; see FragmentMolecule.
+    """Moves on trees of at most ``max_blocks`` blocks; see :class:`gfn_envs.FragmentMolecule`.
 
-    A forward action is location * num_arms + arm, where a location is block * num_stems + position.
+    A forward action is location * num_arms + arm, where a location is block * num_stems + position. A backward action
+    is the index of a leaf.
 
     Args:
         vocabulary: the blocks and their arms.
-        max_blocks: m.
+        max_blocks: largest number of blocks m.
     """
 
     def __init__(self, vocabulary: Vocabulary, max_blocks: int):
@@ -28,7 +29,7 @@ class BlockMoves:
         self.trees = BlockTrees([kind.automorphisms for kind in kinds])
         self.num_kinds, self.num_arms, self.num_stems = len(kinds), len(vocabulary.arms), self.trees.num_positions
         self.num_locations = (max_blocks - 1) * self.num_stems
-        # By kind + 1 and position: how many stems there are, and the first arm that is bonded there, -1 where none is.
+        # For each kind + 1 and position: the number of stems, and the first arm with this stem, or -1 if there is none.
         self.capacity = np.zeros((self.num_kinds + 1, self.num_stems), dtype=np.int64)
         self._arm = np.full((self.num_kinds + 1, self.num_stems), -1)
         for k, kind in enumerate(kinds):
@@ -39,14 +40,14 @@ class BlockMoves:
                 self._arm[k + 1, position] = found[0] if len(found) else -1
         self._arm_kind, self._arm_position = vocabulary.arms[:, 0] + 1, vocabulary.arms[:, 1]
         self._legal_arms = self._arm[self._arm_kind, self._arm_position] == np.arange(self.num_arms)
-        # The first block: one arm for each kind.
+        # One arm per kind adds the first block.
         self._first_arm = np.array([np.flatnonzero(self._arm_kind == k + 1)[0] for k in range(self.num_kinds)])
         self._first_arms = np.isin(np.arange(self.num_arms), self._first_arm)
 
-    # ------------------------------------------------------------------ what is legal
+    # ------------------------------------------------------------------ legal moves
 
     def open_stems(self, trees: Trees) -> IntArray:
-        """How many stems are open at each position of each block, (n, m, s)."""
+        """Number of open stems at each position of each block, (n, m, s)."""
         left = self.capacity[trees.kind]
         row, block = np.nonzero(trees.kind[:, 1:])
         block += 1
@@ -55,12 +56,12 @@ class BlockMoves:
         return left
 
     def must_end(self, trees: Trees) -> BoolArray:
-        """True where there is no room for another block, or no open stem, (n,)."""
+        """True if a tree has ``max_blocks`` blocks or no open stem, bool (n,)."""
         count = (trees.kind > 0).sum(1)
         return (count == self.max_blocks) | ((count > 0) & ~self.open_stems(trees).any((1, 2)))
 
     def additions(self, trees: Trees) -> BoolArray:
-        """Legal forward actions, bool (n, num_locations * num_arms): of equivalent stems, and arms, the first."""
+        """Legal forward actions, bool (n, num_locations * num_arms): the first of equivalent stems and arms."""
         mask = np.zeros((len(trees.kind), self.num_locations, self.num_arms), dtype=bool)
         row, location = np.nonzero(_first_of_each(self._stems(trees, self.trees.contents(trees))))
         mask[row, location] = self._legal_arms
@@ -68,40 +69,40 @@ class BlockMoves:
         return mask.reshape(len(mask), -1)
 
     def removals(self, trees: Trees) -> BoolArray:
-        """Leaves that can be taken off, bool (n, m): of equivalent ones the first."""
+        """Leaves that can be removed, bool (n, m): the first of equivalent leaves."""
         return _first_of_each(np.where(self._leaf_arms(trees) >= 0, self.trees.contents(trees).root, LARGEST))
 
     def _leaf_arms(self, trees: Trees) -> IntArray:
-        """The arm that puts each leaf back, (n, m); -1 for blocks that are no leaf, or have no such arm."""
+        """The arm that adds each leaf again, (n, m); -1 for blocks that are not leaves or have no such arm."""
         n, m = trees.kind.shape
         present = trees.kind > 0
         row, block = np.nonzero(present[:, 1:])
         block += 1
         children = np.zeros((n, m), dtype=np.int64)
         np.add.at(children, (row, trees.parent[row, block]), 1)
-        by = trees.entry.copy()
-        # A root with one child is a leaf, bonded at the port of that child, block 1.
-        by[:, 0] = trees.port[:, 1]
+        position = trees.entry.copy()
+        # A root with one child is a leaf. Its own position of the bond is the port of that child, which is block 1.
+        position[:, 0] = trees.port[:, 1]
         leaf = present & (children == (np.arange(m) == 0))
-        arms = np.where(leaf, self._arm[trees.kind, by], -1)
+        arms = np.where(leaf, self._arm[trees.kind, position], -1)
         alone = present.sum(1) == 1
         arms[alone, 0] = self._first_arm[trees.kind[alone, 0] - 1]
         return arms
 
     def _stems(self, trees: Trees, contents: Contents) -> Codes:
-        """Codes of the open stems of all blocks but the last (n, num_locations), LARGEST elsewhere."""
+        """Codes of the open stems of all blocks but the last, (n, num_locations); LARGEST for other positions."""
         codes = np.where(self.open_stems(trees) > 0, self.trees.stem_codes(trees, contents), LARGEST)
         return codes[:, :-1].reshape(len(codes), -1)
 
-    # ------------------------------------------------------------------ moves and what undoes them
+    # ------------------------------------------------------------------ moves and their inverses
 
     def add(self, trees: Trees, actions: IntArray) -> Trees:
-        """Trees with one block more, in canonical form."""
+        """Trees with one more block, in canonical form."""
         larger, _ = self._with_block(trees, actions)
         return self.trees.canonical(larger, self.trees.contents(larger))[0]
 
     def added_leaf(self, trees: Trees, actions: IntArray) -> IntArray:
-        """Where :meth:`add` puts the new block, (n,): of leaves that are equivalent to it, the first."""
+        """Index of the new block in the result of :meth:`add`, (n,): the first of the leaves equivalent to it."""
         larger, new = self._with_block(trees, actions)
         contents, rows = self.trees.contents(larger), np.arange(len(new))
         same = (contents.root == contents.root[rows, new][:, None]) & (self._leaf_arms(larger) >= 0)
@@ -109,7 +110,7 @@ class BlockMoves:
         return np.where(same, moved.block, self.max_blocks).min(1)
 
     def _with_block(self, trees: Trees, actions: IntArray) -> tuple[Trees, IntArray]:
-        """Trees with the new block behind the others, and its index (n,)."""
+        """Trees with the new block after the others, and its index (n,)."""
         location, arm = np.divmod(np.asarray(actions, dtype=np.int64), self.num_arms)
         larger, rows = Trees(*(array.copy() for array in trees)), np.arange(len(arm))
         new = (trees.kind > 0).sum(1)
@@ -125,7 +126,7 @@ class BlockMoves:
         return self.trees.canonical(smaller, self.trees.contents(smaller))[0]
 
     def removed_and_action(self, trees: Trees, leaves: IntArray) -> tuple[Trees, IntArray]:
-        """:meth:`remove`, and the actions that put the leaves back, (n,)."""
+        """The result of :meth:`remove`, and the actions that add the leaves again, (n,)."""
         smaller, block, position = self._without_leaf(trees, leaves)
         contents, rows = self.trees.contents(smaller), np.arange(len(leaves))
         stems = self._stems(smaller, contents).reshape(len(rows), -1, self.num_stems)
@@ -137,9 +138,9 @@ class BlockMoves:
         return parents, np.where(empty, 0, location) * self.num_arms + self._leaf_arms(trees)[rows, leaves]
 
     def _without_leaf(self, trees: Trees, leaves: IntArray) -> tuple[Trees, IntArray, IntArray]:
-        """Trees without one leaf, and the block and position to which it was bonded."""
+        """Trees without one leaf, and the block and the position to which it was bonded."""
         rows, others = np.arange(len(leaves)), np.arange(self.max_blocks - 1)
-        # The root, where it is the leaf, was bonded to block 1, which becomes the root.
+        # If the leaf is the root, it was bonded to block 1, which becomes the root.
         is_root = leaves == 0
         block = np.where(is_root, 1, trees.parent[rows, leaves])
         position = np.where(is_root, trees.entry[:, 1], trees.port[rows, leaves])
@@ -152,7 +153,7 @@ class BlockMoves:
 
 
 def _first_of_each(codes: Codes) -> BoolArray:
-    """True at the first place of each code in its row (n, k); never at LARGEST."""
+    """True at the first occurrence of each code in its row, bool (n, k); False at LARGEST."""
     order = np.argsort(codes, axis=1, kind="stable")
     ranked = np.take_along_axis(codes, order, axis=1)
     new = np.ones(codes.shape, dtype=bool)

@@ -1,4 +1,4 @@
-"""From trees of blocks to RDKit molecules."""
+"""RDKit molecules of block trees."""
 
 from __future__ import annotations
 
@@ -10,19 +10,19 @@ from gfn_envs.envs.molecules.vocabulary import Kind, chemistry, drop_hydrogen
 
 
 class MoleculeBuilder:
-    """Bonds the Mols of blocks.
+    """Builds the Mol of a tree from the Mols of its blocks.
 
     Args:
-        kinds: the blocks.
+        kinds: the kinds of blocks.
     """
 
     def __init__(self, kinds: Sequence[Kind]):
         self.kinds = kinds
 
     def mol(self, kind: Sequence[int], parent: Sequence[int], port: Sequence[int], entry: Sequence[int]) -> Any:
-        """The sanitised Mol of a tree: see :class:`Trees` for its four runs of numbers.
+        """The sanitized Mol of one tree, whose fields are those of :class:`Trees`, each of m numbers.
 
-        Atoms come block after block. Open stems carry hydrogens.
+        The atoms are in the order of the blocks. Open stems carry hydrogens.
         """
         chem = chemistry()
         mol = chem.RWMol()
@@ -39,9 +39,9 @@ class MoleculeBuilder:
         return mol.GetMol()
 
     def stem_atoms(self, kind: Sequence[int], open_stems: IntArray) -> list[int]:
-        """Atoms of the Mol with an open stem, each as often as it has one.
+        """Indices of the atoms of the Mol with open stems, each repeated once per open stem.
 
-        ``open_stems`` (m, s): how many are open at each position of each block.
+        ``open_stems`` (m, s) has the number of open stems at each position of each block.
         """
         starts = self._starts(kind)
         blocks, positions = open_stems.nonzero()

@@ -1,4 +1,4 @@
-"""Scores of molecules that chemists use, from RDKit, and what compares molecules: fingerprints and scaffolds."""
+"""Scores of molecules, mostly from RDKit; fingerprints, scaffolds and drawings."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ import numpy.typing as npt
 from gfn_envs.arrays import FloatArray
 from gfn_envs.envs.molecules.vocabulary import chemistry
 
-#: (Mols, atoms with open stems of each) -> numbers.
+#: Function from Mols (n) and the atoms with open stems of each Mol to scores (n,).
 Scorer = Callable[[Sequence[Any], Sequence[Sequence[int]]], FloatArray]
 
-#: name -> (floor, exponent) by default.
+#: Default (floor, exponent) of each named score.
 DEFAULTS: dict[str, tuple[float, float]] = {
     "qed": (1e-3, 1.0),
     "sa": (1e-3, 1.0),
@@ -29,10 +29,13 @@ DEFAULTS: dict[str, tuple[float, float]] = {
 
 @dataclass(frozen=True)
 class Score:
-    """A score of Mols, floored, and the exponent that makes it a reward.
+    """A score of Mols, with the floor and the exponent that make it a reward.
 
     Attributes:
-        needs_stems: whether the atoms with open stems have a part in it.
+        scorer: the function that computes the scores.
+        floor: lower bound of the scores, >= 0.
+        exponent: power of the scores, > 0.
+        needs_stems: True if the scores depend on the atoms with open stems.
     """
 
     scorer: Scorer
@@ -43,7 +46,7 @@ class Score:
     def __call__(self, mols: Sequence[Any], stems: Sequence[Sequence[int]]) -> FloatArray:
         """max(score, floor) of each Mol, float64 (n,)."""
         scores = np.asarray(self.scorer(mols, stems), dtype=np.float64)
-        return np.maximum(scores, self.floor)  # NaN stays, and is refused by whoever takes the log.
+        return np.maximum(scores, self.floor)  # NaN stays, so that checked_log_reward raises.
 
 
 def make_score(
@@ -53,10 +56,11 @@ def make_score(
     exponent: float | None,
     floor: float | None,
 ) -> Score:
-    """The score that the arguments of FragmentMolecule name.
+    """The score for these arguments of :class:`gfn_envs.FragmentMolecule`.
 
     Raises:
-        ValueError: an unknown name, a power, exponent or floor out of range, or a target that is missing or invalid.
+        ValueError: a name is unknown; a power, the exponent or the floor is out of range; or the target is missing,
+            invalid, or given for another reward.
     """
     where = "FragmentMolecule"
     if reward_of not in ("mol", "smiles"):
@@ -69,14 +73,19 @@ def make_score(
         if name not in DEFAULTS:
             raise ValueError(f"{where}: unknown reward {name!r}; allowed: {', '.join(DEFAULTS)}, or a callable")
     if ("similarity" in names) != (target is not None):
-        raise ValueError(f"{where}: target, a SMILES, goes with the reward 'similarity', got {target=}, {reward=}")
+        raise ValueError(
+            f"{where}: target, a SMILES, must be given if and only if the reward is 'similarity', "
+            f"got {target=}, {reward=}"
+        )
     default_floor, default_exponent = 0.0, 1.0
     if isinstance(reward, str):
         scorer = named(reward, target)
         default_floor, default_exponent = DEFAULTS[reward]
     elif isinstance(reward, Mapping):
         if not reward or not all(np.isfinite(power) for power in reward.values()):
-            raise ValueError(f"{where}: a product needs scores with finite powers, got {dict(reward)}")
+            raise ValueError(
+                f"{where}: a product of scores needs at least one name, and finite powers, got {dict(reward)}"
+            )
         factors = [(named(name, target), DEFAULTS[name][0], float(reward[name])) for name in names]
         scorer = functools.partial(_product, factors)
     elif callable(reward):
@@ -94,7 +103,11 @@ def make_score(
 
 
 def named(name: str, target: str | None = None) -> Scorer:
-    """The scorer of a name of :data:`DEFAULTS`. Raises ValueError for a target that is no molecule."""
+    """The scorer of a name in :data:`DEFAULTS`.
+
+    Raises:
+        ValueError: ``target`` is not a valid SMILES.
+    """
     if name == "seh":
         from gfn_envs.envs.molecules.seh_proxy import seh_scores
 
@@ -104,7 +117,7 @@ def named(name: str, target: str | None = None) -> Scorer:
         mol = chem.MolFromSmiles(target)
         if mol is None or not mol.GetNumAtoms():
             raise ValueError(f"FragmentMolecule: target {target!r} is not a valid SMILES")
-        # The SMILES rather than the fingerprint, which makes a smaller pickle.
+        # A SMILES gives smaller pickles than a fingerprint.
         return functools.partial(_similarity, chem.MolToSmiles(mol))
     return functools.partial(_each, {"qed": qed, "sa": normalized_sa, "penalized_logp": exp_penalized_logp}[name])
 
@@ -136,19 +149,19 @@ def qed(mol: Any) -> float:
 
 
 def synthetic_accessibility(mol: Any) -> float:
-    """SA score: 1 (easy to make) to 10 (Ertl and Schuffenhauer 2009), by the module that comes with RDKit."""
+    """SA score from 1 (easy to synthesize) to 10 (Ertl and Schuffenhauer 2009), by RDKit's contributed module."""
     from rdkit.Contrib.SA_Score import sascorer
 
     return float(sascorer.calculateScore(mol))
 
 
 def normalized_sa(mol: Any) -> float:
-    """(10 - SA) / 9: 1 for what is easy to make, 0 for what is not."""
+    """(10 - SA) / 9, in [0, 1]: 1 for molecules that are easy to synthesize."""
     return (10.0 - synthetic_accessibility(mol)) / 9.0
 
 
 def penalized_logp(mol: Any) -> float:
-    """logP - SA - max(0, atoms of the largest ring - 6) (Gomez-Bombarelli et al. 2018), not standardised."""
+    """logP - SA - max(0, atoms of the largest ring - 6) (Gomez-Bombarelli et al. 2018), not standardized."""
     from rdkit.Chem import rdMolDescriptors
 
     largest = max((len(ring) for ring in mol.GetRingInfo().AtomRings()), default=0)
@@ -156,15 +169,15 @@ def penalized_logp(mol: Any) -> float:
 
 
 def exp_penalized_logp(mol: Any) -> float:
-    """exp of :func:`penalized_logp`, a number > 0."""
+    """exp of :func:`penalized_logp`, > 0."""
     return float(np.exp(penalized_logp(mol)))
 
 
-# ---------------------------------------------------------------------- comparing molecules
+# ---------------------------------------------------------------------- fingerprints, scaffolds, drawings
 
 
 @functools.cache
-def _fingerprints() -> Any:
+def _fingerprint_generator() -> Any:
     from rdkit.Chem import rdFingerprintGenerator
 
     return rdFingerprintGenerator.GetMorganGenerator(radius=2, fpSize=2048)
@@ -172,7 +185,7 @@ def _fingerprints() -> Any:
 
 def fingerprint(mol: Any) -> Any:
     """Morgan fingerprint, radius 2, 2048 bits."""
-    return _fingerprints().GetFingerprint(mol)
+    return _fingerprint_generator().GetFingerprint(mol)
 
 
 def similarities(prints: Sequence[Any], others: Sequence[Any]) -> FloatArray:
@@ -201,14 +214,13 @@ def draw(mol: Any, size: int = 300) -> npt.NDArray[np.uint8]:
 
     if not mol.GetNumAtoms():
         return np.full((size, size, 3), 255, dtype=np.uint8)
-    # The size is a whole number of pixels, whatever the molecule.
     return np.asarray(Draw.MolToImage(mol, size=(size, size)).convert("RGB"), dtype=np.uint8).copy()
 
 
 def draw_grid(
     mols: Sequence[Any], captions: Sequence[str], per_row: int, cell: tuple[int, int]
 ) -> npt.NDArray[np.uint8]:
-    """Structural formulas with captions below them, uint8 (H, W, 3), ``per_row`` in a row of cells (width, height)."""
+    """Structural formulas with captions, uint8 (H, W, 3): ``per_row`` cells of (width, height) pixels per row."""
     from rdkit.Chem import Draw
 
     image = Draw.MolsToGridImage(mols, molsPerRow=per_row, subImgSize=cell, legends=captions, returnPNG=False)

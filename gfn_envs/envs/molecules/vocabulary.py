@@ -1,7 +1,7 @@
-"""Vocabularies of molecular building blocks: from SMILES with attachment points, or the published 105 blocks.
+"""Vocabularies of building blocks: from SMILES with attachment points, or the 105 published blocks.
 
-A *kind* is a block with its stems: atoms at which other blocks may be bonded, each so many times. An *arm* is a kind
-and the position of the stem atom by which it is bonded when it is added.
+A *kind* is a block with its stems, the attachment points at which other blocks can be bonded. An atom can have several
+stems. An *arm* is a kind and the position of the stem atom by which the kind is bonded when it is added.
 """
 
 from __future__ import annotations
@@ -20,12 +20,16 @@ import numpy as np
 from gfn_envs.arrays import IntArray
 from gfn_envs.data import registry as datasets
 
-#: More automorphisms than any block needs; tables are as wide as the largest group.
+#: Largest allowed number of automorphisms of a block. It limits memory: tables are as wide as the largest group.
 MAX_AUTOMORPHISMS = 200
 
 
 def chemistry() -> Any:
-    """RDKit's ``Chem``. Raises ImportError, naming the extra, where RDKit is not installed."""
+    """The module ``rdkit.Chem``.
+
+    Raises:
+        ImportError: RDKit is not installed; the message names the extra to install.
+    """
     try:
         from rdkit import Chem
     except ImportError:
@@ -38,11 +42,11 @@ class Kind:
     """A block with its stems.
 
     Attributes:
-        smiles: canonical, an asterisk for each stem.
-        mol: RDKit Mol, hydrogens in place of the stems.
-        atoms: atom index at each position, ascending (s,).
-        capacity: how many stems each position has (s,).
-        automorphisms: where each automorphism puts each position (g, s).
+        smiles: canonical SMILES with an asterisk per stem.
+        mol: RDKit Mol with hydrogens instead of the stems.
+        atoms: atom index at each position, ascending, s integers.
+        capacity: number of stems at each position, s integers.
+        automorphisms: image of each position under each automorphism, (g, s).
     """
 
     smiles: str
@@ -57,9 +61,9 @@ class Vocabulary:
     """Kinds, and the arms by which they are added.
 
     Attributes:
-        kinds: distinct blocks.
-        arms: (kind, position) of each arm (e, 2). Arms that an automorphism exchanges may both be listed.
-        names: of the arms.
+        kinds: distinct kinds of blocks.
+        arms: (kind, position) of each arm, int64 (e, 2). Arms that an automorphism exchanges may both be listed.
+        names: name of each arm.
     """
 
     kinds: tuple[Kind, ...]
@@ -71,14 +75,14 @@ def load_vocabulary(blocks: str | os.PathLike[str] | Sequence[str] | None) -> Vo
     """A vocabulary by name, from a file, or from SMILES.
 
     Args:
-        blocks: None for the one that comes with the package; "pdb105" for the 105 blocks of Bengio et al. 2021 (the
-            data set fragment-blocks); a sequence of SMILES with attachment points, such as ``"*c1ccc(*)cc1"``; or the
-            path of a text file with such a SMILES at the start of each line.
+        blocks: None for the packaged vocabulary; "pdb105" for the 105 blocks of Bengio et al. 2021 (data set
+            fragment-blocks); a sequence of SMILES with attachment points, such as ``"*c1ccc(*)cc1"``; or the path of a
+            text file with one such SMILES at the start of each line.
 
     Raises:
-        ValueError: a row that is not a valid block, with its number.
-        FileNotFoundError: no such file.
-        DatasetError: the published blocks cannot be had.
+        ValueError: a row is not a valid block; the message has its number.
+        FileNotFoundError: the file does not exist.
+        DatasetError: the published blocks are not available.
     """
     if blocks is None:
         return packaged_vocabulary()
@@ -92,7 +96,7 @@ def load_vocabulary(blocks: str | os.PathLike[str] | Sequence[str] | None) -> Vo
 
 
 def packaged_blocks() -> list[str]:
-    """SMILES of the vocabulary that comes with the package."""
+    """SMILES of the packaged vocabulary."""
     text = importlib.resources.files("gfn_envs").joinpath("data", "fragments.json").read_text("utf-8")
     return list(json.loads(text).values())
 
@@ -100,15 +104,21 @@ def packaged_blocks() -> list[str]:
 def from_smiles(
     blocks: Sequence[str], where: str, row: str = "row", numbers: Sequence[int] | None = None
 ) -> Vocabulary:
-    """Blocks from SMILES, in which each asterisk, singly bonded, is a stem; every stem is an arm.
+    """A vocabulary from SMILES, in which each asterisk is a stem, and every stem is an arm.
 
-    Stereochemistry, isotopes and atom numbers are dropped.
+    Stereochemistry, isotopes and atom map numbers are removed.
+
+    Args:
+        blocks: the SMILES.
+        where: prefix of error messages.
+        row: name of a row in error messages.
+        numbers: number of each row in error messages; None: 0, 1, ...
 
     Raises:
-        ValueError: no rows; an invalid SMILES, one without an attachment point, or a block that is listed twice.
+        ValueError: there are no rows; a SMILES is invalid or has no attachment point; or a block is listed twice.
     """
     if not blocks:
-        raise ValueError(f"{where}: a vocabulary needs at least one block")
+        raise ValueError(f"{where}: a vocabulary must have at least one block")
     kinds: dict[str, Kind] = {}
     first: dict[str, int] = {}
     arms: list[tuple[int, int]] = []
@@ -118,20 +128,21 @@ def from_smiles(
         except ValueError as error:
             raise ValueError(f"{where}, {row} {number}: {smiles!r} {error}") from None
         if kind.smiles in kinds:
-            raise ValueError(f"{where}, {row} {number}: {smiles!r} is the block of {row} {first[kind.smiles]} again")
-        # One arm for each class of positions that automorphisms exchange.
+            raise ValueError(f"{where}, {row} {number}: {smiles!r} is the same block as {row} {first[kind.smiles]}")
+        # One arm per class of positions that automorphisms exchange.
         arms += [(len(kinds), int(p)) for p in np.unique(kind.automorphisms.min(0))]
         kinds[kind.smiles], first[kind.smiles] = kind, number
     return _vocabulary(list(kinds.values()), arms)
 
 
 def published(tables: Any) -> Vocabulary:
-    """Blocks in the form of Bengio et al. 2021: SMILES and ``block_r``, atoms with a stem, the first of them the arm.
+    """A vocabulary from the tables of Bengio et al. 2021.
 
-    Entries with the same stems are one kind with several arms.
+    ``block_smi`` has the SMILES of each entry, and ``block_r`` the atoms with stems, of which the first is the arm.
+    Entries with the same SMILES and stems are one kind with several arms.
 
     Raises:
-        ValueError: a table that is missing, or an entry that is not a valid block, with its key.
+        ValueError: a table is missing, or an entry is not a valid block; the message has its key.
     """
     try:
         entries = [(key, tables["block_smi"][key], list(tables["block_r"][key])) for key in tables["block_smi"]]
@@ -154,11 +165,15 @@ def _vocabulary(kinds: list[Kind], arms: list[tuple[int, int]]) -> Vocabulary:
     return Vocabulary(tuple(kinds), np.array(arms, dtype=np.int64), names)
 
 
-# ---------------------------------------------------------------------- one block
+# ---------------------------------------------------------------------- single blocks
 
 
 def _parsed(smiles: str) -> Any:
-    """A sanitised Mol of one piece, without stereochemistry. Raises ValueError saying what is wrong."""
+    """The sanitized Mol of a SMILES, without stereochemistry, isotopes and atom map numbers.
+
+    Raises:
+        ValueError: the SMILES is invalid, or is not one connected molecule.
+    """
     from rdkit import rdBase
 
     chem = chemistry()
@@ -167,7 +182,7 @@ def _parsed(smiles: str) -> Any:
     if mol is None:
         raise ValueError("is not a valid SMILES")
     if len(chem.GetMolFrags(mol)) != 1:
-        raise ValueError("must be one molecule, in one piece")
+        raise ValueError("must be one connected molecule")
     chem.RemoveStereochemistry(mol)
     for atom in mol.GetAtoms():
         atom.SetIsotope(0)
@@ -176,19 +191,23 @@ def _parsed(smiles: str) -> Any:
 
 
 def _split(smiles: str) -> tuple[Any, list[int]]:
-    """The Mol with hydrogens in place of asterisks, and the atom of each of those. Raises ValueError."""
+    """The Mol with hydrogens instead of asterisks, and the atom that each asterisk is bonded to.
+
+    Raises:
+        ValueError: the SMILES is invalid, or an asterisk is not an attachment point.
+    """
     chem = chemistry()
     mol = _parsed(smiles)
     dummies = [atom for atom in mol.GetAtoms() if atom.GetAtomicNum() == 0]
     if not dummies:
         raise ValueError("has no attachment point (an asterisk, as in '*C')")
     if len(dummies) == mol.GetNumAtoms():
-        raise ValueError("has no atom besides its attachment points")
+        raise ValueError("has no atoms except attachment points")
     for dummy in dummies:
         bonds = dummy.GetBonds()
         single = len(bonds) == 1 and bonds[0].GetBondType() == chem.BondType.SINGLE
         if not single or bonds[0].GetOtherAtom(dummy).GetAtomicNum() == 0:
-            raise ValueError("has an attachment point that is not singly bonded to one atom")
+            raise ValueError("has an attachment point that is not bonded to exactly one atom by a single bond")
     stems = [dummy.GetNeighbors()[0].GetIdx() for dummy in dummies]
     kept = [atom.GetIdx() for atom in mol.GetAtoms() if atom.GetAtomicNum()]
     for dummy in dummies:
@@ -196,15 +215,16 @@ def _split(smiles: str) -> tuple[Any, list[int]]:
         dummy.SetNoImplicit(True)
     capped = chem.RemoveHs(mol)
     if capped.GetNumAtoms() != len(kept):
-        raise ValueError("has hydrogens that cannot be left out")
+        raise ValueError("has hydrogens that cannot be made implicit")
     return capped, [kept.index(stem) for stem in stems]
 
 
 def make_kind(mol: Any, stems: Sequence[int]) -> tuple[Kind, dict[int, int]]:
-    """The kind of a Mol with stems at the given atoms, and the position of each of those atoms.
+    """The kind of a Mol with stems at the given atoms, and the position of each of these atoms.
 
     Raises:
-        ValueError: no stems, an atom that is not there or has no room for them, or too many symmetries.
+        ValueError: there are no stems; an atom does not exist or lacks the valence for its stems; or the block has too
+            many symmetries.
     """
     from rdkit import rdBase
 
@@ -218,7 +238,7 @@ def make_kind(mol: Any, stems: Sequence[int]) -> tuple[Kind, dict[int, int]]:
         with rdBase.BlockLogs():
             marked = with_asterisks(mol, stems)
     except ValueError as error:
-        raise ValueError(f"cannot bear all its stems ({error})") from None
+        raise ValueError(f"lacks the valence for its stems ({error})") from None
     smiles = chem.MolToSmiles(marked)
     written = [a for a in marked.GetPropsAsDict(True, True)["_smilesAtomOutputOrder"] if a < mol.GetNumAtoms()]
     capped, atoms_of_stems = _split(smiles)
@@ -229,7 +249,7 @@ def make_kind(mol: Any, stems: Sequence[int]) -> tuple[Kind, dict[int, int]]:
 
 
 def with_asterisks(mol: Any, stems: Sequence[int]) -> Any:
-    """A sanitised copy with a dummy atom bonded to each of ``stems``, as often as it is listed."""
+    """A sanitized copy with a dummy atom bonded to each atom in ``stems``, once per listing."""
     chem = chemistry()
     marked = chem.RWMol(mol)
     for stem in stems:
@@ -240,20 +260,20 @@ def with_asterisks(mol: Any, stems: Sequence[int]) -> Any:
 
 
 def drop_hydrogen(atom: Any) -> None:
-    """Make room for a bond: an explicit hydrogen gives way; implicit ones are counted anew."""
+    """Free a valence for a bond: remove one explicit hydrogen, if any. RDKit recounts the implicit ones."""
     if atom.GetNumExplicitHs():
         atom.SetNumExplicitHs(atom.GetNumExplicitHs() - 1)
 
 
 def _automorphisms(mol: Any, atoms: Sequence[int], capacity: Sequence[int]) -> IntArray:
-    """What the symmetries of a Mol do to stem positions, (g, s), each once."""
+    """Distinct permutations of the stem positions by the symmetries of a Mol, (g, s)."""
 
     def label(atom: int) -> tuple[int, ...]:
         a = mol.GetAtomWithIdx(atom)
         stems = capacity[list(atoms).index(atom)] if atom in atoms else 0
         return a.GetAtomicNum(), a.GetFormalCharge(), a.GetTotalNumHs(), a.GetNumRadicalElectrons(), stems
 
-    # A substructure match does not compare hydrogens.
+    # A substructure match does not compare hydrogens, so the labels do.
     labels = [label(atom) for atom in range(mol.GetNumAtoms())]
     matches = mol.GetSubstructMatches(mol, uniquify=False, maxMatches=100_000)
     images = {
@@ -268,5 +288,5 @@ def _automorphisms(mol: Any, atoms: Sequence[int], capacity: Sequence[int]) -> I
 
 @functools.cache
 def packaged_vocabulary() -> Vocabulary:
-    """The vocabulary that comes with the package, made once."""
+    """The packaged vocabulary; repeated calls return the same object."""
     return from_smiles(packaged_blocks(), "the packaged vocabulary")
