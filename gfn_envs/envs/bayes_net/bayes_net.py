@@ -1,11 +1,10 @@
-"""BayesNet: the structure of a Bayesian network, in proportion to its posterior given data."""
+"""BayesNet: structures of Bayesian networks, with probability proportional to their posterior given data."""
 
 from __future__ import annotations
 
-import inspect
 import math
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -16,62 +15,65 @@ from gfn_envs.arrays import BoolArray, FloatArray, IntArray, all_columns, log_fa
 from gfn_envs.dag import Dag
 from gfn_envs.envs.bayes_net import bitmask_graphs as digraphs
 from gfn_envs.envs.bayes_net.data_table import read_table
-from gfn_envs.envs.bayes_net.scores import SCORES, CachedScores, LocalScore, log_prior
+from gfn_envs.envs.bayes_net.random_network import sample_network
+from gfn_envs.envs.bayes_net.scores import CachedScores, LocalScore, local_score, log_prior
 from gfn_envs.graph_layout import GraphLayout, PairActions
 from gfn_envs.validation import positive_int
 
-#: A parent set is one 64-bit integer, and so is its product with the number of nodes.
+#: The product of a parent set and the number of nodes must fit in a 64-bit integer.
 MAX_NODES = 56
 
 
 class BayesNet(Dag):
-    """Learn the structure of a Bayesian network edge by edge; R is its posterior given data.
+    """Build the graph of a Bayesian network, edge by edge; the reward is proportional to its posterior given data.
 
     ## Description
-    Acyclic directed graphs on d nodes, the columns of a table of data. A row of the state holds, for each node, the set
-    of its parents as the bits of an integer, and then 1 where the graph is finished.
+    Directed acyclic graphs on d nodes, which are the columns of a data table. A state row holds the set of parents of
+    each node as the bits of an integer, and then 1 if the graph is finished.
 
     ## Action Space
-    ``Discrete(d (d - 1) + 1)``: each action but the last adds one edge i -> j, 0 -> 1 first, by rows of the adjacency
-    matrix without its diagonal; legal where the edge is not there, closes no cycle and leaves j at most ``max_parents``
-    parents. The last action stops, which is legal everywhere.
+    ``Discrete(d (d - 1) + 1)``: each action but the last adds one edge i -> j. The edges are in the order of the rows
+    of the adjacency matrix, without its diagonal: 0 -> 1 is the first. An edge is legal if it is absent, closes no
+    cycle, and leaves j with at most ``max_parents`` parents. The last action stops and is always legal.
 
     ## Backward actions
-    d (d - 1) + 1: the same numbers; they remove an edge, and the last undoes the stop.
+    d (d - 1) + 1, in the same order: remove one edge; the last one undoes the stop.
 
     ## Observation Space
-    ``MultiDiscrete([2] * d^2)``: the adjacency matrix, row by row; entry i d + j is 1 where i -> j is an edge. Network
+    ``MultiDiscrete([2] * d^2)``: the adjacency matrix, row by row; entry i d + j is 1 if i -> j is an edge. The network
     features are the same.
 
     ## Starting State
     The graph without edges.
 
     ## Rewards
-    log R(G) = log p(data | G) + log prior(G), minus the same of the graph without edges: a constant, which leaves the
-    posterior as it is and keeps log R in a range that networks can predict. Both scores are sums of local scores, each
-    of which is computed once. :meth:`log_score` is without that constant.
+    log R(G) = log p(data | G) + log prior(G), minus the same sum for the graph without edges. This constant does not
+    change the posterior and keeps log R in a range that networks can predict. log p(data | G) is a sum of local scores,
+    each of which is computed once. :meth:`log_score` returns it without the constant.
 
     * "bge": Bayesian Gaussian equivalent; alpha_mu = 1, alpha_w = d + 2.
     * "linear_gaussian": weights N(0, 1), noise variance 0.1.
 
-    The intermediate log reward of a graph is what stopping there would pay.
+    The intermediate log reward of an unfinished graph is the log reward of stopping there.
 
     ## Episode End
-    When the stop action is taken.
+    At the stop action.
 
     ## Number of states
-    1, 3, 25, 543, 29,281, 3,781,503, ... graphs, and twice as many states.
+    1, 3, 25, 543, 29,281, 3,781,503, ... objects for d = 1, 2, 3, ..., and twice as many states.
 
     ## Arguments
-    * ``num_nodes``: d, at most 56; by default that of ``data``, or 5.
+    * ``num_nodes``: number of nodes d, from 2 to 56; None: the number of columns of ``data``, or 5.
     * ``data``: a pandas DataFrame, an array (rows, columns), a mapping from names to columns, or the path of a CSV file
-      with a header. None draws data: ``num_samples`` rows from a linear-Gaussian network, the edges of which are those
-      of an Erdos-Renyi graph with ``edges_per_node`` edges a node expected, weights N(0, 1), noise N(0, 0.1).
+      with a header. None simulates data from a linear-Gaussian network on an Erdos-Renyi graph, with weights N(0, 1)
+      and noise N(0, 0.1).
     * ``score``: "bge" or "linear_gaussian"; or a callable (nodes (m,), parents bool (m, d)) -> log scores (m,).
-    * ``score_kwargs``: alpha_mu and alpha_w, or noise_variance.
-    * ``prior``: "uniform", or "fair" (as likely a parent set of each size).
-    * ``max_parents``: the most parents of a node; None for no limit.
-    * ``num_samples``, ``edges_per_node``, ``seed``: of data that are drawn.
+    * ``score_kwargs``: alpha_mu and alpha_w for "bge", noise_variance for "linear_gaussian".
+    * ``prior``: "uniform" over graphs, or "fair", which gives each size of a parent set the same total probability.
+    * ``max_parents``: largest number of parents of a node; None: no limit.
+    * ``num_samples``: number of rows of the simulated data.
+    * ``edges_per_node``: expected number of edges per node in the simulated network.
+    * ``seed``: seed of the simulated network and data.
 
     ## References
     Deleu et al. 2022, Bayesian Structure Learning with Generative Flow Networks; Kuipers et al. 2014 (BGe)
@@ -108,7 +110,7 @@ class BayesNet(Dag):
             d = len(self.names)
             if num_nodes not in (None, d) or d < 2:
                 raise ValueError(
-                    f"{where}: data have {d} columns (at least 2 are needed), and num_nodes is {num_nodes}"
+                    f"{where}: data must have num_nodes columns, and at least 2, got {d} columns, {num_nodes=}"
                 )
             if not isinstance(data, str | os.PathLike):
                 data = {name: column.tolist() for name, column in zip(self.names, self.data.T, strict=True)}
@@ -116,18 +118,7 @@ class BayesNet(Dag):
             raise ValueError(f"{where}: num_nodes must be at most {MAX_NODES}, got {d}")
         self.num_nodes = d
         self.max_parents = d - 1 if max_parents is None else min(d - 1, positive_int("max_parents", max_parents, where))
-        if isinstance(score, str):
-            if score not in SCORES:
-                raise ValueError(f"{where}: score must be one of {tuple(SCORES)}, or a callable, got {score!r}")
-            allowed = list(inspect.signature(SCORES[score]).parameters)[1:]
-            if unknown := sorted(set(score_kwargs or {}) - set(allowed)):
-                raise ValueError(f"{where}: score {score!r} has no parameters {unknown}; allowed: {allowed}")
-            self._local: LocalScore = SCORES[score](self.data, **dict(score_kwargs or {}))
-        elif score_kwargs:
-            raise ValueError(f"{where}: score_kwargs {dict(score_kwargs)} were given with a callable score")
-        else:
-            self._local = score
-        self._scores = CachedScores(self._local, d, where)
+        self._scores = CachedScores(local_score(score, score_kwargs, self.data, where), d, where)
         self._log_prior = log_prior(prior, d)
         self._empty_scores = self._scores(np.zeros((1, d), dtype=np.int64))
         self.arguments = {
@@ -151,7 +142,7 @@ class BayesNet(Dag):
             self.declared_num_terminal_states = digraphs.number_of_dags(d)
             self.declared_num_states = 2 * self.declared_num_terminal_states
         self._bits = 1 << np.arange(d, dtype=np.int64)
-        # Entry of the adjacency matrix of each edge; and of each action, where it writes and what: a stop adds no edge.
+        # Entry of the adjacency matrix per edge, and column and bit that each action writes; the stop writes no bit.
         self._entries = np.flatnonzero(~np.eye(d, dtype=bool))
         edges = PairActions(self._entries)
         self.graph_layout = GraphLayout(d, d + 1, 2, edges, edges)
@@ -168,23 +159,23 @@ class BayesNet(Dag):
         return states[:, -1] != 0
 
     def forward_mask(self, states: IntArray) -> BoolArray:
-        parents, going = states[:, :-1], ~self.is_terminal(states)
+        parents, unfinished = states[:, :-1], ~self.is_terminal(states)
         has = digraphs.unpack(parents, self.num_nodes)
         full = has.sum(2) >= self.max_parents
-        # i -> j closes a cycle where j is an ancestor of i, or i itself.
+        # i -> j closes a cycle if j is an ancestor of i, or i itself.
         closes = digraphs.unpack(digraphs.ancestors(parents) | self._bits, self.num_nodes)
-        legal = ~(closes | has.transpose(0, 2, 1) | full[:, None, :]) & going[:, None, None]
-        return self._by_action(legal, going)
+        legal = ~(closes | has.transpose(0, 2, 1) | full[:, None, :]) & unfinished[:, None, None]
+        return self._by_action(legal, unfinished)
 
     def backward_mask(self, states: IntArray) -> BoolArray:
         stopped = self.is_terminal(states)
         edges = digraphs.adjacency(states[:, :-1]) & ~stopped[:, None, None]
         return self._by_action(edges, stopped)
 
-    def _by_action(self, entries: BoolArray, last: BoolArray) -> BoolArray:
-        """Entries of the adjacency matrix (n, d, d), and what holds of the stop (n,), as a mask."""
-        flat = entries.reshape(len(entries), self.num_features).take(self._entries, axis=1)
-        return np.concatenate([flat, last[:, None]], axis=1)
+    def _by_action(self, edges: BoolArray, stop: BoolArray) -> BoolArray:
+        """A mask of actions from a mask of edges (n, d, d) and a mask of the stop (n,)."""
+        flat = edges.reshape(len(edges), self.num_features).take(self._entries, axis=1)
+        return np.concatenate([flat, stop[:, None]], axis=1)
 
     def step(self, states: IntArray, actions: IntArray) -> IntArray:
         out = states.copy()
@@ -205,7 +196,7 @@ class BayesNet(Dag):
         return np.array(backward_actions, dtype=np.int64)
 
     def log_score(self, states: IntArray) -> FloatArray:
-        """log p(data | G) of any states, float64 (n,): the sum of the local scores, prior and constant left out."""
+        """log p(data | G) of any states, float64 (n,): the sum of the local scores, without prior and constant."""
         return self._scores(states[:, :-1]).sum(1)
 
     def log_reward(self, states: IntArray) -> FloatArray:
@@ -225,8 +216,8 @@ class BayesNet(Dag):
         return self.log_reward(states)
 
     def contains(self, states: IntArray, objects: IntArray) -> BoolArray:
-        """Subgraphs; a finished graph contains itself alone."""
-        contained = all_columns(lambda some, of_object: some & ~of_object == 0, states, objects)
+        """True if the state is a subgraph of the object. A finished graph contains only itself."""
+        contained = all_columns(lambda mine, theirs: mine & ~theirs == 0, states, objects)
         stopped = self.is_terminal(states)
         contained[stopped] = all_columns(np.equal, states[stopped], objects)
         return contained
@@ -236,31 +227,38 @@ class BayesNet(Dag):
         return self.observe(states)
 
     def labelled_graphs(self, states: IntArray) -> IntArray:
-        """The adjacency matrix, with 1 + j as the label of node j: the columns of the data are not alike."""
+        """The adjacency matrix. Node j has the label 1 + j because the columns of the data are not interchangeable."""
         graphs = digraphs.adjacency(states[:, :-1]).astype(np.int64, order="C")
         np.einsum("nii->ni", graphs)[:] = 1 + np.arange(self.num_nodes)
         return graphs
 
     def log_num_paths(self, states: IntArray) -> FloatArray:
-        """log of the number of orders in which k edges can be added, k!: every subgraph is acyclic."""
+        """log k! of a graph with k edges: they can be added in any order, as every subgraph is acyclic."""
         return self._log_factorials[digraphs.unpack(states[:, :-1], self.num_nodes).sum((1, 2))]
 
     # ------------------------------------------------------------------ graphs and posteriors
 
     def features(self, states: IntArray) -> dict[str, BoolArray]:
-        """``edge``, ``path`` and ``markov_blanket`` of graphs, each bool (n, d, d); see :func:`digraphs.features`."""
+        """``edge``, ``path`` and ``markov_blanket`` of graphs, each bool (n, d, d); see bitmask_graphs.features."""
         return digraphs.features(states[:, :-1])
 
     def marginals(self, states: IntArray, weights: FloatArray | None = None) -> dict[str, FloatArray]:
-        """Means of :meth:`features` over graphs (n, state_width), each (d, d); ``weights`` (n,) are normalised."""
+        """Weighted means of :meth:`features` over graphs (n, state_width), each float64 (d, d).
+
+        ``weights`` (n,) are normalized; None weights all graphs equally.
+        """
         return {name: np.average(each, axis=0, weights=weights) for name, each in self.features(states).items()}
 
     def exact_marginals(self) -> dict[str, FloatArray]:
-        """:meth:`marginals` under the exact posterior. Raises EnumerationError where there are too many graphs."""
+        """:meth:`marginals` under the exact posterior.
+
+        Raises:
+            EnumerationError: there are too many graphs to enumerate.
+        """
         return self.marginals(self.terminal_states(), exact.target_distribution(self))
 
     def to_digraph(self, state: IntArray) -> Any:
-        """The ``networkx.DiGraph`` of one state (state_width,), with the names of the columns as nodes."""
+        """The ``networkx.DiGraph`` of one state (state_width,). Its nodes are the names of the columns."""
         import networkx
 
         graph = networkx.DiGraph()
@@ -271,10 +269,10 @@ class BayesNet(Dag):
         return graph
 
     def from_digraph(self, *graphs: Any) -> IntArray:
-        """Finished states (n, state_width) of NetworkX digraphs on the names of the columns.
+        """Finished states (n, state_width) of NetworkX digraphs whose nodes are names of columns.
 
         Raises:
-            ValueError: unknown nodes, a cycle, or too many parents; naming the graph.
+            ValueError: a graph has an unknown node, a cycle, or too many parents; the message names it.
         """
         states = self.source(len(graphs))
         index = {name: j for j, name in enumerate(self.names)}
@@ -284,19 +282,16 @@ class BayesNet(Dag):
             for parent, child in graph.edges:
                 row[index[child]] |= 1 << index[parent]
         states[:, -1] = 1
-        for name, wrong in [
+        most_parents = digraphs.unpack(states[:, :-1], self.num_nodes).sum(2).max(1)
+        for problem, wrong in [
             ("has a cycle", (digraphs.ancestors(states[:, :-1]) & self._bits).any(1)),
-            (f"has more than {self.max_parents} parents of one node", self._parent_counts(states) > self.max_parents),
+            (f"has a node with more than {self.max_parents} parents", most_parents > self.max_parents),
         ]:
             if wrong.any():
-                raise ValueError(f"BayesNet: graph {int(np.argmax(wrong))} {name}")
+                raise ValueError(f"BayesNet: graph {int(np.argmax(wrong))} {problem}")
         return states
 
-    def _parent_counts(self, states: IntArray) -> IntArray:
-        """The most parents of a node (n,)."""
-        return digraphs.unpack(states[:, :-1], self.num_nodes).sum(2).max(1)
-
-    # ------------------------------------------------------------------ for people
+    # ------------------------------------------------------------------ labels and rendering
 
     def action_label(self, action: int) -> str:
         if action == self.num_actions - 1:
@@ -310,39 +305,10 @@ class BayesNet(Dag):
         return text + " stopped" * bool(state[-1])
 
     def render_image(self, state: IntArray, path: IntArray | None = None) -> rendering.Image:
-        """The adjacency matrix, an edge dark, and red where the graph is finished; the diagonal is grey."""
+        """The adjacency matrix with a gray diagonal. Edges are black, or red if the graph is finished."""
         palette = np.stack([rendering.WHITE, rendering.RED if state[-1] else rendering.BLACK, rendering.GREY])
         cells = digraphs.adjacency(state[None, :-1])[0].astype(np.int64)
         np.fill_diagonal(cells, 2)
         border = np.pad(palette[cells], ((1, 1), (1, 1), (0, 0)), constant_values=128)
         border[[0, -1]] = border[:, [0, -1]] = palette[1]
         return rendering.tiles(border, tile=max(4, 192 // (self.num_nodes + 2)))
-
-
-def sample_network(
-    num_nodes: int, num_samples: int, edges_per_node: float, rng: np.random.Generator
-) -> tuple[IntArray, FloatArray]:
-    """A random linear-Gaussian network and data from it (Deleu et al. 2022, section 5).
-
-    Returns:
-        The parents of each node as masks, int64 (d,), and samples float64 (num_samples, d).
-    """
-    order = rng.permutation(num_nodes)
-    probability = min(1.0, 2 * edges_per_node / (num_nodes - 1))
-    edge = np.triu(rng.random((num_nodes, num_nodes)) < probability, 1)
-    weights = edge * rng.normal(size=(num_nodes, num_nodes))
-    noise = math.sqrt(0.1) * rng.normal(size=(num_samples, num_nodes))
-    values = np.zeros((num_samples, num_nodes))
-    adjacency = np.zeros((num_nodes, num_nodes), dtype=bool)
-    for place, node in enumerate(order):
-        before = order[:place]
-        values[:, node] = values[:, before] @ weights[:place, place] + noise[:, node]
-        adjacency[before, node] = edge[:place, place]
-    return digraphs.pack(adjacency.T), values
-
-
-def structural_hamming_distance(parents: IntArray, true_parents: Sequence[int] | IntArray) -> IntArray:
-    """Pairs of nodes that are joined otherwise, int64 (n,), of graphs (n, d) as masks; a reversed edge counts once."""
-    mine, truth = digraphs.adjacency(parents), digraphs.adjacency(np.asarray(true_parents, dtype=np.int64)[None])
-    differ = mine != truth
-    return np.triu(differ | differ.transpose(0, 2, 1), 1).sum((1, 2))

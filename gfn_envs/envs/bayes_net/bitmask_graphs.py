@@ -1,8 +1,9 @@
-"""Directed graphs on at most 62 nodes as integers: bit i of the j-th says that i is a parent of j."""
+"""Directed graphs on at most 62 nodes as integers: bit i of integer j is 1 if i is a parent of j."""
 
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 import numpy as np
 
@@ -22,24 +23,24 @@ def pack(bits: BoolArray) -> IntArray:
 
 
 def adjacency(parents: IntArray) -> BoolArray:
-    """True at [n, i, j] where graph n has the edge i -> j: (n, d) to (n, d, d)."""
+    """Adjacency matrices of graphs (n, d), bool (n, d, d): True at [n, i, j] if graph n has the edge i -> j."""
     return unpack(parents, parents.shape[1]).transpose(0, 2, 1)
 
 
 def ancestors(parents: IntArray) -> IntArray:
-    """Who reaches each node along one edge or more, int64 (n, d), as masks. Warshall's algorithm on whole rows."""
+    """Ancestors of each node as masks, int64 (n, d), by Warshall's algorithm."""
     reached = parents.copy()
     for k in range(parents.shape[1]):
-        # All ones where k is an ancestor, and then its ancestors are too.
+        # The negative of bit k has all bits set if k is an ancestor; then the ancestors of k are ancestors too.
         reached |= -(reached >> k & 1) & reached[:, k, None]
     return reached
 
 
 def features(parents: IntArray) -> dict[str, BoolArray]:
-    """What graphs (n, d) have in common with a posterior, each bool (n, d, d).
+    """Binary features of graphs (n, d), each bool (n, d, d).
 
-    ``edge``: i -> j. ``path``: a directed path leads from i to j. ``markov_blanket``: i is a parent, a child or another
-    parent of a child of j.
+    ``edge``: i -> j is an edge. ``path``: a directed path leads from i to j. ``markov_blanket``: i is a parent of j, a
+    child of j, or another parent of a child of j.
     """
     d = parents.shape[1]
     edge = adjacency(parents)
@@ -48,8 +49,18 @@ def features(parents: IntArray) -> dict[str, BoolArray]:
     return {"edge": edge, "path": adjacency(ancestors(parents)), "markov_blanket": blanket}
 
 
+def structural_hamming_distance(parents: IntArray, true_parents: Sequence[int] | IntArray) -> IntArray:
+    """Number of pairs of nodes with different edges, int64 (n,), between graphs (n, d) and a true graph (d,).
+
+    A reversed edge counts once.
+    """
+    found, truth = adjacency(parents), adjacency(np.asarray(true_parents, dtype=np.int64)[None])
+    differ = found != truth
+    return np.triu(differ | differ.transpose(0, 2, 1), 1).sum((1, 2))
+
+
 def number_of_dags(d: int) -> int:
-    """Labelled acyclic digraphs on d nodes: 1, 3, 25, 543, 29281, ... (Robinson 1973)."""
+    """Number of labeled directed acyclic graphs on d nodes: 1, 3, 25, 543, 29281, ... (Robinson 1973)."""
     counts = [1]
     for n in range(1, d + 1):
         counts.append(

@@ -1,4 +1,4 @@
-"""Tables of numbers that a user gives: a CSV file, a DataFrame, a mapping of columns or an array."""
+"""Data tables from a CSV file, a DataFrame, a mapping of columns, or an array."""
 
 from __future__ import annotations
 
@@ -14,21 +14,23 @@ from gfn_envs.arrays import FloatArray
 
 
 def read_table(data: Any, where: str) -> tuple[tuple[str, ...], FloatArray]:
-    """Column names and values float64 (rows, columns).
+    """Names of the columns and values of a data table, float64 (rows, columns).
 
     Args:
-        data: path of a CSV file whose first line names the columns; a pandas DataFrame; a mapping from names to
-            columns; or an array (rows, columns), whose columns are then called X0, X1, ...
-        where: begins every message.
+        data: the path of a CSV file whose first line has the names of the columns; a pandas DataFrame; a mapping from
+            names to columns; or an array (rows, columns), whose columns get the names X0, X1, ...
+        where: prefix of error messages.
 
     Raises:
-        FileNotFoundError: no such file.
-        ValueError: lines of different lengths, entries that are no numbers, NaN or infinite, two columns of one name,
-            fewer than two rows, or a column whose values are all equal; each names the row and the column.
+        FileNotFoundError: the file does not exist.
+        ValueError: lines have different lengths; an entry is not a finite number; two columns have the same name; there
+            are fewer than two rows; or a column is constant. The message names the row or the column.
     """
     if isinstance(data, str | os.PathLike):
         names, cells = _read_csv(Path(data), where)
-    elif hasattr(data, "columns") and hasattr(data, "to_numpy"):  # A DataFrame, without asking for pandas.
+    elif hasattr(data, "columns") and hasattr(
+        data, "to_numpy"
+    ):  # This recognizes a DataFrame without importing pandas.
         names, cells = [str(name) for name in data.columns], data.to_numpy()
     elif isinstance(data, Mapping):
         names, cells = [str(name) for name in data], _columns(data, where)
@@ -38,7 +40,7 @@ def read_table(data: Any, where: str) -> tuple[tuple[str, ...], FloatArray]:
             raise ValueError(f"{where}: data must have two dimensions, rows and columns, got shape {cells.shape}")
         names = [f"X{j}" for j in range(cells.shape[1])]
     if repeated := sorted({name for name in names if names.count(name) > 1}):
-        raise ValueError(f"{where}: data has several columns called {repeated[0]!r}")
+        raise ValueError(f"{where}: data has several columns with the name {repeated[0]!r}")
     values = _numbers(names, cells, where)
     _check(names, values, where)
     return tuple(names), values
@@ -90,4 +92,4 @@ def _check(names: Sequence[str], values: FloatArray, where: str) -> None:
     constant = (values == values[0]).all(0)
     if constant.any():
         column = int(np.argmax(constant))
-        raise ValueError(f"{where}: column {names[column]!r} is constant: every row holds {values[0, column]:g}")
+        raise ValueError(f"{where}: column {names[column]!r} is constant: every row has {values[0, column]:g}")

@@ -1,19 +1,21 @@
-"""Scores of Bayesian networks that are sums of local scores log p(column j | columns of its parents)."""
+"""Scores of Bayesian networks: sums of local scores log p(column j | columns of its parents)."""
 
 from __future__ import annotations
 
+import inspect
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from typing import Any
 
 import numpy as np
 
 from gfn_envs.arrays import BoolArray, FloatArray, IntArray, log_factorials
 from gfn_envs.envs.bayes_net.bitmask_graphs import unpack
 
-#: (nodes int64 (m,), parents bool (m, d)) -> log scores float64 (m,).
+#: Function from nodes int64 (m,) and parents bool (m, d) to log scores float64 (m,).
 LocalScore = Callable[[IntArray, BoolArray], FloatArray]
 
-#: The most local scores that are kept; beyond, the cache starts anew.
+#: Largest number of cached local scores. The cache is emptied when it would exceed this.
 MAX_CACHED = 2**20
 
 _log_gamma = np.vectorize(math.lgamma, otypes=[np.float64])
@@ -27,9 +29,12 @@ class BGe:
     (t I)^-1), t = alpha_mu (alpha_w - d - 1) / (alpha_mu + 1).
 
     Args:
-        data: (N, d).
-        alpha_mu: > 0.
-        alpha_w: > d + 1; d + 2 by default.
+        data: float64 (N, d).
+        alpha_mu: scale of the precision of the mean, > 0.
+        alpha_w: degrees of freedom of the Wishart distribution, > d + 1; None: d + 2.
+
+    Raises:
+        ValueError: a parameter is out of range.
     """
 
     def __init__(self, data: FloatArray, alpha_mu: float = 1.0, alpha_w: float | None = None):
@@ -39,8 +44,8 @@ class BGe:
             raise ValueError(f"BGe: alpha_mu must be > 0 and alpha_w > {d + 1}, got {alpha_mu=}, {alpha_w=}")
         t = alpha_mu * (alpha_w - d - 1) / (alpha_mu + 1)
         mean = data.mean(0)
-        centred = data - mean
-        self.R = t * np.eye(d) + centred.T @ centred + n * alpha_mu / (n + alpha_mu) * np.outer(mean, mean)
+        centered = data - mean
+        self.R = t * np.eye(d) + centered.T @ centered + n * alpha_mu / (n + alpha_mu) * np.outer(mean, mean)
         p = np.arange(d)
         self._constant = (
             0.5 * math.log(alpha_mu / (n + alpha_mu))
@@ -67,8 +72,11 @@ class LinearGaussian:
     """log marginal likelihood of x_j = sum of w_i x_i + noise, with w_i ~ N(0, 1) and noise ~ N(0, noise_variance).
 
     Args:
-        data: (N, d).
-        noise_variance: > 0.
+        data: float64 (N, d).
+        noise_variance: variance of the noise, > 0.
+
+    Raises:
+        ValueError: ``noise_variance`` is out of range.
     """
 
     def __init__(self, data: FloatArray, noise_variance: float = 0.1):
@@ -93,6 +101,25 @@ class LinearGaussian:
 SCORES: dict[str, Callable[..., LocalScore]] = {"bge": BGe, "linear_gaussian": LinearGaussian}
 
 
+def local_score(score: str | LocalScore, kwargs: Mapping[str, Any] | None, data: FloatArray, where: str) -> LocalScore:
+    """The local score for the arguments ``score`` and ``score_kwargs`` of :class:`gfn_envs.BayesNet`.
+
+    Raises:
+        ValueError: the name or a parameter is unknown; a parameter is out of range; or parameters are given with a
+            callable.
+    """
+    if not isinstance(score, str):
+        if kwargs:
+            raise ValueError(f"{where}: score_kwargs must be None if score is a callable, got {dict(kwargs)}")
+        return score
+    if score not in SCORES:
+        raise ValueError(f"{where}: score must be one of {tuple(SCORES)}, or a callable, got {score!r}")
+    allowed = list(inspect.signature(SCORES[score]).parameters)[1:]
+    if unknown := sorted(set(kwargs or {}) - set(allowed)):
+        raise ValueError(f"{where}: score {score!r} has no parameters {unknown}; allowed: {allowed}")
+    return SCORES[score](data, **dict(kwargs or {}))
+
+
 def _blocks(matrix: FloatArray, rows: IntArray, columns: IntArray) -> FloatArray:
     """Submatrices (m, p, q) of rows (m, p) and columns (m, q)."""
     return matrix[rows[:, :, None], columns[:, None, :]]
@@ -101,7 +128,7 @@ def _blocks(matrix: FloatArray, rows: IntArray, columns: IntArray) -> FloatArray
 def _by_number_of_parents(
     scores: Callable[[IntArray, IntArray], FloatArray], nodes: IntArray, parents: BoolArray
 ) -> FloatArray:
-    """``scores`` of nodes (m,) and the columns of their parents (m, p), one call for each p."""
+    """Scores (m,) of nodes: one call ``scores(nodes (k,), columns of parents (k, p))`` per number p of parents."""
     result, counts = np.empty(len(nodes)), parents.sum(1)
     for p in np.unique(counts):
         rows = np.flatnonzero(counts == p)
@@ -110,12 +137,12 @@ def _by_number_of_parents(
 
 
 class CachedScores:
-    """Local scores of nodes and parent sets, each computed once.
+    """A cache of local scores of nodes and parent sets.
 
     Args:
         score: the local score.
-        num_nodes: d.
-        where: begins the message of an error.
+        num_nodes: number of nodes d.
+        where: prefix of error messages.
     """
 
     def __init__(self, score: LocalScore, num_nodes: int, where: str):
@@ -123,10 +150,10 @@ class CachedScores:
         self._keys, self._values = np.empty(0, dtype=np.int64), np.empty(0)
 
     def __call__(self, parents: IntArray) -> FloatArray:
-        """float64 (n, d) of parent sets as masks, int64 (n, d).
+        """Local scores float64 (n, d) of the parent sets of each node, given as masks int64 (n, d).
 
         Raises:
-            ValueError: a score that is not finite, naming the node and its parents.
+            ValueError: a score is non-finite; the message names the node and its parents.
         """
         keys = (parents * self.num_nodes + np.arange(self.num_nodes)).ravel()
         place, known = self._find(keys)
@@ -153,7 +180,7 @@ class CachedScores:
             given = values.shape if values.shape != keys.shape else values[bad]
             raise ValueError(
                 f"{self.where}: the local score of node {nodes[bad]} with parents "
-                f"{np.flatnonzero(parents[bad]).tolist()} must be finite, one a node; got {given}"
+                f"{np.flatnonzero(parents[bad]).tolist()} must be finite, one per node; got {given}"
             )
         keys, values = np.concatenate([self._keys, keys]), np.concatenate([self._values, values])
         order = np.argsort(keys, kind="stable")
@@ -164,12 +191,13 @@ class CachedScores:
 
 
 def log_prior(name: str, num_nodes: int) -> FloatArray:
-    """log prior of a node with 0..d - 1 parents, relative to none, float64 (d,).
+    """log prior of a node with p = 0..d - 1 parents, relative to no parents, float64 (d,).
 
-    "uniform": 0. "fair": -log C(d - 1, p), so that a parent set of each size is as likely (Eggeling et al. 2019).
+    "uniform": 0. "fair": -log C(d - 1, p), which gives each size of a parent set the same total probability (Eggeling
+    et al. 2019).
 
     Raises:
-        ValueError: another name.
+        ValueError: the name is unknown.
     """
     if name not in ("uniform", "fair"):
         raise ValueError(f"BayesNet: prior must be 'uniform' or 'fair', got {name!r}")

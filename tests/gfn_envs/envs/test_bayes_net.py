@@ -1,4 +1,4 @@
-"""Bayesian networks: counts, scores against scipy's densities, posteriors by brute force, tables that users give."""
+"""BayesNet: counts, scores by the densities of SciPy, posteriors by brute force, data tables."""
 
 from __future__ import annotations
 
@@ -15,14 +15,13 @@ from scipy import stats
 from gfn_envs import BayesNet, check_dag, exact
 from gfn_envs.envs.bayes_net import bitmask_graphs as digraphs
 from gfn_envs.envs.bayes_net import scores as bayes_scores
-from gfn_envs.envs.bayes_net.bayes_net import structural_hamming_distance
 from gfn_envs.envs.bayes_net.scores import BGe, CachedScores, LinearGaussian
 
 DATA = np.random.default_rng(7).normal(size=(12, 4)) @ np.random.default_rng(8).normal(size=(4, 4))
 
 
 def states_of(graphs: list[list[tuple[int, int]]], d: int) -> np.ndarray:
-    """Finished states of graphs given by their edges."""
+    """Finished states of graphs, given as lists of edges."""
     states = np.zeros((len(graphs), d + 1), dtype=np.int64)
     states[:, -1] = 1
     for row, edges in zip(states, graphs, strict=True):
@@ -42,7 +41,7 @@ def test_numbers_of_graphs(d: int, count: int) -> None:
 
 
 def test_masks_against_networkx() -> None:
-    """An edge is legal exactly where the graph with it is acyclic, on random graphs of up to 50 nodes."""
+    """An edge is legal if and only if the new graph is acyclic, on random graphs of up to 50 nodes."""
     rng = np.random.default_rng(0)
     for d, steps in ((6, 9), (50, 120)):
         dag = BayesNet(d, max_parents=4)
@@ -94,7 +93,7 @@ def test_exact_marginals_are_sums_over_graphs() -> None:
     assert (counted["edge"][1, 2], counted["path"][0, 2], counted["markov_blanket"][0, 2]) == (0.5, 0.5, 0.0)
 
 
-def test_digraphs_in_and_out() -> None:
+def test_conversion_to_networkx_and_back() -> None:
     dag = BayesNet(data={"a": [0, 1, 3.0], "b": [1, 0, 0], "c": [1, 2, 0]})
     for state in dag.terminal_states():
         np.testing.assert_array_equal(dag.from_digraph(dag.to_digraph(state)), state[None])
@@ -104,20 +103,20 @@ def test_digraphs_in_and_out() -> None:
     with pytest.raises(ValueError, match="graph 0 has the node 'd'"):
         dag.from_digraph(networkx.DiGraph([("a", "d")]))
     one = BayesNet(3, max_parents=1)
-    with pytest.raises(ValueError, match="graph 0 has more than 1 parents"):
+    with pytest.raises(ValueError, match="graph 0 has a node with more than 1 parents"):
         one.from_digraph(networkx.DiGraph([("X0", "X2"), ("X1", "X2")]))
 
 
 def test_structural_hamming_distance_by_hand() -> None:
     states = states_of([[], [(0, 1)], [(1, 0)], [(0, 1), (1, 2)]], 3)
-    assert structural_hamming_distance(states[:, :-1], states[1, :-1]).tolist() == [1, 0, 1, 1]
+    assert digraphs.structural_hamming_distance(states[:, :-1], states[1, :-1]).tolist() == [1, 0, 1, 1]
 
 
 # ---------------------------------------------------------------------- scores
 
 
 def normal_wishart_log_evidence(data: np.ndarray, d: int) -> float:
-    """log p(columns) under the BGe prior on d columns, row after row: each is multivariate t given those before.
+    """log p(columns) under the BGe prior on d columns, row by row: each row is multivariate t given the previous ones.
 
     The marginal of l of the d columns has alpha_w - d + l degrees of freedom; alpha_mu = 1, alpha_w = d + 2, T = t I.
     """
@@ -146,7 +145,7 @@ def test_bge_is_a_closed_form_marginal_likelihood(offset: float) -> None:
                 expected -= normal_wishart_log_evidence(data[:, parents], 4) if parents else 0.0
                 mask = np.isin(np.arange(4), parents)[None]
                 assert math.isclose(score(np.array([node]), mask)[0], expected, rel_tol=1e-9)
-    # All columns at once: a complete graph.
+    # The score of a complete graph is the evidence of all columns.
     complete = states_of([[(i, j) for i in range(4) for j in range(i + 1, 4)]], 4)
     found = BayesNet(data=data).log_score(complete)[0]
     assert math.isclose(found, normal_wishart_log_evidence(data, 4), rel_tol=1e-9)
@@ -173,23 +172,23 @@ def test_scores_are_sums_of_local_scores(score: str, prior: str) -> None:
             expected += local(np.array([j]), parents)[0] - local(np.array([j]), np.zeros((1, 4), dtype=bool))[0]
             expected -= math.log(math.comb(3, parents.sum())) if prior == "fair" else 0.0
         assert math.isclose(found, expected, rel_tol=1e-9, abs_tol=1e-9)
-    # The posterior is that of the whole scores.
+    # log R and log_score differ by a constant.
     if prior == "uniform":
         np.testing.assert_allclose(np.ptp(dag.log_score(dag.terminal_states()) - log_reward), 0, atol=1e-9)
 
 
-def test_bge_is_equal_on_markov_equivalent_graphs_and_on_no_others() -> None:
-    """Equivalent: the same pairs joined, and the same two edges that meet head to head, their ends not joined."""
+def test_bge_is_equal_only_on_markov_equivalent_graphs() -> None:
+    """Graphs are Markov equivalent if they have the same skeleton and the same v-structures."""
     dag = BayesNet(data=DATA)
     classes: dict[Any, list[float]] = {}
     for state, score in zip(dag.terminal_states(), dag.log_score(dag.terminal_states()), strict=True):
         graph = digraphs.adjacency(state[None, :-1])[0]
-        joined = graph | graph.T
-        heads = {
+        skeleton = graph | graph.T
+        v_structures = {
             (i, j, k) for i, j, k in itertools.permutations(range(4), 3)
-            if i < k and graph[i, j] and graph[k, j] and not joined[i, k]
+            if i < k and graph[i, j] and graph[k, j] and not skeleton[i, k]
         }  # fmt: skip
-        classes.setdefault((joined.tobytes(), frozenset(heads)), []).append(score)
+        classes.setdefault((skeleton.tobytes(), frozenset(v_structures)), []).append(score)
     assert len(classes) == 185  # Gillispie and Perlman 2001
     assert max(np.ptp(scores) for scores in classes.values()) < 1e-9
     means = np.sort([scores[0] for scores in classes.values()])
@@ -197,17 +196,17 @@ def test_bge_is_equal_on_markov_equivalent_graphs_and_on_no_others() -> None:
 
 
 def test_every_local_score_is_computed_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    asked = []
+    requested = []
 
     def score(nodes: np.ndarray, parents: np.ndarray) -> np.ndarray:
-        asked.extend(zip(nodes.tolist(), map(tuple, parents.tolist()), strict=True))
+        requested.extend(zip(nodes.tolist(), map(tuple, parents.tolist()), strict=True))
         return nodes + parents @ np.arange(3) ** 2 / 10.0
 
     dag = BayesNet(3, score=score)
     first = dag.log_reward(dag.terminal_states())
     np.testing.assert_array_equal(dag.log_reward(dag.terminal_states()), first)
-    assert len(asked) == len(set(asked)) == 3 * 4
-    # A cache that is too small forgets, and is right all the same.
+    assert len(requested) == len(set(requested)) == 3 * 4
+    # A cache that is too small recomputes scores, with the same results.
     monkeypatch.setattr(bayes_scores, "MAX_CACHED", 5)
     cache = CachedScores(score, 3, "here")
     parents = dag.terminal_states()[:, :-1]
@@ -216,7 +215,7 @@ def test_every_local_score_is_computed_once(monkeypatch: pytest.MonkeyPatch) -> 
         np.testing.assert_allclose(cache(rows), expected, rtol=1e-15)
 
 
-def test_scores_that_are_not_finite_name_the_node() -> None:
+def test_non_finite_scores_name_the_node() -> None:
     with pytest.raises(ValueError, match=r"BayesNet: the local score of node 0 with parents \[\] must be finite.*nan"):
         BayesNet(3, score=lambda nodes, parents: np.full(len(nodes), np.nan))
 
@@ -224,7 +223,7 @@ def test_scores_that_are_not_finite_name_the_node() -> None:
 # ---------------------------------------------------------------------- data
 
 
-def test_drawn_data_follow_the_network() -> None:
+def test_simulated_data_follow_the_network() -> None:
     dag = BayesNet(4, num_samples=200_000, seed=5, edges_per_node=1.5)
     assert dag.true_graph is not None
     np.testing.assert_array_equal(dag.data, BayesNet(4, num_samples=200_000, seed=5, edges_per_node=1.5).data)
@@ -239,7 +238,7 @@ def test_drawn_data_follow_the_network() -> None:
     assert abs(np.mean(sizes) - 10) < 5 * 2.8 / math.sqrt(200)
 
 
-def test_tables_of_every_kind_are_one_environment(tmp_path: Path) -> None:
+def test_all_kinds_of_tables_give_the_same_environment(tmp_path: Path) -> None:
     path = tmp_path / "data.csv"
     path.write_text("a, b,c\n" + "".join(f"{x!r},{y!r},{z!r}\n" for x, y, z in DATA[:, :3].tolist()))
     columns = dict(zip("abc", DATA[:, :3].T, strict=True))
@@ -278,10 +277,10 @@ GOOD = [[0.0, 1.0], [1.0, 3.0], [2.0, 2.0]]
     [
         ([[0.0, 1.0], [1.0, np.nan]], "data row 1, column 'X1' is nan"),
         ([[0.0, 1.0], [np.inf, 0.0]], "data row 1, column 'X0' is inf"),
-        ([[0.0, 1.0], [1.0, 1.0]], "column 'X1' is constant: every row holds 1"),
+        ([[0.0, 1.0], [1.0, 1.0]], "column 'X1' is constant: every row has 1"),
         ([[0.0, 1.0]], "data must have at least 2 rows, got 1"),
         ([1.0, 2.0], r"data must have two dimensions, rows and columns, got shape \(2,\)"),
-        ([[0.0], [1.0]], "data have 1 columns"),
+        ([[0.0], [1.0]], "data must have num_nodes columns, and at least 2, got 1 columns, num_nodes=None"),
         ({"a": [0, 1], "b": ["x", "y"]}, "data row 0, column 'b': 'x' is not a number"),
         ({"a": [0, 1], "b": [1]}, "columns must have equal lengths"),
     ],
@@ -297,7 +296,7 @@ def test_bad_tables(data: Any, message: str) -> None:
         ("a,b\n1,2\n3\n", "line 3: 1 entries, expected 2"),
         ("a,b\n1,2\n3,x\n", "data row 1, column 'b': 'x' is not a number"),
         ("a,b\n1,2\n3,\n", "data row 1, column 'b': '' is not a number"),
-        ("a,a\n1,2\n3,4\n", "several columns called 'a'"),
+        ("a,a\n1,2\n3,4\n", "several columns with the name 'a'"),
         ("", "is empty"),
     ],
 )
@@ -312,7 +311,10 @@ def test_bad_csv_files(tmp_path: Path, text: str, message: str) -> None:
     [
         ({"num_nodes": 1}, "num_nodes must be an integer >= 2, got 1"),
         ({"num_nodes": 57}, "num_nodes must be at most 56, got 57"),
-        ({"num_nodes": 3, "data": GOOD}, r"data have 2 columns \(at least 2 are needed\), and num_nodes is 3"),
+        (
+            {"num_nodes": 3, "data": GOOD},
+            "data must have num_nodes columns, and at least 2, got 2 columns, num_nodes=3",
+        ),
         ({"score": "bic"}, "score must be one of"),
         ({"prior": "flat"}, "prior must be 'uniform' or 'fair', got 'flat'"),
         ({"max_parents": 0}, "max_parents must be an integer >= 1, got 0"),
@@ -322,7 +324,7 @@ def test_bad_csv_files(tmp_path: Path, text: str, message: str) -> None:
             {"score_kwargs": {"alpha": 1.0}},
             r"score 'bge' has no parameters \['alpha'\]; allowed: \['alpha_mu', 'alpha_w'\]",
         ),
-        ({"score": np.sum, "score_kwargs": {"alpha_w": 3.0}}, "were given with a callable score"),
+        ({"score": np.sum, "score_kwargs": {"alpha_w": 3.0}}, "score_kwargs must be None if score is a callable, got"),
         (
             {"score": "linear_gaussian", "score_kwargs": {"noise_variance": 0.0}},
             "noise_variance must be finite and > 0",
@@ -334,7 +336,7 @@ def test_bad_arguments(kwargs: dict[str, Any], message: str) -> None:
         BayesNet(**kwargs)
 
 
-def test_log_z_is_that_of_the_posterior() -> None:
+def test_log_z_equals_the_log_evidence() -> None:
     dag = BayesNet(data=DATA)
     expected = np.logaddexp.reduce(dag.log_score(dag.terminal_states())) - dag.log_score(dag.source(1))[0]
     assert math.isclose(exact.log_flows(dag)[0], expected, rel_tol=1e-9)
