@@ -1,0 +1,1 @@
+"""The environment that builds phylogenetic trees, with alignments and parsimony."""

@@ -1,4 +1,4 @@
-"""Parsimony: how many mutations a tree needs (Fitch 1971), for many forests at once."""
+"""Parsimony: the smallest number of mutations of trees (Fitch 1971), for batches of forests."""
 
 from __future__ import annotations
 
@@ -6,28 +6,31 @@ import numpy as np
 
 from gfn_envs.arrays import FloatArray, IntArray
 
-#: Bytes of nucleotide sets that are held at a time.
+#: Largest number of bytes of nucleotide sets per chunk.
 CHUNK_BYTES = 2**25
 
 
 class Parsimony:
-    """Mutations of forests, by Fitch's rule: intersect the sets of two children, or unite them and count a mutation.
+    """Numbers of mutations of forests by Fitch's algorithm.
+
+    The nucleotide set of a node is the intersection of those of its children. If that is empty, it is their union, and
+    one mutation is counted.
 
     Args:
-        patterns: sets of nucleotides as bits, uint8 (taxa, patterns).
-        weights: how often each pattern occurs, float64 (patterns,).
+        patterns: sets of possible nucleotides as bits, uint8 (taxa, patterns).
+        weights: count of each pattern, float64 (patterns,).
     """
 
     def __init__(self, patterns: IntArray, weights: FloatArray):
         self.patterns, self.weights = patterns, weights
 
     def __call__(self, into: IntArray, merged: IntArray) -> FloatArray:
-        """Mutations, float64 (n,).
+        """Numbers of mutations, float64 (n,).
 
         Args:
-            into: merges in any order from the leaves up, int64 (n, m): tree ``merged`` joins tree ``into``, each named
-                by one of its leaves, which the joint tree keeps; both -1 where there is none.
-            merged: see ``into``.
+            into: label of the first tree of each join, from the leaves up, int64 (n, m); -1 if there is no join. The
+                label of a tree is one of its taxa, and the joined tree keeps the label ``into``.
+            merged: label of the second tree of each join, int64 (n, m); -1 if there is no join.
         """
         size = max(1, CHUNK_BYTES // max(1, self.patterns.size))
         starts = range(0, len(into), size)
@@ -35,36 +38,36 @@ class Parsimony:
         return np.concatenate([*parts, np.zeros(0)])
 
     def _mutations(self, into: IntArray, merged: IntArray) -> FloatArray:
-        """A batch's forests have many trees in common, those of one trajectory nearly all: each is computed once."""
-        rows, none = np.arange(len(into)), len(self.patterns)
+        """Numbers of mutations of a chunk. Distinct trees are computed once, as forests share most of them."""
+        rows, absent = np.arange(len(into)), len(self.patterns)
         joins = int((into >= 0).sum(1).max(initial=0))
-        # Trees are numbered: the taxa, then one without mutations for joins that are not there, then what is joined.
-        size = none + 1 + len(into) * joins
+        # Numbers of trees: first the taxa, then one tree for absent joins, which has no mutations, then joined trees.
+        size = absent + 1 + len(into) * joins
         sets, mutations = np.empty((size, self.patterns.shape[1]), dtype=self.patterns.dtype), np.zeros(size)
-        sets[:none], sets[none] = self.patterns, np.iinfo(sets.dtype).max
-        number_of = {none * size + none: none}
-        tree = np.tile(np.arange(none + 1), (len(into), 1))
-        total, count = np.zeros(len(into)), none + 1
+        sets[:absent], sets[absent] = self.patterns, np.iinfo(sets.dtype).max
+        number_of = {absent * size + absent: absent}
+        tree = np.tile(np.arange(absent + 1), (len(into), 1))
+        total, count = np.zeros(len(into)), absent + 1
         for k in range(joins):
-            pairs, which = np.unique(tree[rows, into[:, k]] * size + tree[rows, merged[:, k]], return_inverse=True)
+            pairs, inverse = np.unique(tree[rows, into[:, k]] * size + tree[rows, merged[:, k]], return_inverse=True)
             new = [pair for pair in pairs.tolist() if pair not in number_of]
             end = count + len(new)
             number_of.update(zip(new, range(count, end), strict=True))
             left, right = (sets.take(side, axis=0) for side in np.divmod(np.array(new, dtype=np.int64), size))
             common = left & right
             differ = common == 0
-            # All bits of a site where it differs, none elsewhere: a choice with np.where takes 20 times as long.
+            # The negative has all bits set at sites that differ, and none at others. np.where would be 20 times slower.
             sets[count:end] = common | (left | right) & np.negative(differ.view(np.uint8))
-            # Whole numbers, so their sum is the same in any order.
+            # The numbers are integers, so their sum does not depend on the order.
             mutations[count:end] = differ @ self.weights
-            number = np.array([number_of[pair] for pair in pairs.tolist()]).take(which)
+            number = np.array([number_of[pair] for pair in pairs.tolist()]).take(inverse)
             total += mutations[number]
             tree[rows, into[:, k]] = number
             count = end
         return total
 
     def greedy(self) -> list[tuple[int, int]]:
-        """Merges of the tree that joins the two trees which need the fewest new mutations, again and again."""
+        """Joins of a greedily built tree: each joins the two trees that add the fewest mutations."""
         sets = dict(enumerate(self.patterns))
         cost = {(i, j): self._cost(sets[i], sets[j]) for j in sets for i in range(j)}
         merges = []

@@ -1,4 +1,4 @@
-"""Phylogenetic trees: counts, parsimony against plain Python and Biopython, alignments that users give."""
+"""PhyloTree: counts, parsimony by plain Python and by Biopython, alignments from files and mappings."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ Tree = Any  # A taxon's number, or a pair of trees.
 
 
 def walks(dag: PhyloTree, n: int, seed: int = 0) -> np.ndarray:
-    """The states of random walks, level after level, (n * (max_length + 1), state_width)."""
+    """The states of random walks, level by level, (n * (max_length + 1), state_width)."""
     rng = np.random.default_rng(seed)
     levels = [dag.source(n)]
     for _ in range(dag.max_length):
@@ -28,7 +28,7 @@ def walks(dag: PhyloTree, n: int, seed: int = 0) -> np.ndarray:
 
 
 def all_trees(leaves: list[int]) -> list[Tree]:
-    """Every rooted binary tree on ``leaves``, by splits."""
+    """All rooted binary trees on ``leaves``, by recursive splits."""
     if len(leaves) == 1:
         return [leaves[0]]
     first, rest = leaves[0], leaves[1:]
@@ -54,14 +54,14 @@ def mutations(tree: Tree, sequences: list[str]) -> int:
 
 
 def parse(newick: str, taxa: tuple[str, ...]) -> Tree:
-    """Newick to nested pairs, through Python's own tuples."""
+    """Nested pairs from Newick notation, which is parsed as Python tuples."""
     for number, name in sorted(enumerate(taxa), key=lambda item: -len(item[1])):
         newick = newick.replace(name, f"<{number}>")
     return ast.literal_eval(newick.rstrip(";").replace("<", "").replace(">", ""))
 
 
 def canonical(tree: Tree) -> Tree:
-    """Children in the order of their first taxa."""
+    """The tree with children in the order of their first taxa."""
     if isinstance(tree, int):
         return tree
     return tuple(sorted(map(canonical, tree), key=lambda child: min(flat(child))))
@@ -88,7 +88,7 @@ def test_objects_are_all_rooted_trees_once() -> None:
 
 
 def test_joins_by_hand() -> None:
-    """((0,2),(1,3)) in two orders; then its root is split, and 1 leaves 0."""
+    """((0,2),(1,3)) is built in two orders and then split at its root."""
     dag = PhyloTree({"a": "A", "b": "C", "c d": "A", "e": "C"}, constant=0.0, temperature=1.0)
     pairs = [(0, 1), (0, 2), (0, 3), (1, 2), (1, 3), (2, 3)]
     results = []
@@ -106,7 +106,7 @@ def test_joins_by_hand() -> None:
     assert dag.encode(state)[0].tolist() == [1, 0.5, 1, 1, 0.5, 1]
 
 
-def test_features_tell_forests_apart() -> None:
+def test_features_of_different_forests_differ() -> None:
     dag = PhyloTree(num_taxa=5, num_sites=10)
     states = np.concatenate(list(dag.levels()))
     assert len(np.unique(dag.encode(states), axis=0)) == len(states)
@@ -116,7 +116,7 @@ def test_features_tell_forests_apart() -> None:
 
 
 @pytest.mark.parametrize("seed", [0, 1])
-def test_parsimony_is_that_of_fitch(seed: int) -> None:
+def test_parsimony_equals_that_of_fitch(seed: int) -> None:
     rng = np.random.default_rng(seed)
     sequences = {f"t{i}": "".join(rng.choice(list("ACGT-?"), size=30)) for i in range(12)}
     dag = PhyloTree(sequences, constant=7.0, temperature=2.0)
@@ -126,7 +126,7 @@ def test_parsimony_is_that_of_fitch(seed: int) -> None:
     np.testing.assert_allclose(dag.log_reward(objects), (7.0 - np.array(expected)) / 2)
 
 
-def test_forests_count_the_mutations_of_their_trees() -> None:
+def test_mutations_of_a_forest_are_the_sum_over_its_trees() -> None:
     dag = PhyloTree(num_taxa=6, num_sites=40, mutation_probability=0.3)
     states, letters = walks(dag, 10), list(dag.sequences.values())
     for state, found, partial in zip(states, dag.mutations(states), dag.partial_log_reward(states), strict=True):
@@ -137,7 +137,7 @@ def test_forests_count_the_mutations_of_their_trees() -> None:
         assert math.isclose(partial, (dag.constant * joins / 5 - expected) / 4, abs_tol=1e-12)
 
 
-def test_parsimony_is_that_of_biopython() -> None:
+def test_parsimony_equals_that_of_biopython() -> None:
     pytest.importorskip("Bio")
     import io
 
@@ -150,7 +150,7 @@ def test_parsimony_is_that_of_biopython() -> None:
     for state, found in zip(objects, dag.mutations(objects), strict=True):
         tree = Phylo.read(io.StringIO(dag.to_newick(state)), "newick")
         for clade in tree.find_clades():
-            clade.branch_length = 1.0  # It roots anew, for which it wants lengths.
+            clade.branch_length = 1.0  # Biopython reroots the tree, which needs branch lengths.
         assert ParsimonyScorer().get_score(tree, Align.MultipleSeqAlignment(records)) == found
 
 
@@ -169,7 +169,7 @@ def test_greedy_trees_are_better_than_most() -> None:
 
 @pytest.mark.data(*(f"phylo-ds{k}" for k in range(1, 9)))
 def test_benchmark_alignments() -> None:
-    """Taxa, sites and C of DS1 to DS8; random trees of DS1 by plain Python."""
+    """Numbers of taxa and sites, and C, of DS1 to DS8; a random tree of DS1 by plain Python."""
     sizes = [(27, 1949), (29, 2520), (36, 1812), (41, 1137), (50, 378), (50, 1133), (59, 1824), (64, 1008)]
     constants = [5800, 8000, 8800, 3500, 2300, 2300, 12500, 2800]
     dags = [PhyloTree(f"DS{k}") for k in range(1, 9)]
@@ -183,11 +183,11 @@ def test_benchmark_alignments() -> None:
 # ---------------------------------------------------------------------- alignments
 
 
-def test_simulated_alignments_mutate_as_often_as_they_should() -> None:
+def test_simulated_alignments_have_the_expected_number_of_mutations() -> None:
     rng = np.random.default_rng(0)
     two = list(alignments.simulate_alignment(2, 100_000, 0.1, rng).values())
     differ = np.mean([a != b for a, b in zip(*two, strict=True)])
-    # Two edges: 1 - 0.9^2 - (0.1)^2 / 3, both mutating to the same one of three.
+    # Two edges: sites are equal if neither mutates, or if both mutate to the same one of three nucleotides.
     assert abs(differ - (1 - 0.81 - 0.01 / 3)) < 5 * math.sqrt(0.19 * 0.81 / 100_000)
     assert PhyloTree(seed=1).sequences == PhyloTree(seed=1).sequences != PhyloTree(seed=2).sequences
 
@@ -212,7 +212,7 @@ END;
 """
 
 
-def test_files_and_mappings_are_one_environment(tmp_path: Path) -> None:
+def test_files_and_mappings_give_the_same_environment(tmp_path: Path) -> None:
     (tmp_path / "a.fasta").write_text(FASTA)
     (tmp_path / "a.nex").write_text(NEXUS)
     dags = [PhyloTree(SEQUENCES), PhyloTree(tmp_path / "a.fasta"), PhyloTree(str(tmp_path / "a.nex"))]
@@ -220,7 +220,7 @@ def test_files_and_mappings_are_one_environment(tmp_path: Path) -> None:
     objects = dags[0].terminal_states()
     for dag in dags:
         np.testing.assert_array_equal(dag.log_reward(objects), dags[0].log_reward(objects))
-    # The gap, and A in place of C; R may be A and N may be A.
+    # The mutations are the gap and the last A instead of C. R and N match A.
     assert dags[0].mutations(objects).tolist() == [2.0] * 3
     assert dags[2].sequences["bee"] == "AC-T?C"
 
@@ -239,7 +239,7 @@ end;
 """
 
 
-def test_sequences_that_go_on_below_their_taxon(tmp_path: Path) -> None:
+def test_sequences_over_several_lines(tmp_path: Path) -> None:
     (tmp_path / "file").write_text(WRAPPED)
     assert alignments.read_alignment(tmp_path / "file", "here") == {
         "t1": "ACGTAAAA",
@@ -251,7 +251,7 @@ def test_sequences_that_go_on_below_their_taxon(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("alignment", "message"),
     [
-        ({"a": "ACG", "b": "AC"}, "the alignment is ragged: taxon 'b' has 2 sites, 'a' 3"),
+        ({"a": "ACG", "b": "AC"}, "all taxa must have the same number of sites, but 'b' has 2 and 'a' has 3"),
         ({"a": "ACG", "b": "AJG"}, "taxon 'b', site 1: unknown letter 'J'; allowed: - [?] A B C"),
         ({"a": "ACG"}, "at least 2 taxa, got 1"),
         ({"a": "", "b": ""}, "taxon 'a' has no sites"),
@@ -265,12 +265,12 @@ def test_bad_alignments(alignment: dict[str, str], message: str) -> None:
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("ACGT", "neither FASTA"),
+        ("ACGT", "must be a FASTA file"),
         (">a\nAC\n>a\nAC\n", "different names, got 'a'"),
         ("#NEXUS\nbegin trees;\nend;\n", "no DATA or CHARACTERS block with a MATRIX"),
-        (WRAPPED.replace("nchar=8", ""), "'AAAA' stands alone on its line, and NCHAR is missing"),
-        (WRAPPED.replace("nchar=8", "nchar=9"), "taxon .* sites, and NCHAR is 9"),
-        (">a\nAC\n>b\nACG\n", "ragged: taxon 'b' has 3 sites, 'a' 2"),
+        (WRAPPED.replace("nchar=8", ""), "'AAAA' is alone on its line, and NCHAR is missing"),
+        (WRAPPED.replace("nchar=8", "nchar=9"), "taxon .* sites, but NCHAR is 9"),
+        (">a\nAC\n>b\nACG\n", "all taxa must have the same number of sites, but 'b' has 3 and 'a' has 2"),
     ],
 )
 def test_bad_files(tmp_path: Path, text: str, message: str) -> None:
