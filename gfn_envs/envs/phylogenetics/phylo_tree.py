@@ -142,7 +142,7 @@ class PhyloTree(Dag):
     # ------------------------------------------------------------------ reading rows
 
     def _joined(self, states: IntArray) -> tuple[IntArray, IntArray]:
-        """The tree that each taxon but the first joined, or -1, and its rank among those, each int64 (n, num_taxa - 1)."""
+        """The tree that each taxon but the first joined, or -1, and its rank among those, int64 (n, num_taxa - 1)."""
         return states[:, : self.num_taxa - 1].astype(np.int64) - 1, states[:, self.num_taxa - 1 :].astype(np.int64)
 
     def _is_label(self, states: IntArray) -> BoolArray:
