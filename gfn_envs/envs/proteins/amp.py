@@ -38,9 +38,8 @@ class AMP(Sequence):
 
     ## Rewards
     R = max(p, floor)^exponent, where p is the probability by the classifier. On peptides without homologs in the
-    training data, its AUROC is 0.89 and its expected calibration error 0.03; data/README.md has more. The training data
-    hold no peptides much shorter than 10 residues and none that are unlike all natural ones, so the classifier is not
-    reliable there.
+    training data, its AUROC is 0.89 and its expected calibration error 0.03; data/README.md has more. The classifier is
+    not reliable on peptides much shorter than 10 residues or unlike all natural ones, which its training data lack.
 
     ## Episode End
     At the stop action, which is legal from ``min_length`` residues on and the only legal action after ``length``.
