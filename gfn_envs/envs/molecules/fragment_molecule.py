@@ -76,7 +76,7 @@ class FragmentMolecule(FragmentDag):
       set fragment-blocks); a list of SMILES with attachment points, such as ``"*c1ccc(*)cc1"``; or the path of a text
       file with one such SMILES per line.
     * ``max_blocks``: largest number of blocks in a molecule, >= 2.
-    * ``min_blocks``: smallest number of blocks at which the stop action is legal.
+    * ``min_blocks``: smallest number of blocks in a molecule at which the stop action is legal.
     * ``reward``: a name, a mapping from names to powers, or a callable; see Rewards.
     * ``target``: SMILES of the target of "similarity".
     * ``reward_of``: "mol" or "smiles", the input of a callable reward.
