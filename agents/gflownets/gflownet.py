@@ -143,27 +143,24 @@ class BalanceGFlowNet(GFlowNet):
     def balance_loss(self, balance: Balance, found: LogProbs, trajectories: Trajectories) -> Tensor:
         """A balance loss of log-probabilities and flows that are known already."""
         log_flow, end_flow = self.log_flow(balance, found, trajectories)
+        log_z = self.log_z_parameter if balance.flow == "log_z" else None
         loss, mean = balance_loss(
-            found.log_pf, found.log_pb, log_flow, trajectories.offsets, balance, self.penalty, end_flow
+            found.log_pf, found.log_pb, log_flow, trajectories.offsets, balance, self.penalty, end_flow, log_z
         )
-        if balance.centered and self.log_z_parameter is not None:
+        if mean is not None and self.log_z_parameter is not None:
             # log Z is no part of the residual. It is fitted to the batch so that it can be reported.
             loss = loss + (self.log_z_parameter + mean.detach()).square()
         return loss
 
     def log_flow(self, balance: Balance, found: LogProbs, trajectories: Trajectories) -> tuple[Tensor, Tensor | None]:
-        """log F of the states (s,), and that of the second state of each pair if it differs."""
-        log_reward = torch.from_numpy(trajectories.log_reward).to(found.log_pf)
-        first, last = (torch.from_numpy(i).to(self.device) for i in (trajectories.offsets[:-1], trajectories.last))
+        """log F of the states (s,), without log Z, and that of the second state of each pair if it differs."""
         if balance.flow == "network":
             assert found.log_flow is not None
             log_flow = found.log_flow
         else:
-            log_flow = torch.zeros(len(trajectories.states), dtype=found.log_pf.dtype, device=self.device)
-            log_flow = log_flow.index_copy(0, last, log_reward)
-            if balance.flow == "log_z":
-                assert self.log_z_parameter is not None
-                log_flow = log_flow.index_copy(0, first, self.log_z_parameter.expand(len(first)).to(log_flow))
+            known = np.zeros(len(trajectories.states))
+            known[trajectories.last] = trajectories.log_reward
+            log_flow = torch.from_numpy(known).to(found.log_pf)
         if balance.partial_reward:
             partial = self.dag.partial_log_reward(trajectories.states)
             partial[trajectories.last] = 0.0  # log F is log R there already.

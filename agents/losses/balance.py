@@ -153,7 +153,8 @@ def balance_loss(
     balance: Balance,
     penalty: Callable[[Tensor], Tensor] = torch.square,
     end_flow: Tensor | None = None,
-) -> tuple[Tensor, Tensor]:
+    log_z: Tensor | None = None,
+) -> tuple[Tensor, Tensor | None]:
     """Weighted sum of the penalties of the residuals of a batch.
 
     Args:
@@ -163,9 +164,11 @@ def balance_loss(
         balance: pairs, weights, and whether the mean residual is subtracted.
         penalty: elementwise, of residuals.
         end_flow: log F of the second state of each pair (s,) if it comes from elsewhere, such as a target network.
+        log_z: added to log F(s0), if that is a parameter; all pairs must then start at s0.
 
     Returns:
-        ``(loss, mean)``, scalars: the loss, 0 if there is no pair, and the weighted mean residual.
+        ``(loss, mean)``, scalars: the loss, 0 if there is no pair; the weighted mean residual if the balance is
+        centered, else None.
     """
     first, last, weight = (torch.from_numpy(a).to(log_flow.device) for a in select(balance.pairs, offsets))
     # S runs on from trajectory to trajectory: this cancels in differences, without a trace in double precision.
@@ -176,5 +179,9 @@ def balance_loss(
     u_end = u if end_flow is None else end_flow - before
     residual = (u.index_select(0, first) - u_end.index_select(0, last)).to(log_pf.dtype)
     weight = weight.to(residual.dtype)
+    if log_z is not None:
+        residual = residual + log_z
+    if not balance.centered:
+        return weight @ penalty(residual), None
     mean = weight @ residual
-    return weight @ penalty(residual - mean if balance.centered else residual), mean
+    return weight @ penalty(residual - mean), mean
