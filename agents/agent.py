@@ -102,7 +102,7 @@ class Agent:
 
     @property
     def engine(self) -> Engine:
-        """What samples and trains this agent; chosen at first use if the setting is "auto"."""
+        """The engine that samples and trains this agent; chosen at first use if the setting is "auto"."""
         if self._engine is None:
             self._engine = make_engine(self, "auto" if isinstance(self.config, EngineSettings) else "torch")
         return self._engine

@@ -32,10 +32,10 @@ from gfn_envs.dag import Dag
 
 
 class LocalSearch(NamedTuple):
-    """What a local search found."""
+    """Result of a local search."""
 
     objects: IntArray
-    """Where each search ended (n, state_width)."""
+    """The object at the end of each search (n, state_width)."""
     log_reward: FloatArray
     """log R of them (n,)."""
     accepted: IntArray
@@ -52,7 +52,7 @@ class Path(NamedTuple):
     """Edges of partial trajectories, of any number of objects, in the order they were walked."""
 
     rows: IntArray
-    """Which object each edge belongs to (e,)."""
+    """Object that each edge belongs to (e,)."""
     sources: IntArray
     """Parents (e, state_width)."""
     actions: IntArray

@@ -88,7 +88,7 @@ def _noise_of_steps(rng: np.random.Generator, n: int, width: int, epsilon: float
 
 
 def _choose(logits: FloatArray, mask: BoolArray, gumbel: FloatArray, temperature: float) -> tuple[IntArray, FloatArray]:
-    """Actions (n,) and the scores (n, actions) they maximise, -inf where illegal.
+    """Actions (n,) and the scores (n, actions) they maximize, -inf where illegal.
 
     The argmax of logits / temperature + Gumbel noise over legal actions is a sample from their softmax.
     """

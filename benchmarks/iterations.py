@@ -27,7 +27,7 @@ GRID = {"ndim": 4, "side": 20, "reward": "easy"}
 
 
 class Case(NamedTuple):
-    """What is timed. ``trained``: iterations of training before the weights are saved, 0 for the first policy."""
+    """One timed case. ``trained``: iterations of training before the weights are saved, 0 for the first policy."""
 
     agent: str
     env: str

@@ -1,4 +1,4 @@
-"""Baselines: reinforcement learning, Markov chain Monte Carlo and the uniform policy, one a file."""
+"""Baselines: reinforcement learning, Markov chain Monte Carlo and the uniform policy, one per file."""
 
 from agents.baselines.a2c_er import A2CER
 from agents.baselines.mcmc import MCMC

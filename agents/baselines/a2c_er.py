@@ -61,17 +61,17 @@ class A2CER(ActorCritic):
                 values.
         """
         batch = self.sample_batch()
-        behaviour = self.log_behaviour(batch)
-        losses = [self.learn_from(batch, behaviour)]
+        behavior = self.log_behavior(batch)
+        losses = [self.learn_from(batch, behavior)]
         remembered = [int(i) for i in self.rng.integers(len(self.memory_of_batches) or 1, size=self.config.replays)]
         for i in remembered if self.memory_of_batches else ():
             losses.append(self.learn_from(*self.memory_of_batches[i]))
-        self.memory_of_batches.append((batch, behaviour))
+        self.memory_of_batches.append((batch, behavior))
         self.iteration += 1
         return self.summary(batch, losses[0])
 
     @torch.no_grad()
-    def log_behaviour(self, batch: Trajectories) -> Tensor:
+    def log_behavior(self, batch: Trajectories) -> Tensor:
         """log-probability (e,) of each action of a new batch when it was taken: at this iteration's temperature, and
         uniform with probability epsilon."""
         epsilon, temperature = self.config.epsilon(self.iteration), self.config.temperature(self.iteration)
@@ -82,13 +82,13 @@ class A2CER(ActorCritic):
         weights = torch.tensor([1 - epsilon, epsilon]).to(log_p).log()
         return torch.logaddexp(weights[0] + log_p, weights[1] + uniform)
 
-    def learn_from(self, batch: Trajectories, behaviour: Tensor) -> float:
-        """A step of policy and value on trajectories whose actions had log-probabilities ``behaviour`` (e,)."""
+    def learn_from(self, batch: Trajectories, behavior: Tensor) -> float:
+        """A step of policy and value on trajectories whose actions had log-probabilities ``behavior`` (e,)."""
         sources = batch.states[batch.sources]
         states, rows = distinct(sources)
         log_p = self.log_policy(states)
         log_pi, values = chosen(log_p, rows, batch.actions), self.values(sources)
-        weights = (log_pi.detach() - behaviour).exp().clamp(max=self.config.truncation)
+        weights = (log_pi.detach() - behavior).exp().clamp(max=self.config.truncation)
         rewards, current = (t.double().cpu().numpy() for t in (self.rewards(batch), values.detach()))
         weight = weights.double().cpu().numpy()
         returns = corrected_returns(rewards, current, weight, batch.edge_offsets, self.config.lamda)
@@ -106,8 +106,8 @@ class A2CER(ActorCritic):
 
     def state_dict(self) -> dict[str, Any]:
         batches = [
-            {name: torch.from_numpy(array) for name, array in vars_of(batch).items()} | {"behaviour": behaviour}
-            for batch, behaviour in self.memory_of_batches
+            {name: torch.from_numpy(array) for name, array in vars_of(batch).items()} | {"behaviour": behavior}
+            for batch, behavior in self.memory_of_batches
         ]
         return super().state_dict() | {"memory_of_batches": batches}
 

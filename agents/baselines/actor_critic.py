@@ -1,4 +1,4 @@
-"""What ppo, a2c-er and reinforce share: rewards on edges, returns, a value network."""
+"""Base of ppo, a2c-er and reinforce: rewards on edges, returns, a value network."""
 
 from __future__ import annotations
 
@@ -31,17 +31,17 @@ from gfn_envs.dag import Dag
 
 @dataclass(frozen=True)
 class ReturnConfig(ExplorationSettings, OptimizerSettings, NetworkSettings):
-    """Settings of agents that maximise the expected return.
+    """Settings of agents that maximize the expected return.
 
     Gradients are those of trajectories sampled from the policy itself: exploration (``epsilon``, ``temperature``)
     biases them.
     """
 
     reward_mode: Literal["reward", "log_reward", "soft"] = "reward"
-    """What is maximised: R(x), log R(x), or log R(x) + log P_B(tau|x) with uniform P_B; as ``reward_mode`` of the
+    """Return to maximize: R(x), log R(x), or log R(x) + log P_B(tau|x) with uniform P_B; as ``reward_mode`` of the
     Gymnasium environments."""
     entropy_bonus: float = 0.01
-    """What the mean entropy of the policy at visited states is worth."""
+    """Weight of the mean entropy of the policy at visited states."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -67,7 +67,7 @@ class ActorCriticConfig(ReturnConfig):
 
 
 class ReturnAgent(Agent):
-    """An agent that maximises the expected return; it estimates no log Z."""
+    """An agent that maximizes the expected return; it estimates no log Z."""
 
     config_class = ReturnConfig
     config: Any
@@ -94,7 +94,7 @@ class ReturnAgent(Agent):
         return value
 
     def summary(self, batch: Trajectories, loss: float) -> dict[str, Any]:
-        """What an iteration returns."""
+        """The results of an iteration, as a dict."""
         return {
             "loss": loss,
             "log_z": None,

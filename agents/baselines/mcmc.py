@@ -33,7 +33,7 @@ class MCMCConfig(Config):
     rounds: int = 1
     """Moves of each chain in an iteration, after which its state is recorded."""
     temperatures: tuple[float, ...] = (1.0,)
-    """Parallel tempering: each chain has replicas with target R(x)^(1/T), which swap states with their neighbours
+    """Parallel tempering: each chain has replicas with target R(x)^(1/T), which swap states with their neighbors
     after each move. The first temperature, 1, is the chain itself; alone it is plain Metropolis-Hastings."""
     memory: int = 100_000
     """States recorded; the oldest are forgotten first, and with them where the chains began."""
@@ -116,7 +116,7 @@ class MCMC(Agent):
         }
 
     def swap(self) -> None:
-        """Offer every replica a swap of states with its neighbour in temperature, one pair of temperatures a time."""
+        """Offer every replica a swap of states with its neighbor in temperature, one pair of temperatures a time."""
         n = self.config.batch_size
         for first in range(0, len(self.objects) - n, n):
             cold, hot = np.arange(first, first + n), np.arange(first + n, first + 2 * n)

@@ -1,4 +1,4 @@
-"""Proximal policy optimisation with action masks."""
+"""Proximal policy optimization with action masks."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from gfn_envs.arrays import distinct
 
 @dataclass(frozen=True)
 class PPOConfig(ActorCriticConfig):
-    """Settings of proximal policy optimisation."""
+    """Settings of proximal policy optimization."""
 
     batch_size: int = 64
     """Trajectories in an iteration."""
@@ -42,7 +42,7 @@ class PPOConfig(ActorCriticConfig):
 
 
 class PPO(ActorCritic):
-    """Proximal policy optimisation with action masks, on R, log R or the soft reward."""
+    """Proximal policy optimization with action masks, on R, log R or the soft reward."""
 
     name = "ppo"
     paper = "Schulman et al. 2017"

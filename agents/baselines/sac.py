@@ -46,13 +46,13 @@ class SACConfig(ExplorationSettings, PenaltySettings, OptimizerSettings, Network
     polyak: float = 0.05
     """Share of the critics in each update of their slow copies, which give the targets."""
     entropy_coefficient: float = 1.0
-    """What entropy is worth; with 1 the optimal policy samples x in proportion to R(x). Its first value where tuned."""
+    """Weight of the entropy. With 1 the optimal policy samples x in proportion to R(x). If tuned: its initial value."""
     tuned: bool = False
     """Tune the coefficient so that the mean entropy follows ``target_entropy``; R(x) is then no longer the target."""
     target_entropy: float = 0.5
-    """Where tuned: the entropy aimed at, as a share of that of the uniform policy over legal actions."""
+    """If tuned: the target entropy, as a share of that of the uniform policy over legal actions."""
     lr_coefficient: float = 1e-3
-    """Where tuned: learning rate of the coefficient's logarithm (Adam)."""
+    """If tuned: learning rate of the coefficient's logarithm (Adam)."""
 
     def __post_init__(self) -> None:
         super().__post_init__()

@@ -41,7 +41,7 @@ class SB3Config(Config):
     num_steps: int = 64
     """Steps of each environment in an iteration."""
     reward_mode: RewardMode = "reward"
-    """What is maximised: R(x), log R(x), or log R(x) + log P_B(tau|x) with uniform P_B."""
+    """Return to maximize: R(x), log R(x), or log R(x) + log P_B(tau|x) with uniform P_B."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -75,7 +75,7 @@ class SB3Policy(Policy):
 
 
 class SB3Agent(Agent):
-    """What the agents of Stable-Baselines3 share. Metrics are those of the policy masked to legal actions."""
+    """Base of the agents of Stable-Baselines3. Metrics are those of the policy masked to legal actions."""
 
     config_class = SB3Config
     config: Any
@@ -165,7 +165,7 @@ class SB3Agent(Agent):
         }
 
     def prepare(self) -> None:
-        """What changes from iteration to iteration beside the learning rate."""
+        """Update settings that change over iterations, other than the learning rate."""
 
     # ------------------------------------------------------------------ checkpoints
 
@@ -198,7 +198,7 @@ class SB3PPOConfig(SB3Config):
     epochs: int = 4
     """Passes over the steps of an iteration."""
     entropy_bonus: float = 0.01
-    """What the entropy of the policy is worth."""
+    """Weight of the entropy of the policy."""
 
 
 class SB3PPO(SB3Agent):
@@ -227,7 +227,7 @@ class SB3A2CConfig(SB3Config):
     num_steps: int = 8
     """Steps of each environment in an iteration."""
     entropy_bonus: float = 0.01
-    """What the entropy of the policy is worth."""
+    """Weight of the entropy of the policy."""
     illegal_reward: float = -10.0
     """Reward of an illegal action, which ends the episode: this agent sees no masks in training."""
 

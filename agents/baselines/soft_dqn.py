@@ -38,9 +38,9 @@ class SoftDQNConfig(ExplorationSettings, PenaltySettings, OptimizerSettings, Net
     replay_capacity: int = 100_000
     """Most transitions in the ring."""
     per_alpha: float = 0.5
-    """How much more often transitions with large errors are drawn: 0 not at all, 1 in proportion."""
+    """Preference for transitions with large errors: 0 draws uniformly, 1 in proportion to the error."""
     per_beta: Schedule = Schedule(0.0, 1.0, 10_000)
-    """How far weights undo that preference: 0 to 1, over the iterations of a run."""
+    """Importance weights that undo this preference: 0 not at all, 1 fully; a number or start,end,steps."""
     polyak: float = 0.25
     """Share of the network in each update of its slow copy, which gives the targets; less, such as 0.01, where values
     run away."""

@@ -18,7 +18,7 @@ from gfn_envs.dag import Dag
 
 
 class Learner(Protocol):
-    """What an engine asks of an agent."""
+    """The part of an agent that an engine needs."""
 
     dag: Dag
     config: Any

@@ -1,4 +1,4 @@
-"""Which engine an agent gets."""
+"""Selection of the engine of an agent."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How well an agent samples in proportion to reward.
+"""Evaluation: how well an agent samples in proportion to reward.
 
 * :mod:`~agents.evaluation.metrics`: metrics as functions of arrays
 * :mod:`~agents.evaluation.estimates`: log p(x) and bounds of log Z, estimated from trajectories

@@ -20,7 +20,7 @@ EXACT_STATES = 2_000_000
 
 
 def is_enumerable(dag: Dag, max_states: int = EXACT_STATES) -> bool:
-    """Whether ``dag`` has at most ``max_states`` states, so that it can be evaluated exactly."""
+    """True if ``dag`` has at most ``max_states`` states, so that it can be evaluated exactly."""
     return dag.has_at_most(max_states)
 
 

@@ -1,4 +1,4 @@
-"""GFlowNet agents, one a file."""
+"""GFlowNet agents, one per file."""
 
 from agents.gflownets.db import DB
 from agents.gflownets.fm import FM

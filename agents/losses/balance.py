@@ -52,7 +52,7 @@ class Pairs(NamedTuple):
     longest: int = WHOLE
     """Most edges between the two states."""
     terminal: bool = True
-    """Whether terminal states take part."""
+    """Include pairs that end at a terminal state."""
     decay: float = 1.0
     """lambda > 0."""
     over: Literal["trajectory", "batch"] = "trajectory"

@@ -103,7 +103,7 @@ def surrogate(
 def capped_stop(log_p: Tensor, low: Tensor, log_cap: float) -> Tensor:
     """Log-probabilities (n, actions) whose last, the stop action, is at most ``log_cap`` in rows that are ``low`` (n,).
 
-    Renormalised. A row whose only action is to stop stays as it is.
+    Renormalized. A row whose only action is to stop stays as it is.
     """
     stop = torch.where(low, log_p[:, -1].clamp(max=log_cap), log_p[:, -1])
     return torch.cat([log_p[:, :-1], stop[:, None]], 1).log_softmax(1)

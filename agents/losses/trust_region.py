@@ -44,16 +44,16 @@ def hessian_product(scalar: Tensor, parameters: Sequence[Tensor]) -> Callable[[T
 
 @dataclass(frozen=True)
 class TrustRegionResult:
-    """What a trust region step did."""
+    """Result of a trust region step."""
 
     accepted: bool
-    """Whether the parameters changed."""
+    """True if the parameters changed."""
     improvement: float
     """By how much the surrogate fell; 0 where nothing was accepted."""
     kl: float
     """KL(old || new); 0 where nothing was accepted."""
     backtracks: int
-    """How often the step was halved."""
+    """Number of times the step was halved."""
 
 
 def trust_region_step(
@@ -65,10 +65,10 @@ def trust_region_step(
     iterations: int = 10,
     backtracks: int = 20,
 ) -> TrustRegionResult:
-    """One step of trust region policy optimisation (Schulman et al. 2015), in place.
+    """One step of trust region policy optimization (Schulman et al. 2015), in place.
 
     The direction d solves (H + damping) d = -g, with g the surrogate's gradient and H the Hessian of the KL. Its length
-    is the one that minimises the quadratic model g d + d H d / 2, or that reaches the trust region's edge if that is
+    is the one that minimizes the quadratic model g d + d H d / 2, or that reaches the trust region's edge if that is
     shorter. It is halved until the surrogate falls and the KL is at most ``radius``. Where that never happens, or where
     anything is not finite, the parameters are restored to the bit.
 

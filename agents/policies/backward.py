@@ -39,7 +39,7 @@ class BackwardPolicy:
 
     name: ClassVar[str]
     learned: ClassVar[bool] = False
-    """Whether the policy network has backward logits."""
+    """True if the policy network has backward logits."""
     in_objective: ClassVar[bool] = True
     """If learned: whether the objective of P_F trains P_B too. Otherwise :meth:`loss` trains it."""
 

@@ -76,7 +76,7 @@ class GraphNetwork(nn.Module):
         return self.norm(x)
 
     def _counts(self, relations: Tensor) -> Tensor:
-        """How often each node has each relation to others, and others to it: (n, num_nodes, 2 num_relations)."""
+        """Number of relations of each kind, from each node and to it: (n, num_nodes, 2 num_relations)."""
         both = []
         for related in (relations, relations.transpose(1, 2)):
             counts = self.root.new_zeros(*related.shape[:2], self.num_relations)
@@ -89,7 +89,7 @@ class GraphNetwork(nn.Module):
 
 
 class AttentionLayer(nn.Module):
-    """A transformer layer, normalised first, without dropout: a policy is one function in rollouts and in the loss.
+    """A transformer layer, normalized first, without dropout: a policy is one function in rollouts and in the loss.
 
     Attention is written out, as torch's fused one takes longer where there are a few nodes to a graph.
 

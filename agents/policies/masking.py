@@ -9,7 +9,7 @@ from gfn_envs.arrays import BoolArray
 
 
 def masked_log_softmax(logits: Tensor, mask: BoolArray) -> Tensor:
-    """log-softmax over legal actions, (n, actions); illegal ones get the dtype's minimum before normalising.
+    """log-softmax over legal actions, (n, actions); illegal ones get the dtype's minimum before normalizing.
 
     Rows without a legal action are the caller's to leave out.
     """

@@ -1,4 +1,4 @@
-"""What a policy network is to the rest of the library: states in, logits and flows out."""
+"""The interface of policy networks: states in, logits and flows out."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ Head = Literal["forward", "backward"]
 
 
 class Heads(NamedTuple):
-    """What a policy network says of n states."""
+    """Outputs of a policy network for n states."""
 
     forward_logits: Tensor
     """(n, num_actions)"""
@@ -38,11 +38,11 @@ class Policy(nn.Module, abc.ABC):
     """A network on states of one environment. Entries of illegal actions are ignored by everyone."""
 
     learns_backward: bool
-    """Whether there are backward logits."""
+    """True if there are backward logits."""
     learns_flow: bool
-    """Whether there are state flows."""
+    """True if there are state flows."""
     inputs: Callable[[IntArray], FloatArray | IntArray]
-    """What the network reads of states, such as ``dag.encode`` or ``dag.tokens``."""
+    """Input of the network as a function of states, such as ``dag.encode`` or ``dag.tokens``."""
 
     @abc.abstractmethod
     def forward(self, states: IntArray) -> Heads:
@@ -53,7 +53,7 @@ class Policy(nn.Module, abc.ABC):
         """The logits of one head as a lean function of states, for rollouts."""
 
     def read(self, states: IntArray) -> Tensor:
-        """What the network reads of states: features in its own precision, or integer tokens; on its device."""
+        """Input of the network for states: features in its own precision, or integer tokens; on its device."""
         inputs = torch.from_numpy(self.inputs(states))
         return inputs.to(self.anchor) if inputs.is_floating_point() else inputs.to(self.anchor.device)
 

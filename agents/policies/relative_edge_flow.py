@@ -17,12 +17,12 @@ from gfn_envs.dag import Dag
 
 
 class Pairs(NamedTuple):
-    """The distinct pairs of a state of a batch and a neighbour of it, and the edges they stand for."""
+    """The distinct pairs of a state of a batch and a neighbor of it, and the edges they stand for."""
 
     unique: IntArray
     """Every state that occurs, each once (u, state_width)."""
     place: IntArray
-    """Which of them each state of the batch is (n,)."""
+    """Row of ``unique`` of each state of the batch (n,)."""
     row: IntArray
     """State of each pair, as a row of the batch (p,)."""
     there: IntArray
@@ -32,7 +32,7 @@ class Pairs(NamedTuple):
     log_share: FloatArray
     """Minus log of the number of edges of that pair (e,)."""
     flat: IntArray
-    """Where each edge is in logits (n, width), flattened (e,)."""
+    """Position of each edge in the flattened logits (n, width), (e,)."""
     width: int
     """Number of actions."""
 
@@ -136,12 +136,12 @@ class RelativeEdgeFlowPolicy(Policy):
         """
         dag = self.dag
         if head == "forward":
-            row, neighbours, actions = dag.children(states)
+            row, neighbors, actions = dag.children(states)
             width = dag.num_actions
         else:
             row, actions = np.nonzero(dag.backward_mask(states))
-            neighbours, width = dag.undo(states.take(row, axis=0), actions), dag.num_backward_actions
-        unique, place = distinct(np.concatenate([states, neighbours]))
+            neighbors, width = dag.undo(states.take(row, axis=0), actions), dag.num_backward_actions
+        unique, place = distinct(np.concatenate([states, neighbors]))
         there = place[len(states) :]
         pair, log_share, first = parallel_edges(row, there)
         return Pairs(

@@ -218,7 +218,7 @@ class ReplayBuffer:
 
 
 def environment_signature(dag: Dag) -> str:
-    """What tells one environment from another: class, arguments and state width, as text.
+    """Text that identifies an environment: class, arguments and state width, as text.
 
     Functions among the arguments count by their name, so that the text is the same in the next process.
     """

@@ -1,4 +1,4 @@
-"""How batches of replayed objects are drawn, and which objects a full buffer keeps.
+"""Replay schemes: how batches of objects are drawn, and which objects a full buffer keeps.
 
 | scheme | a full buffer keeps | a batch is |
 |---|---|---|
@@ -23,13 +23,13 @@ from gfn_envs.arrays import FloatArray, IntArray
 
 
 class Scheme(abc.ABC):
-    """Which objects a full buffer keeps, and which ones a batch replays."""
+    """Rule for the objects that a full buffer keeps and for those that a batch replays."""
 
     name: str
 
     @abc.abstractmethod
     def rank(self, objects: IntArray, log_reward: FloatArray) -> FloatArray:
-        """What decides who leaves a full buffer, float64 (n,): the lowest go first, and of equals the oldest."""
+        """Rank of objects, float64 (n,): a full buffer drops the lowest first, and of equals the oldest."""
 
     @abc.abstractmethod
     def draw(self, log_reward: FloatArray, n: int, rng: np.random.Generator) -> IntArray:

@@ -31,7 +31,7 @@ class Transitions(NamedTuple):
     log_reward: FloatArray
     """log R of the next state where it is terminal, 0 elsewhere, float64 (n,)."""
     terminal: BoolArray
-    """Whether the next state is terminal (n,)."""
+    """True if the next state is terminal (n,)."""
 
 
 def transitions(trajectories: Trajectories, log_pb: FloatArray) -> Transitions:

@@ -108,7 +108,7 @@ class Group:
 
 
 def is_number(value: Any) -> bool:
-    """Whether ``value`` is an int or a float, but not a bool."""
+    """True if ``value`` is an int or a float, but not a bool."""
     return isinstance(value, (int, float)) and not isinstance(value, bool)
 
 

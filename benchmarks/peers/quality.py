@@ -145,5 +145,5 @@ def measure_time(quick: bool, time_limit: float) -> dict[str, Any]:
 
 
 def finished(curve: list[dict[str, Any]], limit: float) -> bool:
-    """Whether the target or the time limit has been reached."""
+    """True if the target or the time limit has been reached."""
     return bool(curve) and (curve[-1]["tv"] <= TARGET_TV or curve[-1]["seconds"] >= limit)

@@ -36,7 +36,9 @@ def test_trajectory_balance_by_hand():
     log_pb = torch.tensor([-0.25, 0.0, -0.75], dtype=torch.float64)
     log_reward = torch.tensor([1.0, 2.0], dtype=torch.float64)
     log_flow = torch.tensor([3.0, 0.0, log_reward[0], 3.0, log_reward[1]], dtype=torch.float64)
-    loss, mean = balance_loss(log_pf, log_pb, log_flow, np.array([0, 3, 5]), Balance(COMPLETE, flow="log_z"))
+    offsets = np.array([0, 3, 5])
+    loss, _ = balance_loss(log_pf, log_pb, log_flow, offsets, Balance(COMPLETE, flow="log_z"))
+    _, mean = balance_loss(log_pf, log_pb, log_flow, offsets, Balance(COMPLETE, flow="none", centered=True))
     # 3 - 3 + 0.25 - 1 and 3 - 0.5 + 0.75 - 2.
     np.testing.assert_allclose(mean, (-0.75 + 1.25) / 2, rtol=1e-15)
     np.testing.assert_allclose(loss, (0.75**2 + 1.25**2) / 2, rtol=1e-15)

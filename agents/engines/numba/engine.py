@@ -37,7 +37,7 @@ class Evaluated(NamedTuple):
     log_flow: FloatArray
     """The network's log F (s,), and log R at terminal states; empty without a flow head."""
     batch: tuple[Any, ...]
-    """What the kernels ask of the batch."""
+    """Arguments of the kernels that describe the batch."""
     inside: tuple[Any, ...]
     """States evaluated, row of each state, hidden layers and outputs."""
 

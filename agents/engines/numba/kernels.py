@@ -1,6 +1,6 @@
 """Rollouts over tables, log-probabilities and flows of trajectories, and their gradient; compiled by Numba.
 
-A network is ``weights`` and ``biases``, one a layer: (in, out) but for the last, which is (out, in), as
+A network is ``weights`` and ``biases``, one per layer: (in, out) but for the last, which is (out, in), as
 :class:`agents.policies.mlp.MLP` stores them; ReLU follows each layer but the last. Its outputs are the forward logits,
 ``num_backward`` backward logits and, where there is a flow head, log F.
 
@@ -78,7 +78,7 @@ def width_of_hidden(weights):
 
 @compiled
 def hidden_layers(weights, memory, n):
-    """Matrices (n, width), one a hidden layer, that lie in ``memory`` one after another; as a list."""
+    """Matrices (n, width), one per hidden layer, that lie in ``memory`` one after another; as a list."""
     layers, start = [memory[: n * weights[0].shape[1]].reshape(n, weights[0].shape[1])], n * weights[0].shape[1]
     for i in range(1, len(weights) - 1):
         width = weights[i].shape[1]

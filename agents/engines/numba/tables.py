@@ -16,7 +16,7 @@ CHUNK = 2**22
 
 
 class Tables(NamedTuple):
-    """What rollouts and losses ask of a DAG, for every state; s states of at most k features that are not 0."""
+    """Transitions, masks and features of every state; s states of at most k features that are not 0."""
 
     child: IntArray
     """The state each action leads to, -1 where it is illegal; int32 (s, num_actions)."""
@@ -27,11 +27,11 @@ class Tables(NamedTuple):
     num_parents: IntArray
     """Legal backward actions; int32 (s,)."""
     ends: BoolArray
-    """Whether a state is terminal (s,)."""
+    """True if a state is terminal (s,)."""
     feature: IntArray
     """Columns of ``dag.encode`` that are not 0; int32 (s, k)."""
     value: FloatArray
-    """What stands there, 0 where a state has fewer than k; float32 (s, k)."""
+    """Values in these columns, 0 if a state has fewer than k; float32 (s, k)."""
 
 
 def tables(dag: Dag) -> Tables:

@@ -1,4 +1,4 @@
-"""What substructures of the objects seen are worth: sums of rewards, kept up as objects are seen."""
+"""Mean rewards of the substructures of the objects seen, updated with every object."""
 
 from __future__ import annotations
 

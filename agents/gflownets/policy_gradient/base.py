@@ -1,4 +1,4 @@
-"""What the policy-gradient agents share: costs, advantages, value networks and the order of an iteration."""
+"""Base of the policy-gradient agents: costs, advantages, value networks and the order of an iteration."""
 
 from __future__ import annotations
 

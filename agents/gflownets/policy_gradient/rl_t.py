@@ -41,7 +41,7 @@ class RLTConfig(PolicyGradientConfig):
 
 
 class RLT(PolicyGradient):
-    """Policy gradients (RL-T): trust region policy optimisation of P_F, with uniform P_B."""
+    """Policy gradients (RL-T): trust region policy optimization of P_F, with uniform P_B."""
 
     name = "rl-t"
     config_class = RLTConfig

@@ -360,7 +360,7 @@ def test_soft_agents_learn_the_target(name):
 
 
 @pytest.mark.parametrize("name", RETURN)
-def test_agents_that_maximise_reward_collapse(name):
+def test_agents_that_maximize_reward_collapse(name):
     dag = small_dag(GRID, {"ndim": 2, "side": 6})
     agent = agents.make_agent(name, dag, hidden=(64, 64), lr=3e-3, batch_size=32)
     for _ in range(40 if name == "ppo" else 100):  # An iteration of ppo is sixteen gradient steps.
@@ -454,7 +454,7 @@ def test_a2c_er_knows_how_likely_its_actions_were(epsilon, temperature):
     dag = small_dag(GRID, {"ndim": 2, "side": 4})
     agent = agents.make_agent("a2c-er", dag, hidden=(8,), epsilon=epsilon, temperature=temperature)
     batch = agent.sample_batch()
-    states, found = batch.states[batch.sources], agent.log_behaviour(batch).numpy()
+    states, found = batch.states[batch.sources], agent.log_behavior(batch).numpy()
     with torch.no_grad():
         logits = agent.policy(states).forward_logits.numpy() / temperature
     for state, action, logit, value in zip(states, batch.actions, logits, found, strict=True):

@@ -211,12 +211,12 @@ def test_samples_follow_the_policy(epsilon, temperature):
         for p in agent.policy.parameters():
             p *= 3  # so that actions differ in probability
 
-    def behaviour(states):
+    def behavior(states):
         mask = agent.dag.forward_mask(states)
         p = agent.probabilities(states) ** (1 / temperature)
         return (1 - epsilon) * p / p.sum(1, keepdims=True) + epsilon * mask / mask.sum(1, keepdims=True)
 
-    expected = exact.terminal_distribution(agent.dag, behaviour)
+    expected = exact.terminal_distribution(agent.dag, behavior)
     batch = agent.sample_trajectories(200_000, epsilon, temperature)
     found = np.bincount(agent.dag.terminal_index(batch.terminal_states), minlength=len(expected)) / 200_000
     assert np.abs(found - expected).sum() / 2 < 0.01

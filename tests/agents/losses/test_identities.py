@@ -8,10 +8,12 @@ import numpy as np
 import pytest
 import torch
 
+import agents
 import gfn_envs
 from agents import exact_distribution
 from agents.losses.segments import segment_sum
 from gfn_envs import Dag, exact
+from tests.agents.losses import papers
 from tests.agents.tabular import BALANCE, ExactFlows, Table, Walks, all_paths, packed, tabular_agent, tensor
 from tests.helpers import SMALL, TINY, UNEVEN_EDGES, TableDag, small_dag
 
@@ -106,7 +108,7 @@ def test_a_change_of_any_one_edge_or_flow_is_noticed(which, name, settings):
                 entry -= 0.5
 
 
-def minimised(name, settings, dag, seed=0):
+def minimized(name, settings, dag, seed=0):
     """An agent on a random table, at a minimum of its loss over all trajectories; the loss there."""
     table, rng = Table(dag, backward=name != "fm"), np.random.default_rng(seed)
     with torch.no_grad():
@@ -128,7 +130,7 @@ def minimised(name, settings, dag, seed=0):
     return agent, agent.loss(batch).item()
 
 
-# GTB has no zero where its guide is no Markov chain; MDB's copy of the network is not minimised over.
+# GTB has no zero where its guide is no Markov chain; MDB's copy of the network is not minimized over.
 @pytest.mark.parametrize(
     ("name", "settings"),
     [case for case in CASES if case[0] != "gtb" and case != ("mdb", {})],
@@ -140,7 +142,7 @@ def test_wherever_the_loss_is_zero_objects_are_sampled_in_proportion_to_reward(w
     if not supports(name, dag):
         pytest.skip(f"{name} makes no sense here")
     for seed in (0, 1):
-        agent, value = minimised(name, settings, dag, seed)
+        agent, value = minimized(name, settings, dag, seed)
         assert value < 1e-9
         assert exact.total_variation(exact_distribution(agent), exact.target_distribution(dag)) < 1e-4
         assert agent.log_z == pytest.approx(exact.log_partition(dag), abs=1e-3)
@@ -170,3 +172,26 @@ def test_guided_trajectory_balance_is_zero_where_the_guide_is_a_backward_policy(
         assert agent.policy.backward_table.grad.abs().max() > 1e-3
         assert agent.policy.forward_table.grad.abs().max() < 1e-12
         assert agent.log_z_parameter.grad.abs() < 1e-12
+
+
+@pytest.mark.parametrize("engine", ["torch", "numba"])
+def test_mdb_takes_the_second_stop_from_the_target_network(engine):
+    dag = DAGS["grid"]()
+    settings = {"hidden": (8,), "loss": "squared", "batch_size": 16, "lr": 0.0}
+    agent = agents.make_agent("mdb", dag, seed=2, engine=engine, **settings)
+    with torch.no_grad():
+        for parameter in agent.target.parameters():
+            parameter *= 3.0
+    batch = agent.sample_trajectories(30)
+    going = np.flatnonzero(batch.actions != dag.num_actions - 1)
+    sources, targets = batch.states[batch.sources[going]], batch.states[batch.targets[going]]
+    found = agent.log_probs(batch)
+    residual = papers.modified_detailed_balance(
+        found.log_pf[going],
+        found.log_pb[going],
+        torch.from_numpy(agent.stopped_log_reward(sources)),
+        torch.from_numpy(agent.stopped_log_reward(targets)),
+        agent.log_stop(agent.policy, sources),
+        agent.log_stop(agent.target, targets),
+    )
+    assert agent.engine.step(batch) == pytest.approx(residual.square().mean().item(), rel=1e-5)

@@ -19,7 +19,7 @@ FORMULAS = {
 RESIDUALS = np.array([-1e4, -300.0, -10.001, -9.999, -1.5, -1.0, -0.3, 0.0, 1e-4, 0.7, 1.0, 2.0, 9.999, 10.001, 1e4])
 
 
-def penalised(loss, clamp, dtype=torch.float64):
+def penalized(loss, clamp, dtype=torch.float64):
     residual = torch.tensor(RESIDUALS, dtype=dtype, requires_grad=True)
     value = penalty(residual, loss, clamp)
     value.sum().backward()
@@ -28,10 +28,10 @@ def penalised(loss, clamp, dtype=torch.float64):
 
 @pytest.mark.parametrize("loss", FORMULAS)
 def test_values_and_gradients(loss):
-    value, gradient = penalised(loss, None)
+    value, gradient = penalized(loss, None)
     np.testing.assert_allclose(value, FORMULAS[loss][0](RESIDUALS), rtol=1e-12, atol=1e-15)
     np.testing.assert_allclose(gradient, FORMULAS[loss][1](RESIDUALS), rtol=1e-12, atol=1e-15)
-    single, single_gradient = penalised(loss, None, torch.float32)
+    single, single_gradient = penalized(loss, None, torch.float32)
     assert np.isfinite(single).all()
     np.testing.assert_allclose(single, value, rtol=1e-5, atol=1e-7)
     np.testing.assert_allclose(single_gradient, gradient, rtol=1e-4, atol=1e-7)
@@ -40,7 +40,7 @@ def test_values_and_gradients(loss):
 @pytest.mark.parametrize("loss", FORMULAS)
 @pytest.mark.parametrize("clamp", [0.5, 100.0])
 def test_a_clamped_penalty_teaches_nothing_beyond_its_bound(loss, clamp):
-    value, gradient = penalised(loss, clamp)
+    value, gradient = penalized(loss, clamp)
     free, slope = (formula(RESIDUALS) for formula in FORMULAS[loss])
     np.testing.assert_allclose(value, np.minimum(free, clamp), rtol=1e-12, atol=1e-15)
     beyond = free > clamp
@@ -50,7 +50,7 @@ def test_a_clamped_penalty_teaches_nothing_beyond_its_bound(loss, clamp):
 
 
 def test_clamping_squared_residuals_at_100_cuts_at_10():
-    _, gradient = penalised("squared", 100.0)
+    _, gradient = penalized("squared", 100.0)
     np.testing.assert_array_equal(gradient != 0, (abs(RESIDUALS) <= 10) & (RESIDUALS != 0))
 
 
@@ -63,7 +63,7 @@ def test_nothing_is_clamped_by_default():
 @pytest.mark.parametrize("loss", FORMULAS)
 @pytest.mark.parametrize("clamp", [None, 0.2])
 @pytest.mark.parametrize("name", ["db", "tb", "vargrad", "subtb", "fm", "fldb", "flsubtb"])
-def test_agents_penalise_as_configured(name, loss, clamp):
+def test_agents_penalize_as_configured(name, loss, clamp):
     """One trajectory of one edge has one residual: all agents agree on it but VarGrad, whose is 0."""
     dag = TableDag([(0, 0, 1), (0, 1, 2)])
     agent = ExactFlows(dag).agent(name, loss=loss, clamp_loss=clamp)

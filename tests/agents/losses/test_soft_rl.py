@@ -15,7 +15,7 @@ from tests.helpers import BAG, GRID, SMALL, TINY, UNEVEN_EDGES, TableDag, small_
 
 
 def rewards_paid(dag: Any, reward_mode: str) -> np.ndarray:
-    """What the Gymnasium faces pay on every edge, (e,)."""
+    """Rewards of the Gymnasium environments on every edge, (e,)."""
     graph = state_graph(dag)
     states = graph.states[graph.source]
     after, _, reward, terminated, illegal = Stepper(dag, reward_mode).advance(

@@ -45,7 +45,7 @@ def test_under_maximum_entropy_all_trajectories_to_an_object_are_equally_likely(
     states = all_states(dag)[1:]
     mask, logits = dag.backward_mask(states), MaxEnt().logits(dag, states)
     assert (logits[~mask] == 0).all()
-    # The logits are normalised as they are.
+    # The logits are normalized as they are.
     np.testing.assert_allclose(np.where(mask, np.exp(logits), 0).sum(1), 1, rtol=1e-6)
     batch = packed(dag, all_paths(dag))
     log_pb = MaxEnt().log_probs(dag, batch)

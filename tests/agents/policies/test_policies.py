@@ -46,20 +46,20 @@ def some_states(dag, n=60):
 
 
 def slow_logits(policy, dag, state, direction):
-    """log P of each action at one state: a softmax of g([E(s); E(s')]) over distinct neighbours, one at a time."""
+    """log P of each action at one state: a softmax of g([E(s); E(s')]) over distinct neighbors, one at a time."""
     which = 0 if direction == "forward" else 1
     encoder, scorer = policy.encoders[which], policy.scorers[which]
     if direction == "forward":
         actions = np.flatnonzero(dag.forward_mask(state[None])[0])
-        neighbours = [dag.step(state[None], np.array([a]))[0] for a in actions]
+        neighbors = [dag.step(state[None], np.array([a]))[0] for a in actions]
     else:
         actions = np.flatnonzero(dag.backward_mask(state[None])[0])
-        neighbours = [dag.undo(state[None], np.array([a]))[0] for a in actions]
+        neighbors = [dag.undo(state[None], np.array([a]))[0] for a in actions]
     embedding = lambda s: encoder(policy.read(s[None]))[0].relu()  # noqa: E731
     score, edges = {}, {}
-    for action, neighbour in zip(actions.tolist(), neighbours, strict=True):
-        key = tuple(neighbour.tolist())
-        score[key] = scorer(torch.cat([embedding(state), embedding(neighbour)])[None])[0, 0].item()
+    for action, neighbor in zip(actions.tolist(), neighbors, strict=True):
+        key = tuple(neighbor.tolist())
+        score[key] = scorer(torch.cat([embedding(state), embedding(neighbor)])[None])[0, 0].item()
         edges.setdefault(key, []).append(action)
     total = np.logaddexp.reduce(list(score.values()))
     return {a: score[key] - total - np.log(len(group)) for key, group in edges.items() for a in group}
