@@ -10,7 +10,7 @@ HERE = Path(__file__).parent
 VERSION = re.search(r'^__version__ = "(.+)"$', (HERE / "gfn_envs" / "__init__.py").read_text("utf-8"), re.M)[1]
 
 EXTRAS = {
-    "agents": ["torch>=2.4", "scipy", "threadpoolctl", "tqdm", "tyro", "rich", "rapidfuzz"],
+    "agents": ["torch>=2.4", "scipy", "filelock", "threadpoolctl", "tqdm", "tyro", "rich", "rapidfuzz"],
     "fast": ["numba>=0.60"],
     "data": ["pooch", "tqdm"],
     "diversity": ["rapidfuzz"],
@@ -25,7 +25,7 @@ EXTRAS["docs"] = ["pdoc"]
 # Ray pins a version of Gymnasium that is not ours: an environment apart, with constraints-interop.txt.
 EXTRAS["interop"] = ["torchrl", "tensordict", "ray[rllib]", "hypothesis", "pytest", "pytest-timeout"]
 EXTRAS["test"] = ["pytest", "pytest-xdist", "pytest-timeout", "hypothesis", "ruff", "mypy", "import-linter"]
-EXTRAS["test"] += ["scikit-learn", "biopython", "pandas", *EXTRAS["all"]]
+EXTRAS["test"] += ["scikit-learn", "biopython", "mpmath", "pandas", *EXTRAS["all"]]
 
 setup(
     name="gfn-envs",
