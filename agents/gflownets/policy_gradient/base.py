@@ -60,7 +60,7 @@ class PolicyGradientConfig(LogZSettings, ExplorationSettings, NetworkSettings):
 
 
 @dataclass(frozen=True)
-class AdamPolicyGradientConfig(OptimizerSettings, PolicyGradientConfig):
+class AdamPolicyGradientConfig(PolicyGradientConfig, OptimizerSettings):
     """Settings of policy gradients that step P_F with Adam."""
 
 
