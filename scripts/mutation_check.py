@@ -38,8 +38,9 @@ class Break(NamedTuple):
 
 BREAKS = [
     # The torch engine and what it calls.
-    Break("agents/losses/balance.py", "(log_pf - log_pb).cumsum", "(log_pf + log_pb).cumsum", LOSSES),
-    Break("agents/losses/balance.py", "u_end = u if end_flow is None else", "u_end = u if True else", LOSSES),
+    Break("agents/losses/balance.py", "path_sums(log_pf - log_pb", "path_sums(log_pf + log_pb", LOSSES),
+    Break("agents/losses/balance.py", "(log_flow if end_flow is None else", "(log_flow if True else", LOSSES),
+    Break("agents/losses/balance.py", "(edge, edge + length)", "(edge, edge + length - 1)", LOSSES),
     Break("agents/losses/balance.py", "penalty(residual - mean)", "penalty(residual)", LOSSES),
     Break("agents/losses/balance.py", "return weight / weight.sum()", "return weight", LOSSES),
     Break("agents/losses/balance.py", "math.log(pairs.decay)", "math.log(pairs.decay) / 2", LOSSES),

@@ -99,7 +99,7 @@ class Balance(NamedTuple):
     """Subtract the weighted mean residual, and fit log Z to it."""
 
 
-def select(pairs: Pairs, offsets: IntArray) -> tuple[IntArray, IntArray, FloatArray]:
+def select(pairs: Pairs, offsets: IntArray) -> tuple[IntArray, IntArray, FloatArray, IntArray]:
     """The pairs of a batch of trajectories.
 
     Args:
@@ -107,14 +107,18 @@ def select(pairs: Pairs, offsets: IntArray) -> tuple[IntArray, IntArray, FloatAr
         offsets: trajectory i has the states ``offsets[i]:offsets[i + 1]`` (n + 1,).
 
     Returns:
-        ``(first, last, weight)``, each (p,): positions of both states, int64, and the weight, float64.
+        ``(first, last, weight, trajectory)``, each (p,): positions of both states, int64; the weight, float64; and the
+        trajectory.
     """
+    n = len(offsets) - 1
+    if pairs == COMPLETE:  # As below, in fewer operations.
+        return offsets[:-1], offsets[1:] - 1, np.full(n, 1 / n), np.arange(n)
     edges = np.diff(offsets) - (1 if pairs.terminal else 2)
     if pairs.from_source:
-        start, owner, remaining = offsets[:-1], np.arange(len(edges)), edges
+        start, owner, remaining = offsets[:-1], np.arange(n), edges
     else:
         start = np.arange(offsets[-1])
-        owner = np.repeat(np.arange(len(edges)), np.diff(offsets))
+        owner = np.repeat(np.arange(n), np.diff(offsets))
         remaining = (offsets[:-1] + edges)[owner] - start
     if not (inner := remaining > 0).all():
         start, owner, remaining = start[inner], owner[inner], remaining[inner]
@@ -125,7 +129,7 @@ def select(pairs: Pairs, offsets: IntArray) -> tuple[IntArray, IntArray, FloatAr
         count = np.minimum(pairs.longest, remaining) - low + 1
         first, owner = np.repeat(start, count), np.repeat(owner, count)
         gap = np.arange(len(first)) + np.repeat(low - (count.cumsum() - count), count)
-    return first, first + gap, _weights(pairs, gap, owner, edges)
+    return first, first + gap, _weights(pairs, gap, owner, edges), owner
 
 
 def _weights(pairs: Pairs, gap: IntArray, owner: IntArray, edges: IntArray) -> FloatArray:
@@ -143,6 +147,18 @@ def _weights(pairs: Pairs, gap: IntArray, owner: IntArray, edges: IntArray) -> F
         return weight / weight.sum()
     total = np.bincount(owner, weight, len(edges))
     return weight / (total * np.count_nonzero(total))[owner]
+
+
+def path_sums(values: Tensor, pairs: Pairs, edge: IntArray, length: IntArray) -> Tensor:
+    """Sums of ``values`` (e,) over the edges of each pair, ``edge`` to ``edge + length`` (p,)."""
+    if pairs.longest == 1:
+        return values if pairs.terminal else values.index_select(0, torch.from_numpy(edge).to(values.device))
+    if pairs == COMPLETE:
+        return torch.segment_reduce(values, "sum", lengths=torch.from_numpy(length).to(values.device), unsafe=True)
+    # Differences of running sums. They run on from trajectory to trajectory, without a trace in double precision.
+    sums = torch.nn.functional.pad(values.cumsum(0, dtype=torch.float64), (1, 0))
+    before, after = (torch.from_numpy(a).to(values.device) for a in (edge, edge + length))
+    return sums.index_select(0, after) - sums.index_select(0, before)
 
 
 def balance_loss(
@@ -170,14 +186,12 @@ def balance_loss(
         ``(loss, mean)``, scalars: the loss, 0 if there is no pair; the weighted mean residual if the balance is
         centered, else None.
     """
-    first, last, weight = (torch.from_numpy(a).to(log_flow.device) for a in select(balance.pairs, offsets))
-    # S runs on from trajectory to trajectory: this cancels in differences, without a trace in double precision.
-    sums = torch.nn.functional.pad((log_pf - log_pb).cumsum(0, dtype=torch.float64), (1, 0))
-    edges_before = np.arange(offsets[-1]) - np.repeat(np.arange(len(offsets) - 1), np.diff(offsets))
-    before = sums.index_select(0, torch.from_numpy(edges_before).to(log_flow.device))
-    u = log_flow - before
-    u_end = u if end_flow is None else end_flow - before
-    residual = (u.index_select(0, first) - u_end.index_select(0, last)).to(log_pf.dtype)
+    first, last, weights, owner = select(balance.pairs, offsets)
+    start, end, weight = (torch.from_numpy(a).to(log_flow.device) for a in (first, last, weights))
+    # State k of the batch, if it is of trajectory i, leaves by edge k - i.
+    sums = path_sums(log_pf - log_pb, balance.pairs, first - owner, last - first)
+    flow = log_flow.index_select(0, start) - (log_flow if end_flow is None else end_flow).index_select(0, end)
+    residual = (flow + sums).to(log_pf.dtype)
     weight = weight.to(residual.dtype)
     if log_z is not None:
         residual = residual + log_z

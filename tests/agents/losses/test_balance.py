@@ -9,6 +9,7 @@ from agents.losses.balance import (
     EDGES,
     EDGES_BEFORE_STOP,
     Balance,
+    Pairs,
     balance_loss,
     paths,
     select,
@@ -250,9 +251,22 @@ def test_bad_lambda(lamda):
 
 def test_edges_that_stop_are_left_out_and_a_batch_without_pairs_has_no_loss():
     offsets = np.array([0, 2, 5])
-    first, last, weight = select(EDGES_BEFORE_STOP, offsets)
+    first, last, weight, _ = select(EDGES_BEFORE_STOP, offsets)
     assert (first.tolist(), last.tolist(), weight.tolist()) == ([2], [3], [1.0])
     zeros = torch.zeros(1), torch.zeros(1), torch.zeros(2, requires_grad=True)
     loss, _ = balance_loss(*zeros, offsets[:2], Balance(EDGES_BEFORE_STOP, flow="stop"))
     loss.backward()
     assert loss.item() == 0
+
+
+@pytest.mark.parametrize(
+    "short, general", [(COMPLETE, Pairs(from_source=True, shortest=1000)), (EDGES, Pairs(decay=1e-30))]
+)
+def test_rules_computed_in_fewer_operations_agree_with_the_general_ones(short, general):
+    rng = np.random.default_rng(0)
+    lengths = rng.integers(1, 9, 20)
+    offsets = np.concatenate([[0], (lengths + 1).cumsum()])
+    log_pf, log_pb = torch.from_numpy(rng.normal(size=(2, lengths.sum())))
+    log_flow = torch.from_numpy(rng.normal(size=offsets[-1]))
+    values = [balance_loss(log_pf, log_pb, log_flow, offsets, Balance(rule, "network"))[0] for rule in (short, general)]
+    assert values[0].item() == pytest.approx(values[1].item(), rel=1e-12)
