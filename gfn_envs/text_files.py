@@ -11,7 +11,7 @@ UTF_16 = (b"\xff\xfe", b"\xfe\xff")
 
 
 def read_text(path: str | Path, where: str) -> str:
-    """The text of a UTF-8 file, plain or compressed with gzip, without a byte order mark.
+    """The text of a UTF-8 file, plain or compressed with gzip, without a byte order mark. Lines end with ``\\n``.
 
     Args:
         path: the file.
@@ -29,6 +29,7 @@ def read_text(path: str | Path, where: str) -> str:
             raise ValueError(f"{where}: {path} is damaged gzip: {error}") from None
     if content.startswith(UTF_16):
         raise ValueError(f"{where}: {path} is not UTF-8 but UTF-16; save it as UTF-8")
+    content = content.replace(b"\r\n", b"\n").replace(b"\r", b"\n")
     try:
         text = content.decode("utf-8-sig")
     except UnicodeDecodeError as error:

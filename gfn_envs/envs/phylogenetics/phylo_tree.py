@@ -14,10 +14,11 @@ from gymnasium import spaces
 from gfn_envs import rendering
 from gfn_envs.arrays import BoolArray, FloatArray, IntArray, log_factorials
 from gfn_envs.dag import Dag
-from gfn_envs.envs.phylogenetics import alignments
+from gfn_envs.envs.phylogenetics import alignments, forests
 from gfn_envs.envs.phylogenetics.newick import newick_trees
 from gfn_envs.envs.phylogenetics.parsimony import Parsimony
-from gfn_envs.validation import positive_int
+from gfn_envs.envs.phylogenetics.simulation import simulate_alignment
+from gfn_envs.validation import check_size, checked_seed, positive, positive_int, real
 
 
 class PhyloTree(Dag):
@@ -59,8 +60,9 @@ class PhyloTree(Dag):
     (2 n - 3)!! objects; sum over k of (n - 1 + k)! / ((n - 1 - k)! k! 2^k) states.
 
     ## Arguments
-    * ``alignment``: "DS1" to "DS8", benchmark alignments that are downloaded at first use; the path of a FASTA or NEXUS
-      file; or a mapping from taxa to sequences. None simulates sequences that evolve along a random tree.
+    * ``alignment``: "DS1" to "DS8", benchmark alignments that are downloaded at first use; the path of a FASTA, NEXUS
+      or PHYLIP file of nucleotides, plain or gzip; or a mapping from taxa to sequences. None simulates sequences that
+      evolve along a random tree.
     * ``num_taxa``: number of taxa of the simulated alignment, >= 2.
     * ``num_sites``: number of sites of the simulated alignment.
     * ``mutation_probability``: probability that a site changes on an edge of the random tree, in [0, 1].
@@ -88,17 +90,19 @@ class PhyloTree(Dag):
         seed: int = 0,
     ):
         where = "PhyloTree"
-        if not 0 < temperature < math.inf or not (constant is None or math.isfinite(constant)):
-            raise ValueError(f"{where}: temperature must be > 0 and constant finite, got {temperature=}, {constant=}")
-        if not 0 <= mutation_probability <= 1:
+        self.temperature = positive("temperature", temperature, where)
+        if constant is not None:
+            constant = real("constant", constant, where)
+        if not 0 <= real("mutation_probability", mutation_probability, where) <= 1:
             raise ValueError(f"{where}: mutation_probability must be in [0, 1], got {mutation_probability}")
         if alignment is None:
             taxa = positive_int("num_taxa", num_taxa, where, at_least=2)
             sites = positive_int("num_sites", num_sites, where)
-            rng = np.random.default_rng(seed)
-            self.sequences = alignments.simulate_alignment(taxa, sites, mutation_probability, rng)
-        elif isinstance(alignment, Mapping):
-            self.sequences = dict(alignment)
+            check_size(f"an alignment of {taxa} taxa and {sites} sites", taxa * sites, where)
+            rng = np.random.default_rng(checked_seed(seed, where))
+            self.sequences = simulate_alignment(taxa, sites, mutation_probability, rng)
+        elif not isinstance(alignment, str | os.PathLike):
+            self.sequences = alignments.checked_alignment(alignment, where)
         elif alignment in alignments.CONSTANTS:
             self.sequences = alignments.benchmark_alignment(str(alignment))
         else:
@@ -117,7 +121,6 @@ class PhyloTree(Dag):
             "temperature": temperature,
             "seed": seed,
         }
-        self.temperature = float(temperature)
         # The labels i < j of each action.
         self._first, self._second = np.triu_indices(n, 1)
         self.num_actions, self.num_backward_actions = len(self._first), n - 1
@@ -139,37 +142,9 @@ class PhyloTree(Dag):
         merges = np.array(self.parsimony.greedy(), dtype=np.int64)
         return float(self.parsimony(merges[None, :, 0], merges[None, :, 1])[0])
 
-    # ------------------------------------------------------------------ reading rows
-
-    def _joined(self, states: IntArray) -> tuple[IntArray, IntArray]:
-        """The tree that each taxon but the first joined, or -1, and its rank among those, int64 (n, num_taxa - 1)."""
-        return states[:, : self.num_taxa - 1].astype(np.int64) - 1, states[:, self.num_taxa - 1 :].astype(np.int64)
-
-    def _is_label(self, states: IntArray) -> BoolArray:
-        """True if a taxon is the label of a tree, bool (n, num_taxa)."""
-        return np.pad(states[:, : self.num_taxa - 1] == 0, ((0, 0), (1, 0)), constant_values=True)
-
-    def _num_joined(self, states: IntArray, label: IntArray) -> IntArray:
-        """Number of trees that have joined the tree ``label`` (n,)."""
-        return (states[:, : self.num_taxa - 1] == label[:, None] + 1).sum(1)
-
-    def _last_joined(self, states: IntArray, label: IntArray) -> IntArray:
-        """The taxon that joined the tree ``label`` (n,) last. It stands for the root of that tree."""
-        into, rank = self._joined(states)
-        return np.where(into == label[:, None], rank, 0).argmax(1) + 1
-
     def merges(self, states: IntArray) -> tuple[IntArray, IntArray]:
-        """Joins of each state from the leaves up: tree ``merged`` joins tree ``into``; -1 after the last join.
-
-        A tree that joins i has a label larger than i, so joins into larger labels come first.
-
-        Returns:
-            ``(into, merged)``, each int64 (n, num_taxa - 1).
-        """
-        into, rank = self._joined(states)
-        order = np.lexsort((rank, -into), axis=1)
-        into = np.take_along_axis(into, order, axis=1)
-        return into, np.where(into >= 0, order + 1, -1)
+        """:func:`forests.merges`: joins of each state from the leaves up, two arrays int64 (n, num_taxa - 1)."""
+        return forests.merges(states)
 
     # ------------------------------------------------------------------ the contract
 
@@ -180,25 +155,25 @@ class PhyloTree(Dag):
         return (states[:, : self.num_taxa - 1] != 0).all(1)
 
     def forward_mask(self, states: IntArray) -> BoolArray:
-        is_label = self._is_label(states)
+        is_label = forests.is_label(states)
         return is_label[:, self._first] & is_label[:, self._second]
 
     def backward_mask(self, states: IntArray) -> BoolArray:
-        into, _ = self._joined(states)
+        into, _ = forests.joined(states)
         has_joins = np.zeros((len(states), self.num_taxa), dtype=bool)
         row, column = np.nonzero(into >= 0)
         has_joins[row, into[row, column]] = True
-        return (has_joins & self._is_label(states))[:, :-1]
+        return (has_joins & forests.is_label(states))[:, :-1]
 
     def step(self, states: IntArray, actions: IntArray) -> IntArray:
         label, other = self._first.take(actions), self._second.take(actions)
         row, out = np.arange(len(states)), states.copy()
         out[row, other - 1] = label + 1
-        out[row, self.num_taxa - 2 + other] = self._num_joined(states, label) + 1
+        out[row, self.num_taxa - 2 + other] = forests.num_joined(states, label) + 1
         return out
 
     def undo(self, states: IntArray, backward_actions: IntArray) -> IntArray:
-        other = self._last_joined(states, np.asarray(backward_actions))
+        other = forests.last_joined(states, np.asarray(backward_actions))
         row, out = np.arange(len(states)), states.copy()
         out[row, other - 1] = out[row, self.num_taxa - 2 + other] = 0
         return out
@@ -210,7 +185,7 @@ class PhyloTree(Dag):
         label = np.asarray(backward_actions, dtype=np.int64)
         # (n - 1) + (n - 2) + ... + (n - i) pairs come before those of label i.
         before = label * (2 * self.num_taxa - label - 1) // 2
-        return before + self._last_joined(states, label) - label - 1
+        return before + forests.last_joined(states, label) - label - 1
 
     def mutations(self, states: IntArray) -> FloatArray:
         """The smallest number of mutations that explains the alignment on each forest, float64 (n,)."""
@@ -220,31 +195,12 @@ class PhyloTree(Dag):
         return (self.constant - self.mutations(states)) / self.temperature
 
     def encode(self, states: IntArray) -> FloatArray:
-        left, right = (side.astype(np.float32) for side in self._subtrees(states))
+        left, right = (side.astype(np.float32) for side in forests.subtrees(states))
         size = (left.sum(2) + right.sum(2)) / np.float32(self.num_taxa)
         # At most one join has one taxon of a pair on its left and the other on its right.
         together = ((left * size[:, :, None]).transpose(0, 2, 1) @ right).reshape(len(states), self.num_taxa**2)
         entry, mirrored = (i * self.num_taxa + j for i, j in [(self._first, self._second), (self._second, self._first)])
         return together.take(entry, axis=1) + together.take(mirrored, axis=1)
-
-    def _subtrees(self, states: IntArray) -> tuple[BoolArray, BoolArray]:
-        """Taxa of the two trees of each join, from the leaves up, two arrays bool (n, joins, num_taxa).
-
-        ``joins`` is the largest number of joins of a state. Absent joins have no taxa.
-        """
-        into, merged = self.merges(states)
-        joins = int((into >= 0).sum(1).max(initial=0))
-        # Absent joins, which are -1, refer to an additional tree without taxa at the last index.
-        trees = np.zeros((len(states), self.num_taxa + 1, self.num_taxa), dtype=bool)
-        trees[:, :-1] = np.eye(self.num_taxa, dtype=bool)
-        left, right = np.empty((2, len(states), joins, self.num_taxa), dtype=bool)
-        start = np.arange(len(states)) * (self.num_taxa + 1)
-        into, merged = (start[:, None] + side[:, :joins] % (self.num_taxa + 1) for side in (into, merged))
-        members = trees.reshape(-1, self.num_taxa)
-        for k in range(joins):
-            left[:, k], right[:, k] = members.take(into[:, k], axis=0), members.take(merged[:, k], axis=0)
-            members[into[:, k]] = left[:, k] | right[:, k]
-        return left, right
 
     def observe(self, states: IntArray) -> IntArray:
         return states.astype(np.int64)
@@ -252,7 +208,7 @@ class PhyloTree(Dag):
     # ------------------------------------------------------------------ optional capabilities
 
     def partial_log_reward(self, states: IntArray) -> FloatArray:
-        joins = (states[:, : self.num_taxa - 1] != 0).sum(1)
+        joins = forests.num_joins(states)
         return (self.constant * joins / (self.num_taxa - 1) - self.mutations(states)) / self.temperature
 
     def tokens(self, states: IntArray) -> IntArray:
@@ -261,23 +217,15 @@ class PhyloTree(Dag):
 
     def contains(self, states: IntArray, objects: IntArray) -> BoolArray:
         """True if each subtree of the forest has the same taxa as some subtree of the object."""
-        state_clades, object_clades = self._clades(states), self._clades(objects)
+        state_clades, object_clades = forests.clades(states), forests.clades(objects)
         ids = np.unique(np.concatenate([state_clades, object_clades]).ravel(), return_inverse=True)[1]
         mine = ids[: state_clades.size].reshape(state_clades.shape)
         theirs = ids[state_clades.size :].reshape(object_clades.shape)
         result = np.ones((len(states), len(objects)), dtype=bool)
-        joins = (states[:, : self.num_taxa - 1] != 0).sum(1)
+        joins = forests.num_joins(states)
         for k in range(self.num_taxa - 1):
             result &= (mine[:, k, None, None] == theirs).any(2) | (joins <= k)[:, None]
         return result
-
-    def _clades(self, states: IntArray) -> IntArray:
-        """The taxa below each inner node as bytes, (n, num_taxa - 1); empty for absent nodes."""
-        width = -(-self.num_taxa // 8)
-        clades = np.zeros((len(states), self.num_taxa - 1, width), dtype=np.uint8)
-        left, right = self._subtrees(states)
-        clades[:, : left.shape[1]] = np.packbits(left | right, axis=2)
-        return clades.view(f"S{width}")[..., 0]
 
     @functools.cached_property
     def _log_factorials(self) -> FloatArray:
@@ -288,15 +236,15 @@ class PhyloTree(Dag):
 
         The number is m! divided by the product, over all inner nodes, of the number of inner nodes of the subtree.
         """
-        joins = (states[:, : self.num_taxa - 1] != 0).sum(1)
-        left, right = self._subtrees(states)
+        joins = forests.num_joins(states)
+        left, right = forests.subtrees(states)
         inner = np.maximum(left.sum(2) + right.sum(2) - 1, 1)
         return self._log_factorials[joins] - np.log(inner).sum(1)
 
     # ------------------------------------------------------------------ labels and rendering
 
     def _newick(self, state: IntArray) -> list[str]:
-        into, merged = self.merges(state[None])
+        into, merged = forests.merges(state[None])
         return newick_trees(self.taxa, into[0], merged[0])
 
     def to_newick(self, state: IntArray) -> str:
@@ -305,6 +253,10 @@ class PhyloTree(Dag):
 
     def action_label(self, action: int) -> str:
         return f"{self.taxa[self._first[action]]} + {self.taxa[self._second[action]]}"
+
+    def object_names(self, states: IntArray) -> list[str]:
+        """Trees in Newick notation, those of a forest separated by spaces."""
+        return [" ".join(f"{tree};" for tree in self._newick(state)) for state in states]
 
     def render_text(self, state: IntArray) -> str:
         return " ".join(self._newick(state))

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from gfn_envs import PhyloTree
-from gfn_envs.envs.phylogenetics import alignments, parsimony
+from gfn_envs.envs.phylogenetics import alignments, parsimony, simulation
 
 Tree = Any  # A taxon's number, or a pair of trees.
 
@@ -185,7 +185,7 @@ def test_benchmark_alignments() -> None:
 
 def test_simulated_alignments_have_the_expected_number_of_mutations() -> None:
     rng = np.random.default_rng(0)
-    two = list(alignments.simulate_alignment(2, 100_000, 0.1, rng).values())
+    two = list(simulation.simulate_alignment(2, 100_000, 0.1, rng).values())
     differ = np.mean([a != b for a, b in zip(*two, strict=True)])
     # Two edges: sites are equal if neither mutates, or if both mutate to the same one of three nucleotides.
     assert abs(differ - (1 - 0.81 - 0.01 / 3)) < 5 * math.sqrt(0.19 * 0.81 / 100_000)
@@ -252,7 +252,7 @@ def test_sequences_over_several_lines(tmp_path: Path) -> None:
     ("alignment", "message"),
     [
         ({"a": "ACG", "b": "AC"}, "all taxa must have the same number of sites, but 'b' has 2 and 'a' has 3"),
-        ({"a": "ACG", "b": "AJG"}, "taxon 'b', site 1: unknown letter 'J'; allowed: - [?] A B C"),
+        ({"a": "ACG", "b": "AJG"}, "taxon 'b', site 2: unknown letter 'J'; allowed: - [?] A B C"),
         ({"a": "ACG"}, "at least 2 taxa, got 1"),
         ({"a": "", "b": ""}, "taxon 'a' has no sites"),
     ],
@@ -283,8 +283,12 @@ def test_bad_files(tmp_path: Path, text: str, message: str) -> None:
     ("kwargs", "message"),
     [
         ({"num_taxa": 1}, "num_taxa must be an integer >= 2, got 1"),
-        ({"temperature": 0.0}, "temperature must be > 0"),
-        ({"constant": math.nan}, "constant finite"),
+        ({"temperature": 0.0}, "temperature must be finite and > 0"),
+        ({"temperature": "4"}, "temperature must be finite and > 0"),
+        ({"constant": math.nan}, "constant must be finite"),
+        ({"mutation_probability": "0.1"}, "mutation_probability must be finite"),
+        ({"seed": -1}, "seed must be an integer >= 0"),
+        ({"num_taxa": 8000, "num_sites": 100_000}, "an alignment of 8000 taxa and 100000 sites is too large"),
         ({"mutation_probability": 1.5}, r"mutation_probability must be in \[0, 1\], got 1.5"),
     ],
 )

@@ -19,7 +19,7 @@ from gfn_envs.envs.proteins import gfp_brightness as brightness
 from gfn_envs.envs.proteins.peptide_classifier import AMINO_ACIDS, PeptideClassifier
 from tests.helpers import all_states, scores
 
-ROOT = Path(__file__).resolve().parents[3]
+ROOT = Path(__file__).resolve().parents[4]
 
 
 @pytest.fixture(scope="module")
