@@ -24,6 +24,7 @@ from agents.policies.policy import Head, Policy
 from agents.policies.seeding import OwnGenerator
 from agents.trajectories import Trajectories
 from gfn_envs.arrays import FloatArray, IntArray, distinct
+from gfn_envs.border import check_once
 from gfn_envs.dag import Dag
 
 #: Below this many rows, evaluating repeated states again costs less than finding them.
@@ -62,6 +63,7 @@ class Agent:
     target: Any = None
 
     def __init__(self, dag: Dag, config: Any = None, seed: int = 0, policy: Policy | None = None):
+        check_once(dag)
         self.dag, self.seed = dag, seed
         self.config = self.config_class() if config is None else config
         chosen = isinstance(self.config, BackwardSettings)
@@ -174,7 +176,9 @@ class Agent:
         self, n: int, epsilon: float = 0.0, temperature: float = 1.0, rng: np.random.Generator | None = None
     ) -> Trajectories:
         """``n`` trajectories of the forward policy."""
-        return self.engine.sample(n, rng or self.rng, epsilon, temperature)
+        rng = rng or self.rng
+        with rollout.rewound_on_reward_error(rng):
+            return self.engine.sample(n, rng, epsilon, temperature)
 
     def sample_batch(self) -> Trajectories:
         """The trajectories of this iteration, with its exploration."""

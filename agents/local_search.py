@@ -1,20 +1,19 @@
-"""Local search: undo a part of an object, build it anew, keep the better one (Kim et al. 2024, LS-GFN).
+"""Local search: undo part of an object, rebuild it, and keep the better one (Kim et al. 2024, LS-GFN).
 
-One round takes each object x back along the edges d = (x -> ... -> s) drawn from P_B and rebuilds it along the edges
-r = (s -> ... -> x') drawn from P_F. With ``accept="greedy"`` x' is kept where R(x') > R(x). With
-``accept="metropolis"`` it is kept with probability min(1, rho),
+One round undoes the edges d = (x -> ... -> s) of each object x, sampled from P_B, and rebuilds it along the edges
+r = (s -> ... -> x'), sampled from P_F. With ``accept="greedy"``, x' is accepted if R(x') > R(x). With
+``accept="metropolis"``, it is accepted with probability min(1, rho),
 
     rho = R(x') P_B(r | x') P_F(d | s) c(r) / (R(x) P_B(d | x) P_F(r | s) c(d)),
 
-where P_F(d | s) is the probability of building x from s along d again, and so on. c(p) is the probability that the
-number of steps to undo, K, takes back exactly the edges of p: P(K = |p|), or, where s is the source and nothing more
-can be undone, P(K >= |p|).
+where P_F(d | s) is the probability of rebuilding x from s along d, and so on. c(p) is the probability that K, the
+number of steps to undo, undoes exactly the edges of p: P(K = |p|), or P(K >= |p|) if s is the source.
 
-That is exact. Undoing d and building r from x has probability P_B(d | x) c(d) P_F(r | s), and the way back undoes r
-and builds d: R(x) P_B(d | x) c(d) P_F(r | s) min(1, rho) does not change when (x, d) and (x', r) are exchanged. So
-for each pair (d, r), and hence for their sum, the chain on objects fulfils detailed balance with respect to R. The
-factor c is 1 where all trajectories are equally long, as in the paper. Where they are not, K drawn from a range lets
-x' be built in more or fewer steps than were undone; with K fixed such moves cannot be reversed and are refused.
+This is exact. The move from x has probability P_B(d | x) c(d) P_F(r | s), and the reverse move undoes r and builds d.
+R(x) P_B(d | x) c(d) P_F(r | s) min(1, rho) is invariant under an exchange of (x, d) and (x', r). So the chain on
+objects satisfies detailed balance with respect to R for each pair (d, r), and hence for their sum. The factors c cancel
+if all trajectories have the same length, as in the paper. Otherwise, K drawn from a range lets x' be built in more or
+fewer steps than were undone. With a fixed K, such moves cannot be reversed and are rejected.
 """
 
 from __future__ import annotations
@@ -28,6 +27,7 @@ import numpy as np
 from agents.errors import NoLegalActionError
 from agents.rollout import Logits, sample_actions
 from gfn_envs.arrays import BoolArray, FloatArray, IntArray
+from gfn_envs.border import log_rewards
 from gfn_envs.dag import Dag
 
 
@@ -35,24 +35,24 @@ class LocalSearch(NamedTuple):
     """Result of a local search."""
 
     objects: IntArray
-    """The object at the end of each search (n, state_width)."""
+    """Final object of each search (n, state_width)."""
     log_reward: FloatArray
-    """log R of them (n,)."""
+    """log R of ``objects`` (n,)."""
     accepted: IntArray
-    """In how many rounds the rebuilt object was kept, int64 (n,)."""
+    """Number of rounds in which the rebuilt object was accepted, int64 (n,)."""
     proposals: IntArray
-    """Every rebuilt object, accepted or not, round by round (rounds * n, state_width)."""
+    """All rebuilt objects, accepted or not, by round (rounds * n, state_width)."""
     proposals_log_reward: FloatArray
-    """log R of them (rounds * n,)."""
+    """log R of ``proposals`` (rounds * n,)."""
     transitions: int
-    """Steps undone and built, over all rounds."""
+    """Steps undone and rebuilt in all rounds."""
 
 
 class Path(NamedTuple):
-    """Edges of partial trajectories, of any number of objects, in the order they were walked."""
+    """Edges of partial trajectories of several objects, in order of traversal."""
 
     rows: IntArray
-    """Object that each edge belongs to (e,)."""
+    """Index of the object of each edge (e,)."""
     sources: IntArray
     """Parents (e, state_width)."""
     actions: IntArray
@@ -75,26 +75,26 @@ def local_search(
     rounds: int = 1,
     accept: Literal["greedy", "metropolis"] = "greedy",
 ) -> LocalSearch:
-    """Search around ``objects``, each on its own.
+    """Search around each of ``objects`` independently.
 
     Args:
         dag: the environment.
         objects: terminal states (n, state_width).
-        log_reward: log R of them (n,).
+        log_reward: log R of ``objects`` (n,).
         forward: logits of P_F; None for the uniform policy.
         backward: logits of P_B; None for the uniform policy.
         rng: source of randomness.
-        steps: K, how many steps are undone, fewer where s0 is reached before: an integer >= 1, or a fraction,
-            a float in (0, 1], of ``dag.max_length``, rounded up.
-        min_steps: K is drawn uniformly from min_steps..steps for each object and round; None for K = steps. Where
-            trajectories differ in length, "metropolis" needs a range to move between lengths.
-        rounds: how often, >= 1.
+        steps: K, the number of steps to undo, fewer if s0 is reached first: an integer >= 1, or a float in (0, 1], a
+            fraction of ``dag.max_length``, rounded up.
+        min_steps: K is uniform on min_steps..steps for each object and round; None: K = steps. If trajectories differ
+            in length, "metropolis" needs a range to move between lengths.
+        rounds: number of rounds, >= 1.
         accept: "greedy" or "metropolis" (see above).
 
     Raises:
-        ValueError: a bad setting, or objects that are not terminal.
-        NoLegalActionError: a trajectory longer than max_length, or a state without an action.
-        FloatingPointError: NaN among the logits.
+        ValueError: an invalid setting, or an object that is not terminal.
+        NoLegalActionError: a trajectory longer than max_length, or a state without a legal action.
+        FloatingPointError: NaN logits.
     """
     low, high = step_range(dag, steps, min_steps)
     if accept not in ("greedy", "metropolis"):
@@ -111,7 +111,7 @@ def local_search(
         k = rng.integers(low, high, size=len(objects), endpoint=True)
         states, undone = backtrack(dag, objects, k, backward, rng)
         found, built = reconstruct(dag, states, forward, rng)
-        found_log_reward = dag.log_reward(found)
+        found_log_reward = log_rewards(dag, found)  # NaN is never accepted.
         if accept == "greedy":
             better = found_log_reward > log_reward
         else:
@@ -124,8 +124,9 @@ def local_search(
         log_reward = np.where(better, found_log_reward, log_reward)
         accepted += better
         transitions += len(undone.rows) + len(built.rows)
-        proposals.append(found)
-        proposals_log_reward.append(found_log_reward)
+        known = ~np.isnan(found_log_reward)
+        proposals.append(found[known])
+        proposals_log_reward.append(found_log_reward[known])
     return LocalSearch(
         objects,
         log_reward,
@@ -137,7 +138,7 @@ def local_search(
 
 
 def step_range(dag: Dag, steps: int | float, min_steps: int | None = None) -> tuple[int, int]:
-    """Bounds of K, both included. Raises ValueError for what :func:`local_search` does not allow."""
+    """Inclusive bounds of K. Raises ValueError for settings that :func:`local_search` does not allow."""
     fraction = isinstance(steps, float) and 0 < steps <= 1
     high = math.ceil(steps * dag.max_length) if fraction else steps
     low = high if min_steps is None else min_steps
@@ -152,7 +153,7 @@ def step_range(dag: Dag, steps: int | float, min_steps: int | None = None) -> tu
 def backtrack(
     dag: Dag, objects: IntArray, k: IntArray, backward: Logits | None, rng: np.random.Generator
 ) -> tuple[IntArray, Path]:
-    """Undo ``k`` >= 1 (n,) steps of each object, or all where that is fewer; the states reached and what was undone."""
+    """Undo ``k`` >= 1 (n,) steps of each object, or all if it has fewer. Returns the states reached and the edges."""
     states, rows = np.array(objects), np.arange(len(objects))
     walked = []
     for step in range(1, int(k.max(initial=0)) + 1):
@@ -169,7 +170,7 @@ def backtrack(
 
 
 def reconstruct(dag: Dag, states: IntArray, forward: Logits | None, rng: np.random.Generator) -> tuple[IntArray, Path]:
-    """Build each of ``states``, which are not terminal, to its end; the objects and the edges."""
+    """Build an object from each of the non-terminal ``states``. Returns the objects and the edges."""
     states, rows = np.array(states), np.arange(len(states))
     walked: list[Path] = []
     while len(rows):
@@ -195,15 +196,15 @@ def log_move(
     low: int,
     high: int,
 ) -> FloatArray:
-    """log of P_B(undone) c(undone) P_F(built), float64 (n,), for K uniform on low..high; -inf where it cannot be.
+    """log of P_B(undone) c(undone) P_F(built), float64 (n,), for K uniform on low..high; -inf if impossible.
 
-    ``at_source`` (n,) says where undoing ended at s0.
+    ``at_source`` (n,): True if undoing reached s0.
     """
     n = len(at_source)
     log_pb = log_probabilities(backward, dag.backward_mask(undone.targets), undone.targets, undone.backward_actions)
     log_pf = log_probabilities(forward, dag.forward_mask(built.sources), built.sources, built.actions)
     length = np.bincount(undone.rows, minlength=n)
-    # Of the values low..high of K, how many undo just these edges.
+    # Number of values of K in low..high that undo exactly these edges.
     count = np.where(at_source, high - np.maximum(length, low) + 1, (low <= length) & (length <= high))
     with np.errstate(divide="ignore"):
         log_c = np.log(np.maximum(count, 0) / (high - low + 1))

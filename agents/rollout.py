@@ -17,7 +17,9 @@ from threadpoolctl import ThreadpoolController
 from agents.errors import NoLegalActionError
 from agents.trajectories import Trajectories
 from gfn_envs.arrays import BoolArray, FloatArray, IntArray
+from gfn_envs.border import check_once, log_rewards
 from gfn_envs.dag import Dag
+from gfn_envs.reward_errors import RewardError
 
 #: states (n, state_width) -> logits (n, actions); entries of illegal actions are ignored.
 Logits = Callable[[IntArray], FloatArray]
@@ -122,7 +124,15 @@ def sample_forward(
     epsilon: float = 0.0,
     temperature: float = 1.0,
 ) -> Trajectories:
-    """``n`` trajectories from s0 under a forward policy."""
+    """``n`` trajectories from s0 under a forward policy; fewer if ``dag.on_error`` is "skip" and rewards fail.
+
+    Raises:
+        RewardError: a reward fails and ``dag.on_error`` is "raise", or all of them fail.
+        NoLegalActionError: a state without a legal action, or a trajectory longer than ``max_length``.
+        FloatingPointError: NaN or infinite logits.
+        TypeError, ValueError: a method of ``dag`` returns another type, shape or dtype than it must.
+    """
+    check_once(dag)
     states, rows = dag.source(n), np.arange(n)
     visited, row_lists = [states], [rows]
     actions_taken: list[IntArray] = []
@@ -164,7 +174,8 @@ def sample_forward(
     actions, backward_actions = np.empty((2, len(edge)), dtype=np.int64)
     actions[edge] = taken
     backward_actions[edge] = dag.backward_action(packed.take(place[n:] - 1, axis=0), taken)
-    return Trajectories(packed, actions, backward_actions, offsets, dag.log_reward(packed[offsets[1:] - 1]))
+    log_reward = log_rewards(dag, packed[offsets[1:] - 1])
+    return rewarded(Trajectories(packed, actions, backward_actions, offsets, log_reward))
 
 
 def sample_backward(
@@ -201,8 +212,33 @@ def sample_backward(
     edge, undone_flat = place[n:] - edge_rows, np.concatenate(undone)
     backward_actions[edge] = undone_flat
     actions[edge] = dag.forward_action(packed[place[n:] + 1], undone_flat)
-    log_reward = dag.log_reward(packed[offsets[1:] - 1]) if log_reward is None else log_reward
-    return Trajectories(packed, actions, backward_actions, offsets, log_reward)
+    log_reward = log_rewards(dag, packed[offsets[1:] - 1]) if log_reward is None else log_reward
+    return rewarded(Trajectories(packed, actions, backward_actions, offsets, log_reward))
+
+
+@contextlib.contextmanager
+def rewound_on_reward_error(rng: np.random.Generator) -> Iterator[None]:
+    """If a reward fails inside, ``rng`` is left as it was, so that the iteration can be tried again."""
+    before = rng.bit_generator.state
+    try:
+        yield
+    except RewardError:
+        rng.bit_generator.state = before
+        raise
+
+
+def rewarded(batch: Trajectories) -> Trajectories:
+    """The trajectories to objects with a reward: those that ``on_error="skip"`` leaves out have log R = NaN.
+
+    Raises:
+        RewardError: no trajectory is left.
+    """
+    failed = np.isnan(batch.log_reward)
+    if not failed.any():
+        return batch
+    if failed.all():
+        raise RewardError(f"the rewards of all {len(batch)} objects of a batch failed: nothing is left to learn from")
+    return batch.select(~failed)
 
 
 def _pack(

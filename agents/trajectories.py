@@ -7,7 +7,7 @@ from functools import cached_property
 
 import numpy as np
 
-from gfn_envs.arrays import FloatArray, IntArray
+from gfn_envs.arrays import BoolArray, FloatArray, IntArray
 
 
 @dataclass(frozen=True)
@@ -64,6 +64,16 @@ class Trajectories:
     def terminal_states(self) -> IntArray:
         """The objects (n, state_width)."""
         return self.states[self.last]
+
+    def select(self, keep: BoolArray) -> Trajectories:
+        """The trajectories where ``keep`` (n,) is True, in order."""
+        return Trajectories(
+            states=self.states[np.repeat(keep, self.lengths + 1)],
+            actions=self.actions[np.repeat(keep, self.lengths)],
+            backward_actions=self.backward_actions[np.repeat(keep, self.lengths)],
+            offsets=np.concatenate([[0], np.cumsum(self.lengths[keep] + 1)]),
+            log_reward=self.log_reward[keep],
+        )
 
     def part(self, first: int, last: int) -> Trajectories:
         """Trajectories ``first:last``."""

@@ -46,6 +46,9 @@ class Dag(Capabilities, abc.ABC):
         num_modes: number of modes of the reward; None if the environment defines none or cannot count them.
         declared_num_states: number of states, if a formula gives it without enumeration; else None.
         declared_num_terminal_states: number of terminal states, likewise.
+        on_error: what becomes of objects whose reward raises, or is not finite and > 0. "raise": RewardError. "floor":
+            the reward is ``reward_floor``. A number > 0: the reward is that number. "skip": their trajectories are left
+            out of training. See :mod:`gfn_envs.border`.
         arguments: the constructor's arguments. They appear in messages and identify the environment.
     """
 
@@ -59,6 +62,7 @@ class Dag(Capabilities, abc.ABC):
     num_modes: int | None = None
     declared_num_states: int | None = None
     declared_num_terminal_states: int | None = None
+    on_error: str | float = "raise"
     arguments: Mapping[str, Any] = {}
 
     # ------------------------------------------------------------------ the contract
@@ -97,7 +101,11 @@ class Dag(Capabilities, abc.ABC):
 
     @abc.abstractmethod
     def log_reward(self, states: IntArray) -> FloatArray:
-        """log R(x) of terminal states, float64 (n,), finite."""
+        """log R(x) of terminal states, float64 (n,), finite.
+
+        Neither the rows nor the result are checked: rows that are not terminal states may get any number.
+        :func:`gfn_envs.border.log_rewards` checks the result, and what it does with rewards that fail is ``on_error``.
+        """
 
     @abc.abstractmethod
     def encode(self, states: IntArray) -> FloatArray:
@@ -110,6 +118,14 @@ class Dag(Capabilities, abc.ABC):
     def render_text(self, state: IntArray) -> str:
         """One state, shape (state_width,), as text."""
         return " ".join(map(str, state.tolist()))
+
+    def object_names(self, states: IntArray) -> list[str]:
+        """Names of n states as their user writes them: SMILES, strings, trees in Newick notation, cells.
+
+        Errors, tables and exports use them. Terminal states have different names unless they are the same object to the
+        user. The default is :meth:`render_text`.
+        """
+        return [self.render_text(state) for state in states]
 
     @abc.abstractmethod
     def render_image(self, state: IntArray, path: IntArray | None = None) -> npt.NDArray[np.uint8]:

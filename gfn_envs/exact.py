@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from gfn_envs import border
 from gfn_envs.arrays import FloatArray, IntArray
 from gfn_envs.dag import Dag
 from gfn_envs.enumeration import state_graph
@@ -23,8 +24,13 @@ LARGEST_LOG = float(np.log(np.finfo(np.float64).max))
 
 
 def log_rewards(dag: Dag) -> FloatArray:
-    """log R of every object, float64 (num_terminal_states,)."""
-    return dag.log_reward(dag.terminal_states())
+    """log R of every object, float64 (num_terminal_states,); -inf if the reward fails and ``dag.on_error`` is "skip"."""
+    return _log_rewards(dag, dag.terminal_states())
+
+
+def _log_rewards(dag: Dag, objects: IntArray) -> FloatArray:
+    found = border.log_rewards(dag, objects)
+    return np.where(np.isnan(found), -np.inf, found)
 
 
 def log_partition(dag: Dag) -> float:
@@ -90,7 +96,7 @@ def log_flows(dag: Dag, log_pb: FloatArray | None = None) -> FloatArray:
     graph = state_graph(dag)
     log_pb = uniform_log_pb(dag) if log_pb is None else log_pb
     flow = np.full(len(graph.states), -np.inf)
-    flow[graph.terminal] = dag.log_reward(graph.states[graph.terminal])
+    flow[graph.terminal] = _log_rewards(dag, graph.states[graph.terminal])
     for level in range(graph.num_levels - 1, -1, -1):
         edges = slice(graph.edge_offsets[level], graph.edge_offsets[level + 1])
         np.logaddexp.at(flow, graph.source[edges], flow[graph.target[edges]] + log_pb[edges])
@@ -113,7 +119,7 @@ def soft_edge_rewards(dag: Dag) -> FloatArray:
     graph = state_graph(dag)
     reward = uniform_log_pb(dag)
     log_reward = np.zeros(len(graph.states))
-    log_reward[graph.terminal] = dag.log_reward(graph.states[graph.terminal])
+    log_reward[graph.terminal] = _log_rewards(dag, graph.states[graph.terminal])
     return reward + log_reward[graph.target]
 
 

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from gfn_envs import exact
+from gfn_envs.border import log_rewards
 from gfn_envs.dag import Dag
 from gfn_envs.enumeration import EnumerationError, state_graph
 
@@ -60,7 +61,7 @@ def to_networkx(dag: Dag, max_states: int = 10_000) -> Any:
             log_flow=float(log_flow[i]),
             **({} if partial is None else {"partial_log_reward": float(partial[i])}),
         )
-    for i, log_reward in zip(graph.terminal, dag.log_reward(states[graph.terminal]), strict=True):
+    for i, log_reward in zip(graph.terminal, log_rewards(dag, states[graph.terminal]), strict=True):
         result.nodes[int(i)].update(terminal=True, log_reward=float(log_reward))
     for e, (source, action, target) in enumerate(zip(graph.source, graph.action, graph.target, strict=True)):
         result.add_edge(

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 import gymnasium
 
 from gfn_envs.dag import Dag
-from gfn_envs.gym.build import check_arguments, load_dag_class
+from gfn_envs.gym.build import check_arguments, load_dag_class, make
 from gfn_envs.validation import did_you_mean
 
 #: id -> ("module:Class" of the Dag, default keyword arguments). Importing `gfn_envs` registers this table.
@@ -71,13 +71,16 @@ def registered_ids() -> list[str]:
 def make_dag(id: str, **kwargs: Any) -> Dag:
     """The Dag of a registered environment, with its default arguments updated by ``kwargs``.
 
+    Every environment also takes ``on_error`` ("raise", "floor", "skip" or a number > 0): what becomes of objects whose
+    reward fails (see :class:`gfn_envs.Dag`).
+
     Raises:
         ValueError: ``id`` is not registered. The message names the nearest id.
         TypeError: the environment does not have one of the arguments. The message names the nearest argument.
     """
     dag, defaults = _dag_class(id), _defaults(id)
     check_arguments(dag, kwargs, id)
-    return dag(**{**defaults, **kwargs})
+    return make(dag, {**defaults, **kwargs})
 
 
 def _dag_class(id: str) -> type[Dag]:

@@ -3,27 +3,56 @@
 from __future__ import annotations
 
 import difflib
+import math
 import numbers
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from gfn_envs.arrays import FloatArray, IntArray
+from gfn_envs.reward_errors import RewardError, RewardShapeError
 
 
-def positive_int(name: str, value: Any, where: str, at_least: int = 1) -> int:
-    """``value`` as an int.
+def positive_int(name: str, value: Any, where: str, at_least: int = 1, at_most: int | None = None) -> int:
+    """``value`` as an int; the one rule for every argument that must be an integer.
+
+    Integers of NumPy and floats without a fraction (4.0) are accepted. Booleans and text are not.
 
     Raises:
-        ValueError: ``value`` is not an integer or is below ``at_least``. Integer-valued floats are accepted, bools are
-            not.
+        ValueError: ``value`` is not an integer, is below ``at_least`` or above ``at_most``.
     """
-    whole = isinstance(value, numbers.Real) and not isinstance(value, bool) and float(value).is_integer()
-    if not whole or value < at_least:
-        raise ValueError(f"{where}: {name} must be an integer >= {at_least}, got {value!r}")
+    whole = isinstance(value, numbers.Integral) or (isinstance(value, numbers.Real) and float(value).is_integer())
+    if not whole or isinstance(value, bool) or value < at_least or (at_most is not None and value > at_most):
+        allowed = f">= {at_least}" if at_most is None else f"from {at_least} to {at_most:,}"
+        raise ValueError(f"{where}: {name} must be an integer {allowed}, got {_shown(value)}")
     return int(value)
+
+
+def checked_seed(seed: Any, where: str) -> int:
+    """A seed as an int. Raises ValueError unless it is an integer >= 0; None would give another result every time."""
+    return positive_int("seed", seed, where, at_least=0)
+
+
+#: Largest number of entries of an array that an environment allocates for itself (512 MB of int64).
+MAX_ENTRIES = 2**26
+
+
+def check_size(what: str, entries: int, where: str) -> None:
+    """Raise ValueError if an array of ``entries`` entries would be too large; ``what`` says where it comes from."""
+    if entries > MAX_ENTRIES:
+        raise ValueError(
+            f"{where}: {what} is too large: it needs arrays of {_shown(entries)} entries (limit {MAX_ENTRIES:,})"
+        )
+
+
+def _shown(value: Any) -> str:
+    """``repr(value)``, short: the digits of a huge integer would take minutes and pages."""
+    if isinstance(value, int) and not isinstance(value, bool) and value.bit_length() > 200:
+        return f"about 2**{value.bit_length() - 1}"
+    text = repr(value)
+    return text if len(text) <= 100 else f"{text[:97]}..."
 
 
 def positive(name: str, value: Any, where: str) -> float:
@@ -32,29 +61,86 @@ def positive(name: str, value: Any, where: str) -> float:
     Raises:
         ValueError: ``value`` is not a number, not finite or not above 0.
     """
-    if not (isinstance(value, numbers.Real) and 0 < float(value) < float("inf")):
-        raise ValueError(f"{where}: {name} must be finite and > 0, got {value!r}")
-    return float(value)
+    return real(name, value, where, above=0.0)
 
 
-def checked_log_reward(reward: npt.ArrayLike, states: IntArray, where: str) -> FloatArray:
-    """log of the rewards (n,) of ``states`` (n, width), float64 (n,).
+def real(name: str, value: Any, where: str, at_least: float | None = None, above: float | None = None) -> float:
+    """``value`` as a finite float.
 
     Raises:
-        ValueError: the shape is wrong, or a reward is NaN, infinite, negative or zero. The message names the first such
-            object.
+        ValueError: ``value`` is not a real number (booleans and text are none), is not finite, is below ``at_least``,
+            or is not above ``above``.
     """
-    reward = np.asarray(reward, dtype=np.float64)
-    if reward.shape != (len(states),):
-        raise ValueError(f"{where}: rewards must have shape ({len(states)},), got {reward.shape}")
-    good = (reward > 0) & np.isfinite(reward)
+    good = isinstance(value, numbers.Real) and not isinstance(value, bool)
+    try:
+        number = float(value) if good else math.nan
+    except OverflowError:
+        number = math.inf
+    if (
+        not math.isfinite(number)
+        or (at_least is not None and number < at_least)
+        or (above is not None and number <= above)
+    ):
+        limit = (
+            ""
+            if at_least is None and above is None
+            else f" and >= {at_least:g}"
+            if above is None
+            else f" and > {above:g}"
+        )
+        raise ValueError(f"{where}: {name} must be finite{limit}, got {_shown(value)}")
+    return number
+
+
+#: Names of objects: rows (n, width) -> n texts.
+Names = Callable[[IntArray], list[str]]
+
+
+def row_texts(rows: IntArray) -> list[str]:
+    """Rows of integers as texts: names of objects if nothing better is known."""
+    return [str(row) for row in rows.tolist()]
+
+
+def checked_log_reward(reward: npt.ArrayLike, states: IntArray, where: str, names: Names = row_texts) -> FloatArray:
+    """log of the rewards (n,) of ``states`` (n, width), float64 (n,).
+
+    Args:
+        reward: the rewards.
+        states: the objects.
+        where: start of messages.
+        names: names rows of ``states`` as the user writes them; called if a reward fails.
+
+    Raises:
+        RewardError: a reward is NaN, infinite, negative, zero or not a number. The message names the first such object.
+        RewardShapeError: the shape is wrong.
+    """
+    values = np.asarray(reward, dtype=object) if isinstance(reward, list | tuple) else np.asarray(reward)
+    if values.shape != (len(states),):
+        raise RewardShapeError(f"{where}: rewards must have shape ({len(states)},), got {values.shape}")
+    try:
+        given = values.astype(np.float64)
+    except (TypeError, ValueError):
+        bad = next(i for i, value in enumerate(values) if not _is_number(value))
+        raise _failure(where, names(states[bad : bad + 1])[0], values[bad]) from None
+    good = (given > 0) & np.isfinite(given)
     if not good.all():
         bad = int(np.argmin(good))
-        raise ValueError(
-            f"{where}: the reward of object {states[bad].tolist()} is {reward[bad]}; allowed: finite and > 0 "
-            "(give objects of no value a small positive floor)"
-        )
-    return np.log(reward)
+        raise _failure(where, names(states[bad : bad + 1])[0], given[bad])
+    return np.log(given)
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, numbers.Real) and not isinstance(value, str)
+
+
+def _failure(where: str, name: str, value: Any) -> RewardError:
+    shown = str(value) if isinstance(value, numbers.Real) else repr(value)
+    return RewardError(
+        f"{where}: the reward of object {name} is {shown}; allowed: finite and > 0 "
+        "(give objects of no value a small positive floor)",
+        name,
+        value,
+    )
 
 
 def did_you_mean(word: str, known: Iterable[str]) -> str:

@@ -17,6 +17,7 @@ from agents.local_search import Path, backtrack, log_move, reconstruct, step_ran
 from agents.policies.policy import Policy
 from agents.trajectories import Trajectories
 from gfn_envs.arrays import BoolArray, FloatArray, IntArray
+from gfn_envs.border import log_rewards
 from gfn_envs.dag import Dag
 
 
@@ -73,7 +74,9 @@ class MCMC(Agent):
         self.inverse_temperature = np.repeat(1 / np.array(self.config.temperatures), self.config.batch_size)
         start = self.sample_proposals(len(self.inverse_temperature))
         #: States of all replicas (r, state_width), and their log R (r,).
-        self.objects, self.log_reward = start.terminal_states, start.log_reward
+        # If rewards failed, fewer trajectories are left than there are replicas.
+        again = np.arange(len(self.inverse_temperature)) % len(start)
+        self.objects, self.log_reward = start.terminal_states[again], start.log_reward[again]
         self.recorded = self.objects[:0]
         self.record()
 
@@ -182,7 +185,7 @@ def metropolis_hastings(
     k = rng.integers(low, high, size=len(objects), endpoint=True)
     states, undone = backtrack(dag, objects, k, None, rng)
     found, built = reconstruct(dag, states, None, rng)
-    found_log_reward = dag.log_reward(found)
+    found_log_reward = log_rewards(dag, found)  # NaN is never accepted.
     at_source: BoolArray = ~np.logical_or.reduce(dag.backward_mask(states), axis=1)
     gain = inverse_temperature * (found_log_reward - log_reward)
     log_ratio = gain + log_proposal_ratio(dag, undone, built, at_source, low, high)

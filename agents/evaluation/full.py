@@ -14,6 +14,7 @@ from agents.evaluation.metrics import EXACT_METRICS, Target
 from agents.trajectories import Trajectories
 from gfn_envs import exact
 from gfn_envs.arrays import FloatArray, IntArray
+from gfn_envs.border import log_rewards
 from gfn_envs.dag import Dag
 from gfn_envs.enumeration import EnumerationError
 from gfn_envs.gym.stepper import is_reachable
@@ -159,7 +160,7 @@ def _correlation(
             log_p, source = estimates.ancestor_log_p(agent, objects), "ancestors"
         except EnumerationError:
             log_p, source = estimates.sampled_log_p(agent, objects, rng, num_backward)[0], "estimated"
-    log_reward = dag.log_reward(objects)
+    log_reward = log_rewards(dag, objects)
     found["pearson"], found["spearman"] = metrics.correlations(log_reward, log_p)
     if not every:
         found["pearson_se"], found["spearman_se"] = metrics.correlation_errors(log_reward, log_p, bootstrap_rng)

@@ -23,9 +23,9 @@ from gfn_envs.dag import Dag
 
 
 class GFlowNet(Agent):
-    """An agent that lowers a loss of trajectories: sampled ones, and ones to objects from replay and local search.
+    """An agent that minimizes a loss on trajectories: sampled ones, and those to objects of replay and local search.
 
-    A concrete agent defines :meth:`loss`.
+    Subclasses define :meth:`loss`.
     """
 
     config_class = GFlowNetConfig
@@ -41,18 +41,20 @@ class GFlowNet(Agent):
         return penalty(residual, self.config.loss, self.config.clamp_loss)
 
     def update(self) -> dict[str, Any]:
-        """One iteration: sample a batch and take a gradient step; learn from replayed and searched objects, too.
+        """One iteration: gradient steps on a sampled batch, and on replayed and searched objects.
 
         Returns:
             ``loss``, ``log_z``, ``mean_log_reward`` of the sampled batch, and ``transitions``, all steps taken or
             undone.
 
         Raises:
-            FloatingPointError: the loss or the policy's logits became NaN or infinite. The parameters keep their last
+            FloatingPointError: the loss or the policy's logits are NaN or infinite. The parameters keep their last
                 finite values.
+            RewardError: a reward failed. The agent is as it was before the iteration.
         """
-        batch = self.sample_batch()
-        others, searched = self.replayed(batch)
+        with rollout.rewound_on_reward_error(self.rng):
+            batch = self.sample_batch()
+            others, searched = self.replayed(batch)
         joint = self.config.replay_mix == "joint"
         value = self.engine.step(concatenate(batch, *others) if joint and others else batch, sampled=batch)
         for other in () if joint else others:
@@ -66,8 +68,8 @@ class GFlowNet(Agent):
         }
 
     def replayed(self, batch: Trajectories) -> tuple[list[Trajectories], int]:
-        """Trajectories, sampled by P_B, to objects that local search finds from ``batch`` and to objects of the replay
-        buffer, which ``batch`` enters; and the number of steps of the search."""
+        """Trajectories sampled by P_B to objects from local search around ``batch`` and from the replay buffer, to
+        which ``batch`` is added first; and the number of steps of the search."""
         others: list[Trajectories] = []
         searched = 0
         if not self.config.local_search and self.replay is None:
@@ -105,7 +107,7 @@ class GFlowNet(Agent):
         if (self.replay is None) != (state["replay"] is None):
             given = "no" if state["replay"] is None else "a"
             raise ValueError(
-                f"the saved agent has {given} replay buffer, and this one has replay={self.config.replay!r}"
+                f"the saved agent has {given} replay buffer, but this one has replay={self.config.replay!r}"
             )
         if self.replay is not None:
             self.replay.load_state_dict(state["replay"])  # First, because it may raise.
@@ -123,7 +125,7 @@ class LogZConfig(LogZSettings, BalanceConfig):
 
 
 class BalanceGFlowNet(GFlowNet):
-    """A GFlowNet whose loss is a balance objective: a concrete agent declares ``balance``."""
+    """A GFlowNet whose loss is a balance objective. Subclasses declare ``balance``."""
 
     config_class: ClassVar[type[Any]] = BalanceConfig
 
@@ -141,19 +143,19 @@ class BalanceGFlowNet(GFlowNet):
         return self.balance_loss(self.balance, self.log_probs(trajectories), trajectories)
 
     def balance_loss(self, balance: Balance, found: LogProbs, trajectories: Trajectories) -> Tensor:
-        """A balance loss of log-probabilities and flows that are known already."""
+        """Balance loss from log-probabilities and flows that are already computed."""
         log_flow, end_flow = self.log_flow(balance, found, trajectories)
         log_z = self.log_z_parameter if balance.flow == "log_z" else None
         loss, mean = balance_loss(
             found.log_pf, found.log_pb, log_flow, trajectories.offsets, balance, self.penalty, end_flow, log_z
         )
         if mean is not None and self.log_z_parameter is not None:
-            # log Z is no part of the residual. It is fitted to the batch so that it can be reported.
+            # log Z is not part of the residual. It is fitted to the batch for reporting only.
             loss = loss + (self.log_z_parameter + mean.detach()).square()
         return loss
 
     def log_flow(self, balance: Balance, found: LogProbs, trajectories: Trajectories) -> tuple[Tensor, Tensor | None]:
-        """log F of the states (s,), without log Z, and that of the second state of each pair if it differs."""
+        """log F of the states (s,), without log Z; and as the second state of a pair if that differs, else None."""
         if balance.flow == "network":
             assert found.log_flow is not None
             log_flow = found.log_flow

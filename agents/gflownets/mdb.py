@@ -18,6 +18,7 @@ from agents.policies.masking import masked_log_softmax
 from agents.policies.policy import Policy, frozen_copy
 from agents.trajectories import Trajectories
 from gfn_envs.arrays import FloatArray, IntArray, distinct
+from gfn_envs.border import log_rewards
 from gfn_envs.dag import Dag
 
 
@@ -28,8 +29,8 @@ class MDBConfig(BalanceConfig):
     loss: Literal["squared", "huber", "log-cosh"] = "huber"
     """Penalty on residuals. The paper uses huber."""
     target_every: int = 100
-    """Iterations between copies of the network to the target network, which evaluates stopping at s'. 0: no target
-    network; gradients flow through both stops. The paper's code uses 1000, in runs of 100,000 iterations."""
+    """Iterations between copies of the network to the target network, which evaluates the stop at s'. 0: no target
+    network, and gradients flow through both stops. The paper's code uses 1000, in runs of 100,000 iterations."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -37,7 +38,7 @@ class MDBConfig(BalanceConfig):
 
 
 class MDB(BalanceGFlowNet):
-    """Modified detailed balance: every state can stop, so rewards take the place of flows.
+    """Modified detailed balance: every state can stop, so rewards replace flows.
 
     log R(s') + log P_B(s|s') + log P_F(stop|s) - log R(s) - log P_F(s'|s) - log P_F(stop|s') for every edge that does
     not stop (Deleu et al. 2022, equation 6): log F(s) is log R(s) - log P_F(stop|s).
@@ -72,7 +73,7 @@ class MDB(BalanceGFlowNet):
 
     def stopped_log_reward(self, states: IntArray) -> FloatArray:
         """log R of the objects that result from stopping in ``states`` (n,)."""
-        return self.dag.log_reward(self.dag.step(states, np.full(len(states), self.dag.num_actions - 1)))
+        return log_rewards(self.dag, self.dag.step(states, np.full(len(states), self.dag.num_actions - 1)))
 
     def log_flow(self, balance: Balance, found: LogProbs, trajectories: Trajectories) -> tuple[Tensor, Tensor | None]:
         """log R(s stopped) - log P_F(stop|s) of the states that have not stopped, 0 elsewhere; and the same with P_F of

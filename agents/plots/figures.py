@@ -15,6 +15,7 @@ from agents.agent import Agent
 from agents.evaluation.evaluate import is_enumerable, learned_distribution
 from gfn_envs import exact
 from gfn_envs.arrays import FloatArray
+from gfn_envs.border import log_rewards
 from gfn_envs.dag import Dag
 
 if TYPE_CHECKING:
@@ -175,7 +176,7 @@ def _sampled_rewards(agent: Agent, num_samples: int = 2000) -> Figure:
     objects = agent.sample(num_samples, rng=np.random.default_rng(0))
     figure = new_figure(5, 3.4)
     axes = figure.add_subplot()
-    axes.hist(agent.dag.log_reward(objects), bins=40, color="C0")
+    axes.hist(log_rewards(agent.dag, objects), bins=40, color="C0")
     axes.set_xlabel("log R of sampled objects")
     axes.set_ylabel(f"count of {num_samples}")
     return figure

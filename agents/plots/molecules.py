@@ -10,6 +10,7 @@ import numpy as np
 from agents.agent import Agent
 from agents.plots.figures import new_figure, save
 from gfn_envs.arrays import FloatArray, IntArray
+from gfn_envs.border import log_rewards
 from gfn_envs.dag import Dag
 
 if TYPE_CHECKING:
@@ -46,7 +47,7 @@ def molecule_grid(
     if not dag.has("molecules"):
         raise ValueError(f"{dag!r} does not define objects as molecules, so there are none to draw")
     samples = agent.sample(num_samples, rng=np.random.default_rng(seed))
-    log_reward = dag.log_reward(samples)
+    log_reward = log_rewards(dag, samples)
     best = best_molecules(dag, samples, log_reward, num_shown)
     groups = [
         (f"best distinct molecules of {num_samples:,} samples", best),

@@ -16,6 +16,7 @@ from agents.runs import directory as runs
 from agents.runs.errors import RunError
 from agents.runs.interrupt import Interrupt
 from agents.runs.log import RunLog
+from gfn_envs.border import reward_record
 
 
 @dataclass
@@ -30,6 +31,8 @@ class Progress:
     window: int = 0
     loss_sum: float = 0.0
     tv: float | None = None
+    failed_rewards: int = 0
+    """Objects whose reward failed and got the floor or was left out (``on_error`` of the environment)."""
 
 
 def train(
@@ -60,7 +63,7 @@ def train(
 
     Returns:
         The history: one dict per log step with ``iteration``, ``loss`` (mean since the last row), ``log_z``,
-        ``transitions`` and ``seconds``. Rows of evaluated iterations also hold the metrics of
+        ``transitions`` and ``seconds``; also ``failed_rewards`` if ``on_error`` of the environment is not "raise". Rows of evaluated iterations also hold the metrics of
         :func:`agents.evaluation.evaluate.evaluate`. An agent without iterations left is evaluated once, with a ``loss``
         of None.
 
@@ -70,6 +73,7 @@ def train(
         ValueError: an interval is not positive, or TensorBoard is requested without ``out``.
         ImportError: TensorBoard is requested but not installed.
         FloatingPointError: the loss or the weights became NaN or infinite. The last checkpoint is from before.
+        RewardError: a reward failed. The agent is as it was before the iteration.
     """
     if iterations < 1:
         raise ValueError(f"iterations must be at least 1, got {iterations}")
@@ -98,8 +102,10 @@ def train(
     try:
         while agent.iteration < iterations and not interrupt.requested:
             start = time.perf_counter()
+            failed = reward_record(agent.dag).failed
             info = agent.update()
             state.seconds += time.perf_counter() - start
+            state.failed_rewards += reward_record(agent.dag).failed - failed
             log.begin()
             state.transitions += int(info["transitions"])
             state.window, state.loss_sum = state.window + 1, state.loss_sum + info["loss"]
@@ -198,6 +204,7 @@ def _row(agent: Agent, state: Progress, metrics: dict[str, Any]) -> dict[str, An
         "log_z": agent.log_z,
         "transitions": state.transitions,
         "seconds": state.seconds,
+        **({} if agent.dag.on_error == "raise" else {"failed_rewards": state.failed_rewards}),
         **metrics,
     }
     state.window, state.loss_sum = 0, 0.0

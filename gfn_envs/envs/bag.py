@@ -188,7 +188,7 @@ class Bag(Dag):
         mode, repeated, other = self.rewards
         reward = np.where(states.max(1) >= self.repeats, repeated, other)
         reward = np.where(self.mode_index(states) >= 0, mode, reward)
-        return checked_log_reward(reward, states, "Bag")
+        return checked_log_reward(reward, states, "Bag", self.object_names)
 
     def encode(self, states: IntArray) -> FloatArray:
         largest = states.max(1, keepdims=True)

@@ -9,6 +9,7 @@ from typing import Any
 
 from gfn_envs.dag import Dag
 from gfn_envs.gym.stepper import METADATA, Stepper
+from gfn_envs.reward_errors import checked_on_error
 from gfn_envs.validation import did_you_mean
 
 #: Arguments of GFNEnv and GFNVectorEnv that are passed on to Stepper; all others are arguments of the Dag.
@@ -32,7 +33,7 @@ def load_dag_class(path: str) -> type[Dag]:
 
 
 def check_arguments(dag_class: type[Dag], kwargs: Mapping[str, Any], where: str, others: Sequence[str] = ()) -> None:
-    """Check that ``dag_class`` has every argument in ``kwargs``.
+    """Check that ``dag_class`` has every argument in ``kwargs``. Every class has ``on_error`` (see :func:`make`).
 
     Args:
         dag_class: the class.
@@ -46,13 +47,28 @@ def check_arguments(dag_class: type[Dag], kwargs: Mapping[str, Any], where: str,
     parameters = inspect.signature(dag_class).parameters
     if any(p.kind is inspect.Parameter.VAR_KEYWORD for p in parameters.values()):
         return
-    if unknown := [name for name in kwargs if name not in parameters]:
-        known = [*parameters, *others]
+    if unknown := [name for name in kwargs if name not in parameters and name != "on_error"]:
+        known = [*parameters, "on_error", *others]
         # The end of the message is Python's own: TorchRL retries without an argument if it finds these words.
         raise TypeError(
             f"{where}: unknown argument {', '.join(unknown)}{did_you_mean(unknown[0], known)} "
             f"(allowed: {', '.join(known)}; unexpected keyword argument {unknown[0]!r})"
         )
+
+
+def make(dag_class: type[Dag], kwargs: Mapping[str, Any]) -> Dag:
+    """A Dag with these arguments, of which ``on_error`` is no argument of the class but an attribute of every Dag.
+
+    Raises:
+        ValueError: ``on_error`` is not one of the values of :attr:`gfn_envs.Dag.on_error`.
+    """
+    if "on_error" not in kwargs or "on_error" in inspect.signature(dag_class).parameters:
+        return dag_class(**kwargs)
+    dag = dag_class(**{name: value for name, value in kwargs.items() if name != "on_error"})
+    dag.on_error = checked_on_error(kwargs["on_error"], dag.reward_floor, dag_class.__name__)
+    if dag.on_error != "raise":
+        dag.arguments = {**dag.arguments, "on_error": dag.on_error}
+    return dag
 
 
 def build(dag: str | Dag, kwargs: Mapping[str, Any]) -> Stepper:
@@ -73,7 +89,7 @@ def build(dag: str | Dag, kwargs: Mapping[str, Any]) -> Stepper:
         return Stepper(dag, **own)
     dag_class = load_dag_class(dag)
     check_arguments(dag_class, others, dag_class.__name__, [*ENV_ARGUMENTS, "render_mode"])
-    return Stepper(dag_class(**others), **own)
+    return Stepper(make(dag_class, others), **own)
 
 
 def checked_render_mode(render_mode: str | None) -> str | None:

@@ -9,6 +9,7 @@ from gymnasium import spaces
 
 from gfn_envs import exact
 from gfn_envs.arrays import BoolArray, FloatArray, IntArray, observation_at
+from gfn_envs.border import check_once, log_rewards
 from gfn_envs.dag import Dag
 
 REWARD_MODES = ("reward", "log_reward", "soft")
@@ -55,6 +56,12 @@ class Stepper:
             raise ValueError(f"illegal_reward must be finite, got {illegal_reward}")
         if mask_key == observation_key:
             raise ValueError(f"mask_key and observation_key must differ, got {mask_key!r} for both")
+        if dag.on_error == "skip":
+            raise ValueError(
+                f"{type(dag).__name__}: on_error='skip' leaves trajectories out of an agent's batch, and a Gymnasium "
+                "environment has no batch; use on_error='floor' or a number > 0"
+            )
+        check_once(dag)
         self.mask_key, self.observation_key = mask_key, observation_key
         self.dag, self.reward_mode, self.observation = dag, reward_mode, observation
         self.dict_observation, self.illegal_reward = bool(dict_observation), float(illegal_reward)
@@ -101,7 +108,7 @@ class Stepper:
         reward = dag.uniform_log_pb(after) if self.reward_mode == "soft" else np.zeros(len(after))
         ended = terminated.nonzero()[0]
         if len(ended):
-            log_reward = dag.log_reward(after.take(ended, axis=0))
+            log_reward = log_rewards(dag, after.take(ended, axis=0))
             reward[ended] += self._paid(log_reward, after, ended)
         return after, dag.forward_mask(after), reward, terminated
 

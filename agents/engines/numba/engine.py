@@ -21,6 +21,7 @@ from agents.policies.mlp import MLP
 from agents.policies.state_action import StateActionPolicy
 from agents.trajectories import Trajectories, concatenate
 from gfn_envs.arrays import FloatArray, IntArray
+from gfn_envs.border import log_rewards
 from gfn_envs.enumeration import state_graph
 
 #: Larger batches are sampled in pieces of this many random numbers.
@@ -47,6 +48,7 @@ def check(learner: Learner) -> None:
     dag, policy = learner.dag, learner.policy
     require(learner.balance is not None, "an agent with a balance objective", learner.name)
     require(learner.backward.in_objective, "a P_B that has no loss of its own", repr(learner.backward.name))
+    require(dag.on_error != "skip", "a reward for every object (on_error other than 'skip')", repr(dag.on_error))
     require(learner.device.type == "cpu", "device 'cpu'", repr(str(learner.device)))
     # Subclasses may compute something else.
     layered = type(policy) is StateActionPolicy and all(type(network) is MLP for network in policy.networks)
@@ -135,7 +137,7 @@ class NumbaEngine(Engine):
             raise NoLegalActionError(f"a trajectory is longer than max_length = {dag.max_length}")
         if bad >= 0:
             raise FloatingPointError(f"the policy gave NaN or infinite logits at state {states[bad].tolist()}")
-        log_reward = dag.log_reward(states.take(index.take(offsets[1:] - 1), axis=0))
+        log_reward = log_rewards(dag, states.take(index.take(offsets[1:] - 1), axis=0))
         batch = Trajectories(states.take(index, axis=0), actions, backward_actions, offsets, log_reward)
         self.latest = batch, index
         return batch

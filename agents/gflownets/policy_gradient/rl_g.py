@@ -1,4 +1,4 @@
-"""Policy gradients with a backward policy that learns from a guided reference."""
+"""Policy gradients with a backward policy that is learned towards a guided reference."""
 
 from __future__ import annotations
 
@@ -20,12 +20,13 @@ from agents.policies.policy import Policy
 from agents.replay.objects import ReplayBuffer
 from agents.trajectories import Trajectories
 from gfn_envs.arrays import distinct
+from gfn_envs.border import log_rewards
 from gfn_envs.dag import Dag
 
-#: From the agent, trajectories and log P_F of their edges (e,) to log P_G of those edges (e,), without a gradient.
+#: (agent, trajectories, log P_F of their edges (e,)) -> log P_G of the edges (e,), without a gradient.
 Guide = Callable[["RLG", Trajectories, Tensor], Tensor]
 
-#: Upper bound of the probability of stopping where the reward is low.
+#: Upper bound of the stop probability if the reward is low.
 STOP_CAP = 1e-5
 
 
@@ -34,9 +35,9 @@ class RLGConfig(RLBConfig):
     """Settings of RL-G."""
 
     replay_capacity: int = 100_000
-    """Most objects remembered for a guide by agreement."""
+    """Maximum number of objects stored for the agreement guide."""
     guide_objects: int = 1000
-    """Objects that a guide by agreement looks at, drawn in each iteration from all that were seen."""
+    """Objects drawn per iteration from all objects seen, for the agreement guide."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -44,10 +45,10 @@ class RLGConfig(RLBConfig):
 
 
 class RLG(RLB):
-    """Policy gradients (RL-G): P_B is learned towards a guided reference that knows where rewards are low.
+    """Policy gradients (RL-G): P_B is learned towards a guided reference that avoids low rewards.
 
     Raises:
-        UnsupportedError: an environment that :func:`find_guide` has no guide for.
+        UnsupportedError: :func:`find_guide` has no guide for the environment.
     """
 
     name = "rl-g"
@@ -77,7 +78,7 @@ class RLG(RLB):
 
 
 def agreement_guide(agent: RLG, trajectories: Trajectories, log_pf: Tensor) -> Tensor:
-    """Children in proportion to the mean reward of the objects seen that agree with them (Niu et al. 2024,
+    """P_G is proportional to the mean reward of the objects seen that can be built from the child (Niu et al. 2024,
     sequences)."""
     states, row = distinct(trajectories.states[trajectories.sources])
     objects, log_reward = agent.seen.sample(agent.config.guide_objects, agent.rng)
@@ -86,9 +87,9 @@ def agreement_guide(agent: RLG, trajectories: Trajectories, log_pf: Tensor) -> T
 
 
 def stop_guide(dag: Dag) -> Guide:
-    """P_F with the probability of stopping capped at 1e-5 where R(x) <= R0, then renormalized.
+    """P_F with the stop probability capped at 1e-5 if R(x) <= R0, then renormalized (Niu et al. 2024).
 
-    Niu et al. 2024. Their code caps the logit itself, which depends on what is added to all logits.
+    Their code caps the logit itself, so the result depends on a constant added to all logits.
     """
     assert dag.reward_floor is not None
     log_floor = math.log(dag.reward_floor)
@@ -96,7 +97,7 @@ def stop_guide(dag: Dag) -> Guide:
     def guide(agent: RLG, trajectories: Trajectories, log_pf: Tensor) -> Tensor:
         states, row = distinct(trajectories.states[trajectories.sources])
         stopped = dag.step(states, np.full(len(states), dag.num_actions - 1))
-        low = torch.from_numpy(dag.log_reward(stopped) <= log_floor).to(agent.device)
+        low = torch.from_numpy(log_rewards(dag, stopped) <= log_floor).to(agent.device)
         table = pg.capped_stop(agent.log_pf_table(states), low, math.log(STOP_CAP))
         edges = (torch.from_numpy(row), torch.from_numpy(trajectories.actions))
         return table[edges[0].to(agent.device), edges[1].to(agent.device)]
@@ -107,17 +108,17 @@ def stop_guide(dag: Dag) -> Guide:
 def find_guide(dag: Dag) -> Guide:
     """The guide of an environment, by its capabilities.
 
-    Environments where every state can stop and the reward has a lowest level: :func:`stop_guide`. Others that define
-    ``contains``: :func:`agreement_guide`.
+    :func:`stop_guide` if every state can stop and the reward has a lowest level; :func:`agreement_guide` for other
+    environments that define ``contains``.
 
     Raises:
-        UnsupportedError: there is none.
+        UnsupportedError: the environment supports neither.
     """
     if dag.can_stop_anywhere and dag.reward_floor is not None:
         return stop_guide(dag)
     if dag.grid_shape is None and dag.has("contains"):
         return agreement_guide
     raise UnsupportedError(
-        f"rl-g needs a guided reference P_G, and there is none for {dag!r}: environments have one if every state can "
-        "stop and the reward has a lowest level R0 (reward_floor; most rewards of HyperGrid), or they define contains"
+        f"agent 'rl-g' needs a guided reference P_G, but {dag!r} has none. It needs an environment where every state "
+        "can stop and the reward has a lowest level R0 (reward_floor; most rewards of HyperGrid), or with contains"
     )

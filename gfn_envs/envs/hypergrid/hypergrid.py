@@ -187,7 +187,7 @@ class HyperGrid(Dag):
         return self._computed_log_reward(states[:, :-1].astype(np.int64))
 
     def _computed_log_reward(self, cells: IntArray) -> FloatArray:
-        return checked_log_reward(self._reward(cells)[0], cells, "HyperGrid")
+        return checked_log_reward(self._reward(cells)[0], cells, "HyperGrid", cell_names)
 
     @functools.cached_property
     def _log_reward_table(self) -> FloatArray | None:
@@ -248,6 +248,9 @@ class HyperGrid(Dag):
     def action_label(self, action: int) -> str:
         return "stop" if action == self.ndim else f"+x{action}"
 
+    def object_names(self, states: IntArray) -> list[str]:
+        return cell_names(states[:, :-1])
+
     def render_text(self, state: IntArray) -> str:
         return f"({', '.join(map(str, state[:-1]))}){' stopped' if state[-1] else ''}"
 
@@ -270,3 +273,8 @@ class HyperGrid(Dag):
     def _rows(self, cells: IntArray) -> IntArray:
         """Image row of each cell (..., ndim): the second coordinate increases from bottom to top."""
         return self.side - 1 - cells[..., 1].astype(np.int64) if self.ndim == 2 else np.zeros_like(cells[..., 0])
+
+
+def cell_names(cells: IntArray) -> list[str]:
+    """Cells (n, ndim) as text, such as ``(3, 0)``."""
+    return [f"({', '.join(map(str, cell))})" for cell in cells.tolist()]

@@ -213,6 +213,10 @@ class FragmentDag(Dag):
         block, position = divmod(location, self.num_stems)
         return f"{self.vocabulary.names[arm]} to block {block}, stem {position}"
 
+    def object_names(self, states: IntArray) -> list[str]:
+        """SMILES, with hydrogens at open stems."""
+        return self.to_smiles(states)
+
     def render_text(self, state: IntArray) -> str:
         """SMILES with asterisks at open stems. After a stop with open stems, the SMILES of the molecule comes first."""
         with_stems = self.to_smiles(state[None], asterisks=True)[0]

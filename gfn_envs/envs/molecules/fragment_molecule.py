@@ -129,7 +129,7 @@ class FragmentMolecule(FragmentDag):
     def _log_scores(self, rows: IntArray) -> FloatArray:
         mols = [self.to_mol(row) for row in rows]
         stems = [self.stem_atoms(row) for row in rows] if self.score.needs_stems else []
-        return checked_log_reward(self.score(mols, stems), rows, "FragmentMolecule")
+        return checked_log_reward(self.score(mols, stems), rows, "FragmentMolecule", self.object_names)
 
     def log_reward(self, states: IntArray) -> FloatArray:
         return self.score.exponent * self.log_score(states)

@@ -117,7 +117,7 @@ class SEHStr(TabulatedSequence):
             return super().log_reward(states)
         tokens = states[:, :-1]
         y, largest = self._floored(self.values(tokens)), float(self._floored(self._summary["best"]))
-        return checked_log_reward(self._scaled(y, largest), tokens, "SEHStr")
+        return checked_log_reward(self._scaled(y, largest), states, "SEHStr", self.object_names)
 
     @functools.cached_property
     def mode_strings(self) -> IntArray | None:

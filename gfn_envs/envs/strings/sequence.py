@@ -151,7 +151,7 @@ class Sequence(StringDag):
         if self.reward_table is not None:
             return self._log_reward_table.take(self.string_index(states))
         tokens = self.tokens(states)
-        return checked_log_reward(self._shaped(self.values(tokens)), tokens, type(self).__name__)
+        return checked_log_reward(self._shaped(self.values(tokens)), states, type(self).__name__, self.object_names)
 
     @functools.cached_property
     def _log_reward_table(self) -> FloatArray:

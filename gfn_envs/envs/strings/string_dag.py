@@ -229,6 +229,11 @@ class StringDag(Dag):
     def action_label(self, action: int) -> str:
         return "stop" if action == self._build.num_actions else self._build.label(action, self.letters)
 
+    def object_names(self, states: IntArray) -> list[str]:
+        """The strings; letters of several characters are separated by spaces."""
+        gap = " " if any(len(letter) > 1 for letter in self.letters) else ""
+        return [gap.join(self.letters[token] for token in row if token < self.num_letters) for row in states[:, :-1]]
+
     def render_text(self, state: IntArray) -> str:
         gap = " " if any(len(letter) > 1 for letter in self.letters) else ""
         text = gap.join([*self.letters, "."][token] for token in state[:-1])

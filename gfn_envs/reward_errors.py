@@ -1,0 +1,70 @@
+"""Rewards that fail: the error that names the object, and what is done instead of raising it."""
+
+from __future__ import annotations
+
+import logging
+import math
+import numbers
+from dataclasses import dataclass
+from typing import Any
+
+logger = logging.getLogger(__name__)
+
+POLICIES = ("raise", "floor", "skip")
+
+
+class RewardError(ValueError):
+    """The reward of an object raised an exception, or is not a finite number > 0.
+
+    Attributes:
+        object: the object as its user writes it; None if no single object is known.
+        value: the reward that was given; None if it raised.
+    """
+
+    def __init__(self, message: str, object: str | None = None, value: Any = None):
+        super().__init__(message)
+        self.object, self.value = object, value
+
+
+class RewardShapeError(RewardError):
+    """Rewards of a batch have a wrong type, shape or dtype. This is an error of the code, so it is always raised."""
+
+
+@dataclass
+class RewardRecord:
+    """Calls of the log reward of one Dag through :func:`gfn_envs.border.log_rewards`.
+
+    Attributes:
+        calls: number of calls.
+        failed: number of objects whose reward failed and got the floor or was skipped.
+    """
+
+    calls: int = 0
+    failed: int = 0
+
+    def add(self, names: list[str], count: int, reason: str, done: str) -> None:
+        """Count failed objects, of which ``names`` are the first. The first failure of a Dag is logged as a warning,
+        later ones at level INFO."""
+        level = logging.INFO if self.failed else logging.WARNING
+        self.failed += count
+        shown = ", ".join(names) + (f" and {count - len(names)} more" if count > len(names) else "")
+        logger.log(level, "the reward failed for %s (call %d): %s; %s", shown, self.calls, reason, done)
+
+
+def checked_on_error(on_error: Any, floor: float | None, where: str) -> str | float:
+    """``on_error``: "raise", "floor", "skip", or the reward, a number > 0, that objects get whose reward fails.
+
+    Raises:
+        ValueError: it is something else, or "floor" and the environment declares no ``reward_floor``.
+    """
+    if isinstance(on_error, numbers.Real) and not isinstance(on_error, bool):
+        if 0 < on_error < math.inf:
+            return float(on_error)
+    elif on_error == "floor" and floor is None:
+        raise ValueError(
+            f"{where}: on_error='floor' needs a reward_floor, and this environment declares none; "
+            "give the reward that failing objects get instead, such as on_error=1e-6"
+        )
+    elif on_error in POLICIES:
+        return str(on_error)
+    raise ValueError(f"{where}: on_error must be 'raise', 'floor', 'skip' or a finite number > 0, got {on_error!r}")
