@@ -34,7 +34,7 @@ class FMConfig(GFlowNetConfig):
 class FM(GFlowNet):
     """Flow matching: inflow equals outflow in every state, with learned edge flows.
 
-    There is no backward policy; the uniform one is used where evaluation needs one.
+    There is no backward policy. Evaluation uses the uniform one.
     """
 
     name = "fm"

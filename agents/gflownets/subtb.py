@@ -15,7 +15,7 @@ class SubTBConfig(BalanceConfig):
     """Settings of sub-trajectory balance."""
 
     lamda: float = 0.9
-    """Weight lambda^(length) of a sub-trajectory: towards 0 detailed balance, towards infinity trajectory balance."""
+    """Weight lambda^length of a sub-trajectory. The limit 0 is detailed balance, infinity is trajectory balance."""
     weighting: Literal["trajectory", "batch"] = "trajectory"
     """Normalize weights within each trajectory or within the batch."""
 
@@ -25,10 +25,10 @@ class SubTBConfig(BalanceConfig):
 
 
 class SubTB(BalanceGFlowNet):
-    """Sub-trajectory balance SubTB(lambda): one residual per part of a trajectory, with learned state flows.
+    """Sub-trajectory balance SubTB(lambda): one residual per sub-trajectory, with learned state flows.
 
-    The residual of the part from step i to step j > i is log F(s_i) + sum log P_F - log F(s_j) - sum log P_B, its
-    weight lambda^(j - i) (Madan et al. 2023, equation 10).
+    The residual from step i to step j > i is log F(s_i) + sum log P_F - log F(s_j) - sum log P_B, with weight
+    lambda^(j - i) (Madan et al. 2023, equation 10).
     """
 
     name = "subtb"

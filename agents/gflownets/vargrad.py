@@ -8,9 +8,10 @@ from agents.losses.balance import COMPLETE, Balance
 
 
 class VarGrad(BalanceGFlowNet):
-    """Trajectory balance without a learned log Z: its best value for the batch takes its place.
+    """Trajectory balance with log Z replaced by its optimal value for the batch.
 
-    That value is the mean of log R + sum log P_B - sum log P_F over the batch (Zhang et al. 2023, Robust Scheduling).
+    The optimal value is the mean of log R + sum log P_B - sum log P_F over the batch (Zhang et al. 2023, Robust
+    Scheduling).
     """
 
     name = "vargrad"

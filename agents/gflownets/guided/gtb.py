@@ -27,12 +27,12 @@ class GTBConfig(LogZSettings, GFlowNetConfig):
     """Settings of guided trajectory balance."""
 
     alpha: float = 1.0
-    """Weight of the guide in the target of P_F, the rest being P_B's own."""
+    """Weight of the guide in the target of P_F. P_B has weight 1 - alpha."""
     guide_temperature: float = 1.0
-    """Exponent T of the guide: 0 is uniform over the parts of x, and the larger, the greedier."""
+    """Exponent T of the guide: 0 is uniform over the parts of x. Larger values are greedier."""
     guide_objects: int = 1000
-    """The guide looks at all objects seen. Only where an object has too many parts to keep sums of rewards for (over
-    4,096) it looks at so many, drawn in each iteration: beware, few objects make a poor guide (see GTB)."""
+    """Objects drawn per iteration for the guide if objects have more than 4,096 parts on average. Otherwise the guide
+    uses all objects seen. Few objects make a poor guide (see GTB)."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -42,12 +42,12 @@ class GTBConfig(LogZSettings, GFlowNetConfig):
 
 
 class GTB(BalanceGFlowNet):
-    """Guided trajectory balance: credit goes to the substructures that good objects share.
+    """Guided trajectory balance: credit is assigned to substructures that high-reward objects share.
 
-    The guide needs all objects seen. A small sample of them shares hardly any of the larger substructures: the scores
-    of most are then 0, and the guide goes by chance one way or the other, at odds of the floor, 1e-5, to the power of
-    T. Learning that, P_F moves away from R / Z. Where an object has too many parts to keep sums for, as proteins have,
-    the guide compares every child of every state with a sample of the objects: an iteration takes seconds.
+    The guide needs all objects seen. The objects of a small sample hardly share any larger substructures. Most scores
+    are then 0, and the guide prefers one child over another by chance, at odds of 1e-5^T (the floor). P_F learns this
+    and moves away from R / Z. If objects have too many parts to store sums, as proteins do, the guide compares every
+    child of every state with a sample of the objects, and an iteration takes seconds.
     """
 
     name = "gtb"
@@ -59,7 +59,7 @@ class GTB(BalanceGFlowNet):
     def __init__(self, dag: Dag, config: Any = None, seed: int = 0, policy: Policy | None = None):
         super().__init__(dag, config, seed, policy)
         self.seen = ReplayBuffer(dag, self.config.replay_capacity, "uniform")
-        #: Sums over all objects seen; None where there would be too many.
+        #: Sums over all objects seen; None if there would be too many.
         self.parts: Substructures | None = Substructures(dag)
 
     def check(self) -> None:
@@ -69,8 +69,8 @@ class GTB(BalanceGFlowNet):
             raise UnsupportedError(f"agent 'gtb' needs to know which objects contain a state: {error}") from None
 
     def loss(self, trajectories: Trajectories) -> Tensor:
-        """Trajectory balance of P_F towards log R + alpha log p_guide + (1 - alpha) log P_B, and of P_B towards the
-        guide: (sum log P_B - log p_guide)^2 (section 5)."""
+        """Trajectory balance of P_F with target log R + alpha log p_guide + (1 - alpha) log P_B, plus the loss of P_B,
+        (sum log P_B - log p_guide)^2 (section 5)."""
         found, alpha = self.log_probs(trajectories), self.config.alpha
         guide = torch.from_numpy(self.log_guide(trajectories)).to(found.log_pb)
         target = found._replace(log_pb=alpha * guide + (1 - alpha) * found.log_pb.detach())
@@ -79,7 +79,7 @@ class GTB(BalanceGFlowNet):
         return forward + self.penalty(segment_sum(found.log_pb - guide, offsets)).mean()
 
     def log_guide(self, trajectories: Trajectories) -> np.ndarray:
-        """log p_guide of the edges (e,), from the objects seen so far, those of ``trajectories`` included."""
+        """log p_guide of the edges (e,), from the objects seen so far, including those of ``trajectories``."""
         temperature = self.config.guide_temperature
         self.seen.add(trajectories.terminal_states, trajectories.log_reward)
         if self.parts is not None:

@@ -10,10 +10,10 @@ from agents.trajectories import Trajectories
 from gfn_envs.arrays import BoolArray, FloatArray, IntArray, distinct, parallel_edges, row_keys
 from gfn_envs.dag import Dag
 
-#: The least score of a child, before the temperature.
+#: Lower bound on the score of a child, before the temperature.
 FLOOR = 1e-5
 
-#: Entries of the containment matrix that are held at once.
+#: Maximum number of entries of the containment matrix in memory.
 BLOCK = 2**22
 
 
@@ -22,26 +22,26 @@ def log_guide(
 ) -> FloatArray:
     """log p(s' | s, x, X) of every edge s -> s' of trajectories that end at x, float64 (e,).
 
-    The guide walks towards x through parts that good objects share:
+    The guide prefers children that high-reward objects share:
 
         p(c | s, x, X) proportional to max(phi(c), 1e-5)^T
 
-    over the distinct children c of s from which x can still be built, where phi(c) is the mean reward of the objects x'
-    in X \\ {x} that can be built from c, 0 where there is none. So it is uniform where every phi is 0 (or below the
-    floor). The floor is in units of the reward, as in the paper: where rewards are mostly below 1e-5, scale them.
-    Where several actions lead to one child they share its probability equally.
+    over the distinct children c of s from which x can still be built. phi(c) is the mean reward of the objects x' in
+    X \\ {x} that can be built from c, or 0 if there are none. If every phi is below the floor, the guide is uniform.
+    The floor is in units of the reward, as in the paper: if rewards are mostly below 1e-5, scale them. Actions that
+    lead to the same child share its probability equally.
 
     Args:
-        dag: an environment that defines ``contains(states (n, w), objects (m, w)) -> bool (n, m)``, whether each
-            object can still be built from each state; from a terminal state only itself can.
-        trajectories: to any objects, sampled forward or backward.
-        objects: X, the distinct objects seen (m, state_width); those of the trajectories may be among them or not.
+        dag: an environment that defines ``contains(states (n, w), objects (m, w)) -> bool (n, m)``: True if the
+            object can still be built from the state. Only a terminal state itself can be built from it.
+        trajectories: sampled forward or backward.
+        objects: X, the distinct objects seen (m, state_width). They may include those of the trajectories.
         log_reward: log R of ``objects`` (m,).
-        temperature: T, an exponent >= 0: 0 is uniform, and the larger, the greedier.
+        temperature: exponent T >= 0. 0 is uniform; larger values are greedier.
 
     Raises:
-        ValueError: T that is negative or not finite, shapes that do not fit, or a trajectory that ``contains``
-            contradicts: it passes through a state from which it says the trajectory's end cannot be built.
+        ValueError: T is negative or not finite, shapes do not match, or ``contains`` denies that the end of a
+            trajectory can be built from one of its states.
     """
     if len(objects) != len(log_reward):
         raise ValueError(f"log_guide: got {len(objects)} objects and {len(log_reward)} log rewards")
@@ -58,8 +58,10 @@ def log_guide_of_scores(
     log_phi: Callable[[IntArray, IntArray, IntArray], FloatArray],
     temperature: float = 1.0,
 ) -> FloatArray:
-    """:func:`log_guide` with phi from elsewhere: ``log_phi(states (k, w), ends (n, w), end (k,)) -> (k,)``, where each
-    state leaves out ``ends[end]``, such as ``Substructures.log_mean_reward``."""
+    """:func:`log_guide` with a given phi, such as ``Substructures.log_mean_reward``.
+
+    ``log_phi(states (k, w), ends (n, w), end (k,)) -> (k,)`` excludes the object ``ends[end]`` for each state.
+    """
     if not 0 <= temperature < np.inf:
         raise ValueError(f"log_guide: temperature must be finite and >= 0, got {temperature}")
     ends = trajectories.terminal_states
@@ -87,16 +89,16 @@ def log_guide_of_scores(
         bad = int(np.argmax(missing))
         raise ValueError(
             f"log_guide: {type(dag).__name__}.contains says that {ends[trajectory[bad]].tolist()} cannot be built from "
-            f"{trajectories.states[trajectories.targets[bad]].tolist()}, which a trajectory to it passes through"
+            f"{trajectories.states[trajectories.targets[bad]].tolist()}, but a trajectory from there reaches it"
         )
     return result
 
 
 def log_agreement(dag: Dag, states: IntArray, objects: IntArray, log_reward: FloatArray) -> FloatArray:
-    """log P_G of every action of every state, float64 (n, num_actions), -inf where illegal: each child c in proportion
-    to max(phi(c), 1e-5), where phi(c) is the mean reward of the objects that can be built from c (Niu et al. 2024).
+    """log P_G of all actions of each state, float64 (n, num_actions), -inf if illegal (Niu et al. 2024).
 
-    Where several actions lead to one child they share its probability equally.
+    P_G of a child c is proportional to max(phi(c), 1e-5), where phi(c) is the mean reward of the objects that can be
+    built from c. Actions that lead to the same child share its probability equally.
     """
     row, children, actions = dag.children(states)
     pair, log_share, first = parallel_edges(row, distinct(children)[1])
@@ -120,19 +122,19 @@ def log_mean_reward(
         states: (k, state_width).
         objects: (m, state_width).
         log_reward: log R of the objects (m,).
-        left_out: ``(ends, end)``, terminal states (n, state_width), and which of them is left out of the mean of each
-            state (k,).
+        left_out: ``(ends, end)``: terminal states (n, state_width), and the index of the one excluded from the mean
+            of each state (k,).
 
     Returns:
-        float64 (k,); -inf where no object is left.
+        float64 (k,); -inf if no object is left.
     """
     shift = log_reward.max(initial=-np.inf)
     total, count = np.zeros(len(states)), np.zeros(len(states), dtype=np.int64)
     width = max(1, BLOCK // max(len(states), 1))
     for start in range(0, len(objects), width):
         some = slice(start, start + width)
-        # A terminal state contains itself alone. Leaving x out before summing, and not subtracting it afterwards,
-        # keeps small rewards beside a large one exact.
+        # A terminal state contains only itself. Excluding x before the sum, instead of subtracting it afterwards,
+        # keeps small rewards next to a large one exact.
         contained: BoolArray = dag.contains(states, objects[some])
         if left_out is not None:
             ends, end = left_out

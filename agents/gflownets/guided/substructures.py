@@ -10,28 +10,27 @@ import torch
 from gfn_envs.arrays import FloatArray, IntArray, row_keys
 from gfn_envs.dag import Dag
 
-#: States that one object may be built from, on average over a batch, and that are remembered in all.
+#: Maximum number of states that lead to an object (mean over a batch), and of states stored in total.
 MAX_PARTS, MAX_REMEMBERED = 4_096, 2_000_000
 
-#: Rewards up to its exponential are summed.
+#: Largest log reward that can be summed.
 MAX_LOG_REWARD = 600.0
 
 
 class TooManyPartsError(ValueError):
-    """Objects of this environment cannot be taken apart into all their substructures."""
+    """The objects have too many substructures to list, or too large rewards to sum."""
 
 
 class Substructures:
-    """For every state that an object seen can be built from: the sum of the rewards of those objects, and their number.
+    """Sum of the rewards, and number, of the objects seen that can be built from each state.
 
-    The states from which x can be built are the ancestors of x in the DAG, and x itself. Objects count once, however
-    often they are seen. Where more than ``max_remembered`` states would be remembered, the objects seen first are
-    forgotten.
+    The states from which x can be built are the ancestors of x in the DAG, and x itself. Repeated objects count once.
+    If there are more than ``max_remembered`` states, the oldest objects are forgotten.
     """
 
     def __init__(self, dag: Dag, max_remembered: int = MAX_REMEMBERED):
         self.dag, self.max_remembered = dag, max_remembered
-        # By rows as bytes: the reward of each object, oldest first; and the two figures of each state.
+        # Keys are rows as bytes: the reward of each object, oldest first; and the sum and count of each state.
         self._reward: dict[bytes, float] = {}
         self._sum: dict[bytes, float] = {}
         self._count: dict[bytes, int] = {}
@@ -40,14 +39,15 @@ class Substructures:
         return len(self._reward)
 
     def add(self, objects: IntArray, log_reward: FloatArray) -> None:
-        """See objects (n, state_width) with their log rewards (n,).
+        """Add objects (n, state_width) with their log rewards (n,).
 
         Raises:
-            TooManyPartsError: they have more than 4,096 ancestors on average, or a reward above e^600; they are then
-                not entered.
+            TooManyPartsError: the objects have more than 4,096 ancestors on average, or a reward above e^600. Nothing
+                is added.
         """
         if log_reward.max(initial=-np.inf) > MAX_LOG_REWARD:
-            raise TooManyPartsError(f"rewards above e^{MAX_LOG_REWARD:g} cannot be summed, got a log reward of more")
+            largest = f"got log R = {log_reward.max():g}"
+            raise TooManyPartsError(f"rewards above e^{MAX_LOG_REWARD:g} cannot be summed, {largest}")
         keys = _keys(objects)
         place = {key: i for i, key in enumerate(keys) if key not in self._reward}
         fresh = list(place.values())
@@ -62,16 +62,16 @@ class Substructures:
             self._forget_oldest()
 
     def log_mean_reward(self, states: IntArray, ends: IntArray, end: IntArray) -> FloatArray:
-        """log phi(c): log of the mean reward of the objects seen that can be built from each state, one left out.
+        """log phi(c): log of the mean reward of the objects seen that can be built from each state, excluding one.
 
         Args:
             states: (k, state_width).
             ends: objects (n, state_width).
-            end: which of them each state leaves out, if it was seen (k,). Each can be built from its states.
+            end: index of the object to exclude for each state, if it was seen (k,). It can be built from the state.
 
         Returns:
-            float64 (k,); -inf where no object is left. Differences from the exact sums are of the order of the rounding
-            of the largest reward.
+            float64 (k,); -inf if no object is left. The error is of the order of the rounding error of the largest
+            reward.
         """
         keys = _keys(states)
         total = np.array([self._sum.get(key, 0.0) for key in keys])
@@ -93,7 +93,7 @@ class Substructures:
                 del self._count[part], self._sum[part]
 
     def _parts(self, objects: IntArray) -> list[tuple[int, bytes]]:
-        """Every state from which an object can be built, itself included, as (position of the object, row)."""
+        """All states from which each object can be built, including itself, as (index of the object, row)."""
         which, states = np.arange(len(objects)), np.ascontiguousarray(objects, dtype=self.dag.state_dtype)
         found: dict[tuple[int, bytes], None] = {}
         while len(states):
@@ -110,7 +110,7 @@ class Substructures:
     # ------------------------------------------------------------------ checkpoints
 
     def state_dict(self) -> dict[str, Any]:
-        """Tensors alone, in the order of entry."""
+        """Tensors only, in insertion order."""
         return {
             "objects": torch.from_numpy(_rows(list(self._reward), self.dag)),
             "reward": torch.tensor(list(self._reward.values()), dtype=torch.float64),
@@ -127,7 +127,7 @@ class Substructures:
 
 
 def _keys(states: IntArray) -> list[bytes]:
-    """Rows as bytes, without zeros at the end: rows are all of one width."""
+    """Rows as bytes, without trailing zeros. All rows have the same width."""
     keys: list[bytes] = row_keys(states).tolist()
     return keys
 

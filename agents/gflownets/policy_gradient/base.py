@@ -1,4 +1,4 @@
-"""Base of the policy-gradient agents: costs, advantages, value networks and the order of an iteration."""
+"""Base of the policy-gradient agents: costs, advantages, value networks and the training iteration."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ from gfn_envs.dag import Dag
 class PolicyGradientConfig(LogZSettings, ExplorationSettings, NetworkSettings):
     """Settings of the policy-gradient agents; the defaults are those of Niu et al. 2024.
 
-    Gradients are those of trajectories sampled from P_F itself: exploration (``epsilon``, ``temperature``) biases them.
+    Gradients assume trajectories sampled from P_F: exploration (``epsilon``, ``temperature``) biases them.
     """
 
     batch_size: int = 128
@@ -44,9 +44,9 @@ class PolicyGradientConfig(LogZSettings, ExplorationSettings, NetworkSettings):
     hidden: tuple[int, ...] = (256, 256, 256, 256)
     """Widths of the hidden layers of P_F and P_B."""
     shared: bool = False
-    """P_F and P_B are stepped one after the other, so each has its own network."""
+    """P_F and P_B are updated one after the other, so each has its own network."""
     lamda: float = 0.99
-    """Weight lambda of later errors in an advantage: 0 trusts the value network, 1 the sampled costs."""
+    """lambda of generalized advantage estimation: 0 relies on the value network, 1 on the sampled costs."""
     value_hidden: tuple[int, ...] = (256, 256)
     """Widths of the hidden layers of the value networks."""
     lr_value: Schedule = Schedule(5e-3, 5e-3, 1)
@@ -61,14 +61,14 @@ class PolicyGradientConfig(LogZSettings, ExplorationSettings, NetworkSettings):
 
 @dataclass(frozen=True)
 class AdamPolicyGradientConfig(PolicyGradientConfig, OptimizerSettings):
-    """Settings of policy gradients that step P_F with Adam."""
+    """Settings of policy gradients that train P_F with Adam."""
 
 
 class PolicyGradient(Agent):
     """Policy gradient descent on KL(P_F || P_B R / Z).
 
-    An iteration samples trajectories, computes advantages with the value network as it is, steps that network towards
-    the sampled returns, then P_F and log Z together, then P_B where it is learned (Niu et al. 2024).
+    An iteration samples trajectories, computes advantages with the current value network, and takes gradient steps on
+    that network, on P_F and log Z, and on P_B if it is learned (Niu et al. 2024).
     """
 
     paper = "Niu et al. 2024"
@@ -83,22 +83,22 @@ class PolicyGradient(Agent):
             self.values = nn.ModuleDict({name: MLP(sizes) for name in names}).to(self.device)
         self.value_optimizer = torch.optim.Adam(self.values.parameters(), lr=1e-3, fused=True)
 
-    # ------------------------------------------------------------------ an iteration
+    # ------------------------------------------------------------------ training iteration
 
     def update(self) -> dict[str, Any]:
         """One iteration.
 
         Returns:
             ``loss``, the mean sum of costs, an estimate of KL(P_F || P_B R / Z) + log Z - log sum R for the agent's Z;
-            ``log_z``, ``transitions``, ``mean_log_reward``; and what the agent adds.
+            ``log_z``, ``transitions``, ``mean_log_reward``; and metrics of the subclass.
 
         Raises:
-            FloatingPointError: logits, costs or values became NaN or infinite; the parameters keep their last finite
+            FloatingPointError: logits, costs or values are NaN or infinite. The parameters keep their last finite
                 values.
         """
         batch = self.sample_batch()
         if "P_B" in self.values:
-            # P_B comes last: what it lacks is to be noticed before P_F is stepped.
+            # P_B is updated last. Non-finite values must raise before P_F is updated.
             with torch.inference_mode():
                 self.finite(self.evaluate("P_B", batch.states[batch.targets]), "value of P_B")
         found = self.log_probs(batch)
@@ -116,13 +116,13 @@ class PolicyGradient(Agent):
         }
 
     def costs(self, found: LogProbs, batch: Trajectories) -> Tensor:
-        """Costs of the edges of the forward problem, (e,)."""
+        """Cost of each edge in the forward problem, (e,)."""
         log_reward, offsets = torch.from_numpy(batch.log_reward).to(found.log_pf), self.edge_offsets(batch)
         assert self.log_z_parameter is not None
         return pg.forward_costs(found.log_pf, found.log_pb, log_reward, self.log_z_parameter, offsets)
 
     def loss(self, trajectories: Trajectories) -> Tensor:
-        """A scalar whose gradient in P_F and log Z is that of the KL, with full returns in place of advantages."""
+        """A scalar whose gradient in P_F and log Z is that of the KL, with full returns instead of advantages."""
         found = self.log_probs(trajectories)
         costs = self.costs(found, trajectories)
         returns = pg.suffix_sums(costs, self.edge_offsets(trajectories))
@@ -130,19 +130,19 @@ class PolicyGradient(Agent):
         return pg.policy_loss(found.log_pf, returns, len(trajectories)) + self.log_z_parameter * gap
 
     def step_forward(self, batch: Trajectories, found: LogProbs, advantages: Tensor, gap: Tensor) -> dict[str, float]:
-        """Step P_F and log Z together; ``gap``, the mean sum of costs, is the gradient of log Z."""
+        """Update P_F and log Z. ``gap``, the mean sum of costs, is the gradient of log Z."""
         loss = pg.policy_loss(found.log_pf, advantages, len(batch))
         self.step_optimizer(self.finite(loss, "policy loss") + self.log_z_parameter * gap)
         return {}
 
     def step_backward(self, batch: Trajectories) -> dict[str, float]:
-        """Step P_B, where it is learned."""
+        """Update P_B if it is learned."""
         return {}
 
     # ------------------------------------------------------------------ advantages
 
     def advantages(self, policy: Literal["P_F", "P_B"], batch: Trajectories, costs: Tensor) -> Tensor:
-        """Advantages of the edges less their mean, (e,), with the value network as it is; then one step of that."""
+        """Centered advantages of the edges, (e,), by the current value network, which is updated afterwards."""
         offsets = self.edge_offsets(batch)
         states = batch.states[batch.sources if policy == "P_F" else batch.targets]
         values = self.evaluate(policy, states)
@@ -159,9 +159,9 @@ class PolicyGradient(Agent):
         return advantages if policy == "P_F" else advantages.flip(0)
 
     def evaluate(self, policy: str, states: IntArray) -> Tensor:
-        """V of states (n,): the expected costs from there on."""
+        """V(s), the expected sum of the remaining costs, (n,)."""
         unique, inverse = distinct(states)
-        # A stopped state may have the features of the state it stopped in, and another value.
+        # A stopped state may have the same features as the state before the stop, but another value.
         features = np.column_stack([self.dag.encode(unique), self.dag.is_terminal(unique)]).astype(np.float32)
         values = self.values[policy](torch.from_numpy(features).to(self.device)).squeeze(1)
         return values.index_select(0, torch.from_numpy(inverse).to(self.device))
@@ -175,10 +175,10 @@ class PolicyGradient(Agent):
         return torch.from_numpy(batch.edge_offsets).to(self.device)
 
     def finite(self, values: Tensor, what: str) -> Tensor:
-        """``values``, refused where one is NaN or infinite."""
+        """Return ``values``. Raises FloatingPointError if one is NaN or infinite."""
         if not torch.isfinite(values).all():
             raise FloatingPointError(
-                f"iteration {self.iteration}: a {what} is NaN or infinite; try a lower learning rate"
+                f"iteration {self.iteration}: {what} is NaN or infinite; try a lower learning rate"
             )
         return values
 

@@ -1,4 +1,4 @@
-"""Policy gradients with a backward policy that is learned by policy gradients too."""
+"""Policy gradients with a backward policy that is also learned by policy gradients."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ class RLBConfig(AdamPolicyGradientConfig):
     def __post_init__(self) -> None:
         super().__post_init__()
         if self.shared:
-            raise ValueError("P_F and P_B are stepped apart and need one network each: shared must be False")
+            raise ValueError("P_F and P_B are updated separately and need separate networks: shared must be False")
 
 
 class RLB(PolicyGradient):
-    """Policy gradients (RL-B): P_B is learned by the mirrored problem, towards P_F as its reference."""
+    """Policy gradients (RL-B): P_B is also learned by policy gradients, with P_F as its reference."""
 
     name = "rl-b"
     config_class = RLBConfig
@@ -33,7 +33,7 @@ class RLB(PolicyGradient):
     fixed_backward = "learned"
 
     def step_backward(self, batch: Trajectories) -> dict[str, float]:
-        """Step P_B on KL(P_B(tau|x) || P_G(tau|x)), with trajectories of P_B from the batch's objects x."""
+        """Policy gradient step on KL(P_B(tau|x) || P_G(tau|x)), on trajectories of P_B from the batch's objects x."""
         with torch.inference_mode():
             mirrored = rollout.sample_backward(
                 self.dag, batch.terminal_states, self.backward_logits(), self.rng, batch.log_reward

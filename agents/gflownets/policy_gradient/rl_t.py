@@ -21,7 +21,7 @@ from gfn_envs.arrays import distinct
 
 @dataclass(frozen=True)
 class RLTConfig(PolicyGradientConfig):
-    """Settings of RL-T. There is no learning rate of P_F: the trust region decides how far it moves."""
+    """Settings of RL-T. P_F has no learning rate: the trust region determines its step size."""
 
     trust_region: Schedule = Schedule(1e-2, 1e-2, 1)
     """Largest mean KL(old || new) over the states visited: a number, or start,end,steps."""
@@ -48,14 +48,14 @@ class RLT(PolicyGradient):
     config: Any
 
     def step_forward(self, batch: Trajectories, found: LogProbs, advantages: Tensor, gap: Tensor) -> dict[str, float]:
-        """A gradient step of log Z, and a trust region step of P_F."""
+        """A gradient step on log Z, and a trust region step on P_F."""
         self.step_optimizer(self.log_z_parameter * gap)
         states, inverse = distinct(batch.states[batch.sources])
         row, actions = (torch.from_numpy(index).to(self.device) for index in (inverse, batch.actions))
         visits = torch.from_numpy(np.bincount(inverse) / len(inverse)).to(advantages)
         with torch.no_grad():
             old = self.log_pf_table(states)
-        # Fisher products are second derivatives, and of attention only the plain implementation has them.
+        # Fisher-vector products need second derivatives, which only the plain implementation of attention has.
         with sdpa_kernel(SDPBackend.MATH):
             result = trust_region_step(
                 list(self.policy.parameters()),

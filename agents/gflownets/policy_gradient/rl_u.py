@@ -6,6 +6,6 @@ from agents.gflownets.policy_gradient.base import PolicyGradient
 
 
 class RLU(PolicyGradient):
-    """Policy gradients (RL-U): KL(P_F || P_B R / Z) with uniform P_B, by generalized advantages."""
+    """Policy gradients (RL-U) on KL(P_F || P_B R / Z) with uniform P_B and generalized advantages."""
 
     name = "rl-u"
