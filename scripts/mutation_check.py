@@ -19,7 +19,8 @@ from pathlib import Path
 from typing import NamedTuple
 
 ROOT = Path(__file__).resolve().parents[1]
-LOSSES, NUMBA, POLICIES = "tests/agents/losses", "tests/agents/engines/test_numba.py", "tests/agents/policies"
+LOSSES, POLICIES = "tests/agents/losses", "tests/agents/policies"
+NUMBA = "tests/agents/engines/test_numba_gradients.py tests/agents/engines/test_numba.py"
 ADAM, ROLLOUT, AGENTS = (
     "tests/agents/engines/test_adam.py",
     "tests/agents/test_rollout.py",

@@ -13,7 +13,8 @@ from agents.registry import GFLOWNETS
 from agents.schedules import Schedule, schedule
 from gfn_envs import exact
 from gfn_envs.envs.hypergrid.hypergrid import HyperGrid
-from tests.helpers import TINY, agent_cases, agent_or_skip, small_dag
+from tests.agents.small_agents import make
+from tests.helpers import TINY, UNEVEN_EDGES, TableDag, agent_cases, agent_or_skip, small_dag
 
 
 class TabularGrid(HyperGrid):
@@ -273,3 +274,20 @@ def test_flow_matching_with_eps_weighs_tiny_flows_little():
     assert losses[2] < losses[0] / 100
     with pytest.raises(ValueError, match="eps must be finite and >= 0, got -1"):
         small_agent("GFN/HyperGrid-v0", {"ndim": 2, "side": 4}, "fm", eps=-1.0)
+
+
+@pytest.mark.parametrize("name", GFLOWNETS)
+def test_environments_that_a_method_cannot_use_are_refused_by_name(name):
+    class Plain(TableDag):
+        """No optional capability at all."""
+
+        partial_log_reward = gfn_envs.Dag.partial_log_reward
+        contains = gfn_envs.Dag.contains
+
+    needs = {"fldb": "partial_log_reward", "flsubtb": "partial_log_reward", "gtb": "contains"}
+    needs |= {"mdb": "can_stop_anywhere", "rl-g": "guided reference"}
+    if name not in needs:
+        assert np.isfinite(make(name, Plain(UNEVEN_EDGES)).update()["loss"])
+        return
+    with pytest.raises(agents.errors.UnsupportedError, match=rf"{name}.*{needs[name]}"):
+        make(name, Plain(UNEVEN_EDGES))

@@ -12,7 +12,13 @@ import pytest
 import gfn_envs
 from gfn_envs import BitSequence, DagError, HyperGrid, check_dag, checker, make_dag
 from gfn_envs.checker import CheckReport
-from tests.gfn_envs.checker import broken_dags, broken_values
+from tests.gfn_envs.checker import (
+    broken_capabilities,
+    broken_dags,
+    broken_enumeration,  # noqa: F401  Importing it fills CASES.
+    broken_purity,
+    broken_values,
+)
 from tests.gfn_envs.checker.broken_dags import CASES, Anything, Grid, Table
 from tests.helpers import BAG, BITS, GRID, IDS, SMALL, SMALL_ARGUMENTS, UNEVEN_EDGES, TableDag, small_dag
 
@@ -131,7 +137,7 @@ def test_every_invariant_of_the_checker_has_a_broken_dag() -> None:
 
 
 def test_stops_anywhere_are_well_formed() -> None:
-    assert check_dag(broken_values.Stops()) == CheckReport(True, 4, 2, 3, 2)
+    assert check_dag(broken_capabilities.Stops()) == CheckReport(True, 4, 2, 3, 2)
 
 
 # ---------------------------------------------------------------------- on random walks
@@ -151,17 +157,17 @@ WALKS_CATCH = [
     broken_dags.UniformBackwardPolicyIsOne,
     broken_values.InfiniteFeature,
     broken_values.ObservationOutside,
-    broken_values.FeaturesAreCentred,
+    broken_purity.FeaturesAreCentred,
     broken_dags.SourceIsTerminal,
     broken_dags.MaxLengthTooSmall,
-    broken_values.ContainsWhatIsBehind,
-    broken_values.ContainsNothingOfOneObject,
-    broken_values.SourceDoesNotContainAll,
-    broken_values.StoppedStatesContainMore,
-    broken_values.DoubleEdgesCountedOnce,
-    broken_values.StopIsNotEverywhere,
-    broken_values.StopsMeet,
-    broken_values.TokensShared,
+    broken_capabilities.ContainsWhatIsBehind,
+    broken_capabilities.ContainsNothingOfOneObject,
+    broken_capabilities.SourceDoesNotContainAll,
+    broken_capabilities.StoppedStatesContainMore,
+    broken_capabilities.DoubleEdgesCountedOnce,
+    broken_capabilities.StopIsNotEverywhere,
+    broken_capabilities.StopsMeet,
+    broken_capabilities.TokensShared,
 ]
 
 

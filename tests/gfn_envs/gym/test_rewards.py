@@ -12,7 +12,7 @@ import pytest
 from gfn_envs import exact
 from gfn_envs.gym import REWARD_MODES
 from tests.gfn_envs.gym.worlds import FAR, assert_identical, per_id, play, random_legal, tiny
-from tests.helpers import GRID, all_states, small_dag
+from tests.helpers import GRID, IDS, all_states, small_dag
 
 
 @tiny
@@ -181,3 +181,13 @@ def test_rewards_too_large_for_a_number_are_refused() -> None:
     for step in (lambda: single.step(2), lambda: vector.step(np.array([0, 2]))):
         with pytest.raises(ValueError, match=r"R\(x\) of \[0, 0, 1\] is exp\(710\), too large"):
             step()
+
+
+@pytest.mark.parametrize("mode", ["rewards", "Reward", "", None])
+@pytest.mark.parametrize("env_id", IDS)
+def test_unknown_reward_modes_are_refused(env_id: str, mode: str | None) -> None:
+    message = r"reward_mode must be one of \('reward', 'log_reward', 'soft'\), got"
+    with pytest.raises(ValueError, match=message):
+        gym.make(env_id, reward_mode=mode)
+    with pytest.raises(ValueError, match=message):
+        gym.make_vec(env_id, num_envs=2, reward_mode=mode)
