@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import os
 from collections.abc import Mapping
 from typing import Any
@@ -18,7 +17,7 @@ from gfn_envs.envs.bayes_net.data_table import read_table
 from gfn_envs.envs.bayes_net.random_network import sample_network
 from gfn_envs.envs.bayes_net.scores import CachedScores, LocalScore, local_score, log_prior
 from gfn_envs.graph_layout import GraphLayout, PairActions
-from gfn_envs.validation import positive_int
+from gfn_envs.validation import check_size, checked_seed, positive_int, real
 
 #: The product of a parent set and the number of nodes must fit in a 64-bit integer.
 MAX_NODES = 56
@@ -65,8 +64,8 @@ class BayesNet(Dag):
     ## Arguments
     * ``num_nodes``: number of nodes d, from 2 to 56; None: the number of columns of ``data``, or 5.
     * ``data``: a pandas DataFrame, an array (rows, columns), a mapping from names to columns, or the path of a CSV file
-      with a header. None simulates data from a linear-Gaussian network on an Erdos-Renyi graph, with weights N(0, 1)
-      and noise N(0, 0.1).
+      whose first line names the columns. Row names, missing values and constant columns raise. None simulates data from
+      a linear-Gaussian network on an Erdos-Renyi graph, with weights N(0, 1) and noise N(0, 0.1).
     * ``score``: "bge" or "linear_gaussian"; or a callable (nodes (m,), parents bool (m, d)) -> log scores (m,).
     * ``score_kwargs``: alpha_mu and alpha_w for "bge", noise_variance for "linear_gaussian".
     * ``prior``: "uniform" over graphs, or "fair", which gives each size of a parent set the same total probability.
@@ -98,26 +97,29 @@ class BayesNet(Dag):
     ):
         where = "BayesNet"
         self.true_graph: IntArray | None = None
+        seed = checked_seed(seed, where)
+        num_samples = positive_int("num_samples", num_samples, where, at_least=2)
+        edges_per_node = real("edges_per_node", edges_per_node, where, at_least=0)
+        if num_nodes is not None:
+            num_nodes = positive_int("num_nodes", num_nodes, where, at_least=2, at_most=MAX_NODES)
         if data is None:
-            d = positive_int("num_nodes", 5 if num_nodes is None else num_nodes, where, at_least=2)
-            rows = positive_int("num_samples", num_samples, where, at_least=2)
-            if not 0 <= edges_per_node < math.inf:
-                raise ValueError(f"{where}: edges_per_node must be finite and >= 0, got {edges_per_node}")
+            d = 5 if num_nodes is None else num_nodes
+            check_size("num_samples", num_samples * d, where)
             self.names = tuple(f"X{j}" for j in range(d))
-            self.true_graph, self.data = sample_network(d, rows, edges_per_node, np.random.default_rng(seed))
+            self.true_graph, self.data = sample_network(d, num_samples, edges_per_node, np.random.default_rng(seed))
         else:
             self.names, self.data = read_table(data, where)
             d = len(self.names)
-            if num_nodes not in (None, d) or d < 2:
+            if num_nodes not in (None, d) or not 2 <= d <= MAX_NODES:
                 raise ValueError(
-                    f"{where}: data must have num_nodes columns, and at least 2, got {d} columns, {num_nodes=}"
+                    f"{where}: data must have num_nodes columns, from 2 to {MAX_NODES}, got {d} columns, {num_nodes=}"
                 )
             if not isinstance(data, str | os.PathLike):
                 data = {name: column.tolist() for name, column in zip(self.names, self.data.T, strict=True)}
-        if d > MAX_NODES:
-            raise ValueError(f"{where}: num_nodes must be at most {MAX_NODES}, got {d}")
+        if max_parents is not None:
+            max_parents = positive_int("max_parents", max_parents, where)
         self.num_nodes = d
-        self.max_parents = d - 1 if max_parents is None else min(d - 1, positive_int("max_parents", max_parents, where))
+        self.max_parents = d - 1 if max_parents is None else min(d - 1, max_parents)
         self._scores = CachedScores(local_score(score, score_kwargs, self.data, where), d, where)
         self._log_prior = log_prior(prior, d)
         self._empty_scores = self._scores(np.zeros((1, d), dtype=np.int64))
@@ -299,10 +301,15 @@ class BayesNet(Dag):
         i, j = divmod(int(self._entries[action]), self.num_nodes)
         return f"{self.names[i]} -> {self.names[j]}"
 
+    def object_names(self, states: IntArray) -> list[str]:
+        """The edges, such as ``a -> b, b -> c``."""
+        graphs = digraphs.adjacency(states[:, :-1])
+        return [
+            ", ".join(f"{self.names[i]} -> {self.names[j]}" for i, j in np.argwhere(g)) or "(no edges)" for g in graphs
+        ]
+
     def render_text(self, state: IntArray) -> str:
-        edges = np.argwhere(digraphs.adjacency(state[None, :-1])[0])
-        text = ", ".join(f"{self.names[i]} -> {self.names[j]}" for i, j in edges) or "(no edges)"
-        return text + " stopped" * bool(state[-1])
+        return self.object_names(state[None])[0] + " stopped" * bool(state[-1])
 
     def render_image(self, state: IntArray, path: IntArray | None = None) -> rendering.Image:
         """The adjacency matrix with a gray diagonal. Edges are black, or red if the graph is finished."""
