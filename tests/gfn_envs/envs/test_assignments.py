@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from scipy import special
 
 from gfn_envs import FactorGraph, Ising, check_dag, exact
 from gfn_envs.envs.assignments.factors import FAMILIES, maximal_cliques
@@ -76,12 +77,40 @@ def test_ising_reward_is_the_quadratic_form(side: int) -> None:
     assert math.isclose(dag.log_reward(up)[0], 0.3 * 4 * side**2)
 
 
-def test_the_transfer_matrix_of_large_ising_models() -> None:
-    # Without coupling, every grid has weight 1; with strong coupling, only the two uniform grids matter.
-    assert math.isclose(Ising(10, 0.0).log_partition(), 100 * math.log(2), rel_tol=1e-12)
-    assert math.isclose(Ising(8, 5.0).log_partition(), math.log(2) + 2 * 5.0 * 128, rel_tol=1e-12)
-    with pytest.raises(ValueError, match="log_partition needs side <= 12, got 13"):
-        Ising(13).log_partition()
+def log_partition_by_rows(side: int, sigma: float) -> float:
+    """log of the trace of the transfer matrix to the power ``side``, in logs: no term of a sum is negative."""
+    row = 1 - 2 * (np.arange(2**side)[:, None] >> np.arange(side) & 1)
+    within = (row * np.roll(row, 1, axis=1)).sum(1)
+    log_weight = 2 * sigma * ((within[:, None] + within) / 2 + row @ row.T)
+    log_power = log_weight
+    for _ in range(side - 1):
+        log_power = special.logsumexp(log_power[:, :, None] + log_weight[None], axis=1)
+    return float(special.logsumexp(np.diag(log_power)))
+
+
+@pytest.mark.parametrize("side", [2, 3, 4, 5, 6, 7])
+@pytest.mark.parametrize("sigma", [-5.0, -2.0, -1.0, -0.3, -0.01, 0.0, 0.2, 0.2203, 0.2204, 1.0, 5.0])
+def test_log_partition_of_ising_models_of_either_sign(side: int, sigma: float) -> None:
+    """Odd sides with sigma < 0 are frustrated: the terms of the closed form cancel."""
+    assert math.isclose(Ising(side, sigma).log_partition(), log_partition_by_rows(side, sigma), rel_tol=1e-12)
+
+
+def test_log_partition_of_large_ising_models() -> None:
+    # Without coupling, every grid has weight 1; with strong coupling, only the grids of lowest energy matter.
+    assert math.isclose(Ising(10, 0.0).log_partition(), 100 * math.log(2), rel_tol=1e-15)
+    assert math.isclose(Ising(8, 5.0).log_partition(), math.log(2) + 2 * 5.0 * 128, rel_tol=1e-15)
+    assert math.isclose(Ising(8, -500.0).log_partition(), math.log(2) + 2 * 500.0 * 128, rel_tol=1e-15)
+    assert math.isclose(Ising(3, 1e4).log_partition(), math.log(2) + 2e4 * 18, rel_tol=1e-15)
+    # The free energy per spin of the infinite lattice (Onsager 1944) at K = 0.2: 0.735...
+    theta = (np.arange(2000) + 0.5) * np.pi / 2000
+    k = 2 * np.sinh(0.4) / np.cosh(0.4) ** 2
+    onsager = np.log(2 * np.cosh(0.4)) + np.log((1 + np.sqrt(1 - (k * np.sin(theta)) ** 2)) / 2).mean() / 2
+    assert math.isclose(Ising(60, 0.1).log_partition() / 3600, onsager, rel_tol=1e-12)
+    # 9 x 9 with sigma = -20: each row and column has one pair of equal spins at least.
+    gap = Ising(9, -20.0).log_partition() - Ising(9, -19.0).log_partition()
+    assert math.isclose(gap, 2 * (162 - 2 * 18), rel_tol=1e-12)
+    with pytest.raises(ValueError, match="log Z of a 9 x 9 torus with coupling -20000 needs over 5000 digits"):
+        Ising(9, -1e4).log_partition()
 
 
 def test_ising_by_hand() -> None:
