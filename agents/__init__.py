@@ -7,14 +7,16 @@ agent = agents.make_agent("tb", dag, seed=0)
 history = agents.train(agent, iterations=2000)
 print(agents.evaluate(agent)["tv"])
 
-Importing this package loads nothing else. Names are loaded at first use, so that the commands of ``gfn`` that concern
-environments alone run without torch.
+Importing this package loads neither torch nor NumPy. Names are loaded at first use, so that the commands of ``gfn``
+that concern environments alone run without torch.
 """
 
 from __future__ import annotations
 
 import importlib
 from typing import TYPE_CHECKING, Any
+
+from agents import deprecated
 
 if TYPE_CHECKING:
     from agents import plots
@@ -73,6 +75,8 @@ _DEFINED_IN = {
     "sample_forward": "agents.rollout",
     "train": "agents.runs.train",
 }
+
+deprecated.install()
 
 
 def __getattr__(name: str) -> Any:

@@ -5,3 +5,7 @@
 * :mod:`~agents.evaluation.evaluate`: the metrics watched during training
 * :mod:`~agents.evaluation.full`: every metric
 """
+
+from agents.deprecated import old_names
+
+__getattr__ = old_names(__name__)

@@ -1,0 +1,5 @@
+"""Replay of objects and of transitions."""
+
+from agents.deprecated import old_names
+
+__getattr__ = old_names(__name__)
