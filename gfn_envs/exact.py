@@ -22,6 +22,9 @@ ForwardPolicy = Callable[[IntArray], FloatArray]
 #: Largest number whose exp is finite in double precision.
 LARGEST_LOG = float(np.log(np.finfo(np.float64).max))
 
+#: Sums of products above this number have lost nothing that matters to underflow.
+SMALLEST_EXACT = 1e-280
+
 
 def log_rewards(dag: Dag) -> FloatArray:
     """log R of every object, float64 (num_terminal_states,); -inf if the reward fails and ``dag.on_error`` is "skip"."""
@@ -35,13 +38,24 @@ def _log_rewards(dag: Dag, objects: IntArray) -> FloatArray:
 
 def log_partition(dag: Dag) -> float:
     """log Z = log sum_x R(x)."""
-    return float(np.logaddexp.reduce(log_rewards(dag)))
+    return log_sum_exp(log_rewards(dag))
 
 
 def target_distribution(dag: Dag) -> FloatArray:
     """R(x) / Z of every object, float64 (num_terminal_states,)."""
-    log_reward = log_rewards(dag)
-    return np.exp(log_reward - np.logaddexp.reduce(log_reward))
+    return softmax(log_rewards(dag))
+
+
+def log_sum_exp(values: FloatArray) -> float:
+    """log of the sum of exp(values), for values (n,) of any size, n >= 1; -inf if all are."""
+    top = values.max()
+    return float(top if np.isinf(top) else top + np.log(np.exp(values - top).sum()))
+
+
+def softmax(values: FloatArray) -> FloatArray:
+    """exp(values) / sum, float64 (n,). It sums to 1 however far the values are from 0."""
+    weights = np.exp(values - values.max())
+    return weights / weights.sum()
 
 
 def edge_probabilities(dag: Dag, policy: ForwardPolicy, chunk: int = 8192) -> FloatArray:
@@ -75,6 +89,25 @@ def state_probabilities(dag: Dag, edge_probability: FloatArray) -> FloatArray:
 def terminal_distribution(dag: Dag, policy: ForwardPolicy, chunk: int = 8192) -> FloatArray:
     """P_T(x), the exact distribution of the objects that a policy samples, float64 (num_terminal_states,)."""
     return state_probabilities(dag, edge_probabilities(dag, policy, chunk))[state_graph(dag).terminal]
+
+
+def log_terminal_distribution(dag: Dag, policy: ForwardPolicy, chunk: int = 8192) -> FloatArray:
+    """log of :func:`terminal_distribution`, also if probabilities are below double precision (1e-308).
+
+    -inf only if the policy never builds the object. Logs are computed for all states if one underflows, which is slower.
+    """
+    graph, edge_probability = state_graph(dag), edge_probabilities(dag, policy, chunk)
+    probability = state_probabilities(dag, edge_probability)[graph.terminal]
+    with np.errstate(divide="ignore"):
+        if probability.min() > SMALLEST_EXACT:
+            return np.log(probability)
+        log_pf = np.log(edge_probability)
+    log_reach = np.full(len(graph.states), -np.inf)
+    log_reach[0] = 0.0
+    for start, stop in zip(graph.edge_offsets[:-1], graph.edge_offsets[1:], strict=True):
+        edges = slice(start, stop)
+        np.logaddexp.at(log_reach, graph.target[edges], log_reach[graph.source[edges]] + log_pf[edges])
+    return log_reach[graph.terminal]
 
 
 def uniform_log_pb(dag: Dag) -> FloatArray:
@@ -195,15 +228,50 @@ def l1_mean(p: FloatArray, q: FloatArray) -> float:
 
 
 def kl_divergence(p: FloatArray, q: FloatArray, log_q: FloatArray | None = None) -> float:
-    """KL(p || q) in nats. It is infinite if q underflows to 0 where p > 0, unless ``log_q`` is given."""
-    support = p > 0
-    with np.errstate(divide="ignore"):
-        log_q = np.log(q[support]) if log_q is None else log_q[support]
-        return float((p[support] * (np.log(p[support]) - log_q)).sum())
+    """KL(p || q) in nats. It is infinite if q underflows to 0 where p > 0, unless ``log_q`` is given.
+
+    Computed as the sum of p log(p / q) - p + q, which is the same as both sum to 1. No term is negative, so the distance
+    of nearly equal distributions keeps its digits.
+    """
+    some = p != 0
+    rest, p, q = float(q[~some].sum()), p[some], q[some]
+    with np.errstate(divide="ignore", over="ignore"):
+        ratio = (q - p) / p
+        log_ratio = (np.log(q) if log_q is None else log_q[some]) - np.log(p)
+    # A NaN or an infinite ratio is not near.
+    near = np.abs(ratio) < 0.25
+    terms = np.where(near, p * _ratio_minus_log(np.where(near, ratio, 0.0)), (q - p) - p * log_ratio)
+    return float(terms.sum()) + rest
+
+
+def _ratio_minus_log(r: FloatArray) -> FloatArray:
+    """r - log(1 + r) for abs(r) <= 1/4, without cancellation: log(1 + r) = 2 artanh(s), s = r / (2 + r)."""
+    s = r / (2 + r)
+    square = s * s
+    tail = np.zeros_like(s)
+    for k in range(25, 1, -2):
+        tail = tail * square + 1.0 / k
+    return 2 * square / (1 - s) - 2 * s * square * tail
 
 
 def jensen_shannon(p: FloatArray, q: FloatArray) -> float:
-    """Jensen-Shannon divergence in nats, in [0, log 2]."""
-    middle = 0.5 * (p + q)
-    divergence = 0.5 * kl_divergence(p, middle) + 0.5 * kl_divergence(q, middle)
-    return float(np.clip(divergence, 0.0, np.log(2.0)))  # Rounding errors can leave the interval.
+    """Jensen-Shannon divergence in nats, in [0, log 2].
+
+    With m = (p + q) / 2 and d = (p - q) / (p + q) it is the sum of m (d artanh(d) + log(1 - d^2) / 2). No term is
+    negative, so the distance of nearly equal distributions keeps its digits.
+    """
+    middle = 0.5 * p + 0.5 * q
+    some = middle != 0
+    p, q, middle = p[some], q[some], middle[some]
+    d = 0.5 * (p - q) / middle
+    near = np.abs(d) < 0.5
+    small = np.where(near, d, 0.0)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        far = 0.5 * (_times_log(p, p / middle) + _times_log(q, q / middle))
+    terms = np.where(near, middle * (small * np.arctanh(small) + 0.5 * np.log1p(-small * small)), far)
+    return float(min(terms.sum(), np.log(2.0)))  # Rounding errors can leave the interval.
+
+
+def _times_log(factor: FloatArray, value: FloatArray) -> FloatArray:
+    """factor log(value), 0 where the factor is 0."""
+    return np.where(factor == 0, 0.0, factor * np.log(value))

@@ -45,7 +45,7 @@ def torus_log_partition(side: int, coupling: float) -> float:
 
 
 def _product(t: Decimal, side: int, cosines: list[Decimal], a: int, b: int) -> Decimal:
-    """Product over momenta (2 p + a, 2 q + b) pi / side; a and b are 1 for antiperiodic boundaries, 0 for periodic ones.
+    """Product over momenta (2 p + a, 2 q + b) pi / side; a, b are 1 for antiperiodic boundaries, 0 for periodic ones.
 
     A momentum and its negative share one factor. One that is its own negative has the square root of the factor.
     """
@@ -63,7 +63,7 @@ def _product(t: Decimal, side: int, cosines: list[Decimal], a: int, b: int) -> D
 
 
 def _cosines(side: int) -> list[Decimal]:
-    """cos(pi j / side) for j in 0..2 side - 1: the Taylor series of the first, and cos (j + 1) x from the two before."""
+    """cos(pi j / side) for j in 0..2 side - 1: a Taylor series for j = 1, and each next from the two before it."""
     x = _pi() / side
     total = term = Decimal(1)
     k = 0
