@@ -1,4 +1,4 @@
-"""Gradient steps with Adam: the only place where torch's optimizers are called."""
+"""Gradient steps with Adam: the only place that calls torch's optimizers."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import torch
 from torch import Tensor, nn
 
-#: Whether torch has the two private kernels of its fused Adam, in the form that 2.4 to 2.14 have.
+#: True if torch has the two private kernels of its fused Adam as in versions 2.4 to 2.14.
 FUSED = (2, 4) <= tuple(map(int, torch.__version__.split(".")[:2])) <= (2, 14) and all(
     hasattr(torch, name) for name in ("_fused_adam_", "_foreach_add_")
 )
@@ -21,8 +21,8 @@ def minimize(loss: Tensor, optimizer: torch.optim.Optimizer, max_grad_norm: floa
     """One gradient step on a scalar loss.
 
     Args:
-        loss: to be lowered.
-        optimizer: its parameters move if the loss depends on them.
+        loss: a scalar to minimize.
+        optimizer: updates those of its parameters that the loss depends on.
         max_grad_norm: scale the gradients of the first group of parameters down to this Euclidean norm.
     """
     for group in optimizer.param_groups:
@@ -55,7 +55,7 @@ def flushed_denormals() -> Iterator[None]:
 
 @torch.no_grad()
 def adam_step(optimizer: torch.optim.Adam) -> None:
-    """``optimizer.step()``, to the bit, without its bookkeeping, which costs small networks more than the arithmetic.
+    """Bit-exact ``optimizer.step()`` without its bookkeeping, which costs small networks more than the arithmetic.
 
     It calls torch's fused kernel on the lists of each group. ``optimizer.step()`` itself is called if there is more to
     do: on a parameter's first step, without fused kernels, or for groups of several devices or types. Hooks are not

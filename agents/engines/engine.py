@@ -1,4 +1,4 @@
-"""The interface of engines: what samples trajectories and takes gradient steps."""
+"""The interface of engines, which sample trajectories and take gradient steps."""
 
 from __future__ import annotations
 
@@ -82,10 +82,10 @@ class Engine(abc.ABC):
 
         Args:
             batch: trajectories of the objective.
-            sampled: new trajectories of P_F for a P_B that has a loss of its own; None leaves it alone.
+            sampled: new trajectories of P_F, for a P_B with a separate loss; None skips that loss.
 
         Raises:
-            FloatingPointError: the loss is NaN or infinite. Nothing has changed then.
+            FloatingPointError: the loss is NaN or infinite. Nothing is changed.
         """
 
     def finite(self, loss: float) -> float:

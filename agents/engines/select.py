@@ -15,8 +15,8 @@ def make_engine(learner: Learner, name: str = "auto") -> Engine:
     """The engine with that name, or for "auto" the fastest that supports the learner.
 
     Raises:
-        ValueError: an engine that does not support the agent, its network or its settings, or that is not installed.
-        EnumerationError: "numba" on an environment that is too large to enumerate.
+        ValueError: the engine does not support the agent, its network or its settings, or is not installed.
+        EnumerationError: "numba" for an environment that is too large to enumerate.
     """
     if name == "torch":
         return TorchEngine(learner)

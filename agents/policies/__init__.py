@@ -1,4 +1,4 @@
-"""Networks that give forward logits, backward logits and state flows."""
+"""Policy networks: forward logits, backward logits and state flows."""
 
 from agents.policies.graph_network import GraphNetwork
 from agents.policies.mlp import MLP

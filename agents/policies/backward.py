@@ -27,21 +27,21 @@ from agents.trajectories import Trajectories
 from gfn_envs.arrays import FloatArray, IntArray
 from gfn_envs.dag import Dag
 
-#: From trajectories to log P_B of their edges (e,), with a gradient.
+#: trajectories -> log P_B of their edges (e,), with a gradient.
 LogPb = Callable[[Trajectories], Tensor]
 
 
 class BackwardPolicy:
     """P_B(s|s'): the probability of each backward action.
 
-    A fixed policy defines :meth:`logits`. A learned one (``learned = True``) has its logits in the policy network.
+    A fixed policy defines :meth:`logits`. A learned one (``learned = True``) gets them from the policy network.
     """
 
     name: ClassVar[str]
     learned: ClassVar[bool] = False
     """True if the policy network has backward logits."""
     in_objective: ClassVar[bool] = True
-    """If learned: whether the objective of P_F trains P_B too. Otherwise :meth:`loss` trains it."""
+    """True if the objective of P_F also trains a learned P_B. Otherwise :meth:`loss` trains it."""
 
     def logits(self, dag: Dag, states: IntArray) -> FloatArray:
         """Logits of the backward actions, (n, num_backward_actions). Entries of illegal actions are ignored."""
@@ -59,7 +59,7 @@ class BackwardPolicy:
         return policy.logits("backward") if self.learned else functools.partial(self.logits, dag)
 
     def loss(self, log_pb: LogPb, sampled: Trajectories, rng: np.random.Generator) -> Tensor | None:
-        """Loss of P_B on trajectories sampled from P_F, a scalar; None if P_B has no loss of its own."""
+        """Loss of P_B on trajectories sampled from P_F, a scalar; None if P_B has no separate loss."""
         return None
 
     def state_dict(self) -> list[dict[str, Any]]:
@@ -105,7 +105,7 @@ class MaxEnt(BackwardPolicy):
         row, actions = np.nonzero(mask)
         logits = np.zeros(mask.shape, dtype=np.float32)
         log_n = dag.log_num_paths(dag.undo(states[row], actions))
-        # Relative to the state's own count, so that single precision loses nothing on long trajectories.
+        # Relative to the count of the state itself, so that single precision suffices for long trajectories.
         logits[row, actions] = log_n - dag.log_num_paths(states)[row]
         return logits
 
@@ -126,7 +126,7 @@ class TLM(BackwardPolicy):
 
 
 class Pessimistic(TLM):
-    """P_B is fitted to trajectories remembered from the last 20 batches of P_F (Jang et al. 2024)."""
+    """P_B is fitted to trajectories from the last 20 batches of P_F (Jang et al. 2024)."""
 
     name = "pessimistic"
 
@@ -151,10 +151,10 @@ BACKWARD_POLICIES: dict[str, BackwardPolicy] = {
 
 
 def backward_policy(given: str | BackwardPolicy) -> BackwardPolicy:
-    """The backward policy with that name, or a copy of one given; the latter is known by its name from then on.
+    """The backward policy with that name, or a copy of the given one, which is registered under its name.
 
     Raises:
-        ValueError: an unknown name, or a name that another kind of policy has already.
+        ValueError: an unknown name, or a name that a policy of another class has already.
     """
     if isinstance(given, BackwardPolicy):
         known = BACKWARD_POLICIES.setdefault(given.name, given)

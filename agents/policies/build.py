@@ -1,4 +1,4 @@
-"""The policy that a configuration asks for."""
+"""Build the policy that a config describes."""
 
 from __future__ import annotations
 
@@ -27,31 +27,31 @@ def make_policy(dag: Dag, config: NetworkSettings, backward: bool, flow: bool) -
         flow: whether to learn log F(s).
 
     Raises:
-        ValueError: a transformer where the environment has no tokens, or a graph network where states are no graphs.
+        ValueError: a transformer for an environment without tokens, or a graph network for states that are not graphs.
     """
     build, inputs, width = _mlp, dag.encode, (config.hidden or (64,))[-1]
     if config.network == "transformer":
         if dag.num_tokens is None:
-            raise ValueError(f"network 'transformer' needs tokens, and {dag!r} defines none: use network 'mlp'")
+            raise ValueError(f"network 'transformer' needs tokens, but {dag!r} defines none: use network 'mlp'")
         build, inputs, width = _transformer, dag.tokens, config.width
     elif config.network == "graph":
         if dag.graph_layout is None:
-            raise ValueError(f"network 'graph' needs states that are graphs (labelled_graphs), and {dag!r} has none")
+            raise ValueError(f"network 'graph' needs states that are graphs (labelled_graphs), but {dag!r} has none")
         build, inputs, width = _graph_network, dag.labelled_graphs, config.width
     make_network = functools.partial(build, dag, config)
     if config.form == "ssr":
-        # An embedding is, like a flow, of the state as a whole.
+        # An embedding, like a flow, describes the whole state.
         embed = lambda size: make_network([0, 0, size])  # noqa: E731
         return RelativeEdgeFlowPolicy(dag, inputs, embed, width, width, backward, flow)
     num_backward = dag.num_backward_actions if backward else 0
     return StateActionPolicy(inputs, make_network, dag.num_actions, num_backward, flow, config.shared)
 
 
-# Networks with so many outputs for forward logits, backward logits and flows.
+# Networks with the given numbers of outputs (sizes) for forward logits, backward logits and flows.
 
 
 def _mlp(dag: Dag, config: NetworkSettings, sizes: Sequence[int]) -> nn.Module:
-    # The last hidden layer of a state-action network is the embedding of one that scores pairs.
+    # In ssr, the embedding replaces the last hidden layer.
     hidden = config.hidden[:-1] if config.form == "ssr" else config.hidden
     return MLP([dag.num_features, *hidden, sum(sizes)])
 

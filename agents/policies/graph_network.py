@@ -1,4 +1,4 @@
-"""Attention over the nodes of a labelled graph."""
+"""Attention over the nodes of a labeled graph."""
 
 from __future__ import annotations
 
@@ -14,17 +14,17 @@ from gfn_envs.graph_layout import GraphLayout, NodeActions, PairActions
 
 
 class GraphNetwork(nn.Module):
-    """Masked attention over nodes, biased by their relations, and a node that stands for the whole graph.
+    """Masked attention over nodes and a virtual node for the whole graph, with biases for relations.
 
-    A node starts as the sum of an embedding of its label and of its relations. In attention each head adds a bias for
-    the relation of either node to the other (Ying et al. 2021, Graphormer). Nothing depends on the order of nodes, and
-    absent nodes are seen by nobody. Logits of nodes are linear in the node; those of pairs are bilinear in both nodes;
-    all others are linear in the node of the whole graph.
+    The input of a node is the sum of embeddings of its label and of its relations. Each attention head adds biases for
+    the relations between two nodes, in both directions (Ying et al. 2021, Graphormer). The output does not depend on
+    the order of nodes, and absent nodes are masked. Logits of nodes are linear in the node, those of pairs are bilinear
+    in both nodes, and all others are linear in the virtual node.
 
     Args:
         layout: sizes of the graphs.
-        readouts: what each head says: (number of outputs, the actions among them; None where all are the graph's).
-        width: of embeddings; a multiple of ``heads``.
+        readouts: one per head: (number of outputs, actions on nodes or pairs; None if all are on the whole graph).
+        width: embedding size, a multiple of ``heads``.
         layers: attention layers.
         heads: attention heads.
     """
@@ -42,7 +42,7 @@ class GraphNetwork(nn.Module):
         self.label = nn.Embedding(layout.num_labels, width)
         self.root = nn.Parameter(torch.randn(width))
         self.relations = nn.Linear(2 * layout.num_relations, width, bias=False)
-        # One more relation: of any node to that of the whole graph.
+        # One more relation: of any node to the virtual node.
         self.bias = nn.ModuleList(nn.Embedding(layout.num_relations + 1, heads) for _ in range(2))
         self.layers = nn.ModuleList(AttentionLayer(width, heads) for _ in range(layers))
         self.norm = nn.LayerNorm(width)
@@ -55,12 +55,12 @@ class GraphNetwork(nn.Module):
         return torch.cat([readout(nodes) for readout in self.readouts], dim=1)
 
     def columns(self, first: int, last: int) -> Callable[[Tensor], Tensor]:
-        """Outputs ``first:last`` only, which are those of one head."""
+        """Outputs ``first:last`` only, those of one head."""
         readout = self.readouts[self.ends.index(last)]
         return lambda graphs: readout(self.encode(graphs))
 
     def encode(self, graphs: Tensor) -> Tensor:
-        """(n, 1 + num_nodes, width): the whole graph, and its nodes."""
+        """Embeddings of the virtual node and of the nodes, (n, 1 + num_nodes, width)."""
         labels = graphs.diagonal(dim1=1, dim2=2)
         relations = graphs - torch.diag_embed(labels)
         nodes = self.label(labels) + self.relations(self._counts(relations))
@@ -83,18 +83,18 @@ class GraphNetwork(nn.Module):
             counts.scatter_add_(2, related, self.root.new_ones(1).expand(related.shape))
             both.append(counts)
         result = torch.cat(both, dim=2)
-        # Having no relation says nothing; absent nodes would count.
+        # Ignore counts of no relation, which would include absent nodes.
         result[:, :, :: self.num_relations] = 0
         return result
 
 
 class AttentionLayer(nn.Module):
-    """A transformer layer, normalized first, without dropout: a policy is one function in rollouts and in the loss.
+    """A pre-norm transformer layer without dropout: a policy must be the same function in rollouts and in the loss.
 
-    Attention is written out, as torch's fused one takes longer where there are a few nodes to a graph.
+    Attention is written out, because torch's fused attention is slower for graphs with few nodes.
 
     Args:
-        width: of embeddings.
+        width: embedding size.
         heads: attention heads.
     """
 
@@ -106,7 +106,7 @@ class AttentionLayer(nn.Module):
         self.widen, self.narrow = nn.Linear(width, 2 * width), nn.Linear(2 * width, width)
 
     def forward(self, x: Tensor, bias: Tensor) -> Tensor:
-        """x (n, k, width), and what is added to its attention (n, heads, k, k) -> (n, k, width)."""
+        """x (n, k, width) and attention bias (n, heads, k, k) -> (n, k, width)."""
         n, k, width = x.shape
         query, key, value = self.project(self.before(x)).view(n, k, 3, self.heads, -1).permute(2, 0, 3, 1, 4)
         scores = query @ key.transpose(2, 3) / math.sqrt(key.shape[3]) + bias
@@ -115,13 +115,13 @@ class AttentionLayer(nn.Module):
 
 
 class Readout(nn.Module):
-    """Logits of actions on nodes, or on pairs of nodes, and then of those on the whole graph.
+    """Logits of actions on nodes or on pairs of nodes, then of those on the whole graph.
 
     Args:
-        width: of nodes.
-        num_nodes: of a graph.
-        outputs: all logits.
-        actions: where logits are on nodes or on pairs; None where none are.
+        width: embedding size.
+        num_nodes: nodes per graph.
+        outputs: number of logits.
+        actions: the actions on nodes or on pairs; None if there are none.
     """
 
     def __init__(self, width: int, num_nodes: int, outputs: int, actions: NodeActions | PairActions | None):
@@ -131,7 +131,7 @@ class Readout(nn.Module):
         self.node = nn.Linear(width, actions.per_node) if isinstance(actions, NodeActions) else None
         self.pair = nn.Linear(width, 2 * width) if isinstance(actions, PairActions) else None
         if actions is not None:
-            # Sizes of graphs are in no weight, so that those learned on small graphs fit larger ones.
+            # No weight depends on the graph size, so weights learned on small graphs fit larger ones.
             self.register_buffer("place", torch.from_numpy(actions.place).long(), persistent=False)
 
     def forward(self, nodes: Tensor) -> Tensor:

@@ -11,7 +11,7 @@ from gfn_envs.arrays import BoolArray
 def masked_log_softmax(logits: Tensor, mask: BoolArray) -> Tensor:
     """log-softmax over legal actions, (n, actions); illegal ones get the dtype's minimum before normalizing.
 
-    Rows without a legal action are the caller's to leave out.
+    The caller must exclude rows without a legal action.
     """
     if (mask.all(1) | ~mask.any(1)).all():
         return logits.log_softmax(1)

@@ -11,12 +11,12 @@ from torch import Tensor, nn
 
 from gfn_envs.arrays import FloatArray
 
-#: Up to so many multiplications OpenBLAS has a kernel for small matrices, half again as fast as its general one.
+#: OpenBLAS has a kernel for products of at most this many multiplications, 1.5 times as fast as the general one.
 SMALL_PRODUCT = 10**6
 
 
 def product(x: FloatArray, weight: FloatArray) -> FloatArray:
-    """``x @ weight`` (n, out), by as many rows at a time as make a small product."""
+    """``x @ weight`` (n, out), in blocks of rows that are small products."""
     pieces = -(-len(x) * weight.size // SMALL_PRODUCT)
     if pieces <= 1:
         return x @ weight
@@ -27,11 +27,11 @@ def product(x: FloatArray, weight: FloatArray) -> FloatArray:
 
 
 class MLP(nn.Module):
-    """Linear layers with ReLU between them; sizes (in, hidden..., out); first weights drawn as ``nn.Linear`` does.
+    """Linear layers with ReLU between them; sizes (in, hidden..., out); initialized as ``nn.Linear``.
 
-    Weights are stored (in, out) rather than (out, in): the products of small batches in rollouts are then half again as
-    fast. Only those of the last layer are stored (out, in), as products with a handful of columns are slow. Layers are
-    plain function calls, because a module call costs more than a small matrix product.
+    Weights are stored (in, out), which makes products of small batches in rollouts 1.5 times as fast. Those of the last
+    layer are stored (out, in), because products with few columns are slow. Layers are plain function calls, because a
+    module call costs more than a small matrix product.
     """
 
     def __init__(self, sizes: Sequence[int]):
@@ -41,7 +41,7 @@ class MLP(nn.Module):
             layer, last = nn.Linear(a, b), i == len(sizes) - 2
             weight = layer.weight.detach()
             self.layers.append((nn.Parameter(weight if last else weight.t().contiguous()), layer.bias))
-            # A ParameterList would be walked at every call, at the price of a matrix product.
+            # Iterating over a ParameterList at every call costs as much as a matrix product.
             self.register_parameter(f"weight{i}", self.layers[-1][0])
             self.register_parameter(f"bias{i}", self.layers[-1][1])
 
@@ -52,7 +52,7 @@ class MLP(nn.Module):
         return torch.addmm(bias, x, weight.t())
 
     def columns(self, first: int, last: int) -> Callable[[Tensor], Tensor]:
-        """A lean function for rollouts, inside ``torch.inference_mode()``, that gives outputs ``first:last`` only."""
+        """A fast function for rollouts, inside ``torch.inference_mode()``, that returns outputs ``first:last`` only."""
         *hidden, (weight, bias) = self.layers
         head, head_bias = weight[first:last].t(), bias[first:last]
 
@@ -64,7 +64,7 @@ class MLP(nn.Module):
         return run
 
     def numpy_columns(self, first: int, last: int) -> Callable[[FloatArray], FloatArray]:
-        """The same in NumPy, on the CPU: for a handful of rows its matrix product costs half as much."""
+        """The same in NumPy, on the CPU: its matrix products take half as long for a few rows."""
         *hidden, (weight, bias) = [(w.detach().numpy(), b.detach().numpy()) for w, b in self.layers]
         head, head_bias = np.ascontiguousarray(weight[first:last].T), bias[first:last]
 

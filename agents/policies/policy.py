@@ -24,18 +24,18 @@ class Heads(NamedTuple):
     forward_logits: Tensor
     """(n, num_actions)"""
     backward_logits: Tensor | None
-    """(n, num_backward_actions), None where P_B is not learned"""
+    """(n, num_backward_actions), None if P_B is not learned"""
     log_flow: Tensor | None
-    """(n,), None where state flows are not learned"""
+    """(n,), None if state flows are not learned"""
 
 
 def frozen_copy(network: Any, dag: Dag) -> Any:
-    """A target network: a copy that is not trained. The environment that it reads, with all its states, is shared."""
+    """A target network: an untrained copy. It shares the environment, including its enumerated states."""
     return copy.deepcopy(network, {id(dag): dag}).requires_grad_(False)
 
 
 class Policy(nn.Module, abc.ABC):
-    """A network on states of one environment. Entries of illegal actions are ignored by everyone."""
+    """A network on states of one environment. Logits of illegal actions are ignored."""
 
     learns_backward: bool
     """True if there are backward logits."""
@@ -46,24 +46,24 @@ class Policy(nn.Module, abc.ABC):
 
     @abc.abstractmethod
     def forward(self, states: IntArray) -> Heads:
-        """States (n, state_width), a NumPy matrix, to :class:`Heads`."""
+        """Map states, a NumPy matrix (n, state_width), to :class:`Heads`."""
 
     @abc.abstractmethod
     def head(self, head: Head) -> Callable[[IntArray], Tensor]:
-        """The logits of one head as a lean function of states, for rollouts."""
+        """The logits of one head as a fast function of states, for rollouts."""
 
     def read(self, states: IntArray) -> Tensor:
-        """Input of the network for states: features in its own precision, or integer tokens; on its device."""
+        """Network input for states, on its device: features in its precision, or integer tokens."""
         inputs = torch.from_numpy(self.inputs(states))
         return inputs.to(self.anchor) if inputs.is_floating_point() else inputs.to(self.anchor.device)
 
     @functools.cached_property
     def anchor(self) -> nn.Parameter:
-        """A parameter, for its device and precision; to look for one takes as long as a matrix product."""
+        """A parameter, for its device and precision. Cached: the lookup takes as long as a matrix product."""
         return next(self.parameters())
 
     def logits(self, head: Head) -> Callable[[IntArray], FloatArray]:
-        """:meth:`head` from NumPy to NumPy, to be called inside ``torch.inference_mode()``."""
+        """:meth:`head` with NumPy inputs and outputs, to be called inside ``torch.inference_mode()``."""
         evaluate = self.head(head)
         if self.anchor.device.type == "cpu":
             return lambda states: evaluate(states).numpy()

@@ -17,20 +17,20 @@ from gfn_envs.dag import Dag
 
 
 class Pairs(NamedTuple):
-    """The distinct pairs of a state of a batch and a neighbor of it, and the edges they stand for."""
+    """The distinct pairs of a state in a batch and one of its neighbors, and their edges."""
 
     unique: IntArray
-    """Every state that occurs, each once (u, state_width)."""
+    """Distinct states (u, state_width)."""
     place: IntArray
-    """Row of ``unique`` of each state of the batch (n,)."""
+    """Row in ``unique`` of each state of the batch (n,)."""
     row: IntArray
     """State of each pair, as a row of the batch (p,)."""
     there: IntArray
-    """Neighbour of each pair, as a row of ``unique`` (p,)."""
+    """Neighbor of each pair, as a row of ``unique`` (p,)."""
     pair: IntArray
-    """Pair that each edge belongs to (e,)."""
+    """Pair of each edge (e,)."""
     log_share: FloatArray
-    """Minus log of the number of edges of that pair (e,)."""
+    """Minus log of the number of edges of the pair (e,)."""
     flat: IntArray
     """Position of each edge in the flattened logits (n, width), (e,)."""
     width: int
@@ -41,13 +41,12 @@ class RelativeEdgeFlowPolicy(Policy):
     """log P_F(s'|s) = log softmax of g([E(s); E(s')]) over the distinct children s' of s (Shen et al. 2023, SSR).
 
     All children of a batch are encoded in one packed call. Parallel edges to one child share its probability equally,
-    forward and backward, so their shares cancel in every objective. The backward policy has a scorer and an encoder of
-    its own.
+    forward and backward, so their shares cancel in every objective. The backward policy has its own scorer and encoder.
 
     Args:
         dag: the environment.
-        inputs: what the encoder reads of states, such as ``dag.encode`` or ``dag.tokens``.
-        make_encoder: from the width of the embedding to the encoder, a module; E(s) is the ReLU of its output.
+        inputs: encoder input as a function of states, such as ``dag.encode`` or ``dag.tokens``.
+        make_encoder: embedding width -> encoder, a module. E(s) is the ReLU of its output.
         embedding: width of E(s).
         hidden: width of the one hidden layer of the scorer g.
         backward: whether to learn P_B.
@@ -104,14 +103,14 @@ class RelativeEdgeFlowPolicy(Policy):
         own = torch.addmm(bias, here, weight[: self.embedding])
         other = encoded @ weight[self.embedding :]
         hidden = own.index_select(0, row).add_(other.index_select(0, there)).relu_()
-        # Of no pairs too, which torch.addmv would give the shape of its bias.
+        # Without pairs, torch.addmv would return the shape of its bias.
         score = hidden.mv(out.squeeze(0)) + out_bias
         edge = score.index_select(0, pair) + torch.from_numpy(pairs.log_share).to(score)
         logits = torch.zeros(len(states) * pairs.width, dtype=score.dtype, device=device).index_copy(0, flat, edge)
         return logits.view(len(states), pairs.width), here
 
     def _numpy_scores(self, head: Head, encode: Callable[[FloatArray], FloatArray], scorer: Any) -> Any:
-        """The logits of :meth:`_scores` in NumPy, on the CPU: for a handful of rows its calls cost half as much."""
+        """The logits of :meth:`_scores` in NumPy, on the CPU: calls take half as long for a few rows."""
         (weight, bias), (out, out_bias) = [(w.detach().numpy(), b.detach().numpy()) for w, b in scorer.layers]
         upper, lower, vector = weight[: self.embedding], weight[self.embedding :], out[0]
 
@@ -129,10 +128,10 @@ class RelativeEdgeFlowPolicy(Policy):
         return logits
 
     def _pairs(self, states: IntArray, head: Head) -> Pairs:
-        """Children of the states, or their parents.
+        """Pairs of the states with their children or parents.
 
-        A child is often another's child too, or in the batch itself: each distinct state is encoded once, and so is its
-        share of the scorer's first layer, which is linear in [E(s); E(s')].
+        Children are often shared or in the batch themselves, so each distinct state is encoded once. So is its part of
+        the scorer's first layer, which is linear in [E(s); E(s')].
         """
         dag = self.dag
         if head == "forward":

@@ -1,4 +1,4 @@
-"""Random initial weights from a generator of one's own."""
+"""Random initial weights from a separate generator."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch.overrides import TorchFunctionMode
 
-#: Functions that draw random numbers, by name; all of them take ``generator``.
+#: Names of functions that draw random numbers; all of them take ``generator``.
 DRAWS = {
     *("rand", "randn", "randint", "randperm", "normal", "bernoulli", "uniform_", "normal_", "trunc_normal_"),
     *("kaiming_uniform_", "kaiming_normal_", "xavier_uniform_", "xavier_normal_", "orthogonal_"),
@@ -18,8 +18,8 @@ DRAWS = {
 class OwnGenerator(TorchFunctionMode):
     """Within this context, torch draws from a generator with this seed instead of the global one.
 
-    Networks made inside have weights that depend on the seed alone, whatever other threads draw; the global generator
-    is left as it was.
+    The weights of networks made inside depend on the seed only, whatever other threads draw. The global generator is
+    unchanged.
     """
 
     def __init__(self, seed: int):

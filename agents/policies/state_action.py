@@ -12,12 +12,12 @@ from agents.policies.mlp import MLP
 from agents.policies.policy import Head, Heads, Policy
 from gfn_envs.arrays import FloatArray, IntArray
 
-#: Below this many rows a multi-layer perceptron is evaluated by NumPy on the CPU.
+#: Below this many rows, NumPy evaluates a multi-layer perceptron on the CPU.
 NUMPY_ROWS = 48
 
 
 class Network(Protocol):
-    """A module with ``columns``: some of its outputs, for rollouts."""
+    """A module whose ``columns`` computes a part of its outputs, for rollouts."""
 
     def __call__(self, inputs: Tensor) -> Tensor: ...
 
@@ -25,16 +25,16 @@ class Network(Protocol):
 
 
 class StateActionPolicy(Policy):
-    """One logit per action (SA), from a trunk that all heads share or from a network each.
+    """One logit per action (SA), from a trunk that all heads share or from one network per head.
 
     Args:
-        inputs: what the network reads of states, such as ``dag.encode`` or ``dag.tokens``.
-        make_network: from the numbers of forward logits, backward logits and flows, 0 where it is to have none, to a
-            :class:`Network` module whose outputs are these in order.
-        num_actions: forward logits.
-        num_backward_actions: backward logits; 0 where P_B is not learned.
+        inputs: network input as a function of states, such as ``dag.encode`` or ``dag.tokens``.
+        make_network: (number of forward logits, of backward logits, of flows), 0 for none -> a :class:`Network` module
+            with these outputs in order.
+        num_actions: number of forward logits.
+        num_backward_actions: number of backward logits; 0 if P_B is not learned.
         flow: whether to predict log F(s).
-        shared: one trunk for all heads, or a network for each.
+        shared: one trunk for all heads, or one network per head.
     """
 
     def __init__(
@@ -50,8 +50,8 @@ class StateActionPolicy(Policy):
         self.inputs = inputs
         self.sizes = [num_actions, num_backward_actions, int(flow)]
         self.learns_backward, self.learns_flow = num_backward_actions > 0, flow
-        apart = [[size if i == head else 0 for i, size in enumerate(self.sizes)] for head in range(3)]
-        outputs = [self.sizes] if shared else apart
+        separate = [[size if i == head else 0 for i, size in enumerate(self.sizes)] for head in range(3)]
+        outputs = [self.sizes] if shared else separate
         self.networks = nn.ModuleList(make_network(sizes) for sizes in outputs if any(sizes))
 
     def forward(self, states: IntArray) -> Heads:
@@ -78,12 +78,12 @@ class StateActionPolicy(Policy):
         if not isinstance(network, MLP) or self.anchor.device.type != "cpu":
             return super().logits(head)
         few = network.numpy_columns(first, last)
-        # Made when it is first needed, which is never in rollouts of small batches.
+        # Made at first use. Rollouts of small batches never use it.
         many = functools.cache(lambda: super(StateActionPolicy, self).logits(head))
         return lambda states: few(self.inputs(states)) if len(states) < NUMPY_ROWS else many()(states)
 
     def _columns(self, head: Head) -> tuple[Any, int, int]:
-        """The network that has a head, and where among its outputs: (network, first, last)."""
+        """The network of a head, and the range of its outputs: (network, first, last)."""
         alone = len(self.networks) > 1
         first = 0 if head == "forward" or alone else self.sizes[0]
         size = self.sizes[0] if head == "forward" else self.sizes[1]

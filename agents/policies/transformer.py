@@ -11,13 +11,13 @@ from torch import Tensor, nn
 class Transformer(nn.Module):
     """Encoder layers over token and position embeddings, and a linear map of all positions to the outputs.
 
-    Every position keeps its own place in the last layer, so that actions that name a position can be told apart.
+    The last layer reads each position separately, so that it can distinguish actions that name a position.
 
     Args:
         num_tokens: size of the vocabulary.
         num_positions: tokens in a state.
         outputs: width of the output.
-        width: of embeddings; a multiple of ``heads``.
+        width: embedding size, a multiple of ``heads``.
         layers: encoder layers.
         heads: attention heads.
     """

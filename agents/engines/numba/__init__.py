@@ -1,7 +1,7 @@
 """Rollouts and gradient steps compiled by Numba, for small networks on DAGs that can be enumerated.
 
-``tables`` lists the transitions of a DAG, as the DAG itself gives them; ``kernels`` walk them, and evaluate and
-differentiate a multi-layer perceptron along trajectories; ``balance`` is the one loss with its derivatives; ``adam``
-takes the step; ``engine`` is the interface. The results are those of :mod:`agents.rollout`, :mod:`agents.log_probs`,
+``tables`` lists the transitions of a DAG. ``kernels`` samples trajectories from them, and evaluates and differentiates
+a multi-layer perceptron along trajectories. ``balance`` is the loss with its derivatives, ``adam`` the optimizer step,
+``engine`` the interface. The results equal those of :mod:`agents.rollout`, :mod:`agents.log_probs`,
 :mod:`agents.losses.balance` and torch.
 """

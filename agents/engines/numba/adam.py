@@ -1,4 +1,4 @@
-"""Adam's step, compiled: torch's own would start torch's threads, which compete with those of the matrix products."""
+"""Adam, compiled. Torch's Adam would start torch's threads, which compete with those of the matrix products."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def clip(gradients, cap):
 
 @compiled
 def adam(parameters, gradients, means, squares, steps, lr, beta1, beta2, eps):
-    """Adam's step on flat arrays, in place (Kingma and Ba 2015, algorithm 1); ``steps`` (1,) each count up."""
+    """Adam's step on flat arrays, in place (Kingma and Ba 2015, algorithm 1). Increments each of ``steps`` (1,)."""
     one_minus_beta1, one_minus_beta2 = np.float32(1 - beta1), np.float32(1 - beta2)
     decay, epsilon = np.float32(beta2), np.float32(eps)
     for i in range(len(parameters)):

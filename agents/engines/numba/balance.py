@@ -1,6 +1,6 @@
 """Balance objectives, compiled: the residuals of :mod:`agents.losses.balance`, their penalties and the gradient.
 
-One kernel for all of them. It takes the declaration as numbers, see :func:`numbers`.
+One kernel for all objectives. It takes the declaration as numbers; see :func:`numbers`.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import numpy as np
 from agents.engines.numba.kernels import compiled
 from agents.losses.balance import Balance
 
-#: Penalties by number.
+#: Number of each penalty.
 PENALTIES = {"squared": 0, "huber": 1, "log-cosh": 2}
 
 
@@ -52,8 +52,10 @@ def penalize(residual, penalty):
 
 @compiled
 def references(offsets, rule):
-    """Number of edges whose power of lambda is the largest weight, of each trajectory (n,), and the longest
-    trajectory. Weights relative to it do not overflow."""
+    """Length of the pairs with the largest weight in each trajectory (n,), and the length of the longest trajectory.
+
+    Weights relative to the largest do not overflow.
+    """
     from_source, shortest, longest, left_out, decay, over_batch, _ = rule
     n, most = len(offsets) - 1, 0
     for i in range(n):
@@ -70,7 +72,7 @@ def references(offsets, rule):
 
 @compiled
 def totals(offsets, rule, reference, powers):
-    """Sum of the weights of each trajectory, times the number of trajectories; or that of the batch (n,)."""
+    """Normalizer (n,): sum of the weights of a trajectory times the number of trajectories, or sum over the batch."""
     from_source, shortest, longest, left_out, _, over_batch, _ = rule
     n = len(offsets) - 1
     total = np.zeros(n)
@@ -98,7 +100,7 @@ def balance_loss(log_pf, log_pb, log_flow, end_flow, offsets, rule, penalty):
 
     Returns:
         ``(loss, mean, d_log_pf, d_log_flow, d_end_flow)``: the loss, the weighted mean residual, and the derivatives of
-        the loss. That with respect to log P_B is minus ``d_log_pf``.
+        the loss. The derivative with respect to log P_B is ``-d_log_pf``.
     """
     from_source, shortest, longest, left_out, decay, _, centered = rule
     reference, most = references(offsets, rule)

@@ -44,7 +44,7 @@ class Evaluated(NamedTuple):
 
 
 def check(learner: Learner) -> None:
-    """Raise ValueError if this engine does not support a learner, naming what it supports."""
+    """Raise ValueError if this engine does not support a learner. The message says what is needed."""
     dag, policy = learner.dag, learner.policy
     require(learner.balance is not None, "an agent with a balance objective", learner.name)
     require(learner.backward.in_objective, "a P_B that has no loss of its own", repr(learner.backward.name))
@@ -84,15 +84,15 @@ def layers_of(policy: Any) -> list[tuple[torch.nn.Parameter, torch.nn.Parameter]
 class NumbaEngine(Engine):
     """Compiled rollouts and gradient steps.
 
-    The arrays that the kernels work on are the learner's own parameters and moments. So checkpoints are the same as
-    with torch, and parameters that are changed elsewhere are seen here.
+    The kernels work in place on the learner's parameters and moments. Checkpoints therefore equal those of torch, and
+    parameters that are changed elsewhere take effect.
 
     Args:
-        learner: has a balance objective, an environment that can be enumerated, and a multi-layer perceptron that all
-            heads share.
+        learner: an agent with a balance objective, an environment that can be enumerated, and one multi-layer
+            perceptron for all heads.
 
     Raises:
-        ValueError: another objective, policy or device, or a P_B with a loss of its own.
+        ValueError: another objective, policy or device, or a P_B with a separate loss.
         EnumerationError: the environment is too large.
     """
 
@@ -143,11 +143,11 @@ class NumbaEngine(Engine):
         return batch
 
     def index(self, batch: Trajectories) -> IntArray:
-        """Positions of a batch's states in ``dag.levels()``, (s,); those of the last sample are remembered.
+        """Indices of a batch's states in ``dag.levels()``, (s,), cached for the last sample.
 
         Raises:
-            KeyError: a state that cannot be reached.
-            ValueError: arrays that are inconsistent.
+            KeyError: an unreachable state.
+            ValueError: inconsistent arrays.
         """
         if self.latest is not None and self.latest[0] is batch:
             return self.latest[1]
@@ -170,7 +170,7 @@ class NumbaEngine(Engine):
         """One gradient step on a batch; returns its loss.
 
         Raises:
-            FloatingPointError: the loss is NaN or infinite. Nothing has changed then.
+            FloatingPointError: the loss is NaN or infinite. Nothing is changed.
             ValueError: another optimizer than Adam, parameters that are not trained, or an inconsistent batch.
         """
         learner = self.learner
@@ -275,7 +275,7 @@ class NumbaEngine(Engine):
         return tuple(g.reshape(-1) for layer in zip(grad_weights, grad_biases, strict=True) for g in layer)
 
     def step_group(self, name: str, group: dict[str, Any], gradients: tuple[FloatArray, ...]) -> None:
-        """Adam's step on a group of parameters, by its settings and on the state that torch keeps."""
+        """Adam step on a parameter group, with its settings and torch's optimizer state."""
         parameters, state = group["params"], self.learner.optimizer.state
         changed = [key for key in ("weight_decay", "amsgrad", "maximize") if group[key]]
         require(not changed, "Adam with its defaults", ", ".join(changed))
@@ -298,9 +298,9 @@ class NumbaEngine(Engine):
 
 
 class Views:
-    """NumPy arrays in the memory of tensors, by name, made once while the tensors stay in place.
+    """NumPy views of tensors, by name, cached while the tensors stay in place.
 
-    Making them takes longer than a small matrix product. Copies start empty, because their tensors lie elsewhere.
+    Creating them takes longer than a small matrix product. Copies start empty, because their tensors are elsewhere.
     """
 
     def __init__(self) -> None:

@@ -1,14 +1,14 @@
 """Rollouts over tables, log-probabilities and flows of trajectories, and their gradient; compiled by Numba.
 
-A network is ``weights`` and ``biases``, one per layer: (in, out) but for the last, which is (out, in), as
-:class:`agents.policies.mlp.MLP` stores them; ReLU follows each layer but the last. Its outputs are the forward logits,
-``num_backward`` backward logits and, where there is a flow head, log F.
+A network is ``weights`` and ``biases``, one per layer: (in, out) except for the last, which is (out, in), as
+:class:`agents.policies.mlp.MLP` stores them; ReLU follows each layer except the last. Its outputs are the forward
+logits, ``num_backward`` backward logits and, if there is a flow head, log F.
 
-``packed`` (s,) are the states of a batch of trajectories one after another, as positions in ``dag.levels()``;
+``packed`` (s,) holds the states of a batch of trajectories, concatenated, as indices into ``dag.levels()``;
 trajectory i is ``offsets[i]:offsets[i + 1]``, and its edge ``j - i`` leaves ``packed[j]``.
 
-No index is checked here: :mod:`agents.engines.numba.engine` lets nothing in that does not fit. All in one file, because
-Numba keeps the compiled code until the file of the outermost function changes.
+Indices are not checked here; :mod:`agents.engines.numba.engine` checks its inputs. All in one file, because Numba
+caches compiled code until the file of the outermost function changes.
 """
 
 from __future__ import annotations
@@ -18,17 +18,17 @@ from typing import Any
 import numpy as np
 from numba import njit
 
-#: Sums may be reordered, but NaN and infinity keep their meaning: they are looked for.
+#: Sums may be reordered, but NaN and infinity keep their meaning: the code tests for them.
 compiled: Any = njit(cache=True, nogil=True, error_model="numpy", fastmath={"reassoc", "contract", "nsz", "arcp"})
 
-#: Products of so few multiplications have a kernel of their own in OpenBLAS, twice as fast and on one thread.
+#: OpenBLAS has a kernel for products of at most this many multiplications: twice as fast, and on one thread.
 SMALL_PRODUCT = 1_000_000
-#: It pays for batches of up to so many rows, which are multiplied by as many at a time as it takes.
+#: Batches of at most this many rows are split so that each product is small enough for it.
 FEW_ROWS = 48
 
-#: States that are shown to the network at a time.
+#: States that the network evaluates at a time.
 ROWS = 1024
-#: Results of a rollout that are not states.
+#: Status of a rollout, other than a state.
 OK, TOO_LONG = -1, -2
 
 
@@ -45,7 +45,7 @@ def product(x, weight, out):
 
 @compiled
 def first_layer(tables, states, weight, bias, out):
-    """The first hidden layer of ``states``, from the rows of its weight that belong to features that are not 0."""
+    """The first hidden layer of ``states``, from the weight rows of their nonzero features."""
     width = weight.shape[1]
     for i in range(len(states)):
         s = states[i]
@@ -69,7 +69,7 @@ def add_bias_and_rectify(x, bias):
 
 @compiled
 def width_of_hidden(weights):
-    """Units in all hidden layers."""
+    """Number of units in all hidden layers."""
     total = 0
     for i in range(len(weights) - 1):
         total += weights[i].shape[1]
@@ -78,7 +78,7 @@ def width_of_hidden(weights):
 
 @compiled
 def hidden_layers(weights, memory, n):
-    """Matrices (n, width), one per hidden layer, that lie in ``memory`` one after another; as a list."""
+    """List of matrices (n, width), one per hidden layer, stored one after another in ``memory``."""
     layers, start = [memory[: n * weights[0].shape[1]].reshape(n, weights[0].shape[1])], n * weights[0].shape[1]
     for i in range(1, len(weights) - 1):
         width = weights[i].shape[1]
@@ -89,7 +89,7 @@ def hidden_layers(weights, memory, n):
 
 @compiled
 def draw(logits, bias, child, u, temperature):
-    """The legal action at which the cumulative softmax passes ``u``; -1 where the logits are no numbers."""
+    """The legal action at which the cumulative softmax passes ``u``; -1 if logits are NaN or infinite."""
     largest = np.float32(-np.inf)
     for a in range(len(child)):
         if child[a] >= 0:
@@ -114,7 +114,7 @@ def draw(logits, bias, child, u, temperature):
 
 @compiled
 def draw_uniform(child, u):
-    """A legal action, all alike."""
+    """A uniformly random legal action."""
     legal = 0
     for a in range(len(child)):
         legal += child[a] >= 0
@@ -130,7 +130,7 @@ def draw_uniform(child, u):
 
 @compiled
 def pack(tables, states, actions, lengths):
-    """Time-major states and actions made trajectory-major: ``(packed, actions, backward_actions, offsets)``."""
+    """Trajectory-major ``(packed, actions, backward_actions, offsets)`` from time-major states and actions."""
     n = len(lengths)
     offsets = np.zeros(n + 1, np.int64)
     for i in range(n):
@@ -149,7 +149,7 @@ def pack(tables, states, actions, lengths):
 
 @compiled
 def sample(tables, weights, biases, u, explore, epsilon, temperature):
-    """Trajectories from state 0, which end within ``len(u)`` steps.
+    """Sample trajectories from state 0, of at most ``len(u)`` steps.
 
     Args:
         tables: see :class:`agents.engines.numba.tables.Tables`.
@@ -158,8 +158,8 @@ def sample(tables, weights, biases, u, explore, epsilon, temperature):
         explore: uniform numbers, float32 (max_length, n): below ``epsilon``, the action is uniform.
 
     Returns:
-        ``(packed, actions, backward_actions, offsets, bad)``, int64; ``bad`` is a state whose logits are no numbers,
-        :data:`TOO_LONG` if a trajectory is longer than ``max_length``, and :data:`OK`.
+        ``(packed, actions, backward_actions, offsets, bad)``, int64; ``bad`` is a state with NaN or infinite
+        logits, :data:`TOO_LONG` if a trajectory is longer than ``max_length``, else :data:`OK`.
     """
     n, hidden = u.shape[1], len(weights) - 1
     most = min(n, ROWS)
@@ -171,7 +171,7 @@ def sample(tables, weights, biases, u, explore, epsilon, temperature):
     logits = np.empty((n, head.shape[1]), np.float32)
     t = 0
     while left > 0 and t < len(u):
-        shown = left if t > 0 else 1  # All begin in s0.
+        shown = left if t > 0 else 1  # All start in s0.
         for first in range(0, shown, ROWS):
             m = min(ROWS, shown - first)
             first_layer(tables, current[first : first + m], weights[0], biases[0], layers[0])
@@ -206,7 +206,7 @@ def sample(tables, weights, biases, u, explore, epsilon, temperature):
 
 @compiled
 def normalize(scores, legal):
-    """Subtract log sum exp of the legal scores; nothing where none is legal."""
+    """Subtract the logsumexp of the legal scores, in place. No change if none is legal."""
     largest = np.float32(-np.inf)
     for a in range(len(legal)):
         if legal[a]:
@@ -223,13 +223,13 @@ def normalize(scores, legal):
 
 @compiled
 def distinct(tables, num_backward, packed, place):
-    """The states of a batch that the network is shown, each once; terminal ones only where P_B has a choice there.
+    """The distinct states of a batch that the network evaluates; terminal ones only if P_B has a choice there.
 
     Args:
-        place: scratch, -1 for every state of the DAG, and left so; int32.
+        place: scratch, -1 for every state of the DAG before and after; int32.
 
     Returns:
-        ``(shown, row)``: these states (k,), and which of them each packed state is, -1 for those not shown (s,).
+        ``(shown, row)``: these states (k,), and the index of each packed state among them, else -1 (s,).
     """
     row, shown, k = np.empty(len(packed), np.int64), np.empty(len(packed), np.int64), 0
     for i in range(len(packed)):
@@ -260,7 +260,7 @@ def evaluate(
     log_reward,
     place,
 ):
-    """Log-probabilities of edges and log flows of states: log R at terminal ones; P_B is uniform without logits.
+    """Log-probabilities of edges and log flows of states: log R at terminal ones. P_B is uniform without logits.
 
     Args:
         place: scratch, see :func:`distinct`.
@@ -339,7 +339,7 @@ def output_gradient(
 
 @compiled
 def rectified(gradient, layer, grad_bias):
-    """The gradient before ReLU, in place; its sum over rows is added to ``grad_bias``."""
+    """Gradient before ReLU, in place. Its sum over rows is added to ``grad_bias``."""
     for i in range(gradient.shape[0]):
         for j in range(gradient.shape[1]):
             gradient[i, j] = gradient[i, j] if layer[i, j] > 0 else np.float32(0)
@@ -364,11 +364,11 @@ def differentiate(
     grad_weights,
     grad_biases,
 ):
-    """Gradients of weights and biases, from those of log P_F, log P_B and log F.
+    """Gradients of weights and biases.
 
     Args:
-        d_log_probs: these three, float32.
-        grad_weights, grad_biases: where the gradients are written.
+        d_log_probs: gradients with respect to log P_F, log P_B and log F, float32.
+        grad_weights, grad_biases: outputs.
     """
     below = output_gradient(
         tables, num_backward, has_flow, packed, actions, backward_actions, offsets, shown, row, outputs, d_log_probs

@@ -11,35 +11,35 @@ from gfn_envs.arrays import BoolArray, FloatArray, IntArray
 from gfn_envs.dag import Dag
 from gfn_envs.enumeration import ENUMERATION_BYTES, EnumerationError, state_graph
 
-#: Features and masks are computed for so many states at a time that about as many numbers come out.
+#: Features and masks are computed in chunks of about this many numbers.
 CHUNK = 2**22
 
 
 class Tables(NamedTuple):
-    """Transitions, masks and features of every state; s states of at most k features that are not 0."""
+    """Transitions, masks and features of all s states, which have at most k nonzero features."""
 
     child: IntArray
-    """The state each action leads to, -1 where it is illegal; int32 (s, num_actions)."""
+    """Child that each action leads to, -1 if illegal; int32 (s, num_actions)."""
     backward_action: IntArray
-    """The backward action that undoes each; int32 (s, num_actions)."""
+    """Backward action that undoes each action; int32 (s, num_actions)."""
     backward_mask: BoolArray
     """(s, num_backward_actions)."""
     num_parents: IntArray
-    """Legal backward actions; int32 (s,)."""
+    """Number of legal backward actions; int32 (s,)."""
     ends: BoolArray
     """True if a state is terminal (s,)."""
     feature: IntArray
-    """Columns of ``dag.encode`` that are not 0; int32 (s, k)."""
+    """Nonzero columns of ``dag.encode``; int32 (s, k)."""
     value: FloatArray
     """Values in these columns, 0 if a state has fewer than k; float32 (s, k)."""
 
 
 def tables(dag: Dag) -> Tables:
-    """The tables of ``dag``, made once and kept with it.
+    """The tables of ``dag``, computed once and stored with it.
 
     Raises:
-        EnumerationError: when the DAG, or its tables, would not fit in ``ENUMERATION_BYTES``.
-        NoLegalActionError: a state that is not terminal has no legal action.
+        EnumerationError: the DAG or its tables do not fit in ``ENUMERATION_BYTES``.
+        NoLegalActionError: a non-terminal state has no legal action.
     """
     made = dag.__dict__.get("_tables")
     if made is None:
@@ -83,7 +83,7 @@ def _make(dag: Dag) -> Tables:
 
 
 def _sparse(encoding: FloatArray) -> tuple[IntArray, FloatArray]:
-    """The columns of each row that are not 0, int32 (n, k), and what stands there, float32 (n, k)."""
+    """Nonzero columns of each row, int32 (n, k), and their values, float32 (n, k)."""
     row, column = encoding.nonzero()
     count = np.bincount(row, minlength=len(encoding))
     place = np.arange(len(row)) - np.repeat(count.cumsum() - count, count)
@@ -96,6 +96,6 @@ def _sparse(encoding: FloatArray) -> tuple[IntArray, FloatArray]:
 
 
 def _stack(parts: list[np.ndarray]) -> np.ndarray:
-    """Matrices one below another, the narrow ones filled up with zeros."""
+    """Matrices concatenated by rows, padded with zeros to the same width."""
     most = max(part.shape[1] for part in parts)
     return np.concatenate([np.pad(part, ((0, 0), (0, most - part.shape[1]))) for part in parts])

@@ -181,7 +181,7 @@ class Untold(TableDag):
 @pytest.mark.parametrize("form", ["sa", "ssr"])
 @pytest.mark.parametrize("name", ["tb", "fm", "subtb", "rl-u", "rl-b"])
 def test_transformers_are_refused_where_there_are_no_tokens(name, form):
-    with pytest.raises(ValueError, match=r"network 'transformer' needs tokens, and Untold\(.*use network 'mlp'"):
+    with pytest.raises(ValueError, match=r"network 'transformer' needs tokens, but Untold\(.*use network 'mlp'"):
         agents.make_agent(name, Untold(), network="transformer", form=form)
 
 
