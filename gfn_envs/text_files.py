@@ -19,7 +19,7 @@ def read_text(path: str | Path, where: str) -> str:
 
     Raises:
         OSError: if the file cannot be read.
-        ValueError: if it is not UTF-8 or is damaged gzip; the message names the file, the line and the first wrong byte.
+        ValueError: if it is not UTF-8 or is damaged gzip; the message names file, line and first wrong byte.
     """
     content = Path(path).read_bytes()
     if content.startswith(GZIP):

@@ -55,15 +55,19 @@ def read_alignment(path: Path, where: str) -> dict[str, str]:
         ) from None
     place, start = f"{where}: {path}", text.lstrip()
     if start[:6].upper() == "#NEXUS":
-        return read_nexus(text, place)
-    if start[:1] == ">" or (start[:1] == ";" and "\n>" in start):
-        return read_fasta(text, place)
-    if is_phylip(text):
-        return read_phylip(text, place)
-    raise ValueError(
-        f"{place} must be a FASTA file, which begins with '>', a NEXUS file, which begins with '#NEXUS', or a PHYLIP "
-        f"file, which begins with the numbers of taxa and sites; got {start[:20]!r}"
-    )
+        found = read_nexus(text, place)
+    elif start[:1] == ">" or (start[:1] == ";" and "\n>" in start):
+        found = read_fasta(text, place)
+    elif is_phylip(text):
+        found = read_phylip(text, place)
+    else:
+        raise ValueError(
+            f"{place} must be a FASTA file, which begins with '>', a NEXUS file, which begins with '#NEXUS', or a "
+            f"PHYLIP file, which begins with the numbers of taxa and sites; got {start[:20]!r}"
+        )
+    if len(found) < 2:
+        raise ValueError(f"{place}: an alignment must have at least 2 taxa, got {len(found)}")
+    return found
 
 
 def checked_alignment(alignment: Any, where: str) -> dict[str, str]:

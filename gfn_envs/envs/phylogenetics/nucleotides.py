@@ -5,7 +5,7 @@ from __future__ import annotations
 #: Possible nucleotides of each letter, with one bit each for A, C, G, T and a gap. IUPAC codes; N, X and ? match all.
 STATES = {"A": 1, "C": 2, "G": 4, "T": 8, "U": 8, "-": 16, "N": 31, "X": 31, "?": 31}
 STATES |= {"R": 5, "Y": 10, "S": 6, "W": 9, "K": 12, "M": 3, "B": 14, "D": 13, "H": 11, "V": 7}
-#: The same, and with small letters. ``str.upper`` would turn other letters, such as the German sharp s, into nucleotides.
+#: With small letters. ``str.upper`` would turn other letters, such as the German sharp s, into nucleotides.
 BITS = STATES | {letter.lower(): bits for letter, bits in STATES.items()}
 ALLOWED = " ".join(sorted(STATES))
 

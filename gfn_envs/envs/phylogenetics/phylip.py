@@ -73,7 +73,8 @@ def read_phylip(text: str, place: str) -> dict[str, str]:
     for other, alignment in others:
         if list(alignment.items()) != list(result.items()):
             raise ValueError(
-                f"{place} can be read as {variant} and as {other} PHYLIP, which differ: {_difference(result, alignment)}"
+                f"{place} can be read as {variant} and as {other} PHYLIP, which differ: "
+                f"{_difference(result, alignment)}"
             )
     return result
 

@@ -13,6 +13,17 @@ from gfn_envs.envs.strings.sequence import Sequence
 from gfn_envs.row_cache import RowCache
 
 
+@functools.cache
+def classifier() -> PeptideClassifier:
+    """The packaged classifier, loaded once in a process."""
+    return PeptideClassifier(datasets.packaged("amp_proxy"))
+
+
+def probabilities(tokens: IntArray) -> FloatArray:
+    """Probabilities that peptides are antimicrobial, float64 (n,), from tokens (n, length)."""
+    return classifier()(tokens)
+
+
 class AMP(Sequence):
     """Build a peptide of up to 60 residues; the reward rises with a classifier's probability that it is antimicrobial.
 
@@ -81,7 +92,8 @@ class AMP(Sequence):
     @functools.cached_property
     def proxy(self) -> RowCache:
         """The classifier, with a cache: probabilities float64 (n,) from tokens (n, length)."""
-        return RowCache(PeptideClassifier(datasets.packaged("amp_proxy")), np.uint8)
+        # A function is copied and pickled by its name, so copies of the environment share the weights.
+        return RowCache(probabilities, np.uint8)
 
     def values(self, tokens: IntArray) -> FloatArray:
         """Probabilities that peptides are antimicrobial, float64 (n,), from tokens int64 (n, length)."""

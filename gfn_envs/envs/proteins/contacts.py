@@ -1,12 +1,6 @@
-"""Contacts between the residues of a protein: distances from files, and the energies of Miyazawa and Jernigan."""
+"""Contacts between the residues of a protein, and their energies by Miyazawa and Jernigan."""
 
 from __future__ import annotations
-
-import csv
-import io
-import os
-from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -39,9 +33,6 @@ MJ_TABLE = """
 -1.75
 """
 
-CODES = "ALA CYS ASP GLU PHE GLY HIS ILE LYS LEU MET ASN PRO GLN ARG SER THR VAL TRP TYR"
-THREE_LETTERS = {CODES[4 * i : 4 * i + 3]: letter for i, letter in enumerate(AMINO_ACIDS)}
-
 
 def miyazawa_jernigan() -> IntArray:
     """Symmetric contact energies in hundredths of RT, int64 (20, 20), with the residues in the order of AMINO_ACIDS.
@@ -59,136 +50,3 @@ def contact_pairs(distances: FloatArray, cutoff: float, numbers: IntArray, min_s
     """Pairs i < j closer than ``cutoff`` whose residue numbers differ by at least ``min_separation``, int64 (2, c)."""
     near = (distances < cutoff) & (np.abs(numbers[:, None] - numbers) >= min_separation)
     return np.array(np.nonzero(np.triu(near, 1)), dtype=np.int64)
-
-
-def distance_matrix(value: Any, where: str) -> FloatArray:
-    """``value`` as a matrix of distances, float64 (n, n). Booleans give 0 for residues in contact and inf otherwise.
-
-    Raises:
-        ValueError: the matrix is not square or not symmetric; or an entry is negative, non-finite, or 0 between two
-            residues; or all numbers are 0 or 1, which suggests contacts instead of distances.
-    """
-    try:
-        matrix = np.array(value)
-        contacts = matrix.dtype == np.bool_
-        matrix = matrix if contacts else matrix.astype(np.float64)
-    except (ValueError, TypeError) as error:
-        raise ValueError(f"{where}: distances must be a square matrix of numbers: {error}") from None
-    if matrix.ndim != 2 or matrix.shape[0] != matrix.shape[1] or len(matrix) < 2:
-        raise ValueError(f"{where}: distances must be a square matrix of at least two rows, got shape {matrix.shape}")
-    if contacts:
-        if (matrix != matrix.T).any():
-            raise ValueError(f"{where}: contacts must be symmetric")
-        return np.where(matrix, 0.0, np.inf)
-    if not (np.isfinite(matrix).all() and (matrix >= 0).all() and np.allclose(matrix, matrix.T, atol=1e-3)):
-        raise ValueError(f"{where}: distances must be finite, >= 0 and symmetric")
-    first, second = np.nonzero(np.triu(matrix == 0, 1))
-    binary = ((matrix == 0) | (matrix == 1)).all()
-    if len(first) or binary:
-        given = "only 0 and 1" if binary else f"0 between residues {first[0]} and {second[0]}"
-        raise ValueError(
-            f"{where}: distances must be > 0 between different residues, got {given}; a contact map must be a "
-            "matrix of booleans"
-        )
-    return matrix
-
-
-def read_backbone(path: Path, chain: str | None, where: str) -> tuple[FloatArray, IntArray, str | None]:
-    """Read the backbone of a PDB file or of a CSV file of distances.
-
-    Returns:
-        ``(distances, numbers, sequence)``: distances in angstrom (n, n), residue numbers (n,), and the sequence, which
-        is None for a CSV file.
-
-    Raises:
-        FileNotFoundError: the file does not exist.
-        ValueError: :func:`read_distances` or :func:`read_pdb` raises it; or ``chain`` is given for a CSV file; or the
-            file is an mmCIF file or compressed.
-    """
-    suffix = path.suffix.lower()
-    if suffix in (".cif", ".gz"):
-        raise ValueError(
-            f"{where}: {path} is not a PDB file; allowed: an uncompressed PDB file, or a CSV file of distances"
-        )
-    if suffix != ".csv":
-        return read_pdb(path, chain, where)
-    if chain is not None:
-        raise ValueError(f"{where}: chain is only for PDB files, got {chain!r} with {path}")
-    return *read_distances(path.read_bytes(), f"{where}: {path}"), None
-
-
-def read_distances(data: bytes, where: str) -> tuple[FloatArray, IntArray]:
-    """Read a CSV table of distances whose first line and first column hold the residue numbers.
-
-    Returns:
-        ``(distances, numbers)``: distances in angstrom (n, n), residue numbers (n,).
-
-    Raises:
-        ValueError: the table has another form, or :func:`distance_matrix` raises it.
-    """
-    rows = [row for row in csv.reader(io.StringIO(data.decode("utf-8-sig", errors="replace"))) if row]
-    try:
-        numbers = np.array([int(cell) for cell in rows[0][1:]], dtype=np.int64)
-        column = [int(row[0]) for row in rows[1:]]
-    except (IndexError, ValueError):
-        raise ValueError(f"{where}: the first line and the first column must hold residue numbers") from None
-    if column != numbers.tolist():
-        raise ValueError(f"{where}: the first line and the first column must hold the same residue numbers")
-    matrix = distance_matrix([[cell or "0" for cell in row[1:]] for row in rows[1:]], where)
-    if len(matrix) != len(numbers):
-        raise ValueError(f"{where}: {len(numbers)} residue numbers, but {len(matrix)} rows")
-    return matrix, numbers
-
-
-def read_pdb(path: str | os.PathLike[str], chain: str | None, where: str) -> tuple[FloatArray, IntArray, str]:
-    """Read one chain of the first model of a PDB file.
-
-    Distances are between CB atoms, or CA atoms for residues without CB (glycine). If a residue has alternate locations
-    or alternate names, the first is used; atoms without a location belong to all locations. Residues other than the 20
-    amino acids are omitted. Residues with an insertion code keep their number.
-
-    Args:
-        path: the file.
-        chain: identifier of the chain; None: the first chain that has an amino acid.
-        where: prefix of error messages.
-
-    Returns:
-        ``(distances, numbers, sequence)``: distances in angstrom (n, n), residue numbers (n,), sequence of n letters.
-
-    Raises:
-        ValueError: the chain has fewer than two amino acids; or the coordinates of an atom are invalid or non-finite,
-            and the message has the line number.
-    """
-    atoms: dict[tuple[str, str], dict[str, list[float]]] = {}
-    names: dict[tuple[str, str], str] = {}
-    locations: dict[tuple[str, str], str] = {}
-    for number, line in enumerate(Path(path).read_text("utf-8", errors="replace").splitlines(), 1):
-        if line.startswith("ENDMDL"):
-            break
-        if not line.startswith("ATOM  ") or line[17:20] not in THREE_LETTERS:
-            continue
-        name, residue = line[12:16].strip(), (line[21], line[22:27])
-        if name not in ("CA", "CB") or (chain is not None and line[21] != chain):
-            continue
-        chain = line[21]
-        try:
-            int(line[22:26])
-            xyz = [float(line[start : start + 8]) for start in (30, 38, 46)]
-        except ValueError:
-            raise ValueError(
-                f"{where}: {path}, line {number}: expected an ATOM record of a PDB file, got {line!r}"
-            ) from None
-        if not np.isfinite(xyz).all():
-            raise ValueError(f"{where}: {path}, line {number}: coordinates must be finite, got {line!r}")
-        if names.setdefault(residue, line[17:20]) != line[17:20]:
-            continue
-        if line[16] != " " and locations.setdefault(residue, line[16]) != line[16]:
-            continue
-        atoms.setdefault(residue, {}).setdefault(name, xyz)
-    if len(atoms) < 2:
-        in_chain = "" if chain is None else f" in chain {chain!r}"
-        raise ValueError(f"{where}: {path} has {len(atoms)} amino acids{in_chain}; at least two are required")
-    coordinates = np.array([found.get("CB") or found["CA"] for found in atoms.values()])
-    sequence = "".join(THREE_LETTERS[name] for name in names.values())
-    distances = np.sqrt(((coordinates[:, None] - coordinates) ** 2).sum(2))
-    return distances, np.array([int(residue[1][:4]) for residue in atoms]), sequence

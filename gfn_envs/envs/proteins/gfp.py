@@ -52,6 +52,12 @@ class Mutate(Fill):
         return f"{letters[self.wild_type[position]]}{position}{letters[letter]}"
 
 
+@functools.cache
+def brightness_model() -> Brightness:
+    """The packaged model, loaded once in a process."""
+    return Brightness(datasets.packaged("gfp_proxy"))
+
+
 class GFP(Sequence):
     """Mutate a green fluorescent protein, or build one from scratch; the reward rises with its predicted brightness.
 
@@ -139,6 +145,8 @@ class GFP(Sequence):
         }
         if self.mutates:
             self._use_mutations()
+        # Errors of a table come before the first episode ends.
+        _ = self.reward_table
 
     def _use_mutations(self) -> None:
         """Replace the construction by mutations, with a stop action."""
@@ -161,10 +169,10 @@ class GFP(Sequence):
             return None
         return self._shaped(string_table.table_values(self._table, self.letters, self.length, self.length, "GFP"))
 
-    @functools.cached_property
+    @property
     def proxy(self) -> Brightness:
         """The model: log10 brightness float64 (n,) from tokens (n, 237)."""
-        return Brightness(datasets.packaged("gfp_proxy"))
+        return brightness_model()
 
     def values(self, tokens: IntArray) -> FloatArray:
         """y of finished sequences, float64 (n,), from tokens int64 (n, length)."""

@@ -13,10 +13,11 @@ import numpy as np
 from gfn_envs.arrays import FloatArray, IntArray
 from gfn_envs.data import registry as datasets
 from gfn_envs.envs.proteins import contacts
+from gfn_envs.envs.proteins.distances import distance_matrix, read_backbone, read_distances
 from gfn_envs.envs.proteins.gfp_brightness import AVGFP
 from gfn_envs.envs.proteins.peptide_classifier import AMINO_ACIDS
 from gfn_envs.envs.strings.sequence import Sequence
-from gfn_envs.validation import positive, positive_int
+from gfn_envs.validation import positive, positive_int, real
 
 #: Residue numbers in the published distances of avGFP: 2 to 231, without two of the three residues of the chromophore.
 AVGFP_RESIDUES = [number for number in range(2, 232) if number not in (65, 66)]
@@ -25,6 +26,28 @@ ABUNDANCE = np.array(
     [8.25, 1.38, 5.46, 6.72, 3.86, 7.07, 2.27, 5.91, 5.80, 9.65]
     + [2.41, 4.06, 4.74, 3.93, 5.53, 6.65, 5.36, 6.86, 1.10, 2.92]
 )  # fmt: skip
+
+
+@functools.cache
+def avgfp() -> tuple[FloatArray, IntArray]:
+    """Distances (228, 228) and residue numbers of avGFP, read once in a process.
+
+    Raises:
+        DatasetError: the data set gfp-distances is not available.
+    """
+    text = datasets.read("gfp-distances").decode("utf-8-sig")
+    return read_distances(text, "InverseFolding: data set gfp-distances")
+
+
+def _backbone(distances: Any, chain: str | None, model: int | None) -> tuple[FloatArray, IntArray, str | None]:
+    """Distances (n, n), residue numbers (n,) and native sequence, if it is known."""
+    if distances is None:
+        # The file lacks two residues of the chromophore, so positions are not residue numbers.
+        return *avgfp(), "".join(AVGFP[number - 2] for number in AVGFP_RESIDUES)
+    if isinstance(distances, str | os.PathLike):
+        return read_backbone(Path(distances), chain, model, "InverseFolding")
+    matrix = distance_matrix(distances, "InverseFolding")
+    return matrix, np.arange(len(matrix)), None
 
 
 class InverseFolding(Sequence):
@@ -69,10 +92,10 @@ class InverseFolding(Sequence):
     ## Arguments
     * ``distances``: a square matrix of distances between residues in angstrom; a square matrix of booleans, True for
       residues in contact, which makes ``cutoff`` irrelevant (contacts as 0 and 1 raise ``ValueError``, as they could be
-      distances); the path of a PDB file (first model; CB atoms, or CA for glycine); or the path of a CSV file of
-      distances, whose first line and first column hold the residue numbers. None: avGFP, from the data set
-      gfp-distances, which is read at first use. Its distances are the smallest between any two atoms and give more
-      contacts than distances between CB atoms.
+      distances); the path of a PDB file (CB atoms, or CA for residues without CB); or the path of a CSV file of
+      distances, whose first line and first column hold the residue numbers. Files can be compressed with gzip; mmCIF
+      is not read. None: avGFP, from the data set gfp-distances. Its distances are the smallest between any two atoms
+      and give more contacts than distances between CB atoms.
     * ``construction``: "fill" or "append".
     * ``temperature``: in units of the energy, > 0. With the default, the rewards of all sequences of avGFP are within
       the range of floating-point numbers; with 1, the temperature of the energies themselves, log R is in the
@@ -82,7 +105,10 @@ class InverseFolding(Sequence):
     * ``composition``: weight of the composition term, >= 0.
     * ``alphabet``: the allowed amino acids.
     * ``native``: the native sequence, if ``distances`` is a matrix or a CSV file.
-    * ``chain``: identifier of the chain in the PDB file; None: the first chain.
+    * ``chain``: identifier of the chain in the PDB file; None: the first chain with an amino acid. HETATM residues
+      belong to it up to its TER record. Protonated residues (HIE, CYX, HSD, ASH ...), MSE, and residues with a MODRES
+      record are read as their amino acid; others raise ``ValueError``. Of alternate locations, the first is used.
+    * ``model``: place of the model in the PDB file, from 1; None: the first.
 
     ## References
     Miyazawa and Jernigan 1996 (J. Mol. Biol.); Madan et al. 2023 (SubTB)
@@ -102,37 +128,36 @@ class InverseFolding(Sequence):
         alphabet: str = AMINO_ACIDS,
         native: str | None = None,
         chain: str | None = None,
+        model: int | None = None,
     ):
         where = "InverseFolding"
         if construction not in ("fill", "append"):
             raise ValueError(f"{where}: construction must be 'fill' or 'append', got {construction!r}")
-        if unknown := set(alphabet) - set(AMINO_ACIDS):
-            raise ValueError(f"{where}: alphabet must be letters of {AMINO_ACIDS}, got {''.join(sorted(unknown))!r}")
-        if not 0 <= composition < np.inf:
-            raise ValueError(f"{where}: composition must be finite and >= 0, got {composition}")
-        if chain is not None and not isinstance(distances, str | os.PathLike):
-            raise ValueError(f"{where}: chain is only for PDB files, got {chain!r}")
+        if not isinstance(alphabet, str) or set(alphabet) - set(AMINO_ACIDS):
+            raise ValueError(f"{where}: alphabet must be letters of {AMINO_ACIDS}, got {alphabet!r}")
+        for name, value in (("chain", chain), ("model", model)):
+            if value is not None and not isinstance(distances, str | os.PathLike):
+                raise ValueError(f"{where}: {name} is only for PDB files, got {value!r}")
+        if model is not None:
+            model = positive_int("model", model, where)
         self.temperature, self.cutoff = positive("temperature", temperature, where), positive("cutoff", cutoff, where)
         self.min_separation = positive_int("min_separation", min_separation, where)
-        self.composition = float(composition)
-        self._given: tuple[FloatArray, IntArray] | None = None
-        sequence: str | None = None
-        if distances is None:
-            sequence, length = "".join(AVGFP[number - 2] for number in AVGFP_RESIDUES), len(AVGFP_RESIDUES)
-        elif isinstance(distances, str | os.PathLike):
-            matrix, numbers, sequence = contacts.read_backbone(Path(distances), chain, where)
-            self._given, length = (matrix, numbers), len(matrix)
-        else:
-            matrix = contacts.distance_matrix(distances, where)
+        self.composition = real("composition", composition, where, at_least=0.0)
+        matrix, numbers, sequence = _backbone(distances, chain, model)
+        length = len(matrix)
+        if not isinstance(distances, str | os.PathLike | None):
             distances = np.array(distances).tolist()  # a list can be stored as JSON, an array cannot
-            self._given, length = (matrix, np.arange(len(matrix))), len(matrix)
         if native is not None and sequence is not None:
             raise ValueError(
                 f"{where}: native is only for a matrix or a CSV file, got {native!r} with distances {distances}"
             )
         self.native = sequence if native is None else native
-        if self.native is not None and (len(self.native) != length or set(self.native) - set(AMINO_ACIDS)):
+        if self.native is not None and (
+            not isinstance(self.native, str) or len(self.native) != length or set(self.native) - set(AMINO_ACIDS)
+        ):
             raise ValueError(f"{where}: native must be {length} letters of {AMINO_ACIDS}, got {native!r}")
+        #: Pairs of positions in contact, i < j, int64 (2, c).
+        self.contacts = contacts.contact_pairs(matrix, self.cutoff, numbers, self.min_separation)
         super().__init__(alphabet, length, construction)
         self.arguments: dict[str, Any] = {
             "distances": distances,
@@ -144,22 +169,9 @@ class InverseFolding(Sequence):
             "alphabet": alphabet,
             "native": native,
             "chain": chain,
+            "model": model,
         }
         self._amino = np.array([AMINO_ACIDS.index(letter) for letter in self.letters])
-
-    @functools.cached_property
-    def contacts(self) -> IntArray:
-        """Pairs of positions in contact, i < j, int64 (2, c).
-
-        Raises:
-            DatasetError: the distances of avGFP are not available.
-        """
-        if self._given is None:
-            # The file lacks two residues of the chromophore, so positions are not residue numbers.
-            matrix, numbers = contacts.read_distances(datasets.read("gfp-distances"), "InverseFolding")
-        else:
-            matrix, numbers = self._given
-        return contacts.contact_pairs(matrix, self.cutoff, numbers, self.min_separation)
 
     @functools.cached_property
     def _pair_energies(self) -> IntArray:

@@ -11,8 +11,7 @@ import numpy as np
 import pytest
 
 from gfn_envs import InverseFolding, check_dag
-from gfn_envs.data import registry as datasets
-from gfn_envs.envs.proteins import contacts, inverse_folding
+from gfn_envs.envs.proteins import contacts, inverse_folding, pdb
 from gfn_envs.envs.proteins.peptide_classifier import AMINO_ACIDS
 from tests.helpers import RING, all_states
 
@@ -81,7 +80,7 @@ def test_energies_by_a_double_loop(construction: str, separation: int, compositi
 @pytest.mark.data("gfp-distances")
 def test_avgfp_and_its_native_sequence() -> None:
     dag = InverseFolding()
-    matrix, numbers = contacts.read_distances(datasets.read("gfp-distances"), "avGFP")
+    matrix, numbers = inverse_folding.avgfp()
     assert numbers.tolist() == inverse_folding.AVGFP_RESIDUES
     first, second = dag.contacts
     assert dag.native is not None
@@ -102,7 +101,7 @@ def test_avgfp_and_its_native_sequence() -> None:
     assert dag.native_energy < shuffled.mean() - shuffled.std()
 
 
-def pdb(atoms: list[tuple[str, str, str, int, float, float, float]]) -> str:
+def pdb_text(atoms: list[tuple[str, str, str, int, float, float, float]]) -> str:
     """A PDB file of atoms (name, residue, chain, number, x, y, z); a fourth letter of the name is the location."""
     return "HEADER    A TEST\n" + "".join(
         f"ATOM  {i:5d}  {atom:<4s}{residue} {chain}{number:4d}    {x:8.3f}{y:8.3f}{z:8.3f}  1.00  0.00\n"
@@ -117,7 +116,7 @@ ATOMS = [
     ("CA", "GLY", "A", 6, 4.0, 0.0, 0.0),
     ("CA", "CYS", "A", 9, 50.0, 0.0, 0.0),
     ("CB", "CYS", "A", 9, 1.0, 3.0, 4.0),
-    ("CA", "HOH", "A", 10, 0.0, 0.0, 0.0),
+    ("O", "HOH", "A", 10, 0.0, 0.0, 0.0),
     ("CA", "LYS", "B", 5, 0.0, 0.0, 0.0),
     ("CA", "ALA", "B", 8, 7.9, 0.0, 0.0),
 ]
@@ -125,8 +124,8 @@ ATOMS = [
 
 def test_pdb_files(tmp_path: Path) -> None:
     path = tmp_path / "test.pdb"
-    path.write_text(pdb(ATOMS) + "ENDMDL\n" + pdb([("CA", "ALA", "A", 30, 0.0, 0.0, 0.0)]))
-    matrix, numbers, sequence = contacts.read_pdb(path, None, "test")
+    path.write_text(pdb_text(ATOMS) + "ENDMDL\n" + pdb_text([("CA", "ALA", "A", 30, 0.0, 0.0, 0.0)]))
+    matrix, numbers, sequence = pdb.read_chain(path.read_text(), None, None, "test")
     assert (sequence, numbers.tolist()) == ("WGC", [5, 6, 9])
     expected = [[0, 3, 5], [3, 0, np.sqrt(34)], [5, np.sqrt(34), 0]]
     np.testing.assert_allclose(matrix, expected)
@@ -145,7 +144,6 @@ def test_pdb_files(tmp_path: Path) -> None:
         ([("CA A", "SER", 1.0), ("CA B", "SER", 2.0), ("CB B", "SER", 3.0), ("CB A", "SER", 4.0)], "S", 4.0),
         ([("CA", "SER", 1.0), ("CB B", "SER", 3.0), ("CB A", "SER", 4.0)], "S", 3.0),
         ([("CA A", "SER", 1.0), ("CA B", "SER", 2.0), ("CB", "SER", 5.0)], "S", 5.0),
-        ([("CA", "GLY", 1.0), ("CA", "SER", 2.0), ("CB", "SER", 3.0)], "G", 1.0),
     ],
 )
 def test_all_atoms_come_from_the_first_alternate_location(
@@ -153,8 +151,8 @@ def test_all_atoms_come_from_the_first_alternate_location(
 ) -> None:
     lines = [(name, residue, "A", 1, x, 0.0, 0.0) for name, residue, x in atoms]
     path = tmp_path / "test.pdb"
-    path.write_text(pdb([*lines, ("CA B", "GLY", "A", 2, 10.0, 0.0, 0.0)]))
-    matrix, _, sequence = contacts.read_pdb(path, None, "test")
+    path.write_text(pdb_text([*lines, ("CA B", "GLY", "A", 2, 10.0, 0.0, 0.0)]))
+    matrix, _, sequence = pdb.read_chain(path.read_text(), None, None, "test")
     assert sequence == letter + "G"
     assert matrix[0, 1] == 10.0 - place
 
@@ -173,43 +171,15 @@ def test_distances_from_a_csv_file(tmp_path: Path, name: str) -> None:
     with pytest.raises(ValueError, match=r"InverseFolding: chain is only for PDB files, got 'A'"):
         InverseFolding(path, chain="A")
     path.write_text(DISTANCES_CSV.replace("6.5", ""))
-    with pytest.raises(ValueError, match=r"InverseFolding: .*mine\.\w+: .*got 0 between residues 1 and 2"):
+    with pytest.raises(ValueError, match=r"InverseFolding: .*mine\.\w+: .*got 0 between residues 6 and 9"):
         InverseFolding(path)
 
 
-@pytest.mark.parametrize("name", ["1gfl.cif", "1gfl.CIF", "1gfl.pdb.gz", "1gfl.cif.gz"])
+@pytest.mark.parametrize("name", ["1gfl.cif", "1gfl.CIF", "1gfl.cif.gz", "distances.npy"])
 def test_other_structure_files_raise(tmp_path: Path, name: str) -> None:
     (tmp_path / name).write_text("data_1GFL")
-    with pytest.raises(ValueError, match=rf"InverseFolding: {tmp_path / name} is not a PDB file; .*uncompressed"):
+    with pytest.raises(ValueError, match=rf"InverseFolding: {tmp_path / name} is not a PDB file; allowed: a PDB"):
         InverseFolding(tmp_path / name)
-
-
-def test_pdb_files_without_residues_raise(tmp_path: Path) -> None:
-    path = tmp_path / "test.pdb"
-    for content, chain, message in [
-        ("", None, "has 0 amino acids"),
-        ("HETATM    1  CA  HOH A   1       0.0\n", None, "has 0 amino acids"),
-        ("\x00\xff" * 100, None, "has 0 amino acids"),
-        (pdb(ATOMS[:3]), None, "has 1 amino acids in chain 'A'"),
-        (pdb(ATOMS), "Z", "has 0 amino acids in chain 'Z'"),
-        (pdb(ATOMS).replace("   4.000", "   four "), None, "line 5: expected an ATOM record of a PDB file"),
-        (pdb(ATOMS)[:130], None, "line 3: expected an ATOM record"),
-        (
-            pdb(ATOMS).replace("   4.000", "     nan"),
-            None,
-            r"test\.pdb, line 5: coordinates must be finite, got 'ATOM .* nan",
-        ),
-        (
-            pdb(ATOMS).replace("   4.000", "    -inf"),
-            None,
-            r"test\.pdb, line 5: coordinates must be finite, got 'ATOM .* -inf",
-        ),
-    ]:
-        path.write_text(content, encoding="latin-1")
-        with pytest.raises(ValueError, match=message):
-            InverseFolding(path, chain=chain)
-    with pytest.raises(FileNotFoundError):
-        InverseFolding(tmp_path / "none.pdb")
 
 
 #: Contacts of five residues. Residues 1 and 2 are in contact and also adjacent in the chain.
@@ -249,11 +219,17 @@ def test_contacts_as_numbers_are_not_read_as_distances(kind: type) -> None:
         ({"distances": [[True]]}, r"got shape \(1, 1\)"),
         ({"distances": [[0, 1, 2], [1, 0, 2]]}, r"at least two rows, got shape \(2, 3\)"),
         ({"distances": [[0]]}, r"got shape \(1, 1\)"),
-        ({"distances": [[0, 1], [2, 0]]}, "finite, >= 0 and symmetric"),
+        ({"distances": [[0, 1], [2, 0]]}, "finite, >= 0 and symmetric, got 1 from residue 0 to 1 and 2 back"),
+        ({"distances": [[0, np.inf], [np.inf, 0]]}, "finite, >= 0 and symmetric, got inf from residue 0 to 1"),
+        ({"distances": RING, "native": 5}, "native must be 5 letters"),
+        ({"alphabet": 5}, "alphabet must be letters of .*, got 5"),
+        ({"composition": "1"}, "composition must be finite and >= 0"),
+        ({"distances": RING, "model": 2}, "model is only for PDB files"),
+        ({"distances": "x.pdb", "model": 0}, "model must be an integer >= 1"),
         ({"distances": [[0, np.nan], [np.nan, 0]]}, "finite, >= 0 and symmetric"),
         ({"distances": [[0, -1], [-1, 0]]}, "finite, >= 0 and symmetric"),
         ({"distances": [["a", "b"], ["b", "a"]]}, "square matrix of numbers"),
-        ({"distances": RING, "alphabet": "ABC"}, "alphabet must be letters of .*, got 'B'"),
+        ({"distances": RING, "alphabet": "ABC"}, "alphabet must be letters of .*, got 'ABC'"),
         ({"distances": RING, "native": "KKKK"}, "native must be 5 letters"),
         ({"distances": RING, "native": "KKKKX"}, "native must be 5 letters"),
         ({"native": "K"}, "native is only for a matrix or a CSV file, got 'K' with distances None"),
