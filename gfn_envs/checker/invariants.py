@@ -8,6 +8,7 @@ from gfn_envs.arrays import IntArray, observation_at, row_keys
 from gfn_envs.checker.calls import (
     DagError,
     actions_in_range,
+    chunks,
     expect_none,
     log_reward_of,
     mask_of,
@@ -184,6 +185,14 @@ def check_encodings(dag: Dag, states: IntArray) -> None:
         row = observation_at(observations, i)
         if not dag.observation_space.contains(row):
             raise DagError("observe", f"observation {row!r} is outside {dag.observation_space}", states[i])
+
+
+def check_encodings_differ(dag: Dag, states: IntArray) -> None:
+    """encode does not give all non-terminal states the same features: no network could tell them apart."""
+    inner = states[~terminal_of(dag, states)]
+    first = dag.encode(inner[:1])
+    if len(inner) > 1 and all((dag.encode(chunk) == first).all() for chunk in chunks(inner, dag.num_actions)):
+        raise DagError("encode tells states apart", f"is the same for all {len(inner)} non-terminal states", inner[1])
 
 
 def check_counts(dag: Dag, states: IntArray) -> None:

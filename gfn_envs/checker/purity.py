@@ -10,6 +10,7 @@ import numpy as np
 
 from gfn_envs.arrays import IntArray
 from gfn_envs.checker.calls import DagError, contains_of, log_reward_of, mask_of, terminal_of
+from gfn_envs.checker.watched import leaves
 from gfn_envs.dag import Dag
 
 
@@ -51,17 +52,22 @@ def _check_pure(name: str, function: Callable[..., Any], arguments: tuple[IntArr
     if any((a != o).any() for a, o in zip(arguments, originals, strict=True)):
         raise DagError("nothing is mutated", f"{name} changed its arguments", originals[0][0])
     again = function(*arguments)
-    for leaf in _leaves(result):
+    for leaf in leaves(result):
         if any(np.shares_memory(leaf, a) for a in arguments):
             raise DagError("fresh arrays", f"{name} returned memory of its arguments", originals[0][0])
-        if any(np.shares_memory(leaf, other) for other in _leaves(again)):
+        if any(np.shares_memory(leaf, other) for other in leaves(again)):
             raise DagError("fresh arrays", f"{name} returned the same memory twice", originals[0][0])
     if name in ("children", "parents"):
         return  # These return lists of edges; check_derived compares them with the masks.
     n = len(originals[0])
+    for leaf in leaves(result):
+        if leaf.shape[:1] != (n,):
+            raise DagError(name, f"must have one entry per row, {n}, got shape {leaf.shape}", originals[0][0])
     for rows in (np.arange(n)[::-1], *(np.array([i]) for i in range(min(n, 8)))):
         alone = function(*(o[rows] for o in originals))
-        for whole, part in zip(_leaves(result), _leaves(alone), strict=True):
+        if len(leaves(alone)) != len(leaves(result)) or any(len(leaf) != len(rows) for leaf in leaves(alone)):
+            raise DagError(name, "must have one entry per row, whatever the number of rows", originals[0][rows[0]])
+        for whole, part in zip(leaves(result), leaves(alone), strict=True):
             if not _same(whole[rows], part):
                 bad = int(rows[np.argmin([_same(whole[r], p) for r, p in zip(rows, part, strict=True)])])
                 raise DagError(
@@ -71,11 +77,3 @@ def _check_pure(name: str, function: Callable[..., Any], arguments: tuple[IntArr
 
 def _same(a: Any, b: Any) -> bool:
     return np.array_equal(a, b, equal_nan=np.issubdtype(np.asarray(a).dtype, np.inexact))
-
-
-def _leaves(value: Any) -> list[Any]:
-    if isinstance(value, dict):
-        return [leaf for v in value.values() for leaf in _leaves(v)]
-    if isinstance(value, tuple):
-        return [leaf for v in value for leaf in _leaves(v)]
-    return [value]

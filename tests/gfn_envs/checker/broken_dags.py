@@ -44,6 +44,23 @@ def at(states: np.ndarray, row: list[int]) -> np.ndarray:
     return (states == row).all(1)
 
 
+# Declarations
+
+
+@breaks("state_dtype")
+class DtypeByName(Grid):
+    def __init__(self) -> None:
+        super().__init__()
+        self.state_dtype = "int16"  # type: ignore[assignment]
+
+
+@breaks("observation_space")
+class NoObservationSpace(Grid):
+    def __init__(self) -> None:
+        super().__init__()
+        self.observation_space = None  # type: ignore[assignment]
+
+
 # The source
 
 
@@ -227,6 +244,20 @@ class MaxLengthTooLarge(Grid):
 class DeadEnd(Grid):
     def is_terminal(self, states: np.ndarray) -> np.ndarray:
         return super().is_terminal(states) & ~at(states, [1, 1, 1])
+
+
+@breaks("walks end at terminal states", [2, 2, 1])
+class DeadEndOnTheLongestPath(Grid):
+    """The longest path ends in a state without actions that is not terminal."""
+
+    def is_terminal(self, states: np.ndarray) -> np.ndarray:
+        return super().is_terminal(states) & (states[:, :2].sum(1) < 4)
+
+
+@breaks("walks end at terminal states", Anything)
+class NothingIsTerminal(Grid):
+    def is_terminal(self, states: np.ndarray) -> np.ndarray:
+        return np.zeros(len(states), dtype=bool)
 
 
 @breaks("terminal states are final", [1, 2, 0])

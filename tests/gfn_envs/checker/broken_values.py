@@ -53,6 +53,12 @@ breaks("partial_log_reward", [4])(partial_at(4, 0.5))
 # Encodings
 
 
+@breaks("encode tells states apart", Anything)
+class OneEncoding(Grid):
+    def encode(self, states: np.ndarray) -> np.ndarray:
+        return np.ones((len(states), self.num_features), dtype=np.float32)
+
+
 @breaks("encode", [1, 1, 0])
 class InfiniteFeature(Grid):
     def encode(self, states: np.ndarray) -> np.ndarray:
