@@ -147,13 +147,12 @@ TINY_ARGUMENTS: dict[str, list[dict[str, Any]]] = {
 }
 
 
-#: Data sets that the default configuration of an environment reads, and that do not come with the package; PHO4's
-#: table comes from the user alone.
+#: Data sets that the default configuration of an environment reads, and that do not come with the package.
 DEFAULTS_NEED: dict[str, list[str]] = {
     QM9STR: ["qm9str"],
     SEHSTR: ["sehstr-model"],
     INVERSE_FOLDING: ["gfp-distances"],
-    PHO4: ["a table of PHO4, which no address offers"],
+    PHO4: ["pho4"],
 }
 
 

@@ -19,7 +19,7 @@ def main(argv: Sequence[str] | None = None, prog: str = "gfn-envs data") -> int:
     )
     commands = parser.add_subparsers(dest="command", required=True)
     commands.add_parser("list", help="list every data set with its license, citation and address")
-    fetcher = commands.add_parser("fetch", help="download data sets and check their sha256")
+    fetcher = commands.add_parser("fetch", help="download data sets and check their content")
     fetcher.add_argument("names", nargs="+", metavar="NAME", help=f"all, or any of: {', '.join(registry.DATASETS)}")
     commands.add_parser("path", help="print the directory that data sets are read from")
     options = parser.parse_args(argv)
@@ -45,7 +45,8 @@ def main(argv: Sequence[str] | None = None, prog: str = "gfn-envs data") -> int:
 
 def _describe(entry: registry.Dataset, otherwise: str) -> str:
     where = "available" if registry.is_available(entry.name) else otherwise
+    size = "" if entry.bytes is None else f"{entry.bytes / 1000:,.0f} kB, "
     return (
-        f"{entry.name} ({entry.bytes / 1000:,.0f} kB, {where})\n    {entry.description}\n"
+        f"{entry.name} ({size}{where})\n    {entry.description}\n"
         f"    license: {entry.license}\n    cite: {entry.citation}\n    from: {entry.url}"
     )

@@ -1,8 +1,8 @@
 """The registry of data sets that are not packaged, and functions that read them and the packaged data.
 
-The sha256 of every file is checked before its content is used. Files are read from the directory in the environment
-variable ``GFN_ENVS_DATA`` (an offline mirror) if it is set, otherwise from the user's cache directory, into which
-missing files are downloaded.
+The sha256 or git blob hash of every file is checked before its content is used. Files are read from the directory in
+the environment variable ``GFN_ENVS_DATA`` (an offline mirror) if it is set, otherwise from the user's cache directory,
+into which missing files are downloaded.
 
 On the command line, also as ``gfn-envs data``::
 
@@ -14,6 +14,7 @@ On the command line, also as ``gfn-envs data``::
 from __future__ import annotations
 
 import contextlib
+import functools
 import hashlib
 import importlib.resources
 import io
@@ -49,19 +50,44 @@ class Dataset:
         name: name in the registry.
         file: file name.
         url: address that it is downloaded from.
-        sha256: checksum of its content, hexadecimal.
-        bytes: its size.
+        sha256: checksum of its content, hexadecimal; None if only ``git_sha1`` is known.
+        bytes: its size; None if it is not known.
         description, license, citation: text.
+        git_sha1: hash of the file as a blob of a git repository, hexadecimal: the sha1 of ``blob SIZE``, a zero byte
+            and the content.
     """
 
     name: str
     file: str
     url: str
-    sha256: str
-    bytes: int
+    sha256: str | None
+    bytes: int | None
     description: str
     license: str
     citation: str
+    git_sha1: str | None = None
+
+    @property
+    def checksum(self) -> str:
+        """The hexadecimal checksum that identifies the content."""
+        return self.sha256 or self.git_sha1 or ""
+
+    def checksum_of(self, data: bytes) -> str:
+        """The checksum of ``data`` of the same kind as :attr:`checksum`."""
+        if self.sha256:
+            return hashlib.sha256(data).hexdigest()
+        return hashlib.sha1(b"blob %d\0" % len(data) + data, usedforsecurity=False).hexdigest()
+
+    @property
+    def identity(self) -> str:
+        """Size and checksum in words."""
+        size = "" if self.bytes is None else f"{self.bytes:,} bytes, "
+        return f"{size}{self.checksum_kind} {self.checksum}"
+
+    @property
+    def checksum_kind(self) -> str:
+        """``"sha256"`` or ``"git blob"``."""
+        return "sha256" if self.sha256 else "git blob"
 
 
 def _packaged(file: str) -> bytes:
@@ -110,7 +136,7 @@ def read(name: str) -> bytes:
     """The content of a data set, downloaded if necessary and checked.
 
     Raises:
-        DatasetError: it is not in the mirror, cannot be read or downloaded, or has another sha256 than the registry.
+        DatasetError: it is not in the mirror, cannot be read or downloaded, or has another checksum than the registry.
     """
     entry = dataset(name)
     path = fetch(name)
@@ -137,7 +163,7 @@ def is_available(name: str) -> bool:
     entry = dataset(name)
     try:
         path = (mirror() or cache_dir()) / entry.file
-        return path.is_file() and _sha256(path.read_bytes()) == entry.sha256
+        return path.is_file() and entry.checksum_of(path.read_bytes()) == entry.checksum
     except OSError:
         return False
 
@@ -149,41 +175,48 @@ def _content(entry: Dataset, path: Path) -> bytes:
         raise DatasetError(f"{path} cannot be read: {error.strerror}. {_by_hand(entry)}") from None
 
 
-def _sha256(data: bytes) -> str:
-    return hashlib.sha256(data).hexdigest()
-
-
 def _check(entry: Dataset, data: bytes, path: Path) -> None:
-    found = _sha256(data)
-    if found != entry.sha256:
+    found = entry.checksum_of(data)
+    if found != entry.checksum:
         raise DatasetError(
-            f"{path} is not the file that was published at {entry.url}: it has "
-            f"{len(data):,} bytes and sha256 {found}, expected "
-            f"{entry.bytes:,} bytes and {entry.sha256}. It was not used. Delete it and download it again"
+            f"{path} is not the file that was published at {entry.url}: it has {len(data):,} bytes and "
+            f"{entry.checksum_kind} {found}, expected {entry.identity}. It was not used. Delete it and "
+            "download it again"
         )
 
 
 def _by_hand(entry: Dataset) -> str:
     return (
-        f"To install it by hand: download {entry.url} ({entry.bytes:,} bytes, sha256 {entry.sha256}), save it as "
-        f"{entry.file} in a directory, and set {MIRROR} to that directory"
+        f"To fetch it: gfn-envs data fetch {entry.name}, without {MIRROR}. To install it by hand: download {entry.url} "
+        f"({entry.identity}), save it as {entry.file} in a directory, and set {MIRROR} to that directory"
     )
 
 
 def _download(entry: Dataset) -> Path:
-    """Path of the file in the cache. It is downloaded unless a file with the right sha256 is there."""
+    """Path of the file in the cache. It is downloaded unless a file with the right checksum is there."""
     try:
         pooch = _pooch(f"downloading {entry.name!r}")
         # Its log repeats the error.
         pooch.get_logger().setLevel("ERROR")
-        path = pooch.retrieve(
-            entry.url,
-            known_hash=f"sha256:{entry.sha256}",
-            fname=entry.file,
-            path=cache_dir(),
-            downloader=pooch.HTTPDownloader(progressbar=sys.stderr.isatty(), timeout=30),
+        if entry.sha256 is None and not is_available(entry.name):
+            # Pooch does not know git's hashes, and would keep a file without a known hash.
+            (cache_dir() / entry.file).unlink(missing_ok=True)
+        path = Path(
+            pooch.retrieve(
+                entry.url,
+                known_hash=None if entry.sha256 is None else f"sha256:{entry.sha256}",
+                fname=entry.file,
+                path=cache_dir(),
+                downloader=pooch.HTTPDownloader(progressbar=sys.stderr.isatty(), timeout=30),
+            )
         )
-        return Path(path)
+        if entry.sha256 is None:
+            try:
+                _check(entry, path.read_bytes(), path)
+            except DatasetError as error:
+                path.unlink(missing_ok=True)
+                raise ValueError(error) from None
+        return path
     except DatasetError as error:
         raise DatasetError(f"{error}. {_by_hand(entry)}") from None
     except (OSError, ValueError) as error:  # Errors of requests are OSErrors; a wrong hash is a ValueError.
@@ -208,7 +241,7 @@ def converted(name: str, convert: Callable[[bytes], Arrays], version: int = 1) -
         DatasetError: like :func:`read`.
     """
     entry = dataset(name)
-    key = f"{name}-{entry.sha256[:16]}-{convert.__name__.strip('_')}-{version}"
+    key = f"{name}-{entry.checksum[:16]}-{convert.__name__.strip('_')}-{version}"
     return cached(key, lambda: convert(read(name)))
 
 
@@ -261,6 +294,7 @@ def packaged(name: str) -> dict[str, np.ndarray]:
     return _load(_packaged(f"{name}.npz"))
 
 
+@functools.cache
 def tfbind8_scores() -> np.ndarray:
     """E-scores of SIX6 REF R1 on all 65,536 8-mers, in alphabetical order, float64 (65536,).
 
@@ -271,7 +305,9 @@ def tfbind8_scores() -> np.ndarray:
     digits = codes[:, None] // 4 ** np.arange(8)[::-1] % 4
     reverse = (3 - digits)[:, ::-1] @ 4 ** np.arange(8)[::-1]  # A, C, G, T = 0..3 pair as 0-3 and 1-2.
     first = np.minimum(codes, reverse)
-    return np.asarray(half[np.searchsorted(np.flatnonzero(codes <= reverse), first)], dtype=np.float64)
+    scores = np.asarray(half[np.searchsorted(np.flatnonzero(codes <= reverse), first)], dtype=np.float64)
+    scores.flags.writeable = False  # Every environment of this process shares it.
+    return scores
 
 
 def amp_peptides() -> tuple[list[str], np.ndarray]:

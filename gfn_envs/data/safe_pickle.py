@@ -7,9 +7,11 @@ are created afterwards from bytes whose number was checked.
 
 from __future__ import annotations
 
+import gzip
 import io
 import math
 import pickle
+import zlib
 from collections.abc import Collection
 from typing import Any
 
@@ -63,6 +65,18 @@ def read_pickle(data: bytes, records: Collection[str] = ()) -> Any:
         raise UnsafePickleError("the pickle is nested too deeply") from None
     except Exception as error:  # A malicious pickle can raise anything.
         raise UnsafePickleError(f"the pickle cannot be read: {type(error).__name__}: {error}") from None
+
+
+def decompressed(data: bytes) -> bytes:
+    """The content of a file, decompressed if it is gzip.
+
+    Raises:
+        UnsafePickleError: it is damaged gzip.
+    """
+    try:
+        return gzip.decompress(data) if data.startswith(b"\x1f\x8b") else data
+    except (OSError, EOFError, zlib.error) as error:
+        raise UnsafePickleError(f"damaged gzip: {error}") from None
 
 
 def _require(condition: bool, what: str) -> None:

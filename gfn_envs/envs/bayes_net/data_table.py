@@ -13,15 +13,13 @@ from typing import Any
 import numpy as np
 
 from gfn_envs.arrays import FloatArray
+from gfn_envs.text_cells import is_missing, no_number, number_in
 from gfn_envs.text_files import read_text
 from gfn_envs.user_arrays import is_frame, real_array
 from gfn_envs.validation import check_size
 
 #: What pandas calls a column whose name is empty in the file.
 UNNAMED = re.compile(r"Unnamed: \d+")
-
-#: Entries that mark a missing value.
-MISSING = ("", "na", "nan", "n/a", "null", "none", "<na>", "nat", ".", "?")
 
 
 def read_table(data: Any, where: str) -> tuple[tuple[str, ...], FloatArray]:
@@ -144,7 +142,7 @@ def _read_csv(path: Path, where: str) -> tuple[list[str], FloatArray]:
     if not lines:
         raise ValueError(f"{where}: {path} is empty")
     number, header = lines.pop(0)
-    if all(_number(cell) is not None or cell.lower() in MISSING for cell in header) and any(header):
+    if all(number_in(cell) is not None or is_missing(cell) for cell in header) and any(header):
         raise ValueError(
             f"{where}: {path}, line {number}: numbers instead of names: {', '.join(header[:4])}. The first line must "
             f"name the columns. If the file has no names, read it yourself: data=numpy.loadtxt({str(path)!r}, "
@@ -165,28 +163,12 @@ def _read_csv(path: Path, where: str) -> tuple[list[str], FloatArray]:
     values = np.empty((len(lines), len(names)))
     for row, (number, line) in enumerate(lines):
         for column, cell in enumerate(line):
-            value = _number(cell)
+            value = number_in(cell)
             if value is None:
                 place = f"{where}: {path}, line {number}, column {names[column]!r}"
-                raise ValueError(f"{place}: {_wrong(cell)}")
+                raise ValueError(f"{place}: {no_number(cell)}")
             values[row, column] = value
     return names, values
-
-
-def _number(cell: str) -> float | None:
-    """The number in a cell; None if there is none. Python's 1_000 is none."""
-    try:
-        return None if "_" in cell or cell.lower() in MISSING else float(cell)
-    except ValueError:
-        return None
-
-
-def _wrong(cell: str) -> str:
-    if cell.lower() in MISSING:
-        return f"a missing value ({cell!r}); leave out the row or fill in the value"
-    if re.fullmatch(r"[-+]?[\d.]*,\d+(e[-+]?\d+)?", cell, flags=re.IGNORECASE):
-        return f"{cell!r} has a decimal comma or a separator of thousands; write numbers like 1234.5"
-    return f"{cell!r} is not a number"
 
 
 # ---------------------------------------------------------------------- values

@@ -13,7 +13,7 @@ from gfn_envs.arrays import FloatArray, IntArray
 from gfn_envs.envs.molecules import scores
 from gfn_envs.envs.molecules.fragment_dag import FragmentDag
 from gfn_envs.row_cache import RowCache
-from gfn_envs.validation import checked_log_reward
+from gfn_envs.validation import checked_log_reward, real
 
 
 class FragmentMolecule(FragmentDag):
@@ -108,8 +108,8 @@ class FragmentMolecule(FragmentDag):
         super().__init__(blocks, max_blocks, min_blocks)
         self.arguments = {
             "blocks": blocks if blocks is None or isinstance(blocks, str) else _plain(blocks),
-            "max_blocks": max_blocks,
-            "min_blocks": min_blocks,
+            "max_blocks": self.max_blocks,
+            "min_blocks": self.min_blocks,
             "reward": reward,
             "target": target,
             "reward_of": reward_of,
@@ -117,7 +117,9 @@ class FragmentMolecule(FragmentDag):
             "floor": floor,
             "mode_threshold": mode_threshold,
         }
-        self.mode_threshold = mode_threshold
+        self.mode_threshold = (
+            None if mode_threshold is None else real("mode_threshold", mode_threshold, "FragmentMolecule")
+        )
         self._score_of = RowCache(self._log_scores, self.state_dtype)
 
     # ------------------------------------------------------------------ rewards
@@ -140,6 +142,10 @@ class FragmentMolecule(FragmentDag):
         result = np.zeros(len(states))
         result[nonempty] = self.log_reward(states[nonempty])
         return result
+
+    @property
+    def defines_modes(self) -> bool:
+        return self.mode_threshold is not None
 
     def mode_index(self, states: IntArray) -> IntArray:
         """A number that identifies the Bemis-Murcko scaffold if the score is at least ``mode_threshold``; else -1."""

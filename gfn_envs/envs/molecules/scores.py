@@ -12,7 +12,11 @@ import numpy as np
 import numpy.typing as npt
 
 from gfn_envs.arrays import FloatArray
+from gfn_envs.data import registry as datasets
 from gfn_envs.envs.molecules.vocabulary import chemistry
+from gfn_envs.reward_errors import RewardError
+from gfn_envs.user_arrays import problem_of
+from gfn_envs.validation import real
 
 #: Function from Mols (n) and the atoms with open stems of each Mol to scores (n,).
 Scorer = Callable[[Sequence[Any], Sequence[Sequence[int]]], FloatArray]
@@ -65,9 +69,9 @@ def make_score(
     where = "FragmentMolecule"
     if reward_of not in ("mol", "smiles"):
         raise ValueError(f"{where}: reward_of must be 'mol' or 'smiles', got {reward_of!r}")
-    for name, value, low in (("exponent", exponent, "> 0"), ("floor", floor, ">= 0")):
-        if value is not None and not (np.isfinite(value) and (value > 0 or (value == 0 and low == ">= 0"))):
-            raise ValueError(f"{where}: {name} must be finite and {low}, got {value!r}")
+    for name, value, limit in (("exponent", exponent, {"above": 0.0}), ("floor", floor, {"at_least": 0.0})):
+        if value is not None:
+            real(name, value, where, **limit)
     names = [reward] if isinstance(reward, str) else list(reward) if isinstance(reward, Mapping) else []
     for name in names:
         if name not in DEFAULTS:
@@ -109,8 +113,9 @@ def named(name: str, target: str | None = None) -> Scorer:
         ValueError: ``target`` is not a valid SMILES.
     """
     if name == "seh":
-        from gfn_envs.envs.molecules.seh_proxy import seh_scores
+        from gfn_envs.envs.molecules.seh_proxy import published_proxy, seh_scores
 
+        published_proxy(datasets.dataset("seh-proxy").checksum)  # Missing data raise when the environment is made.
         return seh_scores
     if name == "similarity":
         chem = chemistry()
@@ -123,7 +128,19 @@ def named(name: str, target: str | None = None) -> Scorer:
 
 
 def _each(function: Callable[[Any], float], mols: Sequence[Any], stems: Sequence[Sequence[int]]) -> FloatArray:
-    return np.array([float(function(mol)) for mol in mols], dtype=np.float64)
+    return np.array([_score_of(function, mol) for mol in mols], dtype=np.float64)
+
+
+def _score_of(function: Callable[[Any], float], mol: Any) -> float:
+    """The score of one Mol. Raises RewardError, with its SMILES, if the function does not return a number."""
+    value = function(mol)
+    if problem := problem_of(value):
+        smiles = chemistry().MolToSmiles(mol)
+        problem = f"an array of shape {np.shape(value)}" if np.ndim(value) else problem
+        raise RewardError(
+            f"FragmentMolecule: the reward of {smiles} is {problem}: {value!r}; allowed: a number", smiles, value
+        )
+    return float(value)
 
 
 def _of_smiles(function: Callable[[str], float], mol: Any) -> float:

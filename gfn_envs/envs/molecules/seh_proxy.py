@@ -33,7 +33,6 @@ SHAPES = (
 )
 
 
-@functools.cache
 def published_parameters() -> tuple[FloatArray, ...]:
     """The 22 arrays of the published file (data set seh-proxy), float32.
 
@@ -49,11 +48,12 @@ def published_parameters() -> tuple[FloatArray, ...]:
 
 def seh_scores(mols: Sequence[Any], stems: Sequence[Sequence[int]]) -> FloatArray:
     """p / 8 of each RDKit Mol, float64 (n,), given the atoms with open stems of each Mol."""
-    return _published_proxy()(mols, stems) / NORM
+    return published_proxy(datasets.dataset("seh-proxy").checksum)(mols, stems) / NORM
 
 
-@functools.cache
-def _published_proxy() -> SEHProxy:
+@functools.lru_cache(maxsize=1)
+def published_proxy(checksum: str) -> SEHProxy:
+    """The published proxy, read once per process for the checksum of its file."""
     return SEHProxy(published_parameters())
 
 

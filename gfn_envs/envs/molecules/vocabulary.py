@@ -10,6 +10,7 @@ import functools
 import importlib.resources
 import json
 import os
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,6 +20,8 @@ import numpy as np
 
 from gfn_envs.arrays import IntArray
 from gfn_envs.data import registry as datasets
+from gfn_envs.text_files import read_text
+from gfn_envs.user_arrays import ordered
 
 #: Largest allowed number of automorphisms of a block. It limits memory: tables are as wide as the largest group.
 MAX_AUTOMORPHISMS = 200
@@ -77,10 +80,12 @@ def load_vocabulary(blocks: str | os.PathLike[str] | Sequence[str] | None) -> Vo
     Args:
         blocks: None for the packaged vocabulary; "pdb105" for the 105 blocks of Bengio et al. 2021 (data set
             fragment-blocks); a sequence of SMILES with attachment points, such as ``"*c1ccc(*)cc1"``; or the path of a
-            text file with one such SMILES at the start of each line.
+            text file with one such SMILES at the start of each line. A name may follow it, after spaces, a tab, a comma
+            or a semicolon. A first line without an asterisk is a header if its first word is a name such as SMILES.
 
     Raises:
-        ValueError: a row is not a valid block; the message has its number.
+        TypeError: the blocks have no order, such as a set, or labels that would be dropped, such as a mapping.
+        ValueError: a row is not a valid block, or the file is not UTF-8; the message has the number of the line.
         FileNotFoundError: the file does not exist.
         DatasetError: the published blocks are not available.
     """
@@ -89,10 +94,34 @@ def load_vocabulary(blocks: str | os.PathLike[str] | Sequence[str] | None) -> Vo
     if isinstance(blocks, str) and blocks == "pdb105":
         return published(json.loads(datasets.read("fragment-blocks")))
     if isinstance(blocks, (str, os.PathLike)):
-        lines = Path(blocks).read_text("utf-8").splitlines()
-        rows = [(number, line.split()[0]) for number, line in enumerate(lines, 1) if line.split()]
-        return from_smiles([smiles for _, smiles in rows], str(blocks), "line", [number for number, _ in rows])
-    return from_smiles(list(blocks), "blocks")
+        numbers, smiles = _read(Path(blocks))
+        return from_smiles(smiles, f"FragmentMolecule: {blocks}", "line", numbers)
+    ordered_blocks = ordered(blocks, "FragmentMolecule", "blocks")
+    if not hasattr(ordered_blocks, "__len__"):
+        raise TypeError(f"FragmentMolecule: blocks must be a list of SMILES or a path, got {blocks!r}")
+    return from_smiles(list(ordered_blocks), "FragmentMolecule: blocks")
+
+
+#: First words of a line that names the columns of a file.
+HEADERS = ("smiles", "smi", "block", "blocks", "fragment", "fragments", "structure", "canonical_smiles", "molecule")
+
+
+def _read(path: Path) -> tuple[list[int], list[str]]:
+    """The line numbers and SMILES of a text file."""
+    numbers, smiles = [], []
+    for number, line in enumerate(read_text(path, "FragmentMolecule").splitlines(), 1):
+        # SMILES have neither of these separators.
+        words = re.split(r"[\s,;]+", line.strip(), maxsplit=1)
+        word = words[0].strip("\"'")
+        if not line.strip() or (not numbers and word.lower() in HEADERS):
+            continue
+        if not word or ("*" not in word and len(words) > 1 and "*" in words[1]):
+            raise ValueError(
+                f"FragmentMolecule: {path}, line {number}: the line must begin with the SMILES of a block, got {line!r}"
+            )
+        numbers.append(number)
+        smiles.append(word)
+    return numbers, smiles
 
 
 def packaged_blocks() -> list[str]:
@@ -106,7 +135,7 @@ def from_smiles(
 ) -> Vocabulary:
     """A vocabulary from SMILES, in which each asterisk is a stem, and every stem is an arm.
 
-    Stereochemistry, isotopes and atom map numbers are removed.
+    Blocks with stereochemistry, isotopes or atom map numbers raise, because trees of blocks do not keep them.
 
     Args:
         blocks: the SMILES.
@@ -115,7 +144,8 @@ def from_smiles(
         numbers: number of each row in error messages; None: 0, 1, ...
 
     Raises:
-        ValueError: there are no rows; a SMILES is invalid or has no attachment point; or a block is listed twice.
+        ValueError: there are no rows; a SMILES is invalid, has no attachment point, or has marks that would be lost; or
+            a block is listed twice.
     """
     if not blocks:
         raise ValueError(f"{where}: a vocabulary must have at least one block")
@@ -124,6 +154,7 @@ def from_smiles(
     arms: list[tuple[int, int]] = []
     for number, smiles in zip(numbers or range(len(blocks)), blocks, strict=True):
         try:
+            _check_marks(smiles)
             kind, _ = make_kind(*_split(smiles))
         except ValueError as error:
             raise ValueError(f"{where}, {row} {number}: {smiles!r} {error}") from None
@@ -188,6 +219,26 @@ def _parsed(smiles: str) -> Any:
         atom.SetIsotope(0)
         atom.SetAtomMapNum(0)
     return mol
+
+
+def _check_marks(smiles: str) -> None:
+    """Raise ValueError if a valid SMILES has stereochemistry, isotopes or atom map numbers."""
+    chem = chemistry()
+    from rdkit import rdBase
+
+    with rdBase.BlockLogs():
+        mol = chem.MolFromSmiles(smiles) if isinstance(smiles, str) else None
+    if mol is None:
+        return
+    atoms, bonds = mol.GetAtoms(), mol.GetBonds()
+    for mark, found in (
+        ("a chiral center (@)", any(atom.GetChiralTag() != chem.ChiralType.CHI_UNSPECIFIED for atom in atoms)),
+        ("a stereo double bond (/ or \\)", any(bond.GetStereo() > chem.BondStereo.STEREOANY for bond in bonds)),
+        ("an isotope", any(atom.GetIsotope() for atom in atoms)),
+        ("an atom map number", any(atom.GetAtomMapNum() for atom in atoms)),
+    ):
+        if found:
+            raise ValueError(f"has {mark}, which blocks do not keep; leave it out")
 
 
 def _split(smiles: str) -> tuple[Any, list[int]]:

@@ -8,13 +8,12 @@ import numpy as np
 
 from gfn_envs.arrays import FloatArray
 from gfn_envs.data import registry as datasets
+from gfn_envs.data.safe_pickle import decompressed, read_pickle
 from gfn_envs.envs.strings.tabulated import Table, TabulatedSequence
 
-MISSING_TABLE = (
-    "PHO4: this package does not include the binding table. Give table=PATH, the path of a text file with one line for "
-    "each of the 1,048,576 10-mers of A, C, G, T: the 10-mer and its binding e (from ddG; larger is stronger). The "
-    "measurements are the supplementary data of Le et al. 2018 (PNAS, doi 10.1073/pnas.1715888115); "
-    "design-bench (Trabucco et al. 2022) has them as tf_bind_10-pho4"
+OR_A_TABLE = (
+    "Or give table=PATH, the path of a text file with one line for each of the 1,048,576 10-mers of A, C, G, T: the "
+    "10-mer and its binding e (from ddG; larger is stronger)"
 )
 
 
@@ -22,8 +21,9 @@ class PHO4(TabulatedSequence):
     """Build a DNA 10-mer; the reward is how strongly the yeast transcription factor PHO4 binds to it (TFBind10).
 
     ## Description
-    Strings of 10 letters A, C, G, T, with the binding of each measured by BET-seq. The package does not include the
-    measurements: give them as ``table``. Without a table, everything works except rewards and modes.
+    Strings of 10 letters A, C, G, T, with the binding of each measured by BET-seq (data set pho4, as Shen et al. 2023
+    published it; its digits 0, 1, 2, 3 are read as A, C, G, T). The data are read when the environment is made. They
+    are downloaded, or read from the directory in the environment variable GFN_ENVS_DATA.
 
     ## Action Space
     As in :class:`gfn_envs.Sequence`: 8 actions for prepend_append, 4 for append, 40 for insert and fill.
@@ -49,13 +49,12 @@ class PHO4(TabulatedSequence):
 
     ## Arguments
     * ``construction``: "prepend_append" (Shen et al. 2023), "append", "insert" or "fill".
-    * ``table``: the path of a text file with a 10-mer and its binding e per line (a header, commas and tabs are fine),
-      a mapping, or a list in alphabetical order. The measurements are the supplementary data of Le et al. 2018;
-      design-bench has them as tf_bind_10-pho4.
+    * ``table``: values of e that replace the published ones: the path of a text file with a 10-mer and its binding e
+      per line (a header, commas and tabs are fine), a mapping, or a list in alphabetical order.
     * ``exponent``: power beta of y, > 0.
     * ``scale``: the largest reward, > 0.
     * ``mode_fraction``: fraction of all strings that are modes, in (0, 1]; None: no modes.
-    * ``length``: number of letters.
+    * ``length``: number of letters; other values than 10 need a ``table``.
 
     ## References
     Le et al. 2018 (PNAS); Trabucco et al. 2022, Design-Bench; Shen et al. 2023 (section 6)
@@ -64,7 +63,7 @@ class PHO4(TabulatedSequence):
     * v0: initial version.
     """
 
-    alphabet, published_length = "ACGT", None
+    alphabet, published_length = "ACGT", 10
 
     def __init__(
         self,
@@ -83,11 +82,49 @@ class PHO4(TabulatedSequence):
         """R of every string in alphabetical order, float64 (4^length,).
 
         Raises:
-            DatasetError: no table was given.
+            DatasetError: there is no table, and the data set is not available.
         """
-        e = self._table_values()
-        if e is None:
-            raise datasets.DatasetError(MISSING_TABLE)
+        given = self._table_values()
+        e = _published(datasets.dataset("pho4").checksum) if given is None else given
         # log sigmoid(3 e) in a form that neither overflows nor underflows.
         log_y = -np.logaddexp(0.0, -3.0 * e)
         return self.scale * np.exp(self.exponent * (log_y - log_y.max()))
+
+
+@functools.lru_cache(maxsize=1)
+def _published(checksum: str) -> FloatArray:
+    """e of every 10-mer in alphabetical order, float64 (1048576,), read once per process."""
+    try:
+        values = datasets.converted("pho4", values_of_pickle)["e"]
+    except datasets.DatasetError as error:
+        raise datasets.DatasetError(f"PHO4: {error}. {OR_A_TABLE}") from None
+    except ValueError as error:
+        raise datasets.DatasetError(f"PHO4: the data set pho4 cannot be read: {error}. {OR_A_TABLE}") from None
+    values.flags.writeable = False
+    return values
+
+
+def values_of_pickle(data: bytes, length: int = 10) -> dict[str, FloatArray]:
+    """e of every string in alphabetical order, float64 (4^length,), from the published file.
+
+    The file is a pickled dict, compressed by gzip or not: ``x``, the strings as rows (n, length) of digits 0..3, and
+    ``y``, their values (n,). If a string is repeated, the last value counts, as in the code of Shen et al. 2023.
+    Nothing in the pickle is executed; a pandas object in it raises.
+
+    Raises:
+        UnsafePickleError: the pickle is damaged or holds something other than arrays and plain containers.
+        ValueError: ``x`` or ``y`` is missing or has another shape; a digit is not in 0..3; a string is missing; or a
+            value is not finite.
+    """
+    table = read_pickle(decompressed(data))
+    if not isinstance(table, dict) or not {"x", "y"} <= set(table):
+        raise ValueError(f"expected a pickled dict with x and y, got {type(table).__name__}")
+    x, y = np.array(table["x"]), np.array(table["y"], dtype=np.float64).reshape(-1)
+    if x.shape != (len(y), length) or not ((x >= 0) & (x <= 3) & (x == np.floor(x))).all():
+        raise ValueError(f"expected x with rows of {length} digits 0..3, one per value of y, got shape {x.shape}")
+    values = np.full(4**length, np.nan)
+    values[x.astype(np.int64) @ 4 ** np.arange(length)[::-1]] = y
+    if not np.isfinite(values).all():
+        missing = int((~np.isfinite(values)).sum())
+        raise ValueError(f"{missing:,} of {len(values):,} strings have no finite value")
+    return {"e": values}

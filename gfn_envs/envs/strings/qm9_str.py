@@ -37,8 +37,8 @@ class QM9Str(TabulatedSequence):
     ## Rewards
     R = scale r / max r with r = max(y, floor)^exponent, where y is the value of the proxy. The modes are the best 0.5%.
 
-    The table of y is read at first use, from the data set qm9str. It is downloaded, or read from the directory in the
-    environment variable GFN_ENVS_DATA.
+    The table of y is read when the environment is made, from the data set qm9str. It is downloaded, or read
+    from the directory in the environment variable GFN_ENVS_DATA.
 
     ## Episode End
     After 5 blocks.
@@ -85,8 +85,16 @@ class QM9Str(TabulatedSequence):
             DatasetError: there is no table, and the data set is not available.
         """
         given = self._table_values()
-        y = self._floored(datasets.converted("qm9str", _values)["y"].astype(np.float64) if given is None else given)
+        y = self._floored(_published(datasets.dataset("qm9str").checksum) if given is None else given)
         return self._scaled(y, y.max())
+
+
+@functools.lru_cache(maxsize=1)
+def _published(checksum: str) -> FloatArray:
+    """y of every string in alphabetical order, float64 (161051,), read once per process."""
+    values = datasets.converted("qm9str", _values)["y"].astype(np.float64)
+    values.flags.writeable = False
+    return values
 
 
 def _values(data: bytes) -> dict[str, FloatArray]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -11,6 +12,9 @@ import numpy as np
 
 from gfn_envs.arrays import FloatArray
 from gfn_envs.envs.strings.numbering import num_strings, positions, string_at
+from gfn_envs.text_cells import no_number, number_in
+from gfn_envs.text_files import read_text
+from gfn_envs.user_arrays import is_frame, is_numbered, problem_of, real_array
 
 #: A table can hold at most this many strings (400 MB of float64).
 MAX_STRINGS = 50_000_000
@@ -21,34 +25,42 @@ def table_values(table: Any, alphabet: Sequence[str], shortest: int, longest: in
 
     Args:
         table: one of: values in the order of numbering.py; a mapping from strings to values; a pandas Series labeled by
-            strings; the path of a text file with a string and a value per line, separated by a comma, a tab or spaces,
-            with or without a header.
+            strings; the path of a text file with a string and a value per line, separated by a comma, a semicolon, a
+            tab or spaces, with or without a header. A pandas Series labeled by 0, 1, 2, ... in this order is read as
+            values in the order of numbering.py.
         alphabet: the letters in order. Mappings and files need letters of one character.
         shortest, longest: smallest and largest number of letters.
         where: name of the environment, for messages.
 
     Raises:
-        ValueError: a string is missing, unknown or repeated; a value is not a finite number; the file cannot be read;
-            or there are more than MAX_STRINGS strings.
+        TypeError: a label is not a string, a value is not a number, or the container has no order.
+        ValueError: a string is missing, unknown or repeated; a value is not a finite number, or is masked; the file
+            cannot be read; or there are more than MAX_STRINGS strings.
     """
-    count = num_strings(len(alphabet), shortest, longest)
+    # The number of strings is a huge integer if the strings are long.
+    count = num_strings(len(alphabet), shortest, longest) if longest < 64 else MAX_STRINGS + 1
     if count > MAX_STRINGS:
-        raise ValueError(
-            f"{where}: {count:,} strings are too many for a table (limit {MAX_STRINGS:,}); give a callable"
-        )
+        number = f"{count:,}" if longest < 64 else f"about {len(alphabet)}^{longest}"
+        raise ValueError(f"{where}: {number} strings are too many for a table (limit {MAX_STRINGS:,}); give a callable")
     if isinstance(table, str | os.PathLike):
-        strings, values = _read(Path(table), where)
+        strings, values = _read(Path(table), where, alphabet)
     elif isinstance(table, Mapping):
         strings, values = list(table), list(table.values())
-    elif labels := _labels(table):
-        strings, values = labels, np.asarray(table, dtype=np.float64).tolist()
+    elif hasattr(table, "columns") and hasattr(table, "to_numpy"):
+        raise TypeError(
+            f"{where}: the table is a {type(table).__name__}; give a Series whose labels are the strings, such as "
+            "frame.set_index('string')['value']"
+        )
+    elif is_frame(table) and not is_numbered(table.index):
+        strings, values = table.index.tolist(), table.tolist()
     else:
-        result = np.array(table, dtype=np.float64)
+        result = real_array(table, where, "the table")
         if result.shape != (count,):
             raise ValueError(
                 f"{where}: the table must have one value for each of {count:,} strings, got shape {result.shape}"
             )
-        return _finite(result, where)
+        return _finite(result, alphabet, shortest, where)
+    _check_types(strings, values, where)
     index = positions(strings, alphabet, shortest, longest, where)
     result, times = np.zeros(count), np.bincount(index, minlength=count)
     result[index] = values
@@ -59,42 +71,65 @@ def table_values(table: Any, alphabet: Sequence[str], shortest: int, longest: in
             f"{where}: the table must have each of {count:,} strings once, but has {text!r} {times[bad]} times "
             f"({(times == 0).sum():,} are missing, {(times > 1).sum():,} repeated)"
         )
-    return _finite(result, where)
+    return _finite(result, alphabet, shortest, where)
 
 
-def _finite(values: FloatArray, where: str) -> FloatArray:
-    if not np.isfinite(values).all():
-        raise ValueError(f"{where}: value {values[~np.isfinite(values)][0]} in the table; allowed: finite numbers")
+def _finite(values: FloatArray, alphabet: Sequence[str], shortest: int, where: str) -> FloatArray:
+    good = np.isfinite(values)
+    if not good.all():
+        bad = int(np.argmin(good))
+        text = string_at(bad, alphabet, shortest)
+        raise ValueError(f"{where}: the value of {text!r} in the table is {values[bad]}; allowed: finite numbers")
     return values
 
 
-def _labels(table: Any) -> list[str]:
-    """The strings that label a pandas Series, empty for other labels or types; it does not import pandas."""
-    if not hasattr(table, "to_dict") or np.ndim(table) != 1:
-        return []
-    labels = list(table.index)
-    return [str(label) for label in labels] if any(isinstance(label, str) for label in labels) else []
+def _check_types(strings: Sequence[Any], values: Sequence[Any], where: str) -> None:
+    """Raise TypeError unless all labels are text and all values are numbers."""
+    for label in strings:
+        if not isinstance(label, str):
+            hint = " (text of digits loses its leading zeros if it is read as numbers: read it as text, dtype=str)"
+            raise TypeError(
+                f"{where}: the label {label!r} in the table is not a string{hint * isinstance(label, int | np.integer)}"
+            )
+    # The types are compared at once: plain numbers need no further look.
+    if not set(map(type, values)) <= {int, float}:
+        for label, value in zip(strings, values, strict=True):
+            if problem := problem_of(value):
+                raise TypeError(f"{where}: the value of {label!r} in the table is {problem}: {value!r}")
 
 
-def _read(path: Path, where: str) -> tuple[list[str], list[float]]:
+# ---------------------------------------------------------------------- files
+
+
+def _read(path: Path, where: str, alphabet: Sequence[str]) -> tuple[list[str], list[float]]:
     """The strings and values in a text file."""
     try:
-        text = path.read_text("utf-8-sig")
+        text = read_text(path, where)
     except OSError as error:
         raise ValueError(f"{where}: {path} cannot be read: {error.strerror}") from None
-    except UnicodeDecodeError:
-        raise ValueError(f"{where}: {path} cannot be read: not UTF-8") from None
     strings, values = [], []
     for number, line in enumerate(text.splitlines(), 1):
-        cells = line.replace(",", " ").split()
-        if not cells:
+        cells = _cells(line)
+        if not any(cells):
             continue
-        try:
-            string, value = cells
-            values.append(float(value))
-        except ValueError:
-            if number == 1:
-                continue  # a header
-            raise ValueError(f"{where}: {path}, line {number}: expected a string and a number, got {line!r}") from None
-        strings.append(string)
+        value = number_in(cells[1]) if len(cells) == 2 else None
+        if value is None:
+            # The first line is a header if it cannot be an entry of the table.
+            if not strings and number == 1 and len(cells) == 2 and not set(cells[0]) <= set(alphabet):
+                continue
+            why = no_number(cells[1]) if len(cells) == 2 else f"{len(cells)} entries"
+            raise ValueError(
+                f"{where}: {path}, line {number}: expected a string and a number, got {line[:80]!r}: {why}"
+            )
+        strings.append(cells[0])
+        values.append(value)
     return strings, values
+
+
+def _cells(line: str) -> list[str]:
+    """The cells of a line, separated by its first tab, semicolon or comma, or by spaces."""
+    line = line.strip()
+    mark = next((mark for mark in "\t;," if mark in line), None)
+    if '"' in line:
+        return [cell.strip() for cell in next(csv.reader([line], delimiter=mark or " ", skipinitialspace=True), [])]
+    return [cell.strip() for cell in line.split(mark)]

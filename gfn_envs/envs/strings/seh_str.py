@@ -41,9 +41,9 @@ class SEHStr(TabulatedSequence):
     R = scale r / max r with r = max(prediction, floor)^exponent, where 100 gradient-boosted trees predict from the
     one-hot blocks. The modes are the best 0.1%.
 
-    The trees are read at first use, from the data set sehstr-model. It is downloaded, or read from the directory in the
-    environment variable GFN_ENVS_DATA. All 34 million strings are then scored to find max r and the modes, which are
-    cached on disk.
+    The trees are read when the environment is made, from the data set sehstr-model. It is downloaded, or read from the
+    directory in the environment variable GFN_ENVS_DATA. At the first reward, all 34 million strings are scored to find
+    max r and the modes, which are cached on disk.
 
     ## Episode End
     After 6 blocks.
@@ -81,6 +81,8 @@ class SEHStr(TabulatedSequence):
         length: int = LENGTH,
     ):
         super().__init__(construction, exponent, scale, floor, mode_fraction, table, length)
+        if table is None:
+            self.trees  # noqa: B018  # Missing data raise here, not at the first terminal state.
 
     @functools.cached_property
     def reward_table(self) -> FloatArray | None:
@@ -98,8 +100,7 @@ class SEHStr(TabulatedSequence):
         Raises:
             DatasetError: its file is not available.
         """
-        arrays = datasets.converted("sehstr-model", arrays_from_pickle)
-        return StringTrees(BoostedTrees(arrays), len(ALPHABET), LENGTH)
+        return _published(datasets.dataset("sehstr-model").checksum)
 
     def values(self, tokens: IntArray) -> FloatArray:
         """Predictions of the trees, float64 (n,), for the tokens (n, 6) of finished strings."""
@@ -109,7 +110,7 @@ class SEHStr(TabulatedSequence):
     def _summary(self) -> dict[str, FloatArray]:
         """The largest of all predictions, and the positions of the modes; cached on disk."""
         fraction = self.mode_fraction or 0.0
-        digest = datasets.dataset("sehstr-model").sha256[:16]
+        digest = datasets.dataset("sehstr-model").checksum[:16]
         return datasets.cached(f"sehstr-best-{fraction!r}-{digest}", lambda: best_strings(self.trees, fraction))
 
     def log_reward(self, states: IntArray) -> FloatArray:
@@ -124,6 +125,13 @@ class SEHStr(TabulatedSequence):
         if self.reward_table is not None:
             return super().mode_strings
         return None if self.mode_fraction is None else self._summary["modes"]
+
+
+@functools.lru_cache(maxsize=1)
+def _published(checksum: str) -> StringTrees:
+    """The published model, read once per process."""
+    arrays = datasets.converted("sehstr-model", arrays_from_pickle)
+    return StringTrees(BoostedTrees(arrays), len(ALPHABET), LENGTH)
 
 
 def best_strings(trees: StringTrees, fraction: float) -> dict[str, FloatArray]:

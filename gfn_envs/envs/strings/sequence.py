@@ -14,7 +14,7 @@ from gfn_envs.envs.strings.modes import top_fraction
 from gfn_envs.envs.strings.numbering import string_at
 from gfn_envs.envs.strings.reward_table import table_values
 from gfn_envs.envs.strings.string_dag import StringDag
-from gfn_envs.validation import checked_log_reward, positive
+from gfn_envs.validation import checked_log_reward, positive, real
 
 Reward = Callable[[IntArray], FloatArray] | Mapping[str, float] | Letters[float] | str | os.PathLike[str]
 
@@ -97,20 +97,22 @@ class Sequence(StringDag):
         where = type(self).__name__
         self.exponent = positive("exponent", exponent, where)
         self.floor = None if floor is None else positive("floor", floor, where)
-        if mode_fraction is not None and not 0 < mode_fraction <= 1:
+        if mode_fraction is not None and not 0 < real("mode_fraction", mode_fraction, where) <= 1:
             raise ValueError(f"{where}: mode_fraction must be in (0, 1], got {mode_fraction}")
         self.mode_fraction = mode_fraction
         self._reward = reward
         self.arguments = {
-            "alphabet": alphabet,
+            "alphabet": alphabet if isinstance(alphabet, str) else list(self.letters),
             "length": self.length,
             "construction": construction,
             "reward": reward,
             "exponent": exponent,
             "floor": floor,
-            "min_length": min_length,
+            "min_length": None if min_length is None else self.min_length,
             "mode_fraction": mode_fraction,
         }
+        if self._reward is not None and not callable(self._reward):
+            self.reward_table  # noqa: B018  # A wrong table raises here, not at the first terminal state.
 
     # ------------------------------------------------------------------ rewards
 
@@ -180,6 +182,10 @@ class Sequence(StringDag):
         objects = self.terminal_states()
         order = np.argsort(self.string_index(objects))
         return top_fraction(self.log_reward(objects[order]), self.mode_fraction)
+
+    @property
+    def defines_modes(self) -> bool:
+        return self.mode_fraction is not None
 
     @functools.cached_property
     def num_modes(self) -> int | None:  # type: ignore[override]

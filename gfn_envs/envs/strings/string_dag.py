@@ -14,7 +14,8 @@ from gfn_envs.dag import Dag
 from gfn_envs.envs.strings import numbering
 from gfn_envs.envs.strings.constructions import CONSTRUCTIONS
 from gfn_envs.envs.strings.edit_distance import pairwise_distances
-from gfn_envs.validation import positive_int
+from gfn_envs.user_arrays import ordered
+from gfn_envs.validation import check_size, positive_int
 
 
 class StringDag(Dag):
@@ -37,12 +38,10 @@ class StringDag(Dag):
 
     def __init__(self, alphabet: str | Letters[str], length: int, construction: str, min_length: int | None):
         where = type(self).__name__
-        self.letters = tuple(alphabet)
+        self.letters = letters_of(alphabet, where)
         self.length = length = positive_int("length", length, where)
         self.min_length = length if min_length is None else positive_int("min_length", min_length, where)
         self.num_letters = q = len(self.letters)
-        if q < 2 or len(set(self.letters)) < q or not all(isinstance(x, str) and x for x in self.letters):
-            raise ValueError(f"{where}: alphabet must be at least two different letters, got {alphabet!r}")
         if construction not in CONSTRUCTIONS:
             raise ValueError(f"{where}: construction must be one of {tuple(CONSTRUCTIONS)}, got {construction!r}")
         if self.min_length > length or (min_length is not None and construction == "fill"):
@@ -50,6 +49,9 @@ class StringDag(Dag):
                 f"{where}: min_length must be at most length, and None if construction is 'fill', "
                 f"got {min_length=}, {length=}, {construction=}"
             )
+        # Tables of masks by number of letters, and of columns moved by insertions.
+        actions = q * {"append": 1, "prepend_append": 2}.get(construction, length)
+        check_size(f"length = {length:,}", (length + 1) * max(actions, length + 1), where)
         self._build = CONSTRUCTIONS[construction](q, length)
         self._stops = min_length is not None
         self.num_actions = self._build.num_actions + self._stops
@@ -249,3 +251,19 @@ class StringDag(Dag):
         tiles = palette[tokens.reshape(lines, columns)]
         end = rendering.BLACK if self.is_terminal(state[None])[0] else rendering.WHITE
         return rendering.tiles(np.concatenate([tiles, np.broadcast_to(end, (1, columns, 3))]), tile=16)
+
+
+def letters_of(alphabet: str | Letters[str], where: str) -> tuple[str, ...]:
+    """The letters of an alphabet in order.
+
+    Raises:
+        TypeError: the alphabet has no order, such as a set, or has labels that would be dropped, such as a mapping.
+        ValueError: it is not at least two different texts.
+    """
+    letters = alphabet if isinstance(alphabet, str) else ordered(alphabet, where, "alphabet")
+    allowed = f"{where}: alphabet must be at least two different letters, got {alphabet!r}"
+    if not hasattr(letters, "__len__") or not all(isinstance(letter, str) and letter for letter in letters):
+        raise ValueError(allowed)
+    if len(letters) < 2 or len(set(letters)) < len(letters):
+        raise ValueError(allowed)
+    return tuple(map(str, letters))

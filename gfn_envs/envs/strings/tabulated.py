@@ -17,7 +17,7 @@ Table = Mapping[str, float] | Letters[float] | str | os.PathLike[str]
 class TabulatedSequence(Sequence):
     """Strings of fixed length whose rewards have a largest value, ``scale``.
 
-    A subclass sets ``alphabet``, and ``published_length`` if it has rewards without a table.
+    A subclass sets ``alphabet``, ``published_length``, and ``reward_table``, which is computed here.
 
     Args:
         construction: "append", "prepend_append", "insert" or "fill".
@@ -30,10 +30,11 @@ class TabulatedSequence(Sequence):
 
     Raises:
         ValueError: an argument is out of range, or ``length`` differs from ``published_length`` without a table.
+        DatasetError: there is no table, and the data set is not available.
     """
 
     alphabet: str
-    published_length: int | None
+    published_length: int
 
     def __init__(
         self,
@@ -50,7 +51,7 @@ class TabulatedSequence(Sequence):
         )
         where = type(self).__name__
         self.scale, self._table = positive("scale", scale, where), table
-        if table is None and self.published_length not in (None, length):
+        if table is None and self.length != self.published_length:
             raise ValueError(f"{where}: length must be {self.published_length} unless a table is given, got {length}")
         self.arguments = {
             "construction": construction,
@@ -59,8 +60,9 @@ class TabulatedSequence(Sequence):
             "floor": floor,
             "mode_fraction": mode_fraction,
             "table": table,
-            "length": length,
+            "length": self.length,
         }
+        self.reward_table  # noqa: B018  # Tables that are missing or wrong raise here, not at the first terminal state.
 
     def _scaled(self, values: FloatArray, largest: float) -> FloatArray:
         """scale (value / largest)^exponent, float64 (n,), of values that satisfy the floor."""

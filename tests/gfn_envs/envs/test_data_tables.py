@@ -56,7 +56,7 @@ def test_dialects(tmp_path: Path, text: str) -> None:
         ("a\tb\n1\t1\t2\n2\t2\t5\n", "line 2: 3 entries, expected 2. Its first entry may be a row name"),
         ("a,b\n1,2\n3\n", "line 3: 1 entries, expected 2$"),
         ("a;b\n1,5;2\n2;3\n", "line 2, column 'a': '1,5' has a decimal comma"),
-        ('a,b\n"1,234.5",2\n2,3\n', "'1,234.5' is not a number"),
+        ('a,b\n"1,234.5",2\n2,3\n', "'1,234.5' has a decimal comma or a separator"),
         ("a,b\n1_000,2\n2,3\n", "'1_000' is not a number"),
         ("a,b\n1,2\nNA,3\n", r"line 3, column 'a': a missing value \('NA'\)"),
         ("a,b\n1,2\n,3\n", r"line 3, column 'a': a missing value \(''\)"),

@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
+import dataclasses
+import gzip
 import itertools
 import math
 import pickle
+from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas
 import pytest
 from sklearn.ensemble import HistGradientBoostingRegressor
 
-from gfn_envs import PHO4, QM9Str, SEHStr, TFBind8
+from gfn_envs import PHO4, FragmentMolecule, QM9Str, SEHStr, Sequence, TFBind8
 from gfn_envs.data import registry as datasets
 from gfn_envs.data.safe_pickle import UnsafePickleError, read_pickle
 from gfn_envs.envs.strings.boosted_trees import BoostedTrees, arrays_from_pickle, node_arrays
 from gfn_envs.envs.strings.modes import fraction_count, separated_top, top_fraction
+from gfn_envs.envs.strings.pho4 import values_of_pickle
 from gfn_envs.envs.strings.seh_str import best_strings
 from gfn_envs.envs.strings.string_trees import StringTrees
 
@@ -112,9 +117,7 @@ def test_predictions_of_trees_without_a_floor_must_be_above_zero() -> None:
     dag.__dict__.update(trees=Predictions(), _summary={"best": np.array(4.0), "modes": np.array([0])})
     states = dag.from_text(["500000", "300000", "000000"])
     np.testing.assert_allclose(np.exp(dag.log_reward(states[:2])), [10.0, 10 / 2**6])
-    with pytest.raises(
-        ValueError, match=r"SEHStr: the reward of object \[0, 0, 0, 0, 0, 0\] is -1\.0; allowed: .* > 0"
-    ):
+    with pytest.raises(ValueError, match=r"SEHStr: the reward of object 000000 is -1\.0; allowed: .* > 0"):
         dag.log_reward(states)
 
 
@@ -144,11 +147,89 @@ def test_pho4_on_a_small_table(tmp_path: Any) -> None:
     )
 
 
-def test_pho4_without_a_table_says_where_to_find_it() -> None:
-    dag = PHO4()
-    assert (dag.num_actions, dag.num_terminal_states) == (8, 4**10)
-    with pytest.raises(datasets.DatasetError, match=r"table=PATH.*10\.1073/pnas\.1715888115"):
-        dag.log_reward(dag.from_text(["ACGTACGTAC"]))
+def pho4_file(x: Any, y: Any) -> bytes:
+    return gzip.compress(pickle.dumps({"x": x, "y": y}))
+
+
+def test_pho4_reads_the_published_file_by_its_digits() -> None:
+    rng = np.random.default_rng(0)
+    x = np.array(list(itertools.product(range(4), repeat=3)))
+    y = rng.normal(size=64)
+    order = rng.permutation(64)
+    for columns, rows in ((y[order], x[order]), (y[order, None].astype(np.float32), x[order].astype(np.int8).tolist())):
+        found = values_of_pickle(pho4_file(rows, columns), 3)["e"]
+        np.testing.assert_allclose(found, y, rtol=1e-6)
+    # The last value of a repeated string counts.
+    again = pho4_file(np.concatenate([x, x[5:6]]), np.append(y, 7.0))
+    assert values_of_pickle(again, 3)["e"].tolist() == [*y[:5], 7.0, *y[6:]]
+    assert values_of_pickle(gzip.decompress(again), 3)["e"][5] == 7.0
+
+
+@pytest.mark.parametrize(
+    ("data", "message"),
+    [
+        (pho4_file(np.zeros((3, 3), dtype=int), np.zeros(3)), "63 of 64 strings have no finite value"),
+        (pho4_file(np.full((1, 3), 4), np.zeros(1)), r"digits 0\.\.3"),
+        (pho4_file(np.full((1, 3), 0.5), np.zeros(1)), r"digits 0\.\.3"),
+        (pho4_file(np.zeros((2, 3), dtype=int), np.zeros(1)), "one per value of y"),
+        (pho4_file(np.zeros((2, 4), dtype=int), np.zeros(2)), "rows of 3 digits"),
+        (pickle.dumps({"x": 1}), "dict with x and y, got dict"),
+        (pickle.dumps([1, 2]), "dict with x and y, got list"),
+        (pickle.dumps(pandas.DataFrame({"x": [1], "y": [2]})), "unsafe: the pickle names pandas"),
+        (pickle.dumps(print), "unsafe"),
+        (gzip.compress(b"x")[:-5], "damaged gzip"),
+        (b"no pickle", "cannot be read"),
+    ],
+)
+def test_other_files_of_pho4_raise(data: bytes, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        values_of_pickle(data, 3)
+
+
+# ---------------------------------------------------------------------- missing data
+
+
+@pytest.mark.parametrize(
+    ("make", "name"),
+    [
+        (PHO4, "pho4"),
+        (QM9Str, "qm9str"),
+        (SEHStr, "sehstr-model"),
+        (lambda: FragmentMolecule(reward="seh"), "seh-proxy"),
+        (lambda: FragmentMolecule(reward={"qed": 1.0, "seh": 2.0}), "seh-proxy"),
+        (lambda: FragmentMolecule("pdb105"), "fragment-blocks"),
+    ],
+)
+def test_missing_data_raise_when_the_environment_is_made(
+    make: Any, name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(datasets.MIRROR, str(tmp_path))
+    monkeypatch.setattr(datasets, "cache_dir", lambda: tmp_path / "cache")
+    # Another checksum, so that data that this process has already read are not used.
+    entry = datasets.dataset(name)
+    monkeypatch.setitem(datasets.DATASETS, name, dataclasses.replace(entry, sha256=None, git_sha1="0" * 40))
+    with pytest.raises(datasets.DatasetError, match=f"gfn-envs data fetch {name}, without GFN_ENVS_DATA.*{entry.url}"):
+        make()
+
+
+@pytest.mark.data("qm9str", "sehstr-model")
+@pytest.mark.parametrize("make", [QM9Str, SEHStr, TFBind8])
+def test_data_are_read_once_per_process(make: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    first = make()
+    monkeypatch.setattr(datasets, "converted", lambda *args: pytest.fail("read again"))
+    monkeypatch.setattr(datasets, "packaged", lambda *args: pytest.fail("read again"))
+    second = make()
+    if make is SEHStr:
+        assert second.trees is first.trees
+    else:
+        np.testing.assert_array_equal(second.reward_table, first.reward_table)
+
+
+def test_wrong_tables_raise_when_the_environment_is_made(tmp_path: Path) -> None:
+    for table in (tmp_path / "none.txt", [1.0], {"A": 1.0}, 7):
+        for make in (TFBind8, PHO4, QM9Str, SEHStr, lambda table, length: Sequence("AC", 1, reward=table)):
+            with pytest.raises((TypeError, ValueError)):
+                make(table=table, length=1)
 
 
 # ---------------------------------------------------------------------- QM9Str
@@ -259,10 +340,3 @@ def test_the_best_strings_are_found_in_chunks() -> None:
             best = best_strings(scored, fraction)
             assert best["best"] == every.max()
             np.testing.assert_array_equal(best["modes"], top_fraction(every, fraction))
-
-
-def test_nothing_is_read_before_it_is_needed(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(datasets, "read", lambda name: pytest.fail(f"read {name}"))
-    for dag in (QM9Str(), SEHStr(), PHO4()):
-        state = dag.step(dag.source(1), np.array([0]))
-        assert dag.forward_mask(state).any()

@@ -1,0 +1,30 @@
+"""Numbers in the cells of text tables."""
+
+from __future__ import annotations
+
+import re
+
+#: Cells that mark a missing value.
+MISSING = ("", "na", "nan", "n/a", "null", "none", "<na>", "nat", ".", "?")
+
+
+def is_missing(cell: str) -> bool:
+    """Whether a cell marks a missing value."""
+    return cell.lower() in MISSING
+
+
+def number_in(cell: str) -> float | None:
+    """The number in a cell; None if there is none. Python's 1_000 is none."""
+    try:
+        return None if "_" in cell or is_missing(cell) else float(cell)
+    except ValueError:
+        return None
+
+
+def no_number(cell: str) -> str:
+    """Why a cell holds no number, for messages."""
+    if is_missing(cell):
+        return f"a missing value ({cell!r}); leave out the row or fill in the value"
+    if re.fullmatch(r"[-+]?[\d.]*,\d[\d,.]*(e[-+]?\d+)?", cell, flags=re.IGNORECASE):
+        return f"{cell!r} has a decimal comma or a separator of thousands; write numbers like 1234.5"
+    return f"{cell!r} is not a number"
