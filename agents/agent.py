@@ -37,8 +37,8 @@ class Agent:
     Args:
         dag: the environment's core.
         config: the agent's settings.
-        seed: seed of the initial weights and of all sampling. One seed gives one result.
-        policy: a network of your own in place of the one that ``config`` describes.
+        seed: seed of the initial weights and of all sampling. The same seed gives the same result.
+        policy: your own network, instead of the one that ``config`` describes.
 
     Raises:
         UnsupportedError: the method does not apply to this environment.
@@ -51,13 +51,13 @@ class Agent:
     config_class: ClassVar[type[Any]] = Config
     config: Any
     learns_flow: ClassVar[bool] = False
-    #: P_B of agents whose settings offer no choice.
+    #: P_B of agents without a setting for it.
     fixed_backward: ClassVar[str] = "uniform"
-    #: Whether a network of the user's own can replace the one that the settings describe.
+    #: True if a user's network can replace the one that the settings describe.
     takes_policy: ClassVar[bool] = True
-    #: Whether objects are the ends of rollouts of P_F, so that their distribution follows from :meth:`probabilities`.
+    #: True if objects are the ends of rollouts of P_F, so their distribution follows from :meth:`probabilities`.
     samples_by_policy: ClassVar[bool] = True
-    #: Otherwise: objects whose frequencies stand for the distribution (m, state_width).
+    #: Otherwise: objects whose frequencies estimate the distribution (m, state_width).
     recorded: IntArray
     #: Target network of the objective, if it has one.
     target: Any = None
@@ -72,18 +72,18 @@ class Agent:
             self.config = dataclasses.replace(self.config, backward=self.backward.name)
         self.device = usable_device(self.config.device)
         if policy is not None and not self.takes_policy:
-            raise ValueError(f"agent {self.name!r} brings its own policy; policy must be None")
+            raise ValueError(f"agent {self.name!r} has its own policy; policy must be None")
         self.policy_given = policy is not None
         self.rng = np.random.default_rng(seed)
         self.check()
         with OwnGenerator(seed):
             self.policy = (self.make_policy() if policy is None else policy).to(self.device)
         if self.learns_flow and not self.policy.learns_flow:
-            raise ValueError(f"agent {self.name!r} learns state flows, and the given policy has none (learns_flow)")
+            raise ValueError(f"agent {self.name!r} learns state flows, but the given policy has none (learns_flow)")
         if self.backward.learned and not self.policy.learns_backward:
-            raise ValueError(f"backward {self.backward.name!r} is learned, and the given policy learns no P_B")
+            raise ValueError(f"backward {self.backward.name!r} is learned, but the given policy learns no P_B")
         if self.policy.learns_backward and not self.backward.learned:
-            raise ValueError(f"backward {self.backward.name!r} is not learned, and the given policy learns a P_B")
+            raise ValueError(f"backward {self.backward.name!r} is not learned, but the given policy learns a P_B")
         self.log_z_parameter: Any = None
         groups: list[dict[str, Any]] = [{"params": list(self.policy.parameters())}]
         if isinstance(self.config, LogZSettings):
@@ -131,7 +131,7 @@ class Agent:
     def log_probs(self, trajectories: Trajectories) -> LogProbs:
         """log P_F, log P_B and log F along trajectories, as the objective sees them."""
         found = log_probs(self.dag, self.policy, trajectories, self.backward)
-        # If P_B has a loss of its own, the objective must not train it.
+        # If P_B has a separate loss, the objective must not train it.
         return found if self.backward.in_objective else found._replace(log_pb=found.log_pb.detach())
 
     def log_pb(self, trajectories: Trajectories) -> Tensor:
@@ -154,7 +154,7 @@ class Agent:
     # ------------------------------------------------------------------ sampling
 
     def forward_logits(self) -> rollout.Logits:
-        """The forward policy as a function of states, with the present parameters."""
+        """The forward policy as a function of states, with the current parameters."""
         return self._logits("forward")
 
     def backward_logits(self) -> rollout.Logits | None:
@@ -193,7 +193,7 @@ class Agent:
             return rollout.sample_backward(self.dag, objects, self.backward_logits(), self.rng, log_reward)
 
     def sample(self, n: int, rng: np.random.Generator | None = None) -> IntArray:
-        """``n`` objects: terminal states (n, state_width). Without ``rng`` the agent's own stream is used."""
+        """``n`` objects: terminal states (n, state_width). Default: the agent's own random stream."""
         return self.sample_trajectories(n, rng=rng).terminal_states
 
     def probabilities(self, states: IntArray) -> FloatArray:
@@ -239,14 +239,14 @@ class Agent:
         """Restore :meth:`state_dict`. The run continues bit for bit.
 
         Raises:
-            ValueError: the state of another kind of agent or environment. The agent is then left as it was.
+            ValueError: the state of another kind of agent or environment. The agent is unchanged.
         """
         self.policy.load_state_dict(state["policy"])
         self.iteration = state["iteration"]
         if self.log_z_parameter is not None:
             with torch.no_grad():
                 self.log_z_parameter.copy_(state["log_z"])
-        # Adam keeps the tensors that it is given, and changes them later.
+        # Adam keeps the given tensors and changes them later.
         self.optimizer.load_state_dict(copy.deepcopy(self._own_groups(state["optimizer"])))
         self.rng.bit_generator.state = state["rng"]
         self.backward.load_state_dict(state["memory"])

@@ -82,7 +82,7 @@ class OptimizerSettings(Config):
 
 @dataclass(frozen=True)
 class LogZSettings(Config):
-    """log Z as a parameter of its own."""
+    """Learned log Z."""
 
     lr_log_z: Schedule = Schedule(1e-1, 1e-1, 1)
     """Learning rate of log Z: a number, or start,end,steps."""
@@ -131,11 +131,11 @@ class ReplaySettings(Config):
 
     replay: str = "none"
     """Scheme of the replay buffer of distinct objects: none, fifo, uniform, proportional or prioritized (PRT). In
-    Python also a Scheme of your own (agents.replay.schemes)."""
+    Python, also your own Scheme (agents.replay.schemes)."""
     replay_batch_size: int = 16
     """Objects drawn from the buffer per iteration."""
     replay_capacity: int = 100_000
-    """Most objects in the buffer."""
+    """Capacity of the buffer, in objects."""
     replay_mix: Literal["alternate", "joint"] = "alternate"
     """One gradient step on the sampled batch and one on the replayed batch, or one step on both together."""
 
@@ -153,9 +153,9 @@ class LocalSearchSettings(Config):
     """Local search around the sampled objects."""
 
     local_search: int = 0
-    """Rounds of undoing and rebuilding the sampled objects. The agent learns from the objects found, too."""
+    """Rounds of undoing and rebuilding the sampled objects. The agent also learns from the objects found."""
     search_fraction: float = 0.5
-    """Local search undoes 1 step up to this share of the longest trajectory, in (0, 1]."""
+    """Local search undoes between 1 step and this share of the longest trajectory, in (0, 1]."""
     search_accept: Literal["greedy", "metropolis"] = "greedy"
     """Acceptance of rebuilt objects: only better ones, or the exact Metropolis-Hastings rule."""
 
@@ -171,7 +171,7 @@ class BackwardSettings(Config):
 
     backward: str = "learned"
     """Backward policy P_B: learned with the objective, uniform, maxent (all trajectories to an object equally likely),
-    pessimistic or tlm (both: maximum likelihood of sampled trajectories). In Python also a BackwardPolicy of your own
+    pessimistic or tlm (both: maximum likelihood of sampled trajectories). In Python, also your own BackwardPolicy
     (agents.policies.backward)."""
 
 

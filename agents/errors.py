@@ -4,8 +4,8 @@ from __future__ import annotations
 
 
 class NoLegalActionError(RuntimeError):
-    """A state that is not finished offers no legal action; it is never turned into a uniform choice."""
+    """A non-terminal state has no legal action. There is no fallback to a uniform choice."""
 
 
 class UnsupportedError(ValueError):
-    """An agent's method makes no sense on an environment; the message says why."""
+    """The method of an agent does not apply to an environment. The message says why."""

@@ -68,7 +68,7 @@ def log_probs(dag: Dag, policy: Policy, trajectories: Trajectories, backward: Ba
     elif heads.backward_logits is None:
         log_pb = torch.from_numpy(-np.log(num_parents[target])).to(log_pf)
     elif dag.num_backward_actions == 1:
-        # log 1, whatever the network says; it must have a (zero) gradient all the same.
+        # log 1 for any logits, but with a (zero) gradient.
         log_pb = torch.zeros_like(log_pf) + heads.backward_logits[:0].sum()
     else:
         table = masked_log_softmax(heads.backward_logits, backward_mask[shown])

@@ -54,7 +54,7 @@ def make_agent(name: str, dag: Dag, seed: int = 0, policy: Policy | None = None,
         name: name of the agent, such as "tb"; see :data:`AGENTS`.
         dag: the environment's core.
         seed: seed of the initial weights and of all sampling.
-        policy: a network of your own in place of the one that the settings describe.
+        policy: your own network, instead of the one that the settings describe.
         **settings: fields of the agent's config, such as ``batch_size``, ``hidden``, ``lr``, ``epsilon``.
 
     Raises:

@@ -1,7 +1,7 @@
 """Sampling whole trajectories, forward from s0 or backward from objects.
 
-Policies enter as plain functions from states to logits (NumPy in, NumPy out), so any network, table or rule can be
-rolled out. Only unfinished trajectories are kept from step to step.
+A policy is a plain function from states to logits (NumPy in, NumPy out), so any network, table or rule can be used.
+Each step computes unfinished trajectories only.
 """
 
 from __future__ import annotations
@@ -25,14 +25,14 @@ from gfn_envs.reward_errors import RewardError
 Logits = Callable[[IntArray], FloatArray]
 
 
-#: Scores of actions are checked all at once, or whenever there are so many.
+#: Scores of actions are checked at the end, or whenever there are this many.
 HELD_SCORES = 2**22
 
 
 def one_blas_thread() -> Any:
-    """A context in which NumPy multiplies matrices on one thread: its pool would fight torch's for the cores."""
+    """A context in which NumPy multiplies matrices on one thread: its pool would compete with torch's for cores."""
     libraries = _openblas()
-    # To set what is set already, and back, takes as long as a step of a rollout.
+    # Setting and restoring the same value takes as long as a step of a rollout.
     if all(library.num_threads == 1 for library in libraries.lib_controllers):
         return contextlib.nullcontext()
     return libraries.limit(limits=1)
@@ -46,7 +46,7 @@ def _openblas() -> Any:
 def sample_actions(
     logits: FloatArray, mask: BoolArray, rng: np.random.Generator, epsilon: float = 0.0, temperature: float = 1.0
 ) -> IntArray:
-    """One legal action a row, from the softmax of ``logits / temperature`` over legal actions.
+    """One legal action per row, from the softmax of ``logits / temperature`` over legal actions.
 
     With probability ``epsilon``, independently for each row, the action is uniform over the legal ones instead.
 
@@ -62,7 +62,7 @@ def sample_actions(
 
     Raises:
         NoLegalActionError: a row without a legal action.
-        FloatingPointError: a NaN among the logits of legal actions, or all of them -inf.
+        FloatingPointError: logits of legal actions contain NaN, or all are -inf.
     """
     n, width = mask.shape
     actions, scores = _choose(logits, mask, _noise(rng, 1, n, width, epsilon)[0], temperature)
@@ -73,7 +73,7 @@ def sample_actions(
 def _noise(rng: np.random.Generator, steps: int, n: int, width: int, epsilon: float) -> FloatArray:
     """Gumbel noise float32 (steps, n, width).
 
-    Rows that explore, each with probability ``epsilon``, get noise so loud that no logit is heard over it.
+    With probability ``epsilon``, a row explores: its noise is scaled up until the logits do not matter.
     """
     # In single precision an exponential can be exactly 0.
     gumbel = rng.standard_exponential((steps, n, width), dtype=np.float32)
@@ -100,7 +100,7 @@ def _choose(logits: FloatArray, mask: BoolArray, gumbel: FloatArray, temperature
 
 
 def _check(scores: list[FloatArray], masks: list[BoolArray], actions: list[IntArray]) -> None:
-    """Raise where a chosen action's score is not finite: no action was legal, or the logits were no numbers."""
+    """Raise if the score of a chosen action is not finite: no legal action, or NaN or infinite logits."""
     if not scores:
         return
     every, chosen = np.concatenate(scores), np.concatenate(actions)
@@ -145,7 +145,7 @@ def sample_forward(
     noise = _noise_of_steps(rng, n, dag.num_actions, epsilon)
     try:
         while len(rows):
-            # All begin in s0.
+            # All start in s0.
             shown = states[:1] if len(visited) == 1 else states
             mask = dag.forward_mask(states)
             actions, score = _choose(logits(shown), mask, next(noise), temperature)
@@ -165,7 +165,7 @@ def sample_forward(
             if np.count_nonzero(ended):
                 states, rows = states.compress(~ended, axis=0), rows.compress(~ended)
     except Exception:
-        # Logits that are no numbers choose actions that are not legal: say that, not what came of it.
+        # NaN logits choose illegal actions. Report the cause, not the consequence.
         check()
         raise
     check()
@@ -186,9 +186,9 @@ def sample_backward(
     Args:
         dag: the environment.
         objects: terminal states.
-        logits: backward policy; None for the uniform one.
+        logits: backward policy; None for the uniform policy.
         rng: source of randomness.
-        log_reward: log R of the objects where it is known already (n,).
+        log_reward: log R of the objects, if it is already known (n,).
     """
     n = len(objects)
     states, rows = np.array(objects, dtype=dag.state_dtype), np.arange(n)
@@ -244,11 +244,11 @@ def rewarded(batch: Trajectories) -> Trajectories:
 def _pack(
     dag: Dag, visited: list[IntArray], row_lists: list[IntArray], n: int, backward: bool
 ) -> tuple[IntArray, IntArray, IntArray, IntArray]:
-    """Time-major lists of states and of the trajectories they belong to, made trajectory-major.
+    """Convert time-major lists of states, and of the trajectories they belong to, to trajectory-major arrays.
 
     Returns:
-        ``(packed, offsets, place, edge_rows)``: the states in order, where each trajectory starts, where each visited
-        state went, and the trajectory of each visited state but the first n.
+        ``(packed, offsets, place, edge_rows)``: the states in order, the start of each trajectory, the position of each
+        visited state, and the trajectory of each visited state except the first n.
     """
     rows = np.concatenate(row_lists)
     edge_rows = rows[n:]

@@ -26,11 +26,11 @@ class A2CERConfig(ActorCriticConfig):
     """Settings of advantage actor-critic with experience replay."""
 
     memory: int = 100
-    """Batches remembered; the oldest goes first."""
+    """Number of stored batches. The oldest is dropped first."""
     replays: int = 1
-    """Remembered batches learned from in an iteration, beside the new one."""
+    """Stored batches learned from per iteration, in addition to the new one."""
     truncation: float = 1.0
-    """Most that an importance weight may be."""
+    """Upper bound of importance weights."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -50,15 +50,14 @@ class A2CER(ActorCritic):
         self, dag: Dag, config: A2CERConfig | None = None, seed: int = 0, policy: Policy | None = None
     ) -> None:
         super().__init__(dag, config, seed, policy)
-        #: Batches, with the log-probability of each action when it was taken.
+        #: Batches, with the log-probability of each action under the behavior policy.
         self.memory_of_batches: deque[tuple[Trajectories, Tensor]] = deque(maxlen=self.config.memory)
 
     def update(self) -> dict[str, Any]:
-        """One iteration: a step on a new batch, and one on each of ``replays`` remembered ones.
+        """One iteration: a step on a new batch, and one on each of ``replays`` stored ones.
 
         Raises:
-            FloatingPointError: a loss or the logits became NaN or infinite; the parameters keep their last finite
-                values.
+            FloatingPointError: a loss or the logits are NaN or infinite. Parameters keep their last finite values.
         """
         batch = self.sample_batch()
         behavior = self.log_behavior(batch)
@@ -72,8 +71,8 @@ class A2CER(ActorCritic):
 
     @torch.no_grad()
     def log_behavior(self, batch: Trajectories) -> Tensor:
-        """log-probability (e,) of each action of a new batch when it was taken: at this iteration's temperature, and
-        uniform with probability epsilon."""
+        """log-probability (e,) of the actions of a new batch under the behavior policy: P_F at this iteration's
+        temperature, and uniform with probability epsilon."""
         epsilon, temperature = self.config.epsilon(self.iteration), self.config.temperature(self.iteration)
         states, rows = distinct(batch.states[batch.sources])
         mask = self.dag.forward_mask(states)
@@ -83,7 +82,7 @@ class A2CER(ActorCritic):
         return torch.logaddexp(weights[0] + log_p, weights[1] + uniform)
 
     def learn_from(self, batch: Trajectories, behavior: Tensor) -> float:
-        """A step of policy and value on trajectories whose actions had log-probabilities ``behavior`` (e,)."""
+        """Update policy and value on trajectories whose actions had log-probabilities ``behavior`` (e,)."""
         sources = batch.states[batch.sources]
         states, rows = distinct(sources)
         log_p = self.log_policy(states)
@@ -136,7 +135,7 @@ def corrected_returns(
     """
     following = np.append(values[1:], 0.0)
     following[edge_offsets[1:] - 1] = 0.0
-    excess = weights * (rewards + following - values)  # v_t - V_t without the later ones
+    excess = weights * (rewards + following - values)  # v_t - V_t without later corrections
     lengths = np.diff(edge_offsets)
     for back in range(2, int(lengths.max(initial=0)) + 1):
         at = (edge_offsets[1:] - back)[lengths >= back]

@@ -33,8 +33,7 @@ from gfn_envs.dag import Dag
 class ReturnConfig(ExplorationSettings, OptimizerSettings, NetworkSettings):
     """Settings of agents that maximize the expected return.
 
-    Gradients are those of trajectories sampled from the policy itself: exploration (``epsilon``, ``temperature``)
-    biases them.
+    Gradients assume trajectories sampled from the policy: exploration (``epsilon``, ``temperature``) biases them.
     """
 
     reward_mode: Literal["reward", "log_reward", "soft"] = "reward"
@@ -53,7 +52,7 @@ class ActorCriticConfig(ReturnConfig):
     """Settings of agents with a value network."""
 
     lamda: float = 0.95
-    """Weight lambda of later errors in an advantage: 0 trusts the value network, 1 the sampled rewards."""
+    """lambda of generalized advantage estimation: 0 relies on the value network, 1 on the sampled rewards."""
     value_hidden: tuple[int, ...] = (256, 256)
     """Widths of the hidden layers of the value network."""
     lr_value: Schedule = Schedule(1e-3, 1e-3, 1)
@@ -67,7 +66,7 @@ class ActorCriticConfig(ReturnConfig):
 
 
 class ReturnAgent(Agent):
-    """An agent that maximizes the expected return; it estimates no log Z."""
+    """An agent that maximizes the expected return. It does not estimate log Z."""
 
     config_class = ReturnConfig
     config: Any
@@ -88,13 +87,13 @@ class ReturnAgent(Agent):
         return masked_log_softmax(self.policy(states).forward_logits, self.dag.forward_mask(states))
 
     def finite(self, value: Tensor) -> Tensor:
-        """``value``, refused where it is NaN or infinite."""
+        """Return ``value``. Raises FloatingPointError if it is NaN or infinite."""
         if not torch.isfinite(value).all():
             raise FloatingPointError(f"iteration {self.iteration}: a loss is {value}; try a lower learning rate")
         return value
 
     def summary(self, batch: Trajectories, loss: float) -> dict[str, Any]:
-        """The results of an iteration, as a dict."""
+        """Metrics of an iteration."""
         return {
             "loss": loss,
             "log_z": None,
@@ -105,7 +104,7 @@ class ReturnAgent(Agent):
 
 
 class ActorCritic(ReturnAgent):
-    """An agent with a value network V(s) on the features of states that are not terminal."""
+    """An agent with a value network V(s) on the features of non-terminal states."""
 
     config_class = ActorCriticConfig
 
@@ -124,7 +123,7 @@ class ActorCritic(ReturnAgent):
         return self.value(seen).squeeze(1).index_select(0, torch.from_numpy(inverse).to(self.device))
 
     def step_value(self, loss: Tensor) -> None:
-        """A gradient step of the value network."""
+        """A gradient step on the value network."""
         self.value_optimizer.param_groups[0]["lr"] = self.config.lr_value(self.iteration)
         minimize(loss, self.value_optimizer)
 
@@ -143,7 +142,7 @@ class ActorCritic(ReturnAgent):
 
 
 def edge_rewards(dag: Dag, batch: Trajectories, reward_mode: str) -> FloatArray:
-    """Reward of each edge, float64 (e,): what ``reward_mode`` of the Gymnasium environments pays."""
+    """Reward of each edge, float64 (e,), as with ``reward_mode`` of the Gymnasium environments."""
     soft = reward_mode == "soft"
     rewards = dag.uniform_log_pb(batch.states[batch.targets]) if soft else np.zeros(batch.num_edges)
     rewards[batch.edge_offsets[1:] - 1] += np.exp(batch.log_reward) if reward_mode == "reward" else batch.log_reward

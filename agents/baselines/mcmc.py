@@ -28,16 +28,16 @@ class MCMCConfig(Config):
     batch_size: int = 16
     """Parallel chains."""
     steps: int | None = None
-    """Most steps that a move takes back; None: half of the longest trajectory, rounded up."""
+    """Maximum number of steps that a move undoes; None: half of the longest trajectory, rounded up."""
     min_steps: int = 1
-    """Fewest steps. The number is drawn uniformly between the two; from 1 on, objects of all lengths are reached."""
+    """Minimum number of steps. The number is uniform between the two. With 1, objects of all lengths are reached."""
     rounds: int = 1
-    """Moves of each chain in an iteration, after which its state is recorded."""
+    """Moves of each chain per iteration. Its state is recorded after the last."""
     temperatures: tuple[float, ...] = (1.0,)
     """Parallel tempering: each chain has replicas with target R(x)^(1/T), which swap states with their neighbors
-    after each move. The first temperature, 1, is the chain itself; alone it is plain Metropolis-Hastings."""
+    after each move. The first temperature, 1, is the chain itself. 1 alone is plain Metropolis-Hastings."""
     memory: int = 100_000
-    """States recorded; the oldest are forgotten first, and with them where the chains began."""
+    """Maximum number of recorded states. The oldest, such as the initial states, are dropped first."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -47,16 +47,16 @@ class MCMCConfig(Config):
         require(self.rounds >= 1, "rounds must be at least 1", self.rounds)
         require(self.memory >= 1, "memory must be at least 1", self.memory)
         message = "temperatures must be finite and > 0, and the first 1"
-        rising = all(0 < t < math.inf for t in self.temperatures)
-        require(rising and self.temperatures[:1] == (1.0,), message, self.temperatures)
+        valid = all(0 < t < math.inf for t in self.temperatures)
+        require(valid and self.temperatures[:1] == (1.0,), message, self.temperatures)
 
 
 class MCMC(Agent):
-    """Metropolis-Hastings on objects: take back steps by uniform P_B, rebuild uniformly, accept by the exact ratio.
+    """Metropolis-Hastings on objects: undo steps by uniform P_B, rebuild uniformly, accept by the exact ratio.
 
-    Nothing is learned, and no policy samples the objects: :meth:`sample` draws from the recorded states of the chains,
-    ``probabilities`` are those of the policy that rebuilds, and there is no exact distribution to evaluate. Metrics are
-    those of the recorded states' frequencies.
+    Nothing is learned. :meth:`sample` draws from the recorded states of the chains, not from a policy.
+    ``probabilities`` are those of the uniform policy that rebuilds objects. There is no exact distribution to evaluate:
+    metrics use the frequencies of the recorded states.
     """
 
     name = "mcmc"
@@ -84,11 +84,11 @@ class MCMC(Agent):
         return UniformPolicy(self.dag)
 
     def sample_proposals(self, n: int) -> Trajectories:
-        """``n`` trajectories of the policy that rebuilds."""
+        """``n`` trajectories of the uniform policy that rebuilds objects."""
         return rollout.sample_forward(self.dag, self.forward_logits(), n, self.rng)
 
     def record(self) -> None:
-        """Remember the states of the chains."""
+        """Record the states of the chains."""
         recorded = np.concatenate([self.recorded, self.objects[: self.config.batch_size]])
         self.recorded = recorded[-self.config.memory :]
 
@@ -96,8 +96,8 @@ class MCMC(Agent):
         """One iteration: ``rounds`` moves and swaps.
 
         Returns:
-            ``loss``, minus the mean log R of the chains; ``acceptance``, the share of moves accepted, of all replicas;
-            ``transitions``, steps taken back and rebuilt.
+            ``loss``, minus the mean log R of the chains; ``acceptance``, the share of accepted moves of all replicas;
+            ``transitions``, steps undone and rebuilt.
         """
         accepted = edges = 0
         for _ in range(self.config.rounds):
@@ -119,7 +119,7 @@ class MCMC(Agent):
         }
 
     def swap(self) -> None:
-        """Offer every replica a swap of states with its neighbor in temperature, one pair of temperatures a time."""
+        """Propose swaps of states between replicas of adjacent temperatures, one pair of temperatures at a time."""
         n = self.config.batch_size
         for first in range(0, len(self.objects) - n, n):
             cold, hot = np.arange(first, first + n), np.arange(first + n, first + 2 * n)
@@ -137,13 +137,13 @@ class MCMC(Agent):
     # ------------------------------------------------------------------ sampling
 
     def sample(self, n: int, rng: np.random.Generator | None = None) -> IntArray:
-        """``n`` of the recorded states of the chains, drawn uniformly with repetition (n, state_width)."""
+        """``n`` of the recorded states of the chains, drawn uniformly with replacement (n, state_width)."""
         return self.recorded[(rng or self.rng).integers(len(self.recorded), size=n)]
 
     def sample_trajectories(
         self, n: int, epsilon: float = 0.0, temperature: float = 1.0, rng: np.random.Generator | None = None
     ) -> Trajectories:
-        """Trajectories to objects of :meth:`sample`, by uniform P_B; no policy has ``epsilon`` or ``temperature``."""
+        """Trajectories to objects of :meth:`sample`, by uniform P_B. ``epsilon`` and ``temperature`` have no effect."""
         rng = rng or self.rng
         return rollout.sample_backward(self.dag, self.sample(n, rng), None, rng)
 
@@ -169,18 +169,18 @@ def metropolis_hastings(
     high: int,
     rng: np.random.Generator,
 ) -> tuple[IntArray, FloatArray, BoolArray, int]:
-    """A move of each chain, on its own.
+    """One independent move of each chain.
 
     Args:
         dag: the environment.
         objects: states of the chains (n, state_width).
-        log_reward: log R of them (n,).
+        log_reward: log R of ``objects`` (n,).
         inverse_temperature: 1 / T of each; its target is R^(1/T) (n,).
-        low, high: the number of steps taken back is drawn from low..high, or all where there are fewer.
+        low, high: the number of steps to undo is uniform on low..high, or all if there are fewer.
         rng: source of randomness.
 
     Returns:
-        ``(objects, log_reward, accepted, edges)`` after it; ``edges`` counts the steps taken back and rebuilt.
+        ``(objects, log_reward, accepted, edges)`` after the move; ``edges`` counts the steps undone and rebuilt.
     """
     k = rng.integers(low, high, size=len(objects), endpoint=True)
     states, undone = backtrack(dag, objects, k, None, rng)
@@ -199,9 +199,9 @@ def metropolis_hastings(
 
 
 def log_proposal_ratio(dag: Dag, undone: Path, built: Path, at_source: BoolArray, low: int, high: int) -> FloatArray:
-    """log of q(x', d, r -> x) / q(x, d, r -> x'), float64 (n,): the way back over the way there.
+    """log of q(x', d, r -> x) / q(x, d, r -> x'), float64 (n,): the reverse over the forward proposal.
 
-    The paths d and r, taken back and rebuilt, are part of the move (see :mod:`agents.local_search`); both policies are
+    The undone and rebuilt paths d and r are part of the move (see :mod:`agents.local_search`); both policies are
     uniform.
     """
     back = log_move(dag, built, undone, at_source, None, None, low, high)

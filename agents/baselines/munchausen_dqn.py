@@ -19,9 +19,9 @@ class MunchausenDQNConfig(SoftDQNConfig):
     """Settings of Munchausen deep Q-networks; the defaults are those of Tiapkin et al. 2024."""
 
     munchausen_alpha: float = 0.15
-    """alpha: how much of the log-policy is added to the reward; 0 gives soft-dqn."""
+    """alpha: weight of the log-policy in the reward. 0 is soft-dqn."""
     munchausen_lowest: float = -100.0
-    """l0: a lower log-policy counts as this."""
+    """l0: lower bound of the log-policy."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -32,8 +32,8 @@ class MunchausenDQNConfig(SoftDQNConfig):
 class MunchausenDQN(SoftDQN):
     """Munchausen DQN: soft-dqn with alpha times the log-policy added to the reward.
 
-    The target's optimal policy is that of an entropy coefficient (1 - alpha) lambda, so lambda = 1 / (1 - alpha); its
-    soft value is the same as that of soft-dqn.
+    The optimal policy of this target has entropy coefficient (1 - alpha) lambda, so lambda = 1 / (1 - alpha). Its soft
+    value equals that of soft-dqn.
     """
 
     name = "munchausen-dqn"
@@ -46,7 +46,7 @@ class MunchausenDQN(SoftDQN):
         return 1.0 / (1.0 - self.config.munchausen_alpha)
 
     def targets(self, drawn: Transitions, unique: IntArray, rows: Tensor, actions: Tensor, legal: Tensor) -> Tensor:
-        """y of soft-dqn, and the bonus of the slow network's policy."""
+        """y of soft-dqn plus the bonus, by the policy of the target network."""
         target = super().targets(drawn, unique, rows, actions, legal)
         q, _ = self.q_values(self.target, unique)
         bonus = munchausen_bonus(

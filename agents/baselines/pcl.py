@@ -14,7 +14,7 @@ class PCLConfig(EngineSettings, GFlowNetConfig):
     """Settings of path consistency learning."""
 
     steps: int | None = None
-    """d: steps of each path, fewer if the trajectory ends; None: to the end of the trajectory."""
+    """d: number of steps per path, fewer at the end of a trajectory; None: to the end of the trajectory."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -22,11 +22,11 @@ class PCLConfig(EngineSettings, GFlowNetConfig):
 
 
 class PCL(BalanceGFlowNet):
-    """Path consistency learning: policy and soft value agree along paths; SubTB on paths to the end, V = log F.
+    """Path consistency learning: SubTB on paths of d steps or to the end, with the soft value V = log F.
 
-    The residual of the path from s_i is V(s_i) - V(s_j) + sum_{i<=t<j} (log pi(a_t|s_t) - r_t) with j = i + d, or the
-    end if that comes first: minus equation 14 of Nachum et al. 2017 with discount 1 and entropy coefficient 1. The
-    reward r is log P_B on every edge, and log R on the last, which is here the value of the terminal state.
+    The residual of the path from s_i is V(s_i) - V(s_j) + sum_{i<=t<j} (log pi(a_t|s_t) - r_t), where j is i + d or the
+    end, whichever comes first: minus equation 14 of Nachum et al. 2017 with discount 1 and entropy coefficient 1. The
+    reward r is log P_B on every edge. log R on the last edge is here the value of the terminal state.
     """
 
     name = "pcl"

@@ -21,18 +21,18 @@ class PPOConfig(ActorCriticConfig):
     """Settings of proximal policy optimization."""
 
     batch_size: int = 64
-    """Trajectories in an iteration."""
+    """Trajectories per iteration."""
     clip: float = 0.2
-    """The ratio of new to old probabilities earns nothing beyond 1 - clip and 1 + clip."""
+    """The ratio of new to old probabilities is clipped to [1 - clip, 1 + clip]."""
     epochs: int = 4
-    """Passes over the batch in an iteration."""
+    """Passes over the batch per iteration."""
     minibatches: int = 4
-    """Gradient steps in a pass."""
+    """Gradient steps per pass."""
     normalize: bool = False
-    """Divide advantages by their standard deviation over the batch. Once a policy is nearly deterministic this turns
-    the value network's errors into full steps, and the policy wanders off."""
+    """Divide advantages by their standard deviation over the batch. If a policy is nearly deterministic, this
+    turns errors of the value network into full steps, and the policy drifts."""
     max_grad_norm: float | None = 0.5
-    """Gradients are scaled down to this Euclidean norm."""
+    """Scale gradients down to this Euclidean norm."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -49,11 +49,10 @@ class PPO(ActorCritic):
     config_class = PPOConfig
 
     def update(self) -> dict[str, Any]:
-        """One iteration: sample trajectories; several passes of minibatch steps on the clipped objective and on V.
+        """One iteration: sample trajectories; several passes of minibatch steps on the clipped objective and V.
 
         Raises:
-            FloatingPointError: a loss or the logits became NaN or infinite; the parameters keep their last finite
-                values.
+            FloatingPointError: a loss or the logits are NaN or infinite. Parameters keep their last finite values.
         """
         batch = self.sample_batch()
         sources = batch.states[batch.sources]

@@ -17,14 +17,14 @@ from gfn_envs.dag import Dag
 
 
 class UniformPolicy(Policy):
-    """Every legal action is as likely as any other; nothing is learned."""
+    """All legal actions are equally likely. Nothing is learned."""
 
     learns_backward = learns_flow = False
 
     def __init__(self, dag: Dag) -> None:
         super().__init__()
         self.num_actions, self.inputs = dag.num_actions, dag.encode
-        # All logits; it also says on which device they are.
+        # The value of all logits, on their device.
         self.logit = nn.Parameter(torch.zeros(()), requires_grad=False)
 
     def forward(self, states: IntArray) -> Heads:
@@ -59,7 +59,7 @@ class Random(Agent):
         return float(self.log_weights - np.log(self.num_weights)) if self.num_weights else None
 
     def update(self) -> dict[str, Any]:
-        """Sample a batch, and count its importance weights. ``loss`` is minus their mean logarithm, minus the ELBO."""
+        """Sample a batch and add its importance weights. ``loss`` is minus their mean logarithm, that is -ELBO."""
         batch = self.sample_trajectories(self.config.batch_size)
         log_ratio = self.dag.uniform_log_pb(batch.states[batch.targets]) + np.log(
             self.dag.forward_mask(batch.states[batch.sources]).sum(1)

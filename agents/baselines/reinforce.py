@@ -24,11 +24,10 @@ class Reinforce(ReturnAgent):
         require(self.config.batch_size >= 2, "the batch mean needs a batch_size of at least 2", self.config.batch_size)
 
     def update(self) -> dict[str, Any]:
-        """One iteration: sample trajectories, a gradient step.
+        """One iteration: sample trajectories and take a gradient step.
 
         Raises:
-            FloatingPointError: the loss or the logits became NaN or infinite; the parameters keep their last finite
-                values.
+            FloatingPointError: the loss or the logits are NaN or infinite. Parameters keep their last finite values.
         """
         batch = self.sample_batch()
         offsets = torch.from_numpy(batch.edge_offsets).to(self.device)

@@ -38,13 +38,13 @@ class SACConfig(ExplorationSettings, PenaltySettings, OptimizerSettings, Network
     loss: Literal["squared", "huber", "log-cosh"] = "huber"
     """Penalty on temporal differences."""
     replay_batch_size: int = 256
-    """Transitions drawn from the ring, uniformly, in an iteration."""
+    """Transitions drawn uniformly from the replay buffer per iteration."""
     replay_capacity: int = 100_000
-    """Most transitions in the ring."""
+    """Capacity of the replay buffer, in transitions."""
     lr_critic: Schedule = Schedule(1e-3, 1e-3, 1)
     """Learning rate of the critics (Adam)."""
     polyak: float = 0.05
-    """Share of the critics in each update of their slow copies, which give the targets."""
+    """Polyak coefficient of the target critics: target <- (1 - polyak) target + polyak critic."""
     entropy_coefficient: float = 1.0
     """Weight of the entropy. With 1 the optimal policy samples x in proportion to R(x). If tuned: its initial value."""
     tuned: bool = False
@@ -90,7 +90,7 @@ class SAC(Agent):
 
     @property
     def log_z(self) -> float | None:
-        """The soft value of s0 by the critics; None where the entropy coefficient is not 1."""
+        """The soft value of s0 by the critics; None if the entropy coefficient is not 1."""
         if self.coefficient != 1 or self.config.tuned:
             return None
         source = self.dag.source(1)
@@ -99,15 +99,14 @@ class SAC(Agent):
             return soft_value(least_q(self.critics, source), legal).item()
 
     def update(self) -> dict[str, Any]:
-        """One iteration: sample trajectories into the ring; on transitions drawn from it step the critics, the policy
-        and, where tuned, the coefficient.
+        """One iteration: add sampled trajectories to the replay buffer, and update critics, policy and, if tuned, the
+        coefficient on transitions drawn from it.
 
         Returns:
-            ``loss`` is that of the critics; ``policy_loss``, ``entropy`` and ``coefficient`` beside the usual.
+            ``loss`` of the critics, ``policy_loss``, ``entropy``, ``coefficient``, and the usual metrics.
 
         Raises:
-            FloatingPointError: a loss or the logits became NaN or infinite; the parameters keep their last finite
-                values.
+            FloatingPointError: a loss or the logits are NaN or infinite. Parameters keep their last finite values.
         """
         batch = self.sample_batch()
         self.transitions.add(transitions(batch, self.dag.uniform_log_pb(batch.states[batch.targets])))
@@ -141,9 +140,9 @@ class SAC(Agent):
         return masked_log_softmax(self.policy(states).forward_logits, self.dag.forward_mask(states))
 
     def critic_loss(self, drawn: Transitions, states: IntArray, rows: Tensor) -> Tensor:
-        """Mean penalty of Q_i(s, a) - y of both critics; ``states`` are the distinct sources, ``rows`` whose is which.
+        """Mean penalty of Q_i(s, a) - y of both critics; ``states`` are the distinct sources, ``rows`` their indices.
 
-        y = r + V(s') with V(s') = sum_a pi(a|s') (min_i Q_i(s', a) - c log pi(a|s')), Q_i those of the slow copies.
+        y = r + V(s') with V(s') = sum_a pi(a|s') (min_i Q_i(s', a) - c log pi(a|s')), Q_i the target critics.
         """
         actions, log_pb, log_reward, terminal = (
             torch.from_numpy(array).to(self.device)
@@ -170,9 +169,9 @@ class SAC(Agent):
         return -value.index_select(0, rows).mean(), entropy(log_p.detach()).index_select(0, rows)
 
     def tune(self, states: IntArray, rows: Tensor, entropies: Tensor) -> None:
-        """Step the coefficient: up where the entropy is below its target, down where it is above."""
-        most = torch.from_numpy(np.log(self.dag.forward_mask(states).sum(1))).to(entropies).index_select(0, rows)
-        excess = (entropies - self.config.target_entropy * most).mean()
+        """Update the coefficient: up if the entropy is below its target, down if it is above."""
+        largest = torch.from_numpy(np.log(self.dag.forward_mask(states).sum(1))).to(entropies).index_select(0, rows)
+        excess = (entropies - self.config.target_entropy * largest).mean()
         minimize(self.log_coefficient.exp() * excess, self.coefficient_optimizer)
 
     # ------------------------------------------------------------------ checkpoints
@@ -197,6 +196,6 @@ class SAC(Agent):
 
 
 def least_q(critics: nn.ModuleList, states: IntArray) -> Tensor:
-    """The lesser of the two critics' Q(s, a), (n, num_actions)."""
+    """Minimum of the two critics' Q(s, a), (n, num_actions)."""
     first, second = (critic(states).forward_logits for critic in critics)
     return torch.minimum(first, second)

@@ -1,9 +1,9 @@
-"""Agents of Stable-Baselines3 under our command line, metrics and checkpoints. The library is imported where used.
+"""Agents of Stable-Baselines3 with our command line, metrics and checkpoints. The library is imported at first use.
 
-An iteration steps ``batch_size`` environments ``num_steps`` times through :class:`agents.interop.sb3.SB3VecEnv` and
-lets the library learn from it. Checkpoints hold tensors, not the library's own archive, which is in part a pickle. The
-library draws from global random streams: these are seeded at each iteration from the agent's own stream, and put back
-after it, so that a resumed run equals an uninterrupted one.
+In an iteration, the library steps ``batch_size`` environments ``num_steps`` times through
+:class:`agents.interop.sb3.SB3VecEnv` and learns from the result. Checkpoints hold tensors, not the library's archive,
+which contains a pickle. The library uses global random streams. Each iteration seeds them from the agent's generator
+and restores them afterwards, so that a resumed run equals an uninterrupted one.
 """
 
 from __future__ import annotations
@@ -30,16 +30,16 @@ RewardMode = Literal["reward", "log_reward", "soft"]
 
 @dataclass(frozen=True)
 class SB3Config(Config):
-    """Settings of agents of Stable-Baselines3; what is not here has the library's default, and the discount is 1."""
+    """Settings of agents of Stable-Baselines3. Others have the library's defaults, except the discount, which is 1."""
 
     batch_size: int = 16
-    """Environments stepped at once."""
+    """Number of environments stepped in parallel."""
     hidden: tuple[int, ...] = (64, 64)
     """Widths of the hidden layers."""
     lr: Schedule = Schedule(1e-3, 1e-3, 1)
     """Learning rate (Adam): a number, or start,end,steps for a linear change."""
     num_steps: int = 64
-    """Steps of each environment in an iteration."""
+    """Steps per environment and iteration."""
     reward_mode: RewardMode = "reward"
     """Return to maximize: R(x), log R(x), or log R(x) + log P_B(tau|x) with uniform P_B."""
 
@@ -93,10 +93,10 @@ class SB3Agent(Agent):
             raise ImportError(
                 f"agent {self.name!r} needs Stable-Baselines3 and sb3-contrib: pip install 'gfn-envs[sb3]'"
             ) from error
-        faces = {"reward_mode": self.config.reward_mode, "observation": "features"}
+        env_arguments = {"reward_mode": self.config.reward_mode, "observation": "features"}
         if hasattr(self.config, "illegal_reward"):
-            faces["illegal_reward"] = self.config.illegal_reward
-        self.env = SB3VecEnv(GFNVectorEnv(self.dag, num_envs=self.config.batch_size, **faces))
+            env_arguments["illegal_reward"] = self.config.illegal_reward
+        self.env = SB3VecEnv(GFNVectorEnv(self.dag, num_envs=self.config.batch_size, **env_arguments))
         self.model = self.make_model()
         self.model.set_logger(Logger(None, []))
         with self.seeded():
@@ -110,7 +110,7 @@ class SB3Agent(Agent):
         raise NotImplementedError
 
     def arguments(self) -> dict[str, Any]:
-        """Arguments that all models take."""
+        """Arguments of all models."""
         return {
             "policy": "MlpPolicy",
             "env": self.env,
@@ -122,7 +122,7 @@ class SB3Agent(Agent):
 
     @contextlib.contextmanager
     def seeded(self) -> Iterator[None]:
-        """Global random streams, seeded from the agent's; after it they are what they were before."""
+        """Seed the global random streams from the agent's generator, and restore them at the end."""
         numpy_state = np.random.get_state()  # noqa: NPY002
         seed = int(self.rng.integers(2**31))
         try:
@@ -194,7 +194,7 @@ class SB3PPOConfig(SB3Config):
     """Settings of sb3-ppo."""
 
     minibatch_size: int = 256
-    """Steps in a minibatch."""
+    """Steps per minibatch."""
     epochs: int = 4
     """Passes over the steps of an iteration."""
     entropy_bonus: float = 0.01
@@ -225,15 +225,15 @@ class SB3A2CConfig(SB3Config):
     """Settings of sb3-a2c."""
 
     num_steps: int = 8
-    """Steps of each environment in an iteration."""
+    """Steps per environment and iteration."""
     entropy_bonus: float = 0.01
     """Weight of the entropy of the policy."""
     illegal_reward: float = -10.0
-    """Reward of an illegal action, which ends the episode: this agent sees no masks in training."""
+    """Reward of an illegal action, which ends the episode: this agent is trained without masks."""
 
 
 class SB3A2C(SB3Agent):
-    """A2C of Stable-Baselines3, trained without masks: illegal actions are punished."""
+    """A2C of Stable-Baselines3, trained without masks: illegal actions are penalized."""
 
     name = "sb3-a2c"
     paper = "Mnih et al. 2016"
@@ -250,19 +250,19 @@ class SB3DQNConfig(SB3Config):
     """Settings of sb3-dqn."""
 
     num_steps: int = 4
-    """Steps of each environment in an iteration."""
+    """Steps per environment and iteration."""
     epsilon: Schedule = Schedule(1.0, 0.05, 1000)
-    """Probability, at each step, of a uniformly chosen action: a number or start,end,steps."""
+    """Probability, at each step, of a uniformly random action: a number or start,end,steps."""
     illegal_reward: float = -10.0
-    """Reward of an illegal action, which ends the episode: this agent sees no masks in training."""
+    """Reward of an illegal action, which ends the episode: this agent is trained without masks."""
     gradient_steps: int = 4
-    """Gradient steps in an iteration."""
+    """Gradient steps per iteration."""
     minibatch_size: int = 128
-    """Transitions drawn for a gradient step."""
+    """Transitions per gradient step."""
     buffer_size: int = 50_000
-    """Most transitions in the replay buffer."""
+    """Capacity of the replay buffer, in transitions."""
     target_update_interval: int = 1000
-    """Transitions between copies to the target network."""
+    """Transitions between updates of the target network."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -312,5 +312,5 @@ class SB3DQN(SB3Agent):
         buffer.pos, buffer.full = state["buffer_pos"], state["buffer_full"]
 
 
-#: Arrays of the library's replay buffer.
+#: Arrays of the replay buffer of the library.
 BUFFER = ("observations", "next_observations", "actions", "rewards", "dones", "timeouts")

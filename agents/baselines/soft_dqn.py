@@ -34,16 +34,16 @@ class SoftDQNConfig(ExplorationSettings, PenaltySettings, OptimizerSettings, Net
     loss: Literal["squared", "huber", "log-cosh"] = "huber"
     """Penalty on temporal differences."""
     replay_batch_size: int = 256
-    """Transitions drawn from the ring in an iteration."""
+    """Transitions drawn from the replay buffer per iteration."""
     replay_capacity: int = 100_000
-    """Most transitions in the ring."""
+    """Capacity of the replay buffer, in transitions."""
     per_alpha: float = 0.5
-    """Preference for transitions with large errors: 0 draws uniformly, 1 in proportion to the error."""
+    """Exponent of priorities: 0 draws transitions uniformly, 1 in proportion to the error."""
     per_beta: Schedule = Schedule(0.0, 1.0, 10_000)
-    """Importance weights that undo this preference: 0 not at all, 1 fully; a number or start,end,steps."""
+    """Exponent of importance weights: 0 no correction for priorities, 1 full; a number or start,end,steps."""
     polyak: float = 0.25
-    """Share of the network in each update of its slow copy, which gives the targets; less, such as 0.01, where values
-    run away."""
+    """Polyak coefficient of the target network: target <- (1 - polyak) target + polyak network. Use less, such as
+    0.01, if values diverge."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -56,7 +56,7 @@ class SoftDQNConfig(ExplorationSettings, PenaltySettings, OptimizerSettings, Net
 class SoftDQN(Agent):
     """Soft deep Q-network on log P_B and log R, with prioritized replay of transitions.
 
-    The network gives Q(s, a) / lambda, so that its softmax is the policy; here lambda = 1.
+    The network outputs Q(s, a) / lambda, so its softmax is the policy. Here lambda = 1.
     """
 
     name = "soft-dqn"
@@ -84,16 +84,15 @@ class SoftDQN(Agent):
             return soft_value(q, legal, self.coefficient).item()
 
     def q_values(self, network: Policy, states: IntArray) -> tuple[Tensor, Tensor]:
-        """Q of non-terminal states and which actions are legal, (n, num_actions) both."""
+        """Q and the mask of legal actions of non-terminal states, both (n, num_actions)."""
         legal = torch.from_numpy(self.dag.forward_mask(states)).to(self.device)
         return self.coefficient * network(states).forward_logits, legal
 
     def update(self) -> dict[str, Any]:
-        """One iteration: sample trajectories into the ring, and step towards the targets of transitions drawn from it.
+        """One iteration: add sampled trajectories to the replay buffer, and learn from transitions drawn from it.
 
         Raises:
-            FloatingPointError: the loss or the logits became NaN or infinite; the parameters keep their last finite
-                values.
+            FloatingPointError: the loss or the logits are NaN or infinite. Parameters keep their last finite values.
         """
         batch = self.sample_batch()
         self.transitions.add(transitions(batch, self.dag.uniform_log_pb(batch.states[batch.targets])))
@@ -126,7 +125,7 @@ class SoftDQN(Agent):
         return q[rows, actions] - target
 
     def targets(self, drawn: Transitions, unique: IntArray, rows: Tensor, actions: Tensor, legal: Tensor) -> Tensor:
-        """y of each transition, (n,); ``unique`` are its distinct sources, and ``rows`` says which is whose."""
+        """y of each transition, (n,); ``unique`` are the distinct sources, and ``rows`` their indices."""
         log_pb, log_reward, terminal = (
             torch.from_numpy(array).to(self.device) for array in (drawn.log_pb, drawn.log_reward, drawn.terminal)
         )

@@ -33,6 +33,6 @@ def penalty(residual: Tensor, loss: str = "squared", clamp: float | None = None)
         raise ValueError(f"loss must be 'squared', 'huber' or 'log-cosh', got {loss!r}")
     if clamp is None:
         return value
-    # The gradient of an infinite residual must be 0 too, and 0 times infinity is not.
+    # The gradient of an infinite residual must be 0 too, but 0 times infinity is NaN.
     large = value.detach() > clamp
     return penalty(residual.masked_fill(large, 0.0), loss).masked_fill(large, clamp)

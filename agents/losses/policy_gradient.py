@@ -1,10 +1,10 @@
 """Policy gradients for GFlowNets as pure functions on packed trajectories (Niu et al. 2024).
 
-The KL divergence KL(P_F(tau) || P_B(tau|x) R(x) / Z) is the expected sum of costs, one for each edge, under the policy
-itself: reinforcement learning with a cost that depends on the policy. Costs are held constant when a gradient is taken,
-as the gradient through them is zero in expectation; the discount is 1.
+The KL divergence KL(P_F(tau) || P_B(tau|x) R(x) / Z) is the expected sum of costs, one per edge, under the policy
+itself: reinforcement learning with a cost that depends on the policy. Gradients treat costs as constants, because the
+gradient through them is zero in expectation. The discount is 1.
 
-Shapes: everything on edges is (e,), trajectory-major, in the order in which decisions are taken. The edges of
+Shapes: everything on edges is (e,), trajectory-major, in the order of decisions. The edges of
 trajectory i are ``edge_offsets[i]:edge_offsets[i + 1]``. The value of an edge is that of the state it leaves.
 """
 
@@ -28,7 +28,7 @@ def forward_costs(log_pf: Tensor, log_pb: Tensor, log_reward: Tensor, log_z: Ten
 
 
 def backward_costs(log_pb: Tensor, log_reference: Tensor) -> Tensor:
-    """Cost of each edge in the mirrored problem, (e,), detached: log P_B(s|s') - log P_G(s'|s).
+    """Cost of each edge in the backward problem, (e,), detached: log P_B(s|s') - log P_G(s'|s).
 
     Its expected sum over trajectories from x under P_B is KL(P_B(tau|x) || P_G(tau|x)) up to a term in x alone.
     """
@@ -43,8 +43,8 @@ def mirrored(values: Tensor, edge_offsets: Tensor) -> tuple[Tensor, Tensor]:
 def suffix_sums(values: Tensor, edge_offsets: Tensor, lamda: float = 1.0) -> Tensor:
     """sum_k lambda^k values_{t+k} over the rest of the trajectory, (e,).
 
-    The sums over 2h edges are those over h edges plus lambda^h times those that begin h edges later: as many passes as
-    the longest trajectory has binary digits, and no division by powers of lambda.
+    Sums over 2h edges are sums over h edges plus lambda^h times the sums that start h edges later. This takes about
+    log2(longest trajectory) passes, and no division by powers of lambda.
     """
     positions = torch.arange(len(values), device=values.device)
     remaining = edge_offsets[1:][segment_ids(edge_offsets, len(values))] - positions
@@ -84,11 +84,11 @@ def kl_divergence(log_p: Tensor, log_q: Tensor, weights: Tensor) -> Tensor:
 def surrogate(
     log_p: Tensor, log_old: Tensor, row: Tensor, actions: Tensor, advantages: Tensor, visits: Tensor
 ) -> Tensor:
-    """The objective of the new policy on the old one's trajectories, to first order in visits to states; a scalar.
+    """Objective of the new policy on trajectories of the old one, ignoring changes in state visits; a scalar.
 
     Mean over edges of A p(a|s) / old(a|s) (Schulman et al. 2015; Niu et al. 2024), plus the mean KL(p || old). The
-    second term is what advantages of detached costs leave out: the cost of an edge contains log p itself. It has no
-    gradient at p = old; its Hessian is what :func:`trust_region_step` weighs the slope against to pick the length.
+    second term is missing in advantages of detached costs, because the cost of an edge contains log p. Its gradient is
+    0 at p = old; its Hessian determines the step length in :func:`trust_region_step`.
 
     Args:
         log_p, log_old: log-probabilities of all actions of the distinct states (n, actions).
@@ -107,6 +107,3 @@ def capped_stop(log_p: Tensor, low: Tensor, log_cap: float) -> Tensor:
     """
     stop = torch.where(low, log_p[:, -1].clamp(max=log_cap), log_p[:, -1])
     return torch.cat([log_p[:, :-1], stop[:, None]], 1).log_softmax(1)
-
-
-# ---------------------------------------------------------------------- trust region

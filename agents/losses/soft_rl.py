@@ -14,19 +14,19 @@ from torch import Tensor
 def soft_value(q: Tensor, legal: Tensor, coefficient: float = 1.0) -> Tensor:
     """V = lambda logsumexp(Q / lambda) over legal actions, (n,), from Q (n, actions) and ``legal``, bool of its shape.
 
-    Rows without a legal action are the caller's to leave out.
+    The caller must exclude rows without a legal action.
     """
     return coefficient * (q / coefficient).masked_fill(~legal, -torch.inf).logsumexp(1)
 
 
 def soft_target(log_pb: Tensor, log_reward: Tensor, terminal: Tensor, next_value: Tensor) -> Tensor:
-    """y = log P_B(s|s') + V(s'), with log R(s') in place of V where s' is terminal, (n,).
+    """y = log P_B(s|s') + V(s'), with log R(s') in place of V if s' is terminal, (n,).
 
     Args:
         log_pb: of the edges (n,).
-        log_reward: log R(s') where s' is terminal (n,).
-        terminal: whether it is, bool (n,).
-        next_value: V(s'), ignored where s' is terminal (n,).
+        log_reward: log R(s') if s' is terminal (n,).
+        terminal: True if s' is terminal, bool (n,).
+        next_value: V(s'), ignored if s' is terminal (n,).
     """
     return log_pb + torch.where(terminal, log_reward, next_value)
 
@@ -47,7 +47,7 @@ def expected_soft_value(q: Tensor, log_p: Tensor, coefficient: float | Tensor) -
 
     Args:
         q: (n, actions).
-        log_p: log pi, the dtype's minimum where an action is illegal (n, actions).
+        log_p: log pi, the dtype's minimum if an action is illegal (n, actions).
         coefficient: c.
     """
     p = log_p.exp()

@@ -37,7 +37,7 @@ def flat_gradient(scalar: Tensor, parameters: Sequence[Tensor], create_graph: bo
 
 
 def hessian_product(scalar: Tensor, parameters: Sequence[Tensor]) -> Callable[[Tensor], Tensor]:
-    """Product of a scalar's Hessian with flat vectors. Of KL(old || new) at new = old it is the Fisher matrix."""
+    """Product of the Hessian of a scalar with flat vectors. For KL(old || new) at new = old: the Fisher matrix."""
     gradient = flat_gradient(scalar, parameters, create_graph=True)
     return lambda vector: flat_gradient(gradient @ vector, parameters)
 
@@ -49,9 +49,9 @@ class TrustRegionResult:
     accepted: bool
     """True if the parameters changed."""
     improvement: float
-    """By how much the surrogate fell; 0 where nothing was accepted."""
+    """Decrease of the surrogate; 0 if no step was accepted."""
     kl: float
-    """KL(old || new); 0 where nothing was accepted."""
+    """KL(old || new); 0 if no step was accepted."""
     backtracks: int
     """Number of times the step was halved."""
 
@@ -69,17 +69,17 @@ def trust_region_step(
 
     The direction d solves (H + damping) d = -g, with g the surrogate's gradient and H the Hessian of the KL. Its length
     is the one that minimizes the quadratic model g d + d H d / 2, or that reaches the trust region's edge if that is
-    shorter. It is halved until the surrogate falls and the KL is at most ``radius``. Where that never happens, or where
-    anything is not finite, the parameters are restored to the bit.
+    shorter. It is halved until the surrogate falls and the KL is at most ``radius``. If that never happens, or
+    anything is not finite, the parameters are restored exactly.
 
     Args:
-        parameters: what moves.
-        surrogate: objective to be lowered, as a function of the parameters' present values.
+        parameters: tensors to update.
+        surrogate: objective to minimize, as a function of the current parameters.
         kl: KL(old || new), with old the policy at the time of this call.
         radius: largest KL.
-        damping: added to the diagonal of H; H alone is singular where parameters are redundant.
-        iterations: of conjugate gradients.
-        backtracks: how often the step may be halved.
+        damping: added to the diagonal of H; H alone is singular if parameters are redundant.
+        iterations: conjugate gradient iterations.
+        backtracks: maximum number of halvings.
     """
     before = surrogate()
     gradient = flat_gradient(before, parameters)

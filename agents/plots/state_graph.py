@@ -143,9 +143,9 @@ def _draw_edges(axes: Axes, starts: FloatArray, ends: FloatArray, flow: FloatArr
     x = starts[:, :1] + (ends - starts)[:, :1] * t
     y = starts[:, 1:] + (ends - starts)[:, 1:] * rise
     lines = list(np.stack([x, y], axis=2))
-    grey, map_ = np.array([0.55, 0.6, 0.66, 1.0]), colormaps["coolwarm"]
+    gray, map_ = np.array([0.55, 0.6, 0.66, 1.0]), colormaps["coolwarm"]
     strength = np.abs(excess)[:, None]
-    colors = (1 - strength) * grey + strength * map_((excess + 1) / 2)
+    colors = (1 - strength) * gray + strength * map_((excess + 1) / 2)
     axes.add_collection(LineCollection(lines, linewidths=0.3, colors="0.85", zorder=1))
     axes.add_collection(LineCollection(lines, linewidths=WIDEST * flow, colors=colors, alpha=0.85, zorder=2))
 

@@ -19,11 +19,11 @@ from gfn_envs.validation import positive_int
 
 
 class ReplayBuffer:
-    """Distinct objects with their log rewards; an object is entered once, and seeing it again changes nothing.
+    """Distinct objects with their log rewards. Adding an object again changes nothing.
 
     Args:
         dag: the environment the objects belong to.
-        capacity: the most objects kept.
+        capacity: maximum number of objects.
         scheme: which objects are kept and drawn: a name in :data:`SCHEMES`, or a :class:`Scheme`.
 
     Raises:
@@ -42,7 +42,7 @@ class ReplayBuffer:
         self._log_reward = np.empty(room)
         self._serial = np.empty(room, dtype=np.int64)
         self._next_serial = 0
-        # Where each object is, by its row as bytes; and, once the buffer is full, who leaves next.
+        # Slot of each object, by its row as bytes; and, once the buffer is full, a heap of the next to drop.
         self._slot: dict[bytes, int] = {}
         self._queue: list[tuple[float, int, bytes]] | None = None
 
@@ -56,24 +56,24 @@ class ReplayBuffer:
 
     @property
     def log_reward(self) -> FloatArray:
-        """log R of :attr:`objects`, float64 (m,), in the same order. Read-only likewise."""
+        """log R of :attr:`objects`, float64 (m,), in the same order. Also a read-only view."""
         return _read_only(self._log_reward[: len(self)])
 
     def add(self, objects: IntArray, log_reward: FloatArray) -> int:
-        """Enter objects that are not in the buffer.
+        """Add objects that are not in the buffer.
 
-        When it is full, the objects of lowest rank leave, which may be among the new ones. One that left earlier and
-        is seen again counts as new.
+        If it is full, the objects of lowest rank are dropped, possibly new ones. An object that was dropped earlier
+        counts as new.
 
         Args:
             objects: terminal states (n, state_width).
             log_reward: finite, (n,).
 
         Returns:
-            How many objects were entered and stayed.
+            Number of objects that were added and kept.
 
         Raises:
-            ValueError: wrong shapes, or a log reward that is not finite, naming the object.
+            ValueError: wrong shapes, or a non-finite log reward. The message names the object.
         """
         objects, log_reward = self._checked(objects, log_reward)
         keys = row_keys(objects).tolist()
@@ -103,10 +103,10 @@ class ReplayBuffer:
         chosen = self.scheme.draw(self.log_reward, n, rng)
         return self._rows.take(chosen, axis=0), self._log_reward.take(chosen)
 
-    # ------------------------------------------------------------------ entering
+    # ------------------------------------------------------------------ adding
 
     def _replace(self, keys: list[bytes], objects: IntArray, log_reward: FloatArray) -> None:
-        """Enter new objects into a full buffer, as far as their ranks allow."""
+        """Add new objects to a full buffer if their ranks are high enough."""
         if self._queue is None:
             rank = self.scheme.rank(self.objects, self.log_reward).tolist()
             serial = self._serial[: len(self)].tolist()
@@ -118,8 +118,8 @@ class ReplayBuffer:
         )
         left = list(map(heapq.heappushpop, repeat(self._queue), entries))
         slots = [self._slot.pop(key) for _, serial, key in left if serial < start]
-        refused = {key for _, serial, key in left if serial >= start}
-        stay = [row for row, key in enumerate(keys) if key not in refused]
+        rejected = {key for _, serial, key in left if serial >= start}
+        stay = [row for row, key in enumerate(keys) if key not in rejected]
         self._write(slots, [keys[row] for row in stay], objects[stay], log_reward[stay], stay)
         self._next_serial = start + len(keys)
 
@@ -131,7 +131,7 @@ class ReplayBuffer:
         log_reward: FloatArray,
         ages: Sequence[int] | None = None,
     ) -> None:
-        """Put objects into slots; ``ages`` counts from the next serial number and is 0, 1, ... by default."""
+        """Write objects to slots. ``ages``, by default 0, 1, ..., are relative to the next serial number."""
         ages = range(len(keys)) if ages is None else ages
         if not keys:
             return
@@ -165,7 +165,7 @@ class ReplayBuffer:
     # ------------------------------------------------------------------ checkpoints
 
     def state_dict(self) -> dict[str, Any]:
-        """Everything later batches depend on: tensors, numbers and strings."""
+        """State that later batches depend on: tensors, numbers and strings."""
         return {
             "environment": environment_signature(self.dag),
             "scheme": self.scheme.name,
@@ -177,10 +177,10 @@ class ReplayBuffer:
         }
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Restore :meth:`state_dict`; the buffer continues bit for bit. Where it raises, the buffer is unchanged.
+        """Restore :meth:`state_dict`; the buffer continues bit for bit. If it raises, the buffer is unchanged.
 
         Raises:
-            ValueError: a buffer of another environment, scheme or capacity, or a damaged one.
+            ValueError: the state is damaged, or of another environment, scheme or capacity.
         """
         check_same_buffer(
             "ReplayBuffer",
@@ -200,7 +200,7 @@ class ReplayBuffer:
         bad = {
             f"{m} objects in a buffer of capacity {self.capacity}": m > self.capacity,
             "a log reward that is not finite": not np.isfinite(log_reward).all(),
-            "an object that is there twice": len(set(keys)) < m,
+            "a duplicate object": len(set(keys)) < m,
             f"serial numbers that are not distinct and below next_serial = {next_serial!r}": not isinstance(
                 next_serial, int
             )
@@ -218,9 +218,9 @@ class ReplayBuffer:
 
 
 def environment_signature(dag: Dag) -> str:
-    """Text that identifies an environment: class, arguments and state width, as text.
+    """Text that identifies an environment: class, arguments, state width and dtype.
 
-    Functions among the arguments count by their name, so that the text is the same in the next process.
+    Functions among the arguments are given by name, so the text does not depend on the process.
     """
     name = f"{type(dag).__module__}.{type(dag).__qualname__}"
     arguments = json.dumps(dict(dag.arguments), sort_keys=True, default=_as_text)
@@ -236,7 +236,7 @@ def _as_text(value: Any) -> Any:
 
 
 def check_same_buffer(where: str, state: Mapping[str, Any], own: Mapping[str, Any]) -> None:
-    """ValueError where ``state`` was saved with other settings than ``own``, naming which."""
+    """Raise ValueError if ``state`` was saved with other settings than ``own``, naming them."""
     if differences := [
         f"{k}: {state.get(k)!r} (saved) != {v!r} (this buffer)" for k, v in own.items() if state.get(k) != v
     ]:
@@ -246,7 +246,7 @@ def check_same_buffer(where: str, state: Mapping[str, Any], own: Mapping[str, An
 def checked_tensor(
     where: str, state: Mapping[str, Any], name: str, shape: tuple[int, ...], dtype: np.dtype[Any]
 ) -> npt.NDArray[Any]:
-    """A copy of the tensor ``state[name]`` as an array. ValueError where it is missing or of another shape or dtype."""
+    """A copy of the tensor ``state[name]`` as an array. Raises ValueError if it, its shape or its dtype is wrong."""
     value = state.get(name)
     array = value.detach().cpu().numpy() if torch.is_tensor(value) else np.empty(0, dtype=object)
     if array.shape != shape or array.dtype != dtype:

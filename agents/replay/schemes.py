@@ -9,7 +9,7 @@
 
 An agent takes a scheme by its name, or any :class:`Scheme`: ``make_agent("tb", dag, replay=MyScheme())``.
 
-Of equal rewards the newer object is kept.
+If rewards are equal, the newer object is kept.
 """
 
 from __future__ import annotations
@@ -29,15 +29,15 @@ class Scheme(abc.ABC):
 
     @abc.abstractmethod
     def rank(self, objects: IntArray, log_reward: FloatArray) -> FloatArray:
-        """Rank of objects, float64 (n,): a full buffer drops the lowest first, and of equals the oldest."""
+        """Rank of objects, float64 (n,): a full buffer drops the lowest first, and the oldest among equals."""
 
     @abc.abstractmethod
     def draw(self, log_reward: FloatArray, n: int, rng: np.random.Generator) -> IntArray:
-        """Positions, int64 (at most n,), of a batch among objects with ``log_reward`` (m,), m >= 1."""
+        """Indices, int64 (at most n,), of a batch among objects with ``log_reward`` (m,), m >= 1."""
 
 
 class FIFO(Scheme):
-    """Uniform over the newest objects: a full buffer loses its oldest."""
+    """Uniform over the newest objects: a full buffer drops the oldest."""
 
     name = "fifo"
 
@@ -51,15 +51,15 @@ class FIFO(Scheme):
 class Uniform(Scheme):
     """Uniform over all distinct objects seen: a full buffer keeps those with the largest hash.
 
-    The hash stands for a random number that belongs to the object, so what is kept is a uniform sample of everything
-    ever added, however often it was added (a bottom-k sketch; Cohen and Kaplan 2007).
+    The hash acts as a random number of the object, so the buffer is a uniform sample of all distinct objects ever added
+    (a bottom-k sketch; Cohen and Kaplan 2007).
     """
 
     name = "uniform"
 
     def rank(self, objects: IntArray, log_reward: FloatArray) -> FloatArray:
         hashes = objects.astype(np.int64).astype(np.uint64) @ _hash_weights(objects.shape[1])
-        # The finaliser of splitmix64: every bit of the sum reaches the leading ones.
+        # The finalizer of splitmix64: every bit of the sum affects the leading bits.
         hashes = (hashes ^ (hashes >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
         hashes = (hashes ^ (hashes >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
         return (hashes >> np.uint64(11)).astype(np.float64)
@@ -69,7 +69,7 @@ class Uniform(Scheme):
 
 
 class Proportional(Scheme):
-    """Independent draws with probability proportional to the reward, so an object may come more than once."""
+    """Independent draws with probability proportional to the reward, with replacement."""
 
     name = "proportional"
 
@@ -83,11 +83,11 @@ class Proportional(Scheme):
 class Prioritized(Scheme):
     """Prioritized replay training, PRT (Shen et al. 2023, section 4).
 
-    The top part is the ceil(m / 10) highest of m rewards; where objects tie for its last places, chance decides anew
-    in every batch. Of n objects, all distinct, ceil(n / 2) are drawn uniformly from the top part and the others from
-    the rest. A part with too few objects gives all it has and the other makes up for it; a buffer of fewer than n
-    objects gives each of them once. (The published code draws with repetition, lets objects that tie at the 90th
-    percentile belong to both parts, and replays nothing before there are 10 objects.)
+    The top part is the ceil(m / 10) highest of m rewards, with ties for the last places broken at random in each batch.
+    Of n distinct objects, ceil(n / 2) are drawn uniformly from the top part and the others from the rest. If a part has
+    too few objects, the other part fills up; if the buffer has fewer than n, each is drawn once. (The published code
+    draws with replacement, counts objects that tie at the 90th percentile in both parts, and replays nothing before
+    there are 10 objects.)
     """
 
     name = "prioritized"
@@ -101,8 +101,8 @@ class Prioritized(Scheme):
         threshold = kth_largest(log_reward, top)
         above, tied = np.flatnonzero(log_reward > threshold), np.flatnonzero(log_reward == threshold)
         below = np.flatnonzero(log_reward < threshold)
-        # The top part is `above` and `tied_top` of the tied ones, chosen at random. It is enough to choose how many
-        # of the batch's objects are tied ones: which ones they are makes no difference, by symmetry.
+        # The top part is `above` and `tied_top` random ones of the tied objects. By symmetry, it is enough to draw how
+        # many objects of the batch are tied ones.
         tied_top = top - len(above)
         half = min(-(-n // 2), top)
         other = min(n - half, m - top)
@@ -128,10 +128,10 @@ SCHEMES: dict[str, Scheme] = {scheme.name: scheme for scheme in (FIFO(), Uniform
 
 
 def register(scheme: Scheme) -> str:
-    """Make a scheme of the user's own known by its ``name``, which is returned; once for each process.
+    """Register a user's scheme by its ``name``, which is returned, in this process.
 
     Raises:
-        ValueError: another kind of scheme has that name.
+        ValueError: a scheme of another class has that name.
     """
     known = SCHEMES.get(scheme.name, scheme)
     if scheme.name == "none" or type(known) is not type(scheme):
@@ -141,25 +141,25 @@ def register(scheme: Scheme) -> str:
 
 
 def _distinct_draws(m: int, n: int, rng: np.random.Generator) -> IntArray:
-    """min(n, m) distinct positions below m, in random order."""
+    """min(n, m) distinct indices below m, in random order."""
     return rng.choice(m, min(n, m), replace=False) if min(n, m) else np.empty(0, dtype=np.int64)
 
 
 def draw_in_proportion(weights: FloatArray, u: FloatArray, block: int = 64) -> IntArray:
-    """Positions i, int64 (n,), with sum(weights[:i]) <= u * sum(weights) < sum(weights[:i + 1]), up to rounding.
+    """Indices i, int64 (n,), with sum(weights[:i]) <= u * sum(weights) < sum(weights[:i + 1]), up to rounding.
 
-    Sums of blocks come first, so that only the blocks that are drawn from are summed entry by entry.
+    Blocks are summed first, so that only blocks that are drawn from are accumulated entry by entry.
 
     Args:
         weights: (m,), finite, >= 0, not all 0. An entry of weight 0 is never drawn.
         u: numbers in [0, 1), (n,).
-        block: entries in a block.
+        block: entries per block.
     """
     blocks = np.zeros((-(-len(weights) // block), block))
     blocks.reshape(-1)[: len(weights)] = weights
     cumulative = blocks.sum(1).cumsum()
     point = u * cumulative[-1]
-    # What rounding carries to the very end belongs to the last entry that has weight.
+    # Rounding can exceed the total: use the last entry with positive weight then.
     chosen = np.minimum(cumulative.searchsorted(point, side="right"), cumulative.searchsorted(cumulative[-1]))
     rest = point - np.where(chosen > 0, cumulative[chosen - 1], 0.0)
     within = blocks[chosen].cumsum(1)
@@ -170,8 +170,8 @@ def draw_in_proportion(weights: FloatArray, u: FloatArray, block: int = 64) -> I
 def kth_largest(values: FloatArray, k: int) -> float:
     """The k-th largest of ``values`` (m,), 1 <= k <= m, exactly.
 
-    Of many values, every so-manieth gives two bounds that hold it between them as a rule, and then only those between
-    are partitioned: several times faster than to partition all.
+    For many values, a subsample gives two bounds that usually enclose the result. Only the values between them are
+    partitioned, which is several times faster.
     """
     m = len(values)
     if m >= 4096:

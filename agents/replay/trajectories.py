@@ -16,7 +16,7 @@ class TrajectoryMemory:
     """The last batches of sampled trajectories, for the pessimistic backward policy.
 
     Args:
-        capacity: batches kept; the oldest goes first.
+        capacity: number of batches. The oldest is dropped first.
     """
 
     def __init__(self, capacity: int = 20):
@@ -39,5 +39,5 @@ class TrajectoryMemory:
 
 
 def vars_of(batch: Trajectories) -> dict[str, IntArray]:
-    """The arrays a batch consists of."""
+    """The arrays of a batch, by name."""
     return {name: getattr(batch, name) for name in Trajectories.__dataclass_fields__}

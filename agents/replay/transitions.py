@@ -29,13 +29,13 @@ class Transitions(NamedTuple):
     log_pb: FloatArray
     """log P_B(state | next state), float64 (n,)."""
     log_reward: FloatArray
-    """log R of the next state where it is terminal, 0 elsewhere, float64 (n,)."""
+    """log R of the next state if it is terminal, else 0, float64 (n,)."""
     terminal: BoolArray
     """True if the next state is terminal (n,)."""
 
 
 def transitions(trajectories: Trajectories, log_pb: FloatArray) -> Transitions:
-    """Every step of ``trajectories``, in their order; ``log_pb`` (e,) is that of the edges."""
+    """Every step of ``trajectories``, in order; ``log_pb`` (e,) is log P_B of the edges."""
     terminal = np.zeros(trajectories.num_edges, dtype=bool)
     terminal[trajectories.edge_offsets[1:] - 1] = True
     log_reward = np.zeros(trajectories.num_edges)
@@ -55,17 +55,17 @@ class PrioritizedTransitions:
     """The last ``capacity`` transitions; those with large errors are replayed more often (PER).
 
     Transition i is drawn with probability P(i) = p_i^alpha / sum_k p_k^alpha, where p_i = |delta_i| + eps is its
-    priority (proportional variant, equation 1). A new transition has the largest priority given so far, 1 at first
-    (Algorithm 1, line 6). Repetition is possible. When the ring is full the oldest transitions are overwritten.
+    priority (proportional variant, equation 1). A new transition has the largest priority so far, initially 1
+    (Algorithm 1, line 6). Draws are with replacement. If the buffer is full, the oldest transitions are overwritten.
 
     Args:
         dag: the environment.
-        capacity: the most transitions kept.
+        capacity: maximum number of transitions.
         alpha: 0 is uniform, 1 proportional to the priorities.
-        eps: keeps transitions without error in play.
+        eps: added to |error|, so that transitions without error are also drawn.
 
     Raises:
-        ValueError: capacity < 1, alpha < 0 or eps <= 0, or not finite.
+        ValueError: capacity < 1, alpha < 0, eps <= 0, or a non-finite value.
     """
 
     def __init__(self, dag: Dag, capacity: int = 100_000, alpha: float = 0.5, eps: float = 1e-6):
@@ -80,7 +80,7 @@ class PrioritizedTransitions:
         self.max_priority = 1.0
 
     def _layout(self) -> dict[str, tuple[tuple[int, ...], np.dtype[Any]]]:
-        """Shape of one entry, and dtype, of each array of the ring; ``weight`` is p^alpha."""
+        """Shape of one entry, and dtype, of each array of the buffer; ``weight`` is p^alpha."""
         row, real = ((self.dag.state_width,), np.dtype(self.dag.state_dtype)), ((), np.dtype(np.float64))
         return {
             "states": row,
@@ -96,10 +96,10 @@ class PrioritizedTransitions:
         return self._size
 
     def add(self, batch: Transitions) -> None:
-        """Enter transitions; of more than ``capacity`` the last ones.
+        """Add transitions, only the last ``capacity`` if there are more.
 
         Raises:
-            ValueError: fields whose shapes do not fit each other or the environment.
+            ValueError: shapes do not match each other or the environment.
         """
         n = len(batch.states)
         for name, (shape, _) in list(self._layout().items())[:-1]:
@@ -115,20 +115,20 @@ class PrioritizedTransitions:
         self._size = min(self._size + n, self.capacity)
 
     def sample(self, n: int, rng: np.random.Generator, beta: float) -> tuple[Transitions, FloatArray, IntArray]:
-        """A stratified batch: one draw from each n-th of the total weight (appendix B.2.1).
+        """A stratified batch: one draw from each of n equal parts of the total weight (appendix B.2.1).
 
         Args:
             n: batch size.
             rng: source of randomness.
-            beta: how far the weights undo the preference, from 0 (not at all) to 1 (the weighted mean over a batch is
-                then, up to a factor, an unbiased estimate of the mean over the ring).
+            beta: exponent of the importance weights, from 0 (no correction) to 1 (the weighted mean over a batch is, up
+                to a factor, an unbiased estimate of the mean over the buffer).
 
         Returns:
-            ``(batch, weights, indices)``: weights (N P(i))^-beta over their largest value in the ring, float64 (n,);
-            and what :meth:`update_priorities` wants, int64 (n,), valid until the next :meth:`add`.
+            ``(batch, weights, indices)``: weights (N P(i))^-beta over their largest value in the buffer, float64 (n,);
+            and indices for :meth:`update_priorities`, int64 (n,), valid until the next :meth:`add`.
 
         Raises:
-            ValueError: n < 1, an empty ring, or beta outside [0, 1].
+            ValueError: n < 1, an empty buffer, or beta outside [0, 1].
         """
         if n < 1 or not self._size:
             raise ValueError(
@@ -145,7 +145,7 @@ class PrioritizedTransitions:
         """Set p = |error| + eps of transitions drawn by :meth:`sample`; both (n,).
 
         Raises:
-            ValueError: an index that holds no transition, an error that is not finite, or shapes that differ.
+            ValueError: an index without a transition, a non-finite error, or shapes that differ.
         """
         indices, errors = np.asarray(indices), np.abs(np.asarray(errors, dtype=np.float64))
         if indices.shape != errors.shape or indices.ndim != 1:
@@ -172,15 +172,15 @@ class PrioritizedTransitions:
         return {"environment": signature, "capacity": self.capacity, "alpha": self.alpha, "eps": self.eps}
 
     def state_dict(self) -> dict[str, Any]:
-        """Everything later batches depend on: tensors, numbers and strings."""
+        """State that later batches depend on: tensors, numbers and strings."""
         arrays = {name: torch.from_numpy(array[: self._size].copy()) for name, array in self._fields.items()}
         return {**self._settings(), "next": self._next, "max_priority": self.max_priority, **arrays}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Restore :meth:`state_dict`; the ring continues bit for bit. Where it raises, the ring is unchanged.
+        """Restore :meth:`state_dict`; the buffer continues bit for bit. If it raises, the buffer is unchanged.
 
         Raises:
-            ValueError: a ring of another environment or with other settings, or a damaged one.
+            ValueError: the state is damaged, or of another environment or other settings.
         """
         check_same_buffer("PrioritizedTransitions", state, self._settings())
         size = len(state["actions"]) if torch.is_tensor(state.get("actions")) and state["actions"].ndim else 0
@@ -190,7 +190,7 @@ class PrioritizedTransitions:
         }
         following, largest = state.get("next"), state.get("max_priority")
         bad = {
-            f"{size} transitions in a ring of {self.capacity}": size > self.capacity,
+            f"{size} transitions in a buffer of capacity {self.capacity}": size > self.capacity,
             f"next = {following!r}": following not in (range(self.capacity) if size == self.capacity else (size,)),
             f"max_priority = {largest!r}": not isinstance(largest, float) or not 0 < largest < np.inf,
             "a priority that is not finite and > 0": not (

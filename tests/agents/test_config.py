@@ -85,7 +85,7 @@ def test_a_batch_of_one_that_would_teach_nothing_is_refused(name):
 
 @pytest.mark.parametrize("name", ["random", "mcmc", "sb3-ppo"])
 def test_agents_without_a_network_take_none(name):
-    with pytest.raises(ValueError, match=f"agent '{name}' brings its own policy"):
+    with pytest.raises(ValueError, match=f"agent '{name}' has its own policy"):
         agents.make_agent(name, small_dag(*GRID), policy=make().policy)
 
 

@@ -19,10 +19,10 @@ def test_policies_that_lack_what_is_needed_are_refused_at_once(name):
     assert with_policy(name, Table(dag, backward, name in FLOW)).policy.learns_backward == backward
     assert (name in FLOW) == (name in ("db", "subtb", "fldb", "flsubtb"))
     if name in FLOW:
-        with pytest.raises(ValueError, match=rf"agent '{name}' learns state flows, and the given policy has none"):
+        with pytest.raises(ValueError, match=rf"agent '{name}' learns state flows, but the given policy has none"):
             with_policy(name, Table(dag, backward, flow=False))
     message = (
-        "is learned, and the given policy learns no P_B" if backward else "not learned, and the given policy learns"
+        "is learned, but the given policy learns no P_B" if backward else "not learned, but the given policy learns"
     )
     with pytest.raises(ValueError, match=message):
         with_policy(name, Table(dag, not backward, name in FLOW))
@@ -31,13 +31,13 @@ def test_policies_that_lack_what_is_needed_are_refused_at_once(name):
 @pytest.mark.parametrize("backward", ["tlm", "pessimistic"])
 @pytest.mark.parametrize("name", [name for name in BALANCE if name not in ("fm", "gtb")])
 def test_fitted_backward_policies_need_one_to_fit(name, backward):
-    with pytest.raises(ValueError, match=f"backward '{backward}' is learned, and the given policy learns no P_B"):
+    with pytest.raises(ValueError, match=f"backward '{backward}' is learned, but the given policy learns no P_B"):
         with_policy(name, Table(small_dag(*GRID), backward=False), backward=backward)
 
 
 @pytest.mark.parametrize("backward", ["uniform", "maxent"])
 def test_a_backward_policy_that_is_not_asked_for_is_not_learned_by_the_way(backward):
-    with pytest.raises(ValueError, match=f"backward '{backward}' is not learned, and the given policy learns a P_B"):
+    with pytest.raises(ValueError, match=f"backward '{backward}' is not learned, but the given policy learns a P_B"):
         with_policy("tb", Table(small_dag(*GRID)), backward=backward)
 
 

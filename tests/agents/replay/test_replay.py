@@ -144,7 +144,7 @@ def test_functions_among_the_arguments_are_told_apart_by_name():
     [
         ("objects", lambda x: x[:, :2], "objects must be"),
         ("objects", lambda x: x.long(), "objects must be"),
-        ("objects", lambda x: x[:1].repeat(len(x), 1), "there twice"),
+        ("objects", lambda x: x[:1].repeat(len(x), 1), "duplicate object"),
         ("objects", lambda x: 3, "objects must be"),
         ("log_reward", lambda x: x[1:], "log_reward must be"),
         ("log_reward", lambda x: x * np.nan, "not finite"),
