@@ -52,8 +52,9 @@ setup(
     python_requires=">=3.10",
     install_requires=["gymnasium>=1.1,<2", "numpy>=1.24"],
     extras_require=EXTRAS,
+    py_modules=["gfn_command"],
     packages=find_packages(include=["gfn_envs", "gfn_envs.*", "agents", "agents.*"]),
     package_data={"gfn_envs": ["py.typed", "data/*.npz", "data/*.json", "data/*.md"], "agents": ["py.typed"]},
-    entry_points={"console_scripts": ["gfn = agents.cli.main:main", "gfn-envs = gfn_envs.cli:main"]},
+    entry_points={"console_scripts": ["gfn = gfn_command:main", "gfn-envs = gfn_envs.cli:main"]},
     zip_safe=False,
 )

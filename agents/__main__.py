@@ -1,5 +1,5 @@
 """``python -m agents`` runs the command line ``gfn``."""
 
-from agents.cli.main import main
+from gfn_command import main
 
 main()

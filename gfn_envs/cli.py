@@ -24,6 +24,7 @@ USAGE = """usage: gfn-envs COMMAND ...
   gfn-envs check ENV [--env.ARG VALUE ...]   check that an environment is a well-formed DAG
   gfn-envs envs [ENV]                        list the environments, or the arguments of one
   gfn-envs data list | fetch NAME | path     data sets that are not part of the package
+  gfn-envs --version                         print the version
 
 example: gfn-envs check GFN/HyperGrid-v0 --env.ndim 2 --env.side 4
 `gfn-envs COMMAND --help` explains a command."""
@@ -38,6 +39,11 @@ def main(argv: Sequence[str] | None = None) -> NoReturn:
     try:
         if command in ("-h", "--help"):
             print(USAGE)
+            sys.exit(0)
+        if command == "--version":
+            from gfn_envs import __version__
+
+            print(f"gfn-envs {__version__}")
             sys.exit(0)
         if command not in COMMANDS:
             print(f"error: unknown command {command!r}{did_you_mean(command, COMMANDS)}", file=sys.stderr)

@@ -1,6 +1,6 @@
 """The command line: gfn train | evaluate | compare | plot | agents | envs | check | data (also ``python -m agents``).
 
-Commands are loaded when they are called, so that those on environments alone run without torch.
+Commands are loaded when they are called, so that those on environments alone run without torch, and help without NumPy.
 """
 
 from __future__ import annotations
@@ -11,12 +11,9 @@ import sys
 from collections.abc import Callable, Sequence
 from typing import NoReturn
 
-import numpy as np
-
 from agents.cli.errors import UsageError, nearest
 from agents.errors import NoLegalActionError
 from agents.runs.errors import RunError
-from gfn_envs import cli as environments
 
 USAGE = """usage: gfn COMMAND ...
 
@@ -31,6 +28,7 @@ Look up
   gfn envs [ENV]        list the environments, or the arguments of one
   gfn check ENV         check that an environment is a well-formed DAG
   gfn data list         list external data sets; gfn data fetch NAME, gfn data path
+  gfn --version         print the version
 
 Examples
   gfn train tb GFN/HyperGrid-v0 --env.ndim 4 --env.side 8 --agent.epsilon 0.1,0,1000 --seed 0 --out runs/tb-0
@@ -40,13 +38,9 @@ Examples
 
 `gfn COMMAND --help` explains a command. `gfn train tb GFN/HyperGrid-v0 --help` explains every setting of a training."""
 
-#: Commands on environments. They need neither torch nor tyro.
-ENVIRONMENT_COMMANDS: dict[str, Callable[..., int]] = {
-    "envs": environments.envs,
-    "check": environments.check,
-    "data": environments.data,
-}
-#: Commands on agents: "module:function".
+#: Commands on environments, as "module:function". They need neither torch nor tyro.
+ENVIRONMENT_COMMANDS = {"envs": "gfn_envs.cli:envs", "check": "gfn_envs.cli:check", "data": "gfn_envs.cli:data"}
+#: Commands on agents.
 AGENT_COMMANDS = {
     "train": "agents.cli.train:train",
     "evaluate": "agents.cli.evaluate:evaluate",
@@ -54,20 +48,23 @@ AGENT_COMMANDS = {
     "plot": "agents.cli.plot:plot",
     "agents": "agents.cli.listing:list_agents",
 }
-COMMANDS = (*AGENT_COMMANDS, *ENVIRONMENT_COMMANDS)
+COMMANDS = ENVIRONMENT_COMMANDS | AGENT_COMMANDS
 
 #: Errors without a bug behind them, reported in one line: wrong arguments or runs, missing files, data or packages, a
 #: network with NaN outputs, an environment without a legal action.
 FAILURES = (UsageError, RunError, OSError, ImportError, FloatingPointError, NoLegalActionError)
 
 
-def main(argv: Sequence[str] | None = None) -> NoReturn:
-    """Entry point of ``gfn``. Exit codes: 0 success, 1 broken DAG, 2 wrong flag, id or value, 130 interrupted."""
+def main(argv: Sequence[str] | None = None, loaded: Callable[[], None] = lambda: None) -> NoReturn:
+    """Run ``gfn``. Exit codes: 0 success, 1 broken DAG, 2 wrong flag, id or value, 130 interrupted.
+
+    Args:
+        argv: the words after ``gfn``. Default: those of the process.
+        loaded: called once the modules of the command are loaded.
+    """
     arguments = list(sys.argv[1:] if argv is None else argv)
     try:
-        # NaN and infinity raise FloatingPointError where they matter. NumPy would print warnings before that line.
-        with np.errstate(over="ignore", invalid="ignore"):
-            code = run(arguments)
+        code = run(arguments, loaded)
         sys.stdout.flush()
         sys.exit(code)
     except BrokenPipeError:
@@ -83,26 +80,31 @@ def main(argv: Sequence[str] | None = None) -> NoReturn:
         sys.exit(130)
 
 
-def run(arguments: list[str]) -> int:
-    """Run one command line. Returns the exit code."""
+def run(arguments: list[str], loaded: Callable[[], None] = lambda: None) -> int:
+    """Run one command line, and call ``loaded`` once its modules are loaded. Returns the exit code."""
     if not arguments or arguments[0] in ("-h", "--help"):
         print(USAGE)
         return 0
     command, *rest = arguments
-    if command in ENVIRONMENT_COMMANDS:
-        return ENVIRONMENT_COMMANDS[command](rest, prog=f"gfn {command}")
-    if command not in AGENT_COMMANDS:
+    if command == "--version":
+        print(f"gfn-envs {importlib.import_module('gfn_envs').__version__}")
+        return 0
+    if command not in COMMANDS:
         raise UsageError(f"unknown command {command!r}{nearest(command, COMMANDS)}")
-    return agent_command(command)(rest)
+    function = load(command)
+    loaded()
+    # NaN and infinity raise FloatingPointError where they matter. NumPy would print warnings before that line.
+    with importlib.import_module("numpy").errstate(over="ignore", invalid="ignore"):
+        return function(rest) if command in AGENT_COMMANDS else function(rest, prog=f"gfn {command}")
 
 
-def agent_command(command: str) -> Callable[[list[str]], int]:
-    """The function of a command on agents.
+def load(command: str) -> Callable[..., int]:
+    """The function of a command.
 
     Raises:
-        UsageError: a package that agents need is not installed.
+        UsageError: a package that it needs is not installed.
     """
-    module, _, function = AGENT_COMMANDS[command].partition(":")
+    module, _, function = COMMANDS[command].partition(":")
     try:
         return getattr(importlib.import_module(module), function)
     except ImportError as error:

@@ -69,12 +69,23 @@ def _reader(metavar: str, read: Callable[[str], Any]) -> tyro.constructors.Primi
     )
 
 
+def _path(word: str) -> Path:
+    """A path. An empty word, such as an unset variable of a shell script, would be the current directory."""
+    if not word:
+        raise ValueError("a path must not be empty")
+    return Path(word)
+
+
 def _registry() -> tyro.constructors.ConstructorRegistry:
     registry = tyro.constructors.ConstructorRegistry()
 
     @registry.primitive_rule
     def _(info: tyro.constructors.PrimitiveTypeInfo) -> Any:
         return _reader("FLOAT|START,END,STEPS", schedule) if info.type is Schedule else None
+
+    @registry.primitive_rule
+    def _(info: tyro.constructors.PrimitiveTypeInfo) -> Any:
+        return _reader("PATH", _path) if info.type is Path else None
 
     return registry
 

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import dataclasses
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from agents.cli.errors import UsageError
+from agents.cli.naming import default_directory
 from agents.cli.parsing import check_seed, environment_arguments, parse
 from agents.cli.plot import draw
 from agents.cli.printing import print_metrics
@@ -25,7 +27,8 @@ class TrainOptions:
     seed: int = 0
     """Seed of initial weights and sampling. The same seed gives the same result."""
     out: Path | None = None
-    """Run directory for config, metrics, checkpoints and figures. Default: runs/AGENT-ENV-SEED."""
+    """Run directory for config, metrics, checkpoints and figures. Default: runs/AGENT-ENV-sSEED, or
+    runs/AGENT-ENV-HASH-sSEED if --agent.* or --env.* differ from their defaults; HASH stands for these settings."""
     resume: bool = False
     """Continue the run in --out. The result equals that of an uninterrupted run."""
     log_every: int | None = None
@@ -52,7 +55,7 @@ def train(arguments: list[str]) -> int:
             raise UsageError("gfn train needs an agent and an environment, such as: gfn train tb GFN/HyperGrid-v0")
         arguments = [*named, "--help"]
     prog = " ".join(["gfn train", *named, *("AGENT", "ENV")[len(named) :]])
-    options = parse(options_class(*named), arguments[len(named) :], prog)
+    options = parse(options_class(*named), engine_for_compiled(arguments[len(named) :]), prog)
     check_seed(options.seed)
     if options.threads is not None and options.threads < 1:
         raise UsageError(f"--threads must be at least 1, got {options.threads}")
@@ -61,8 +64,25 @@ def train(arguments: list[str]) -> int:
         agent = make_agent(name, make_dag(id, **_values(options.env)), seed=options.seed, **_values(options.agent))
     except (ValueError, TypeError, RuntimeError) as error:
         raise UsageError(str(error).split("\n")[0]) from None
-    out = options.out or Path("runs") / f"{name}-{id.split('/')[-1]}-{options.seed}"
+    out = options.out or default_directory(agent, id, _values(options.env))
     return _train(agent, out, options)
+
+
+def engine_for_compiled(flags: list[str]) -> list[str]:
+    """``flags`` with --agent.engine for its deprecated alias --agent.compiled.
+
+    Raises:
+        UsageError: both are given.
+    """
+    alias = {"--agent.compiled": "numba", "--agent.no-compiled": "torch"}
+    given = [flag for flag in flags if flag in alias]
+    if not given:
+        return flags
+    engine = f"--agent.engine {alias[given[-1]]}"
+    if len(set(given)) > 1 or any(flag.split("=")[0] == "--agent.engine" for flag in flags):
+        raise UsageError(f"{given[0]} is a deprecated alias of --agent.engine: give --agent.engine alone, once")
+    print(f"DeprecationWarning: {given[0]} is deprecated, use {engine}", file=sys.stderr)
+    return [flag for flag in flags if flag not in alias] + engine.split()
 
 
 def options_class(name: str | None = None, id: str | None = None) -> type[Any]:
@@ -88,6 +108,8 @@ def options_class(name: str | None = None, id: str | None = None) -> type[Any]:
         except ValueError as error:
             raise UsageError(str(error)) from None
         groups.append(("agent", settings, dataclasses.field(default_factory=settings)))
+        if "engine" in settings.__dataclass_fields__:
+            lists += "\n\nDeprecated: --agent.compiled, which is --agent.engine numba, and --agent.no-compiled (torch)."
     if id is None:
         lists += f"\n\nEnvironments (details: gfn envs): {', '.join(registered_ids())}"
         lists += f"\n\nAll settings: gfn train {name or 'tb'} GFN/HyperGrid-v0 --help"

@@ -1,0 +1,35 @@
+"""The default run directory of a training."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from agents.agent import Agent
+from agents.runs.directory import settings_of
+from gfn_envs.registration import environment_parameters
+
+
+def default_directory(agent: Agent, id: str, environment: Mapping[str, Any]) -> Path:
+    """runs/AGENT-ENV-sSEED, or runs/AGENT-ENV-HASH-sSEED if a setting differs from its default.
+
+    The hash is of those settings of the agent and arguments of the environment. The number of iterations is not part
+    of the name, so that a run can be resumed for more.
+
+    Args:
+        agent: the agent.
+        id: id of the environment.
+        environment: values of all its arguments.
+    """
+    defaults = settings_of(type(agent.config)())
+    settings = {name: value for name, value in settings_of(agent.config).items() if value != defaults[name]}
+    parameters = environment_parameters(id)
+    arguments = {name: value for name, value in environment.items() if value != parameters[name].default}
+    name = f"{agent.name}-{id.split('/')[-1]}"
+    if settings or arguments:
+        text = json.dumps([settings, arguments], sort_keys=True, default=repr)
+        name += f"-{hashlib.sha256(text.encode()).hexdigest()[:6]}"
+    return Path("runs") / f"{name}-s{agent.seed}"
