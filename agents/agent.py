@@ -59,6 +59,8 @@ class Agent:
     samples_by_policy: ClassVar[bool] = True
     #: Otherwise: objects whose frequencies estimate the distribution (m, state_width).
     recorded: IntArray
+    #: The last sampled batch of training; None before the first.
+    last_batch: Trajectories | None = None
     #: Target network of the objective, if it has one.
     target: Any = None
 
@@ -181,11 +183,12 @@ class Agent:
             return self.engine.sample(n, rng, epsilon, temperature)
 
     def sample_batch(self) -> Trajectories:
-        """The trajectories of this iteration, with its exploration."""
+        """The trajectories of this iteration, with its exploration. They stay in :attr:`last_batch`."""
         config = self.config
-        return self.sample_trajectories(
+        self.last_batch = self.sample_trajectories(
             config.batch_size, config.epsilon(self.iteration), config.temperature(self.iteration)
         )
+        return self.last_batch
 
     def sample_backward(self, objects: IntArray, log_reward: FloatArray | None = None) -> Trajectories:
         """One trajectory to each object (n, state_width), sampled backward from its end by P_B."""

@@ -13,6 +13,7 @@ import numpy as np
 
 from agents.agent import Agent
 from agents.evaluation.evaluate import is_enumerable, learned_distribution
+from agents.runs.files import write_atomically
 from gfn_envs import exact
 from gfn_envs.arrays import FloatArray
 from gfn_envs.border import log_rewards
@@ -118,8 +119,10 @@ def new_figure(width: float, height: float) -> Figure:
 def save(figure: Figure, path: str | os.PathLike[str] | None) -> Figure:
     """Save ``figure`` if a path is given, and return it."""
     if path is not None:
-        Path(path).parent.mkdir(parents=True, exist_ok=True)
-        figure.savefig(path, dpi=120)
+        # The format as savefig finds it.
+        suffix = Path(path).suffix[1:] or "png"
+        path = Path(path) if Path(path).suffix else Path(f"{path}.png")
+        write_atomically(path, lambda file: figure.savefig(file, dpi=120, format=suffix))
     return figure
 
 

@@ -14,6 +14,7 @@ import numpy as np
 
 from agents.evaluation.metrics import mean_and_error
 from agents.runs import directory as runs
+from agents.runs.differences import decisive, shown
 from agents.runs.errors import RunError
 from gfn_envs.arrays import FloatArray, IntArray
 
@@ -47,8 +48,18 @@ class Run:
     @property
     def environment(self) -> str:
         """Id and arguments on one line, without arguments that are None."""
-        arguments = self.config["env_arguments"].items()
+        arguments = shown_arguments(self.config).items()
         return f"{self.config['env']}({', '.join(f'{k}={v}' for k, v in arguments if v is not None)})"
+
+
+def shown_arguments(config: dict[str, Any]) -> dict[str, Any]:
+    """The arguments of a run's environment by name. Values that JSON has no form for are text."""
+    arguments = config["env_arguments"].items()
+    return {name: shown(value) if isinstance(value, dict) else value for name, value in arguments}
+
+
+#: What is not part of an experiment: the seed, and where and how a run was made.
+NOT_COMPARED = ("seed", "engine", "probe", "provenance", "env_source")
 
 
 def read_run(path: str | os.PathLike[str]) -> Run:
@@ -61,7 +72,7 @@ def read_run(path: str | os.PathLike[str]) -> Run:
     config, history = runs.read_config(path), runs.read_history(path)
     if not isinstance(config.get("iterations"), int):
         raise RunError(f"{path / runs.CONFIG} is not the config of a run: it has no iterations (int)")
-    final = runs.read_json(path / runs.METRICS) if (path / runs.METRICS).exists() else {"iteration": -1}
+    final = runs.read_metrics(path) if (path / runs.METRICS).exists() else {"iteration": -1}
     if not isinstance(final.get("iteration"), int):
         raise RunError(f"{path / runs.METRICS} is damaged: its iteration is {final.get('iteration')!r}")
     # A run that was resumed for more iterations still holds the metrics of the earlier end.
@@ -120,7 +131,7 @@ def group_runs(given: Iterable[Run]) -> list[Group]:
     """
     groups: dict[str, list[Run]] = {}
     for run in given:
-        key = json.dumps({k: v for k, v in run.config.items() if k not in ("seed", "engine")}, sort_keys=True)
+        key = json.dumps(decisive({k: v for k, v in run.config.items() if k not in NOT_COMPARED}), sort_keys=True)
         groups.setdefault(key, []).append(run)
     members = [sorted(group, key=lambda run: run.config["seed"]) for group in groups.values()]
     for group in members:
@@ -141,7 +152,7 @@ def _labels(groups: Sequence[Sequence[Run]]) -> list[str]:
 def short_environments(groups: Sequence[Group]) -> list[str]:
     """Names of the groups' environments without namespace, each with the arguments in which equal names differ."""
     names = [group.runs[0].config["env"] for group in groups]
-    arguments = [group.runs[0].config["env_arguments"] for group in groups]
+    arguments = [shown_arguments(group.runs[0].config) for group in groups]
     suffixes = _differences(names, arguments)
     return [f"{name.split('/')[-1]}{suffix}" for name, suffix in zip(names, suffixes, strict=True)]
 

@@ -10,6 +10,7 @@ import dataclasses
 from typing import Any
 
 from agents.registry import AGENTS
+from agents.replay.objects import environment_signature
 from gfn_envs.dag import Dag
 
 #: Defaults in version 0.1 of settings that some agents no longer have.
@@ -64,14 +65,16 @@ def present_settings(agent: str, saved: dict[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in settings.items() if not (name in unused and value == defaults[name])}
 
 
-def present_state(state: dict[str, Any], dag: Dag) -> dict[str, Any]:
+def present_state(state: dict[str, Any], dag: Dag, same_environment: bool = False) -> dict[str, Any]:
     """The state of an agent, with the environment that its replay buffers name under its module of today.
 
     Args:
         state: saved :meth:`agents.agent.Agent.state_dict`.
         dag: the environment of the run.
+        same_environment: whether its arguments are known to be the same, however they are written.
     """
     kind = type(dag)
+    own = environment_signature(dag)
 
     def present(value: Any) -> Any:
         return {key: renamed(key, element) for key, element in value.items()} if isinstance(value, dict) else value
@@ -79,9 +82,16 @@ def present_state(state: dict[str, Any], dag: Dag) -> dict[str, Any]:
     def renamed(key: Any, value: Any) -> Any:
         if key != "environment" or not isinstance(value, str):
             return present(value)
+        if same_environment and _sizes(value) == _sizes(own):
+            return own
         path, space, arguments = value.partition(" ")
         module, _, name = path.rpartition(".")
         same = name == kind.__qualname__ and {module.split(".")[0], kind.__module__.split(".")[0]} == {"gfn_envs"}
         return f"{kind.__module__}.{name}{space}{arguments}" if same else value
 
     return present(state)
+
+
+def _sizes(signature: str) -> str:
+    """The end of a buffer's signature, with width and dtype of the states."""
+    return signature[signature.rindex(" state_width=") :] if " state_width=" in signature else ""

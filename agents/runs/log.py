@@ -1,61 +1,96 @@
-"""Files that a training run writes while it runs: config, history, TensorBoard events."""
+"""Files that a training run writes while it runs: config, inputs, history, TensorBoard events."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import contextlib
+import os
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from agents.runs import directory as runs
+from agents.runs import files
+from agents.runs.history import history_line, write_history
+from agents.runs.inputs import Copies, write_copies
 
 
 class RunLog:
-    """Config and history of a run directory, with optional TensorBoard events.
+    """Config, inputs and history of a run directory, with optional TensorBoard events.
 
     Nothing is written before :meth:`begin`, so that a run whose first iteration fails leaves nothing behind.
 
     Args:
         directory: the run directory. None writes nothing.
         config: contents of config.json.
+        copies: contents of the folder ``inputs``.
         rows: rows of the history that a resumed run keeps.
         tensorboard: also write TensorBoard events.
 
     Raises:
         ImportError: TensorBoard is requested but not installed.
+
+    Attributes:
+        crc: checksum of the last line of the history.
     """
 
     def __init__(
-        self, directory: Path | None, config: dict[str, Any], rows: Sequence[dict[str, Any]], tensorboard: bool
+        self,
+        directory: Path | None,
+        config: dict[str, Any],
+        copies: Copies,
+        rows: Sequence[dict[str, Any]],
+        tensorboard: bool,
     ):
-        self.directory, self.config, self.rows = directory, config, list(rows)
+        self.directory, self.config, self.copies, self.rows = directory, config, copies, list(rows)
         self.make_writer = _summary_writer() if tensorboard else None
+        self.crc = 0
         self.file: Any = None
         self.writer: Any = None
 
-    def begin(self) -> None:
-        """Write the config and the kept rows. Later calls do nothing."""
+    def begin(self, late: Callable[[], dict[str, Any]] = dict) -> None:
+        """Write inputs, config and the kept rows. Later calls do nothing.
+
+        Args:
+            late: returns the part of the config that is known after the first iteration.
+        """
         if self.directory is None or self.file is not None:
             return
-        runs.write_json(self.directory / runs.CONFIG, self.config)
-        runs.write_history(self.directory, self.rows)
-        self.file = (self.directory / runs.HISTORY).open("a", encoding="utf-8")
+        write_copies(self.directory, self.copies)
+        files.write_sealed(self.directory / files.CONFIG, {**self.config, **late()})
+        self.crc = write_history(self.directory, self.rows)
+        self.file = (self.directory / files.HISTORY).open("a", encoding="utf-8")
         if self.make_writer is not None:
             self.writer = self.make_writer(str(self.directory / "tensorboard"))
 
     def add(self, row: dict[str, Any]) -> None:
-        """Append a row to the history and flush it to disk."""
-        self.begin()
+        """Append a row to the history and flush it.
+
+        Raises:
+            OSError: the row cannot be written, for example because the disk is full.
+        """
         if self.file is not None:
-            self.file.write(runs.history_line(row))
-            self.file.flush()
+            line, self.crc = history_line(row, self.crc)
+            try:
+                self.file.write(line)
+                self.file.flush()
+            except OSError as error:
+                path = Path(self.file.name)
+                raise OSError(error.errno, f"{path}: a row was not written: {error.strerror or error}") from error
         if self.writer is not None:
             _write_scalars(self.writer, row)
+
+    def sync(self) -> str | None:
+        """Wait until the rows are on disk, so that no checkpoint is newer. Returns the checksum of the last line."""
+        if self.file is None:
+            return None
+        os.fsync(self.file.fileno())
+        return f"{self.crc:08x}"
 
     def close(self) -> None:
         """Close all open files."""
         for file in (self.file, self.writer):
             if file is not None:
-                file.close()
+                with contextlib.suppress(OSError):  # a full disk, which has raised its error before
+                    file.close()
 
 
 def _summary_writer() -> Any:

@@ -3,20 +3,32 @@
 from __future__ import annotations
 
 import os
+import sys
 import time
-from dataclasses import asdict, dataclass
+import warnings
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
 from tqdm import tqdm
 
 from agents.agent import Agent
+from agents.evaluation.diagnostics import batch_diagnostics, collapse_warning
 from agents.evaluation.evaluate import evaluate, is_enumerable
 from agents.runs import directory as runs
 from agents.runs.errors import RunError
+from agents.runs.history import history_text
+from agents.runs.inputs import Copies
 from agents.runs.interrupt import Interrupt
+from agents.runs.lock import RunLock
 from agents.runs.log import RunLog
+from agents.runs.probe import check_config_probe, make_probe
+from agents.runs.provenance import provenance
+from agents.runs.rows import add_numbers, final_metrics, means, undefined
 from gfn_envs.border import reward_record
+
+#: Columns of the progress bar.
+POSTFIX = ("loss", "log_z", "tv", "batch_ess")
 
 
 @dataclass
@@ -30,7 +42,11 @@ class Progress:
     """Iterations of the agent before the run began."""
     window: int = 0
     loss_sum: float = 0.0
+    sums: dict[str, list[float]] = field(default_factory=dict)
+    """Sum and count, since the last row, of every other number that the agent's update returned."""
     tv: float | None = None
+    history: str | None = None
+    """Checksum of the last row of the history."""
     failed_rewards: int = 0
     """Objects whose reward failed and got the floor or was left out (``on_error`` of the environment)."""
 
@@ -63,13 +79,17 @@ def train(
 
     Returns:
         The history: one dict per log step with ``iteration``, ``loss`` (mean since the last row), ``log_z``,
-        ``transitions`` and ``seconds``; also ``failed_rewards`` if ``on_error`` of the environment is not "raise". Rows of evaluated iterations also hold the metrics of
-        :func:`agents.evaluation.evaluate.evaluate`. An agent without iterations left is evaluated once, with a ``loss``
-        of None.
+        ``transitions`` and ``seconds``, and the mean since the last row of every other number that the agent's update
+        returns; also ``failed_rewards`` if ``on_error`` of the environment is not "raise". Rows of evaluated iterations
+        also hold the metrics of :func:`agents.evaluation.evaluate.evaluate` and of
+        :func:`agents.evaluation.diagnostics.batch_diagnostics`, ``evaluation_seconds``, ``undefined`` (reason -> names
+        of metrics) and, if the policy seems collapsed, a ``warning``. An agent without iterations left is evaluated
+        once, with a ``loss`` of None.
 
     Raises:
-        RunError: ``out`` holds a run and ``resume`` is False, holds a run with another configuration, or has lost its
-            config or its checkpoint.
+        RunError: ``out`` holds a run and ``resume`` is False, holds a run with another configuration, is damaged, has
+            lost its config or its checkpoint, or another process trains in it.
+        OSError: a file cannot be written, for example because the disk is full. The last checkpoint stays.
         ValueError: an interval is not positive, or TensorBoard is requested without ``out``.
         ImportError: TensorBoard is requested but not installed.
         FloatingPointError: the loss or the weights became NaN or infinite. The last checkpoint is from before.
@@ -83,17 +103,47 @@ def train(
     if tensorboard and out is None:
         raise ValueError("TensorBoard events need a run directory (out)")
     directory = None if out is None else Path(out)
-    config = {} if directory is None else {**runs.describe(agent), "iterations": iterations}
-    state, history = _restore(directory, agent, config, resume)
-    log = RunLog(directory, config, history, tensorboard)
+    with RunLock(directory):
+        every = (log_every, eval_every, checkpoint_every)
+        return _train(agent, iterations, directory, every, progress, tensorboard, resume)
+
+
+def _train(
+    agent: Agent,
+    iterations: int,
+    directory: Path | None,
+    every: tuple[int, int, int],
+    progress: bool,
+    tensorboard: bool,
+    resume: bool,
+) -> list[dict[str, Any]]:
+    """:func:`train` in a directory that this process holds."""
+    log_every, eval_every, checkpoint_every = every
+    copies: Copies = {}
+    config = {} if directory is None else {**runs.describe(agent, copies), "iterations": iterations}
+    state, history, earlier = _restore(directory, agent, config, resume)
+    log = RunLog(directory, config, copies, history, tensorboard)
+    if missing := [] if directory is None else runs.needs_environment(config):
+        warnings.warn(
+            f"{directory}: {', '.join(missing)} cannot be imported; load_agent will need dag=...", stacklevel=3
+        )
     if is_enumerable(agent.dag):
         evaluate(agent, num_samples=2)  # Enumerate the DAG before the clock and the progress bar start.
 
+    def begin() -> None:
+        log.begin(lambda: _origin(agent, earlier))
+
     def record(metrics: dict[str, Any]) -> dict[str, Any]:
+        begin()
         row = _row(agent, state, metrics)
         history.append(row)
         log.add(row)
         return row
+
+    def save() -> None:
+        if directory is not None:
+            state.history = log.sync()
+            runs.save_checkpoint(directory, agent, asdict(state))
 
     # The first iteration is saved, so that a run can be resumed whenever it is killed.
     unsaved = directory is not None and not (directory / runs.CHECKPOINT).exists()
@@ -106,51 +156,61 @@ def train(
             info = agent.update()
             state.seconds += time.perf_counter() - start
             state.failed_rewards += reward_record(agent.dag).failed - failed
-            log.begin()
+            begin()
             state.transitions += int(info["transitions"])
             state.window, state.loss_sum = state.window + 1, state.loss_sum + info["loss"]
+            add_numbers(state.sums, info)
             i, last = agent.iteration, agent.iteration == iterations
             bar.update()
             evaluated = i % eval_every == 0 or last
             if i % log_every == 0 or evaluated:
-                row = record(evaluate(agent) if evaluated else {})
-                bar.set_postfix({k: f"{row[k]:.4g}" for k in ("loss", "log_z", "tv") if row.get(k) is not None})
-            if directory is not None and (unsaved or i % checkpoint_every == 0 or last or interrupt.requested):
-                runs.save_checkpoint(directory, agent, asdict(state))
+                row = record(_evaluated(agent) if evaluated else {})
+                bar.set_postfix({k: f"{row[k]:.4g}" for k in POSTFIX if row.get(k) is not None})
+            if unsaved or i % checkpoint_every == 0 or last or interrupt.requested:
+                save()
                 unsaved = False
         if agent.iteration < iterations:
             raise KeyboardInterrupt
         # The agent had no iteration left, or an interrupt stopped its last evaluation.
         if not (history and "elbo" in history[-1] and history[-1]["iteration"] == agent.iteration):
-            record(evaluate(agent))
-            if directory is not None:
-                runs.save_checkpoint(directory, agent, asdict(state))
-        log.begin()  # A resumed run without iterations left records its new total, too.
+            record(_evaluated(agent))
+            save()
+        begin()  # A resumed run without iterations left records its new total, too.
     finally:
         interrupt.restore()
         bar.close()
         log.close()
+    if progress and "warning" in history[-1]:
+        print(f"warning: {history[-1]['warning']}", file=sys.stderr)
     if directory is not None:
-        runs.write_json(directory / runs.METRICS, final_metrics(agent, history, state.begun))
+        runs.write_sealed(directory / runs.METRICS, final_metrics(agent, history, state.begun))
     return history
 
 
-def final_metrics(agent: Agent, history: list[dict[str, Any]], begun: int = 0) -> dict[str, Any]:
-    """The last evaluation of a run, with its speed and seed. Speeds are None if the run had no iteration left.
+def _evaluated(agent: Agent) -> dict[str, Any]:
+    """The metrics of an evaluated row."""
+    start = time.perf_counter()
+    metrics = evaluate(agent)
+    metrics |= batch_diagnostics(agent)
+    warning, reasons = collapse_warning(metrics), undefined(agent, metrics)
+    return {
+        **metrics,
+        "evaluation_seconds": time.perf_counter() - start,
+        **({"undefined": reasons} if reasons else {}),
+        **({"warning": warning} if warning else {}),
+    }
+
+
+def _origin(agent: Agent, earlier: dict[str, Any]) -> dict[str, Any]:
+    """The part of the config that is known after the first iteration: log rewards of a few objects, provenance.
 
     Args:
-        agent: the trained agent.
-        history: rows of the history.
-        begun: iteration at which the run began.
+        agent: the agent.
+        earlier: config of the run that is resumed. Its probe stays.
     """
-    last = [row for row in history if "elbo" in row][-1]
-    seconds = last["seconds"]
     return {
-        **last,
-        "agent": agent.name,
-        "seed": agent.seed,
-        "iterations_per_second": (last["iteration"] - begun) / seconds if seconds else None,
-        "transitions_per_second": last["transitions"] / seconds if seconds else None,
+        "probe": earlier["probe"] if "probe" in earlier else make_probe(agent),
+        "provenance": [*earlier.get("provenance", []), provenance()],
     }
 
 
@@ -164,35 +224,48 @@ def _interval(name: str, value: int | None, default: int) -> int:
 
 def _restore(
     directory: Path | None, agent: Agent, config: dict[str, Any], resume: bool
-) -> tuple[Progress, list[dict[str, Any]]]:
-    """Progress and rows of a new run, or of the run to resume, whose agent is restored. Writes nothing."""
+) -> tuple[Progress, list[dict[str, Any]], dict[str, Any]]:
+    """Progress, rows and config of the run to resume, whose agent is restored. A new run has none. Writes nothing."""
     begun = Progress(begun=agent.iteration)
     if directory is None:
-        return begun, []
-    if directory.exists() and not directory.is_dir():
-        raise RunError(f"{directory} is a file: a run needs a directory")
+        return begun, [], {}
     if not (directory / runs.CONFIG).exists():
         for name in (runs.CHECKPOINT, runs.HISTORY, runs.METRICS):
             if (directory / name).exists():
                 raise RunError(f"{directory} holds {name} but no {runs.CONFIG}: choose another directory")
-        return begun, []
+        return begun, [], {}
     if not resume:
         raise RunError(f"{directory} already holds a run: resume it, or choose another directory")
     runs.check_same(directory, config)
+    earlier = runs.read_config(directory)
+    check_config_probe(directory / runs.CONFIG, earlier, agent.dag)
     rows = runs.read_history(directory)
     if (directory / runs.CHECKPOINT).exists():
-        saved = runs.load_checkpoint(directory, agent)
+        saved = runs.load_checkpoint(directory, agent, same_environment="probe" in earlier)
         try:
             state = Progress(**saved)
         except TypeError as error:
             raise RunError(f"{directory / runs.CHECKPOINT} holds the progress of another loop: {error}") from error
-        return state, [row for row in rows if row["iteration"] <= agent.iteration]
+        return state, _rows_until(directory, rows, agent.iteration, state.history), earlier
     if rows and rows[-1]["iteration"] > agent.iteration + 1:
         raise RunError(
             f"{directory} holds metrics up to iteration {rows[-1]['iteration']} but no {runs.CHECKPOINT} to resume "
             "from: choose another directory"
         )
-    return begun, []
+    return begun, [], earlier
+
+
+def _rows_until(directory: Path, rows: list[dict[str, Any]], iteration: int, crc: str | None) -> list[dict[str, Any]]:
+    """The rows that the checkpoint of ``iteration`` has seen, the last of them with checksum ``crc``."""
+    rows = [row for row in rows if row["iteration"] <= iteration]
+    if crc is None:  # version 0.1
+        return rows
+    # A process killed after its last evaluation leaves a row of this iteration that the checkpoint has not seen.
+    unseen = [len(rows), *(k for k in range(len(rows)) if rows[k]["iteration"] == iteration)]
+    for end in sorted(unseen, reverse=True):
+        if f"{history_text(rows[:end])[1]:08x}" == crc:
+            return rows[:end]
+    raise RunError(f"{directory / runs.HISTORY}, line {len(rows) + 1}: rows before iteration {iteration} are missing")
 
 
 def _row(agent: Agent, state: Progress, metrics: dict[str, Any]) -> dict[str, Any]:
@@ -204,8 +277,9 @@ def _row(agent: Agent, state: Progress, metrics: dict[str, Any]) -> dict[str, An
         "log_z": agent.log_z,
         "transitions": state.transitions,
         "seconds": state.seconds,
+        **means(state.sums),
         **({} if agent.dag.on_error == "raise" else {"failed_rewards": state.failed_rewards}),
         **metrics,
     }
-    state.window, state.loss_sum = 0, 0.0
+    state.window, state.loss_sum, state.sums = 0, 0.0, {}
     return row

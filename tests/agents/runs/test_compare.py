@@ -222,7 +222,7 @@ def damaged_runs(path):
         "config": "config.json is damaged: it is not UTF-8",
         "metrics": "metrics.json is damaged: it is not UTF-8",
         "history": "metrics.jsonl is damaged: it is not UTF-8",
-        "rows": "metrics.jsonl is damaged: it has a row without an iteration",
+        "rows": "metrics.jsonl, line 1 is damaged: it is a row without an iteration",
     }
 
 

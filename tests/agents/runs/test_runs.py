@@ -7,7 +7,6 @@ import signal
 import subprocess
 import sys
 import time
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -19,6 +18,7 @@ from agents.cli import main as cli
 from agents.plots import figures as plots
 from agents.runs import directory as runs
 from agents.runs.interrupt import Interrupt
+from tests.agents.runs.damage import assert_same_run
 from tests.helpers import TINY, agent_cases, agent_or_skip, small_dag
 
 GRID = "GFN/HyperGrid-v0"
@@ -28,30 +28,6 @@ SETTINGS = {"hidden": (16,), "batch_size": 4, "epsilon": "0.5,0,20"}
 def make(name="tb", env_id=GRID, kwargs=None, **settings):
     dag = small_dag(env_id, kwargs or {"ndim": 2, "side": 4})
     return agent_or_skip(name, dag, seed=1, **{**SETTINGS, **settings})
-
-
-def tensors(value, prefix=""):
-    """Every leaf of a nested state, by path."""
-    if isinstance(value, dict):
-        return {k: v for key, item in value.items() for k, v in tensors(item, f"{prefix}/{key}").items()}
-    if isinstance(value, (list, tuple)):
-        return {k: v for i, item in enumerate(value) for k, v in tensors(item, f"{prefix}/{i}").items()}
-    return {prefix: value.numpy().tobytes() if isinstance(value, torch.Tensor) else value}
-
-
-def without_times(rows):
-    return [{k: v for k, v in row.items() if "second" not in k} for row in rows]
-
-
-def assert_same_run(a: Path, b: Path):
-    states = [torch.load(out / runs.CHECKPOINT, weights_only=True) for out in (a, b)]
-    for state in states:
-        del state["progress"]["seconds"]
-    left, right = map(tensors, states)
-    assert left.keys() == right.keys()
-    assert [key for key in left if left[key] != right[key]] == []
-    assert without_times(runs.read_history(a)) == without_times(runs.read_history(b))
-    assert without_times([runs.read_json(a / runs.METRICS)]) == without_times([runs.read_json(b / runs.METRICS)])
 
 
 @pytest.mark.parametrize(("name", "env_id", "kwargs"), agent_cases())
@@ -135,12 +111,28 @@ def test_a_second_ctrl_c_stops_at_once():
 
 def test_a_run_stopped_in_its_last_evaluation_is_evaluated_when_resumed(tmp_path, monkeypatch):
     every = {"eval_every": 5, "checkpoint_every": 10, "progress": False}
-    agents.train(make(), 10, tmp_path, **every)
-    # As if killed after the checkpoint, before the row was on disk.
-    runs.write_history(tmp_path, runs.read_history(tmp_path)[:-1])
-    (tmp_path / runs.METRICS).unlink()
-    agents.train(make(), 10, tmp_path, resume=True, **every)
-    assert runs.read_json(tmp_path / runs.METRICS)["iteration"] == 10
+    agents.train(make(), 10, tmp_path / "whole", **every)
+    save, evaluate, calls = runs.save_checkpoint, agents.runs.train.evaluate, []
+
+    def killed(*arguments, **kwargs):
+        calls.append(1)
+        if len(calls) == 3:  # of iteration 10; one counts states first
+            save(tmp_path / "parts", agent, {**progress, "history": None})
+            raise RuntimeError("killed")
+        return evaluate(*arguments, **kwargs)
+
+    def noted(out, agent, state):
+        progress.update(state)
+        save(out, agent, state)
+
+    agent, progress = make(), {}
+    monkeypatch.setattr(agents.runs.train, "evaluate", killed)
+    monkeypatch.setattr(runs, "save_checkpoint", noted)
+    with pytest.raises(RuntimeError, match="killed"):
+        agents.train(agent, 10, tmp_path / "parts", **{**every, "checkpoint_every": 5})
+    monkeypatch.undo()
+    agents.train(make(), 10, tmp_path / "parts", resume=True, **every)
+    assert runs.read_json(tmp_path / "parts" / runs.METRICS)["iteration"] == 10
 
 
 def test_speed_counts_the_iterations_of_this_run_alone(tmp_path):
@@ -166,7 +158,7 @@ def test_a_run_with_a_network_of_the_users_own(tmp_path):
 def test_a_missing_device(tmp_path, capsys):
     agents.train(make(), 3, tmp_path, progress=False)
     config = runs.read_json(tmp_path / runs.CONFIG)
-    runs.write_json(tmp_path / runs.CONFIG, config | {"settings": config["settings"] | {"device": "cuda"}})
+    runs.write_sealed(tmp_path / runs.CONFIG, config | {"settings": config["settings"] | {"device": "cuda"}})
     with pytest.raises(agents.RunError, match="device 'cuda' cannot be used here"):
         agents.load_agent(tmp_path)
     assert agents.load_agent(tmp_path, device="cpu").iteration == 3

@@ -1,0 +1,68 @@
+"""Signs of a collapsed policy, from numbers that training has."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from agents.agent import Agent
+from agents.evaluation.estimates import log_ratios
+from gfn_envs.arrays import FloatArray, IntArray, distinct
+
+#: Thresholds of :func:`collapse_warning`. See there.
+LOW_ESS, LOW_DISTINCT, LARGE_GAP = 0.2, 0.2, 3.0
+#: Batches of fewer trajectories say too little.
+MIN_BATCH = 8
+
+
+def effective_share(log_weights: FloatArray) -> float:
+    """Effective sample size of importance weights, as a share of their number: (sum w)^2 / (n sum w^2), in [1/n, 1].
+
+    Args:
+        log_weights: log w, float64 (n,), n >= 1.
+    """
+    weights = np.exp(log_weights - log_weights.max())
+    return float(weights.sum() ** 2 / (len(weights) * np.square(weights).sum()))
+
+
+def distinct_share(objects: IntArray) -> float:
+    """Number of distinct rows per row of ``objects`` (n, width), in [1/n, 1]."""
+    return len(distinct(objects)[0]) / len(objects)
+
+
+def batch_diagnostics(agent: Agent) -> dict[str, Any]:
+    """Diagnostics of the agent's last batch of training, under its present parameters.
+
+    Returns:
+        ``batch_ess``: :func:`effective_share` of the weights R(x) P_B(tau|x) / P_F(tau), which are all equal once the
+        policy samples proportionally to R. ``batch_distinct``: share of distinct objects. {} if there is no batch of at
+        least MIN_BATCH trajectories, or if the agent samples without a policy.
+    """
+    batch = agent.last_batch
+    if batch is None or len(batch) < MIN_BATCH or not agent.samples_by_policy:
+        return {}
+    log_weights = log_ratios(agent, batch) + batch.log_reward
+    return {"batch_ess": effective_share(log_weights), "batch_distinct": distinct_share(batch.terminal_states)}
+
+
+def collapse_warning(metrics: dict[str, Any]) -> str | None:
+    """One line on a policy that seems collapsed or far from its target, with what to try; None if nothing shows.
+
+    Args:
+        metrics: ``batch_ess``, ``batch_distinct``, ``elbo`` and ``log_z``, as far as they are known.
+    """
+    signs = []
+    if (ess := metrics.get("batch_ess")) is not None and ess < LOW_ESS:
+        signs.append(f"effective sample size of a batch {ess:.0%}")
+    if (share := metrics.get("batch_distinct")) is not None and share < LOW_DISTINCT:
+        signs.append(f"distinct objects in a batch {share:.0%}")
+    log_z, elbo = metrics.get("log_z"), metrics.get("elbo")
+    if log_z is not None and elbo is not None and abs(log_z - elbo) > LARGE_GAP:
+        signs.append(f"log Z {log_z:.3g} against its lower bound {elbo:.3g}")
+    if not signs:
+        return None
+    return (
+        f"the policy may have collapsed or is far from its target ({'; '.join(signs)}): try more iterations, "
+        "exploration (epsilon, temperature), a replay buffer, or another learning rate"
+    )
