@@ -26,7 +26,6 @@ LONG = 300
 
 #: Files of more than 300 lines, each with the reason. A file that is not listed here is reported without one.
 REASONS = {
-    "agents/baselines/sb3.py": "three agents that differ in a few lines each, on one adapter",
     "agents/engines/numba/engine.py": "the one place that knows both the agent and the compiled arrays",
     "agents/engines/numba/kernels.py": "Numba recompiles only if the file of the outer function changes",
     "gfn_envs/envs/bayes_net/bayes_net.py": "its documentation page takes 54 lines",
