@@ -20,6 +20,7 @@ from gfn_envs import enumeration
 from gfn_envs.arrays import BoolArray, FloatArray, IntArray
 from gfn_envs.capabilities import Capabilities
 from gfn_envs.enumeration import EnumerationError
+from gfn_envs.validation import positive_int
 
 #: Optional capabilities whose presence is decided by a call on s0: an override may still raise NotImplementedError.
 CALLED_ON_SOURCE = ("partial_log_reward", "contains", "tokens", "labelled_graphs")
@@ -46,6 +47,8 @@ class Dag(Capabilities, abc.ABC):
         num_modes: number of modes of the reward; None if the environment defines none or cannot count them.
         declared_num_states: number of states, if a formula gives it without enumeration; else None.
         declared_num_terminal_states: number of terminal states, likewise.
+        expensive_reward: True if only training may evaluate rewards of new objects. Agents are then evaluated without
+            rewards unless their user asks for them.
         on_error: what becomes of objects whose reward raises, or is not finite and > 0. "raise": RewardError. "floor":
             the reward is ``reward_floor``. A number > 0: the reward is that number. "skip": their trajectories are left
             out of training. See :mod:`gfn_envs.border`.
@@ -63,6 +66,7 @@ class Dag(Capabilities, abc.ABC):
     declared_num_states: int | None = None
     declared_num_terminal_states: int | None = None
     on_error: str | float = "raise"
+    expensive_reward: bool = False
     arguments: Mapping[str, Any] = {}
 
     # ------------------------------------------------------------------ the contract
@@ -174,6 +178,11 @@ class Dag(Capabilities, abc.ABC):
             counts = self.__dict__["_log_path_counts"] = enumeration.log_path_counts(self)
         return counts[self.state_index(states)]
 
+    @property
+    def defines_modes(self) -> bool:
+        """True if the reward has modes; False if :meth:`mode_index` is -1 for every object."""
+        return type(self).mode_index is not Dag.mode_index
+
     def mode_index(self, states: IntArray) -> IntArray:
         """Index of the mode of the reward that each terminal state belongs to, int64 (n,); -1 if none."""
         return np.full(len(states), -1, dtype=np.int64)
@@ -237,11 +246,28 @@ class Dag(Capabilities, abc.ABC):
             self.__dict__["_more_states_than"] = num_states
             return False
 
+    def enumerate(self, limit: int | None = None) -> None:
+        """Enumerate all states now, instead of at the first use of the methods below.
+
+        Progress is logged by ``gfn_envs.enumeration``: what begins and ends at level INFO, long waits as warnings.
+
+        Args:
+            limit: the most states, in place of those that fit in ``ENUMERATION_BYTES`` (see enumeration.py).
+
+        Raises:
+            EnumerationError: there are more states. The message gives the number found so far.
+            ValueError: ``limit`` is not an integer >= 1.
+        """
+        if limit is not None:
+            self.__dict__["_state_limit"] = positive_int("limit", limit, type(self).__name__)
+            self.__dict__.pop("_more_states_than", None)
+        self._enumerated()
+
     def levels(self) -> Iterator[IntArray]:
         """All states in topological order: level ``t`` holds the states whose longest path from s0 has length ``t``.
 
         Raises:
-            EnumerationError: the states do not fit in ``ENUMERATION_BYTES`` (see enumeration.py).
+            EnumerationError: there are too many states (see :meth:`enumerate`).
         """
         states, offsets, *_ = self._enumerated()
         for start, stop in itertools.pairwise(offsets):
@@ -257,6 +283,7 @@ class Dag(Capabilities, abc.ABC):
 
         Raises:
             KeyError: a row is not a reachable state.
+            ValueError: the rows have another width.
         """
         position, found = self._enumerated().position(states)
         if not found.all():
@@ -268,6 +295,7 @@ class Dag(Capabilities, abc.ABC):
 
         Raises:
             KeyError: a row is not a terminal state.
+            ValueError: the rows have another width.
         """
         terminal = self._enumerated().terminal
         rank = np.searchsorted(terminal, index := self.state_index(states))
@@ -281,7 +309,7 @@ class Dag(Capabilities, abc.ABC):
         cached: enumeration.Enumeration | None = self.__dict__.get("_enumeration")
         if cached is None:
             if self.declared_num_states:
-                enumeration.check_enumerable(self, self.declared_num_states)
+                enumeration.check_enumerable(self, self.declared_num_states, max_states)
             levels = self._breadth_first(max_states)
             cached = self.__dict__["_enumeration"] = enumeration.enumerate_states(self, levels)
         return cached

@@ -6,6 +6,8 @@ The functions here need only the part of :class:`gfn_envs.Dag` that :class:`Enum
 
 from __future__ import annotations
 
+import logging
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, NamedTuple, Protocol
@@ -15,8 +17,14 @@ import numpy.typing as npt
 
 from gfn_envs.arrays import BoolArray, FloatArray, IntArray, row_keys, unique_rows
 
-#: The most memory, in bytes, that the enumerated states of one DAG may take.
+logger = logging.getLogger(__name__)
+
+#: The most memory, in bytes, that the enumerated states of one DAG and their index may take (:func:`bytes_per_state`).
 ENUMERATION_BYTES = 2 * 1024**3
+#: Entries of the forward masks that are computed at once.
+CHUNK = 2**22
+#: An enumeration that takes longer than this many seconds is logged as a warning, and again after as many.
+QUIET_SECONDS = 10.0
 
 
 class EnumerationError(ValueError):
@@ -29,6 +37,8 @@ class Enumerable(Protocol):
     state_width: int
     state_dtype: np.dtype[Any]
     max_length: int
+    num_actions: int
+    declared_num_states: int | None
 
     def source(self, n: int) -> IntArray: ...
     def is_terminal(self, states: IntArray) -> BoolArray: ...
@@ -57,9 +67,12 @@ class Enumeration(NamedTuple):
     def position(self, rows: IntArray) -> tuple[IntArray, BoolArray]:
         """Position of each of ``rows`` (n, state_width) among the states, int64 (n,), and whether it is one, bool (n,).
 
-        The position of a row that is not a state is arbitrary.
+        The position of a row that is not a state is arbitrary. Raises ValueError if the rows have another width.
         """
-        converted = np.asarray(rows).astype(self.states.dtype)
+        rows = np.asarray(rows)
+        if rows.ndim != 2 or rows.shape[1] != self.states.shape[1]:
+            raise ValueError(f"states must have shape (n, {self.states.shape[1]}), got {rows.shape}")
+        converted = rows.astype(self.states.dtype)
         keys = row_keys(converted)
         place = np.minimum(np.searchsorted(self.sorted_keys, keys), len(self.sorted_keys) - 1)
         return self.order[place], (self.sorted_keys[place] == keys) & (converted == rows).all(1)
@@ -71,57 +84,132 @@ def enumerate_states(dag: Enumerable, levels: list[IntArray]) -> Enumeration:
     offsets = np.cumsum([0] + [len(level) for level in levels])
     keys = row_keys(states)
     order = np.argsort(keys, kind="stable")
-    enumeration = Enumeration(states, offsets, keys[order], order, np.flatnonzero(dag.is_terminal(states)))
+    enumeration = Enumeration(states, offsets, keys[order], order, terminal_positions(dag, states))
     for array in enumeration:
         array.flags.writeable = False
     return enumeration
 
 
 def breadth_first(dag: Enumerable, max_states: int | None = None) -> list[IntArray]:
-    """The states of each level; level t holds the states whose longest path from s0 has length t.
+    """The states of each level, found level by level from s0.
+
+    The level of a state is the length of its longest path from s0. Children are computed for a few states at a time,
+    so that memory is needed for the states and little else.
 
     Raises:
-        EnumerationError: the states do not fit in ``ENUMERATION_BYTES``, there are more than ``max_states``, or a walk
-            is longer than ``max_length``.
+        EnumerationError: there are more than ``max_states`` states, or more than :func:`state_limit`; or a walk is
+            longer than ``max_length``.
     """
-    frontiers, size = [dag.source(1)], 0
+    frontiers, progress = [dag.source(1)], Progress(dag)
     while len(frontiers[-1]):
         if len(frontiers) > dag.max_length + 1:
             raise EnumerationError(
                 f"{type(dag).__name__}: a walk is longer than max_length = {dag.max_length} "
                 "(a cycle, or max_length is too small)"
             )
-        size += frontiers[-1].nbytes
-        # Frontiers may overlap (unless the DAG is graded), so only a single frontier bounds the number of states.
-        if size > ENUMERATION_BYTES or (max_states is not None and len(frontiers[-1]) > max_states):
-            raise EnumerationError(_too_large(dag, f"more than {sum(map(len, frontiers)):,}"))
-        frontiers.append(unique_rows(dag.children(frontiers[-1])[1]))
+        frontiers.append(_next_frontier(dag, frontiers[-1], max_states, sum(map(len, frontiers)), progress))
     # A state can be in several frontiers. The last one corresponds to the longest path.
     depth = np.repeat(np.arange(len(frontiers)), [len(frontier) for frontier in frontiers])
     states = np.concatenate(frontiers)
     last = len(states) - 1 - np.unique(row_keys(states[::-1]), return_index=True)[1]
+    progress.end(len(last))
     if len(last) == len(states):
         return frontiers[:-1]
     return [states[last[depth[last] == t]] for t in range(len(frontiers) - 1)]
 
 
+def _next_frontier(
+    dag: Enumerable, frontier: IntArray, max_states: int | None, found: int, progress: Progress
+) -> IntArray:
+    """The distinct children of ``frontier``, found a few states at a time."""
+    parts: list[IntArray] = [dag.source(0)]
+    waiting = 0
+    for chunk in chunks(frontier, dag.num_actions):
+        known = found + len(parts[0])
+        # Frontiers may overlap (unless the DAG is graded), so only a single frontier bounds the number of states.
+        distinct = max(len(frontier), len(parts[0]))
+        if known > state_limit(dag) or (max_states is not None and distinct > max_states):
+            raise EnumerationError(_too_large(dag, f"more than {distinct - 1:,}", max_states))
+        progress.report(known)
+        parts.append(unique_rows(dag.children(chunk)[1]))
+        waiting += len(parts[-1])
+        if waiting > len(parts[0]):  # Merged whenever they have doubled, which takes n log n in all.
+            parts, waiting = [unique_rows(np.concatenate(parts))], 0
+    return unique_rows(np.concatenate(parts)) if len(parts) > 1 else parts[0]
+
+
+def terminal_positions(dag: Enumerable, states: IntArray) -> IntArray:
+    """Positions of the terminal states among ``states`` (n, state_width), n >= 1."""
+    return np.flatnonzero(np.concatenate([dag.is_terminal(chunk) for chunk in chunks(states, dag.num_actions)]))
+
+
+def chunks(states: IntArray, entries_per_state: int) -> Iterator[IntArray]:
+    """``states``, so many at a time that they have about ``CHUNK`` entries."""
+    rows = max(1, CHUNK // max(1, entries_per_state))
+    return (states[start : start + rows] for start in range(0, len(states), rows))
+
+
+class Progress:
+    """Log lines of an enumeration: its end at level INFO; if it takes long, how far it is at level WARNING."""
+
+    def __init__(self, dag: Enumerable):
+        self.dag, self.start = dag, time.monotonic()
+        self.last = self.start
+
+    def report(self, found: int) -> None:
+        """Log that ``found`` states are known, at most once in ``QUIET_SECONDS``."""
+        now = time.monotonic()
+        if now - self.last >= QUIET_SECONDS:
+            self.last = now
+            name, seconds, count = type(self.dag).__name__, now - self.start, f"{found:,}"
+            if total := self.dag.declared_num_states:
+                left = f" of {total:,}, about {seconds * (total / found - 1):.0f} s left"
+            else:
+                left = f", their number is not known; limit {state_limit(self.dag):,}"
+            logger.warning("enumerating %s: %s states found in %.0f s%s", name, count, seconds, left)
+
+    def end(self, found: int) -> None:
+        """Log that all states are known."""
+        name, seconds = type(self.dag).__name__, time.monotonic() - self.start
+        logger.info("enumerated %s: %s states in %.1f s", name, f"{found:,}", seconds)
+
+
 def is_listable(dag: Enumerable, num_states: int) -> bool:
-    """True if ``num_states`` states fit in ``ENUMERATION_BYTES``."""
-    return num_states * dag.state_width * np.dtype(dag.state_dtype).itemsize <= ENUMERATION_BYTES
+    """True if ``num_states`` states are within :func:`state_limit`."""
+    return num_states <= state_limit(dag)
 
 
-def check_enumerable(dag: Enumerable, num_states: int) -> None:
-    """Raises EnumerationError if ``num_states`` states do not fit in ``ENUMERATION_BYTES``."""
-    if not is_listable(dag, num_states):
-        raise EnumerationError(_too_large(dag, f"{num_states:,}"))
+def state_limit(dag: Enumerable) -> int:
+    """The most states that are enumerated: those that fit in ``ENUMERATION_BYTES``, unless ``dag.enumerate(limit=...)``
+    has set another number."""
+    limit: int | None = dag.__dict__.get("_state_limit")
+    return ENUMERATION_BYTES // bytes_per_state(dag) if limit is None else limit
 
 
-def _too_large(dag: Enumerable, count: str) -> str:
-    row_bytes = dag.state_width * np.dtype(dag.state_dtype).itemsize
+def check_enumerable(dag: Enumerable, num_states: int, max_states: int | None = None) -> None:
+    """Log how many states are about to be enumerated and how much memory they take.
+
+    Raises:
+        EnumerationError: there are more than ``max_states``, or more than :func:`state_limit`.
+    """
+    if not is_listable(dag, num_states) or (max_states is not None and num_states > max_states):
+        raise EnumerationError(_too_large(dag, f"{num_states:,}", max_states))
+    name, megabytes = type(dag).__name__, num_states * bytes_per_state(dag) / 1e6
+    logger.info("enumerating %s: %s states, about %.3g MB", name, f"{num_states:,}", megabytes)
+
+
+def bytes_per_state(dag: Enumerable) -> int:
+    """Memory of an enumeration, per state: the row, its key in order and its place, with as much again to make them."""
+    return 2 * (2 * dag.state_width * np.dtype(dag.state_dtype).itemsize + 16)
+
+
+def _too_large(dag: Enumerable, count: str, max_states: int | None = None) -> str:
+    limit = state_limit(dag) if max_states is None else min(max_states, state_limit(dag))
+    size, memory = bytes_per_state(dag), limit * bytes_per_state(dag) / 1024**3
     return (
-        f"{type(dag).__name__} has {count} states of {row_bytes} bytes each: too many to enumerate "
-        f"(limit {ENUMERATION_BYTES // row_bytes:,} states in {ENUMERATION_BYTES / 1024**3:g} GiB). "
-        "Use sampled estimates instead of exact ones."
+        f"{type(dag).__name__} has {count} states of {size} bytes each, with their index: too many to enumerate "
+        f"(limit {limit:,} states in {memory:.2g} GiB). "
+        "Use sampled estimates instead of exact ones, or raise the limit: dag.enumerate(limit=...)"
     )
 
 
@@ -135,9 +223,10 @@ def log_path_counts(dag: Enumerable) -> FloatArray:
     counts[0] = 0.0
     start = 0
     for level in levels:
-        row, children, _ = dag.children(level)
-        np.logaddexp.at(counts, dag.state_index(children), counts[start + row])
-        start += len(level)
+        for chunk in chunks(level, dag.num_actions):
+            row, children, _ = dag.children(chunk)
+            np.logaddexp.at(counts, dag.state_index(children), counts[start + row])
+            start += len(chunk)
     return counts
 
 
@@ -182,13 +271,23 @@ def state_graph(dag: Enumerable) -> StateGraph:
         levels = list(dag.levels())
         states = np.concatenate(levels)
         level_offsets = np.cumsum([0] + [len(level) for level in levels])
-        source, children, action = dag.children(states)
-        if (source[1:] < source[:-1]).any():  # An override of children() may list the edges in any order.
-            order = source.argsort(kind="stable")
-            source, children, action = source[order], children[order], action[order]
-        target = dag.state_index(children)
+        source, action, target = _edges(dag, states)
         edge_offsets = np.searchsorted(source, level_offsets)
-        terminal = np.flatnonzero(dag.is_terminal(states))
+        terminal = terminal_positions(dag, states)
         graph = StateGraph(states, level_offsets, source, action, target, edge_offsets, terminal)
         dag.__dict__["_state_graph"] = graph
     return graph
+
+
+def _edges(dag: Enumerable, states: IntArray) -> tuple[IntArray, IntArray, IntArray]:
+    """Parent, action and child of every edge, positions in ``states``, sorted by parent."""
+    parts, start = [], 0
+    for chunk in chunks(states, dag.num_actions):
+        source, children, action = dag.children(chunk)
+        if (source[1:] < source[:-1]).any():  # An override of children() may list the edges in any order.
+            order = source.argsort(kind="stable")
+            source, children, action = source[order], children[order], action[order]
+        parts.append((source + start, action, dag.state_index(children)))
+        start += len(chunk)
+    source, action, target = (np.concatenate(column) for column in zip(*parts, strict=True))
+    return source, action, target

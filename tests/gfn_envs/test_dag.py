@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import itertools
+import logging
+import re
 import time
 import tracemalloc
 from collections import Counter
@@ -392,12 +394,81 @@ def test_huge_dags_refuse_to_be_listed_at_once(
 def test_a_dag_that_declares_no_count_stops_at_the_limit(monkeypatch: pytest.MonkeyPatch) -> None:
     dag = HyperGrid(ndim=3, side=10)
     dag.declared_num_states = dag.declared_num_terminal_states = None
-    monkeypatch.setattr(enumeration, "ENUMERATION_BYTES", 8 * 100)
+    monkeypatch.setattr(enumeration, "ENUMERATION_BYTES", 64 * 100)
     for ask in (lambda: dag.num_states, lambda: dag.num_terminal_states, lambda: list(dag.levels())):
-        with pytest.raises(EnumerationError, match=r"more than \d+ states of 8 bytes each.*limit 100 states"):
+        with pytest.raises(EnumerationError, match=r"more than \d+ states of 64 bytes each.*limit 100 states"):
             ask()
     monkeypatch.undo()
     assert (dag.num_states, dag.num_terminal_states) == (2000, 1000)
+
+
+@pytest.mark.parametrize("declared", [True, False])
+def test_the_limit_can_be_set(declared: bool, caplog: pytest.LogCaptureFixture) -> None:
+    dag = HyperGrid(ndim=3, side=10)
+    if not declared:
+        dag.declared_num_states = dag.declared_num_terminal_states = None
+    with pytest.raises(EnumerationError, match=r"raise the limit: dag.enumerate\(limit=\.\.\.\)"):
+        dag.enumerate(limit=500)
+    with pytest.raises(EnumerationError, match=r"limit 500 states in .* GiB"):
+        list(dag.levels())
+    with caplog.at_level(logging.INFO, "gfn_envs.enumeration"):
+        dag.enumerate(limit=2000)
+    assert dag.num_states == 2000
+    assert "enumerated HyperGrid: 2,000 states in" in caplog.text
+    assert ("enumerating HyperGrid: 2,000 states, about 0.128 MB" in caplog.text) == declared
+    for bad in (0, -1, 1.5, "many"):
+        with pytest.raises(ValueError, match="HyperGrid: limit must be an integer >= 1"):
+            dag.enumerate(limit=bad)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("declared", [True, False])
+def test_long_enumerations_say_how_far_they_are(
+    declared: bool, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(enumeration, "QUIET_SECONDS", 0.0)
+    dag = HyperGrid(ndim=2, side=5)
+    if not declared:
+        dag.declared_num_states = dag.declared_num_terminal_states = None
+    dag.enumerate()
+    text = r"enumerating HyperGrid: \d+ states found in 0 s"
+    end = r" of 50, about \d+ s left" if declared else r", their number is not known; limit [0-9,]+"
+    assert re.search(text + end, caplog.text)
+
+
+@pytest.mark.parametrize("chunk", [1, 10, 1000])
+@small
+def test_small_chunks_give_the_same_states_and_edges(
+    env_id: str, kwargs: dict[str, Any], chunk: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    expected = enumeration.state_graph(small_dag(env_id, kwargs))
+    monkeypatch.setattr(enumeration, "CHUNK", chunk)
+    found = enumeration.state_graph(make_dag(env_id, **kwargs))
+    for name in ("states", "level_offsets", "source", "action", "target", "edge_offsets", "terminal"):
+        np.testing.assert_array_equal(getattr(found, name), getattr(expected, name))
+
+
+def test_memory_of_an_enumeration_is_a_few_hundred_bytes_per_state() -> None:
+    dag = HyperGrid(ndim=12, side=3)
+    dag.declared_num_states = None
+    dag.source(1), dag.children(dag.source(1))
+    tracemalloc.start()
+    try:
+        count = dag.num_states
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert count == 2 * 3**12
+    assert peak / count < 300, peak / count
+
+
+@small
+def test_indices_refuse_rows_of_another_width(env_id: str, kwargs: dict[str, Any]) -> None:
+    dag = small_dag(env_id, kwargs)
+    wider = np.zeros((2, dag.state_width + 1), dtype=dag.state_dtype)
+    for rows in (wider, wider[:, : dag.state_width - 1], wider[0], dag.source(1)[0]):
+        for index in (dag.state_index, dag.terminal_index):
+            with pytest.raises(ValueError, match=rf"states must have shape \(n, {dag.state_width}\), got"):
+                index(rows)
 
 
 def test_a_cycle_does_not_enumerate() -> None:
