@@ -27,7 +27,7 @@ SMALLEST_EXACT = 1e-280
 
 
 def log_rewards(dag: Dag) -> FloatArray:
-    """log R of every object, float64 (num_terminal_states,); -inf if the reward fails and ``dag.on_error`` is "skip"."""
+    """log R of every object, float64 (num_terminal_states,); -inf if it fails and ``dag.on_error`` is "skip"."""
     return _log_rewards(dag, dag.terminal_states())
 
 
@@ -94,7 +94,7 @@ def terminal_distribution(dag: Dag, policy: ForwardPolicy, chunk: int = 8192) ->
 def log_terminal_distribution(dag: Dag, policy: ForwardPolicy, chunk: int = 8192) -> FloatArray:
     """log of :func:`terminal_distribution`, also if probabilities are below double precision (1e-308).
 
-    -inf only if the policy never builds the object. Logs are computed for all states if one underflows, which is slower.
+    -inf only if the policy never builds the object. If one probability underflows, all are computed in logs.
     """
     graph, edge_probability = state_graph(dag), edge_probabilities(dag, policy, chunk)
     probability = state_probabilities(dag, edge_probability)[graph.terminal]
@@ -230,8 +230,8 @@ def l1_mean(p: FloatArray, q: FloatArray) -> float:
 def kl_divergence(p: FloatArray, q: FloatArray, log_q: FloatArray | None = None) -> float:
     """KL(p || q) in nats. It is infinite if q underflows to 0 where p > 0, unless ``log_q`` is given.
 
-    Computed as the sum of p log(p / q) - p + q, which is the same as both sum to 1. No term is negative, so the distance
-    of nearly equal distributions keeps its digits.
+    Computed as the sum of p log(p / q) - p + q, which is the same as both sum to 1. No term is negative, so the
+    distance of nearly equal distributions keeps its digits.
     """
     some = p != 0
     rest, p, q = float(q[~some].sum()), p[some], q[some]

@@ -50,9 +50,9 @@ class EmpiricalDistribution:
             raise ValueError("EmpiricalDistribution: no samples yet")
         return self.counts / len(self)
 
-    def distances(self) -> dict[str, float]:
-        """:func:`~agents.evaluation.metrics.distances` from the frequencies to R / Z.
+    def distances(self, target: FloatArray | None = None) -> dict[str, float]:
+        """:func:`~agents.evaluation.metrics.distances` from the frequencies to ``target``, by default R / Z.
 
         Even an exact sampler has a total variation of about sqrt(objects / (2 pi n)) after n samples.
         """
-        return distances(self.probabilities(), exact.target_distribution(self.dag))
+        return distances(self.probabilities(), exact.target_distribution(self.dag) if target is None else target)

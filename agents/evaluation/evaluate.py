@@ -15,6 +15,12 @@ from gfn_envs import exact
 from gfn_envs.arrays import FloatArray
 from gfn_envs.dag import Dag
 
+#: Which rewards an evaluation may evaluate: those that its metrics need, none, or none only if they are expensive.
+REWARD_USES = ("auto", "all", "none")
+
+#: Names of :func:`sampled_metrics`.
+SAMPLED_METRICS = ("sampled_mean_reward", "sampled_mean_reward_se", "elbo", "elbo_se", "modes_found")
+
 #: Evaluation is exact on DAGs of at most this many states.
 EXACT_STATES = 2_000_000
 
@@ -27,10 +33,26 @@ def is_enumerable(dag: Dag, max_states: int = EXACT_STATES) -> bool:
 def target_of(dag: Dag) -> Target:
     """R(x) / Z over the objects of ``dag``, in the order of ``dag.terminal_states()``.
 
+    The rewards are evaluated at the first call and kept with ``dag``.
+
     Raises:
         EnumerationError: the DAG is too large to enumerate.
     """
-    return Target.of(exact.log_rewards(dag))
+    kept: tuple[Any, Target] | None = dag.__dict__.get("_evaluation_target")
+    if kept is None or kept[0] != dag.on_error:
+        kept = dag.__dict__["_evaluation_target"] = (dag.on_error, Target.of(exact.log_rewards(dag)))
+    return kept[1]
+
+
+def may_evaluate_rewards(dag: Dag, rewards: str) -> bool:
+    """Whether an evaluation with this setting may evaluate rewards: see :func:`evaluate`.
+
+    Raises:
+        ValueError: ``rewards`` is none of REWARD_USES.
+    """
+    if rewards not in REWARD_USES:
+        raise ValueError(f"rewards must be one of {', '.join(map(repr, REWARD_USES))}, got {rewards!r}")
+    return rewards == "all" or (rewards == "auto" and not dag.expensive_reward)
 
 
 def exact_distribution(agent: Agent) -> FloatArray:
@@ -60,20 +82,28 @@ def learned_distribution(agent: Agent) -> FloatArray:
     return empirical.probabilities()
 
 
-def evaluate(agent: Agent, num_samples: int = 2000, seed: int = 0) -> dict[str, Any]:
+def evaluate(agent: Agent, num_samples: int = 2000, seed: int = 0, *, rewards: str = "auto") -> dict[str, Any]:
     """The metrics watched during training. The agent and its random stream stay unchanged.
 
     Args:
         agent: the agent to evaluate.
         num_samples: number of trajectories for the sampled metrics.
         seed: seed of those trajectories.
+        rewards: "all": evaluate the rewards that the metrics need, those of ``num_samples`` objects, and those of every
+            object once if the DAG can be enumerated. "none": evaluate no reward; every metric but ``log_z`` is None.
+            "auto": "none" if ``agent.dag.expensive_reward``, else "all".
 
     Returns:
         ``log_z``: the agent's estimate, or None. :func:`exact_metrics`, with None for each of them if the DAG cannot be
         enumerated. :func:`sampled_metrics`. An agent that samples without a policy has no exact metrics. On DAGs that
         can be enumerated it has :func:`recorded_metrics` instead.
+
+    Raises:
+        ValueError: ``rewards`` is none of the above.
     """
     found: dict[str, Any] = dict.fromkeys(EXACT_METRICS) | {"log_z": agent.log_z}
+    if not may_evaluate_rewards(agent.dag, rewards):
+        return found | dict.fromkeys(SAMPLED_METRICS)
     if is_enumerable(agent.dag):
         found |= watched_metrics(agent, learned_distribution(agent), target_of(agent.dag))
     return found | sampled_metrics(agent, num_samples, seed)
@@ -131,8 +161,8 @@ def sampled_metrics(
     Returns:
         ``sampled_mean_reward`` with its standard error ``sampled_mean_reward_se``. ``elbo``, the mean of
         log R(x) + log P_B(tau|x) - log P_F(tau), a lower bound of log Z, with its standard error ``elbo_se``.
-        ``modes_found``, the number of distinct modes among the samples. If the agent samples without a policy, the
-        bound and the standard errors are None: its samples are correlated.
+        ``modes_found``, the number of distinct modes among the samples, None if the environment defines no modes. If
+        the agent samples without a policy, the bound and the standard errors are None: its samples are correlated.
     """
     if trajectories is None:
         trajectories = agent.sample_trajectories(num_samples, rng=np.random.default_rng(seed))
@@ -141,11 +171,14 @@ def sampled_metrics(
     elbo, elbo_se = None, None
     if agent.samples_by_policy:
         elbo, elbo_se = metrics.mean_and_error(estimates.log_ratios(agent, trajectories) + trajectories.log_reward)
-    modes = agent.dag.mode_index(trajectories.terminal_states)
+    dag, modes_found = agent.dag, None
+    if dag.defines_modes:
+        modes = dag.mode_index(trajectories.terminal_states)
+        modes_found = len(np.unique(modes[modes >= 0]))
     return {
         "sampled_mean_reward": metrics.in_units(mean, unit),
         "sampled_mean_reward_se": metrics.in_units(mean_se, unit) if agent.samples_by_policy else None,
         "elbo": elbo,
         "elbo_se": elbo_se,
-        "modes_found": len(np.unique(modes[modes >= 0])),
+        "modes_found": modes_found,
     }

@@ -9,7 +9,15 @@ import numpy as np
 from agents.agent import Agent
 from agents.evaluation import estimates, metrics
 from agents.evaluation.empirical import EmpiricalDistribution
-from agents.evaluation.evaluate import is_enumerable, learned_distribution, sampled_metrics, target_of, watched_metrics
+from agents.evaluation.evaluate import (
+    SAMPLED_METRICS,
+    is_enumerable,
+    learned_distribution,
+    may_evaluate_rewards,
+    sampled_metrics,
+    target_of,
+    watched_metrics,
+)
 from agents.evaluation.metrics import EXACT_METRICS, Target
 from agents.trajectories import Trajectories
 from gfn_envs import exact
@@ -27,7 +35,18 @@ FULL_EXACT_METRICS = (
     *("eubo", "eubo_se", "elbo_gap", "eubo_gap"),
 )
 
-CORRELATIONS = ("pearson", "pearson_se", "spearman", "spearman_se", "num_test_objects", "log_p_source")
+CORRELATIONS = (
+    *("pearson", "pearson_se", "pearson_bias", "spearman", "spearman_se", "spearman_bias"),
+    *("num_test_objects", "log_p_source"),
+)
+
+
+#: Metrics that every evaluation has. Those of the K best objects have K in their name.
+NAMES = (
+    *("log_z", *EXACT_METRICS, *SAMPLED_METRICS, *FULL_EXACT_METRICS, *CORRELATIONS),
+    *(f"top_{k}_{what}" for k in (10, 50, 100) for what in ("reward", "diversity")),
+    *("distance", "distinct_objects", "num_modes"),
+)
 
 
 def full_evaluation(
@@ -39,6 +58,7 @@ def full_evaluation(
     reference: IntArray | None = None,
     distance: metrics.Distance | None = None,
     num_backward: int = 10,
+    rewards: str = "auto",
 ) -> dict[str, Any]:
     """Every metric. The agent and its random stream stay unchanged.
 
@@ -52,7 +72,9 @@ def full_evaluation(
         distance: distance between objects, from rows (n, w) and (m, w) to (n, m). Default: the environment's own
             ``distance`` method if it has one (Levenshtein of strings, Tanimoto of molecules), else the Hamming distance
             between rows.
-        num_backward: K, number of trajectories per estimate of log p(x).
+        num_backward: K, number of trajectories per estimate of log p(x), at least 2.
+        rewards: "auto", "all" or "none", as in :func:`~agents.evaluation.evaluate.evaluate`. Without rewards every
+            metric but ``log_z`` is None.
 
     Returns:
         The metrics of :func:`~agents.evaluation.evaluate.evaluate` and those below. A metric is None if it is undefined
@@ -68,22 +90,29 @@ def full_evaluation(
         * ``eubo``, ``eubo_se``; ``elbo_gap`` = log Z - ELBO and ``eubo_gap`` = EUBO - log Z, with the exact log Z.
         * ``pearson``, ``spearman`` over ``num_test_objects``. ``log_p_source`` is the source of log p(x): "exact" (from
           P_T), "ancestors" (exact, from the ancestors of x) or "estimated" (from K backward trajectories). With given
-          test objects, ``pearson_se`` and ``spearman_se`` are bootstrap standard errors over them.
+          test objects, ``pearson_se`` and ``spearman_se`` are bootstrap standard errors over them. If log p(x) is
+          estimated, they include its noise, and ``pearson_bias`` and ``spearman_bias`` estimate by how much it moves
+          the correlation (``metrics.correlation_biases``). Otherwise the biases are None.
         * ``top_K_reward``, ``top_K_diversity``, ``top_K_novelty`` of the K = 10, 50, 100 best distinct objects.
           ``distance`` is the name of the distance used.
-        * ``distinct_objects`` among the samples; ``num_modes`` of the environment.
+        * ``distinct_objects`` among the samples; ``num_modes`` of the environment. ``modes_found`` and ``num_modes``
+          are None if the environment defines no modes.
 
         If the agent samples without a policy, every metric that depends on log p(x) or on a policy is None.
 
     Raises:
-        ValueError: ``num_samples`` is below 2, or a given object has the wrong shape, is not terminal or does not
-            belong to the DAG.
+        ValueError: ``num_samples`` or ``num_backward`` is below 2, ``rewards`` is unknown, or a given object has the
+            wrong shape, is not terminal or does not belong to the DAG.
         ImportError: the environment's distance needs a package that is not installed.
     """
     dag = agent.dag
     if num_samples < 2:
         raise ValueError(f"num_samples must be at least 2, got {num_samples}")
+    if num_backward < 2:
+        raise ValueError(f"num_backward must be at least 2, got {num_backward}")
     test_objects, reference = _objects(dag, "test_objects", test_objects), _objects(dag, "reference", reference)
+    if not may_evaluate_rewards(dag, rewards):
+        return dict.fromkeys(NAMES) | {"log_z": agent.log_z}
     # One stream per kind of samples, so that an optional metric never changes another one.
     backward_rng, target_rng, bootstrap_rng = (np.random.default_rng([seed, k]) for k in (1, 2, 3))
     trajectories = agent.sample_trajectories(num_samples, rng=np.random.default_rng(seed))
@@ -124,11 +153,11 @@ def _policy_metrics(
     ratios = estimates.backward_log_ratios(agent, dag.terminal_states()[ends], rng)
     eubo, eubo_se = metrics.mean_and_error(target.log_reward[ends] + ratios)
     return {
-        "kl_reverse": exact.kl_divergence(target.probabilities, learned),
+        "kl_reverse": exact.kl_divergence(target.probabilities, learned, _log_learned(agent, learned)),
         "accuracy": metrics.accuracy(float(learned @ target.scaled_reward), target.scaled_mean),
         # The statistic depends on ranks only, so log R serves as well as R.
         "anderson_darling": metrics.anderson_darling(trajectories.log_reward, target.log_reward[drawn]),
-        **{f"empirical_{name}": value for name, value in empirical.distances().items()},
+        **{f"empirical_{name}": value for name, value in empirical.distances(target.probabilities).items()},
         "eubo": eubo,
         "eubo_se": eubo_se,
         "elbo_gap": target.log_z - elbo,
@@ -153,18 +182,27 @@ def _correlation(
     if objects is None:
         objects = dag.terminal_states()
     if learned is not None:
-        with np.errstate(divide="ignore"):
-            log_p = np.log(learned[dag.terminal_index(objects)])
+        place = dag.terminal_index(objects)
+        log_p, log_reward = _log_learned(agent, learned)[place], target_of(dag).log_reward[place]
     else:
+        log_reward = log_rewards(dag, objects)
         try:
             log_p, source = estimates.ancestor_log_p(agent, objects), "ancestors"
         except EnumerationError:
-            log_p, source = estimates.sampled_log_p(agent, objects, rng, num_backward)[0], "estimated"
-    log_reward = log_rewards(dag, objects)
+            log_weights = estimates.path_log_weights(agent, objects, rng, num_backward)
+            log_p, source = metrics.log_mean_exp(log_weights), "estimated"
+            found["pearson_bias"], found["spearman_bias"] = metrics.correlation_biases(log_reward, log_weights)
     found["pearson"], found["spearman"] = metrics.correlations(log_reward, log_p)
     if not every:
         found["pearson_se"], found["spearman_se"] = metrics.correlation_errors(log_reward, log_p, bootstrap_rng)
     return found | {"num_test_objects": len(objects), "log_p_source": source}
+
+
+def _log_learned(agent: Agent, learned: FloatArray) -> FloatArray:
+    """log of the learned distribution (m,), also of probabilities that underflow."""
+    if learned.min() > exact.SMALLEST_EXACT:
+        return np.log(learned)
+    return exact.log_terminal_distribution(agent.dag, agent.probabilities)
 
 
 def _distance(dag: Dag, given: metrics.Distance | None) -> tuple[metrics.Distance, str]:

@@ -91,7 +91,9 @@ def correlation_errors(
 ) -> tuple[float | None, float | None]:
     """Standard errors of :func:`correlations`, by the bootstrap over test objects.
 
-    An error is None if the correlation of some resample is undefined.
+    They are those of test objects drawn at random from a population. If log p is an estimate, independent for each
+    object, its noise is part of them. Its bias is not: see :func:`correlation_biases`. An error is None if the
+    correlation of some resample is undefined.
     """
     n = len(log_p)
     if n < 2:
@@ -99,6 +101,40 @@ def correlation_errors(
     drawn = (rng.integers(n, size=n) for _ in range(resamples))
     pearson, spearman = zip(*(correlations(log_reward[rows], log_p[rows]) for rows in drawn), strict=True)
     return _spread(pearson), _spread(spearman)
+
+
+def log_mean_exp(log_weights: FloatArray) -> FloatArray:
+    """log of the mean of exp(log_weights) over the last axis, float64 (n,), for log weights (n, K)."""
+    top = log_weights.max(-1, keepdims=True)
+    top = np.where(np.isneginf(top), 0.0, top)
+    with np.errstate(divide="ignore"):
+        found: FloatArray = np.log(np.exp(log_weights - top).mean(-1)) + top[..., 0]
+    return found
+
+
+def correlation_biases(log_reward: FloatArray, log_weights: FloatArray) -> tuple[float | None, float | None]:
+    """Estimated biases of :func:`correlations` with log p(x) = :func:`log_mean_exp` of K weights per object.
+
+    Noise of log p changes a correlation by about b / K, mostly towards 0. The correlations from K and from K / 2
+    weights differ by b / K. This estimate is too small if a few weights dominate each mean: then K is too small.
+
+    Args:
+        log_reward: log R of the objects (n,).
+        log_weights: log of P_F(tau) / P_B(tau|x) of K trajectories per object (n, K), K >= 2.
+
+    Returns:
+        Biases of Pearson's and Spearman's correlation, None if a correlation is undefined. Correlation minus bias is
+        the better estimate.
+    """
+    k = log_weights.shape[1]
+    half = k // 2
+    all_of_them = correlations(log_reward, log_mean_exp(log_weights))
+    halves = [correlations(log_reward, log_mean_exp(part)) for part in (log_weights[:, :half], log_weights[:, -half:])]
+    first, second = (
+        None if None in (full, *parts) else (sum(parts) / 2 - full) * half / (k - half)
+        for full, *parts in zip(all_of_them, *halves, strict=True)
+    )
+    return first, second
 
 
 def _spread(values: Sequence[float | None]) -> float | None:
@@ -192,8 +228,7 @@ class Target(NamedTuple):
     @classmethod
     def of(cls, log_reward: FloatArray) -> Target:
         """The target with these log-rewards (m,)."""
-        log_z = float(np.logaddexp.reduce(log_reward))
-        return cls(log_reward, log_z, np.exp(log_reward - log_z))
+        return cls(log_reward, exact.log_sum_exp(log_reward), exact.softmax(log_reward))
 
     @property
     def log_unit(self) -> float:

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from gfn_envs import exact
-from gfn_envs.envs.hypergrid.hypergrid import HyperGrid
 from gfn_envs.enumeration import state_graph
+from gfn_envs.envs.hypergrid.hypergrid import HyperGrid
 from tests.helpers import UNEVEN_EDGES, TableDag
 
 mpmath = pytest.importorskip("mpmath")

@@ -14,7 +14,7 @@ from gfn_envs import rendering
 from gfn_envs.arrays import BoolArray, FloatArray, IntArray, all_columns, log_factorials, one_hot_table
 from gfn_envs.dag import Dag
 from gfn_envs.envs.hypergrid.rewards import REWARDS
-from gfn_envs.validation import checked_log_reward, positive_int
+from gfn_envs.validation import check_size, checked_log_reward, positive_int, shown
 
 #: Named rewards are tabulated at first use (milliseconds, 2 MB) if the grid has at most this many cells.
 TABULATED_CELLS = 2**18
@@ -88,6 +88,7 @@ class HyperGrid(Dag):
     """
 
     can_stop_anywhere = True
+    feature_bounds = (0.0, 1.0)
 
     def __init__(
         self,
@@ -98,9 +99,10 @@ class HyperGrid(Dag):
     ):
         self.ndim = positive_int("ndim", ndim, "HyperGrid")
         self.side = positive_int("side", side, "HyperGrid", at_least=2)
-        if self.side**self.ndim >= 2**63:
-            raise ValueError(f"HyperGrid: side ** ndim must be below 2**63, got {side} ** {ndim}")
-        self.arguments = {"ndim": ndim, "side": side, "reward": reward, "reward_kwargs": reward_kwargs}
+        if self.ndim >= 63 or self.side**self.ndim >= 2**63:
+            raise ValueError(f"HyperGrid: side ** ndim must be below 2**63, got {shown(self.side)} ** {shown(self.ndim)}")
+        check_size("side", self.ndim * self.side, "HyperGrid")
+        self.arguments = {"ndim": self.ndim, "side": self.side, "reward": reward, "reward_kwargs": reward_kwargs}
         self._reward = self._resolve(reward, dict(reward_kwargs or {}))
         self.num_actions = self.num_backward_actions = self.state_width = self.ndim + 1
         self.max_length = self.ndim * (self.side - 1) + 1
@@ -195,6 +197,10 @@ class HyperGrid(Dag):
         if callable(self.arguments["reward"]) or self.side**self.ndim > TABULATED_CELLS:
             return None
         return self._computed_log_reward(self._cells())
+
+    @property
+    def defines_modes(self) -> bool:
+        return self.arguments["reward"] != "cosine" and not callable(self.arguments["reward"])
 
     def mode_index(self, states: IntArray) -> IntArray:
         if callable(self.arguments["reward"]):

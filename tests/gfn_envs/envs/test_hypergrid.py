@@ -239,7 +239,7 @@ def test_bad_callable_rewards_name_the_cell(bad: float) -> None:
     good = stopped([(0, 0), (1, 3)])
     np.testing.assert_array_equal(dag.log_reward(good), [0.0, 0.0])
     with pytest.raises(
-        ValueError, match=rf"HyperGrid: the reward of object \[2, 3\] is {bad}; allowed: finite and > 0"
+        ValueError, match=rf"HyperGrid: the reward of object \(2, 3\) is {bad}; allowed: finite and > 0"
     ):
         dag.log_reward(np.concatenate([good, stopped([(2, 3), (2, 0)])]))
 
@@ -251,7 +251,7 @@ def test_callable_rewards_of_wrong_shape_raise() -> None:
 
 
 def test_a_reward_of_zero_from_parameters_raises() -> None:
-    with pytest.raises(ValueError, match=r"the reward of object \[.*\] is 0.0"):
+    with pytest.raises(ValueError, match=r"the reward of object \(.*\) is 0.0"):
         HyperGrid(reward_kwargs={"R0": 0.0}).log_reward(stopped([(3, 3)]))
 
 
