@@ -40,7 +40,7 @@ class HyperGrid:
 
     def log_reward(self, x):
         """log R, (n,): R = 0.1 + 0.5 prod_i [a_i > 0.25] + 2 prod_i [0.3 < a_i < 0.4], a = |x / (side - 1) - 0.5|."""
-        # The integer 2 (side - 1) a_i: rounding decides at no threshold.
+        # The integer 2 (side - 1) a_i avoids rounding at the thresholds.
         a, bound = (2 * x - (self.side - 1)).abs(), self.side - 1
         corner, mode = 2 * a > bound, (5 * a > 3 * bound) & (5 * a < 4 * bound)
         return (0.1 + 0.5 * corner.all(1) + 2.0 * mode.all(1)).log()
@@ -58,7 +58,7 @@ def log_forward(policy, grid, x):
 
 @torch.no_grad()
 def rollout(policy, grid, n):
-    """``n`` trajectories side by side, of T steps at most.
+    """``n`` parallel trajectories of at most T steps.
 
     Returns cells (T + 1, n, ndim), actions (T, n), and bool (T, n): False after a trajectory has stopped.
     """
@@ -83,7 +83,7 @@ def trajectory_balance(policy, log_z, grid, cells, actions, active):
 
 @torch.no_grad()
 def terminal_distribution(policy, grid):
-    """The exact probability P(x) of every cell (side^ndim,): pass the probability of a visit on, level by level."""
+    """The exact probability P(x) of every cell (side^ndim,): propagate visit probabilities level by level."""
     p = log_forward(policy, grid, grid.cells).double().exp()
     visit = torch.zeros(len(grid.cells), dtype=torch.double)
     visit[0] = 1.0

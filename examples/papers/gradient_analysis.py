@@ -108,8 +108,7 @@ def losses(agent: Agent, batch: Trajectories, weights: Tensor | None = None) -> 
     found = {}
     for name, lamda in LAMBDAS.items():
         pairs = COMPLETE if np.isinf(lamda) else EDGES if lamda == 0 else sub_trajectories(lamda)
-        first, _, _ = select(pairs, batch.offsets)
-        trajectory = np.searchsorted(batch.offsets, first, side="right") - 1
+        *_, trajectory = select(pairs, batch.offsets)
         # The factor n undoes the mean over n trajectories.
         of_pairs = weights[torch.from_numpy(trajectory)] * len(batch)
         found[name], _ = balance_loss(
@@ -141,7 +140,7 @@ def cosine(a: np.ndarray, b: np.ndarray) -> float:
     return float(a @ b / (np.linalg.norm(a) * np.linalg.norm(b)))
 
 
-def analyse(agent: Agent, every: Trajectories, batch_size: int, batches: int, rng: np.random.Generator) -> Figures:
+def analyze(agent: Agent, every: Trajectories, batch_size: int, batches: int, rng: np.random.Generator) -> Figures:
     """Compare gradients of small batches of the agent's own samples with those of all trajectories."""
     full = gradients(agent, losses(agent, every)[0])
     small: dict[str, list[np.ndarray]] = {name: [] for name in LAMBDAS}
@@ -228,7 +227,7 @@ def main(options: argparse.Namespace) -> None:
             while agent.iteration < point:
                 agent.update()
                 bar.update()
-            results.append(analyse(agent, every, options.batch_size, batches, rng))
+            results.append(analyze(agent, every, options.batch_size, batches, rng))
             bar.write(f"iteration {point}: cosine " + ", ".join(f"{k} {v:.3f}" for k, v in results[-1].cosine.items()))
     draw(points, results, f"{dag!r}, batches of {options.batch_size}, {batches} at each point", options.out)
     print(f"means over the points {points}")

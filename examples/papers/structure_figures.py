@@ -107,7 +107,7 @@ def draw_marginals(agent: agents.Agent, folder: Path) -> str:
     found, truth = marginals(agent)
     figure = Figure(figsize=(9, 3.2), layout="constrained")
     for axes, name in zip(figure.subplots(1, 3), truth, strict=True):
-        axes.plot([0, 1], [0, 1], color="grey", linewidth=0.8)
+        axes.plot([0, 1], [0, 1], color="gray", linewidth=0.8)
         axes.plot(truth[name], found[name], ".")
         axes.set_title(name.replace("_", " "))
         axes.set_xlabel("exact posterior")
