@@ -68,7 +68,7 @@ def _shaped(dag: Dag, values: Any, n: int) -> FloatArray:
 
 
 def expected_text(found: Any, dtype: Any, shape: tuple[int, ...]) -> str:
-    """What an array should be, and what it is: ``float64 of shape (4,), got a list``."""
+    """Expected and given array as text: ``float64 of shape (4,), got a list``."""
     return f"{np.dtype(dtype).name} of shape {shape}, got {kind_text(found)}"
 
 

@@ -9,7 +9,7 @@ MISSING = ("", "na", "nan", "n/a", "null", "none", "<na>", "nat", ".", "?")
 
 
 def is_missing(cell: str) -> bool:
-    """Whether a cell marks a missing value."""
+    """True if a cell marks a missing value."""
     return cell.lower() in MISSING
 
 

@@ -75,12 +75,12 @@ def ordered(data: Any, where: str, name: str) -> Any:
 
 
 def is_frame(data: Any) -> bool:
-    """Whether ``data`` is a pandas Series or DataFrame."""
+    """True if ``data`` is a pandas Series or DataFrame."""
     return hasattr(data, "index") and hasattr(data, "to_numpy")
 
 
 def is_numbered(labels: Any) -> bool:
-    """Whether the labels of a pandas index are 0, 1, 2, ... in this order."""
+    """True if the labels of a pandas index are 0, 1, 2, ... in this order."""
     return all(type(label) is int and label == i for i, label in enumerate(labels.tolist()))
 
 

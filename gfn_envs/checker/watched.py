@@ -65,7 +65,7 @@ class Watched:
 
 
 def _problem(name: str, result: Any) -> str | None:
-    """What is wrong with the kind of a result; None if nothing is."""
+    """The error in the kind of a result, or None."""
     if name in ARRAYS and not isinstance(result, np.ndarray):
         return f"must return a NumPy array, got {kind_text(result)}"
     if name in ("forward_action", "backward_action") and result.ndim != 1:

@@ -1,4 +1,4 @@
-"""What a NEXUS file declares about its matrix: FORMAT, DIMENSIONS and OPTIONS."""
+"""Declarations of a NEXUS file about its matrix: FORMAT, DIMENSIONS and OPTIONS."""
 
 from __future__ import annotations
 
@@ -28,10 +28,10 @@ READ = ("DATATYPE", "MISSING", "GAP", "MATCHCHAR", "SYMBOLS", "EQUATE", *SETTING
 
 @dataclass
 class Format:
-    """How to read a matrix.
+    """Rules for reading a matrix.
 
     Attributes:
-        letters: the letter that each symbol of the matrix stands for, if it is another one.
+        letters: symbol of the matrix -> the letter it stands for, if it differs.
         foreign: letters that the data type does not have.
         interleaved: the matrix is interleaved.
     """
