@@ -26,7 +26,7 @@ def positive_int(name: str, value: Any, where: str, at_least: int = 1, at_most: 
     whole = isinstance(value, numbers.Integral) or (isinstance(value, numbers.Real) and float(value).is_integer())
     if not whole or isinstance(value, bool) or value < at_least or (at_most is not None and value > at_most):
         allowed = f">= {at_least}" if at_most is None else f"from {at_least} to {at_most:,}"
-        raise ValueError(f"{where}: {name} must be an integer {allowed}, got {_shown(value)}")
+        raise ValueError(f"{where}: {name} must be an integer {allowed}, got {shown(value)}")
     return int(value)
 
 
@@ -43,11 +43,11 @@ def check_size(what: str, entries: int, where: str) -> None:
     """Raise ValueError if an array of ``entries`` entries would be too large; ``what`` says where it comes from."""
     if entries > MAX_ENTRIES:
         raise ValueError(
-            f"{where}: {what} is too large: it needs arrays of {_shown(entries)} entries (limit {MAX_ENTRIES:,})"
+            f"{where}: {what} is too large: it needs arrays of {shown(entries)} entries (limit {MAX_ENTRIES:,})"
         )
 
 
-def _shown(value: Any) -> str:
+def shown(value: Any) -> str:
     """``repr(value)``, short: the digits of a huge integer would take minutes and pages."""
     if isinstance(value, int) and not isinstance(value, bool) and value.bit_length() > 200:
         return f"about 2**{value.bit_length() - 1}"
@@ -88,7 +88,7 @@ def real(name: str, value: Any, where: str, at_least: float | None = None, above
             if above is None
             else f" and > {above:g}"
         )
-        raise ValueError(f"{where}: {name} must be finite{limit}, got {_shown(value)}")
+        raise ValueError(f"{where}: {name} must be finite{limit}, got {shown(value)}")
     return number
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import itertools
 import os
 from math import comb
 from pathlib import Path
@@ -14,7 +13,12 @@ from gymnasium import spaces
 from gfn_envs import rendering
 from gfn_envs.arrays import BoolArray, FloatArray, IntArray, all_columns, log_factorials, row_keys, unique_rows
 from gfn_envs.dag import Dag
-from gfn_envs.validation import checked_log_reward, positive_int
+from gfn_envs.text_files import read_text
+from gfn_envs.user_arrays import real_array
+from gfn_envs.validation import checked_log_reward, checked_seed, positive_int
+
+#: Largest capacity, and largest number of strings from which modes are drawn.
+MAX_CAPACITY, MAX_FILLERS = 10**6, 10**7
 
 
 class Bag(Dag):
@@ -77,25 +81,25 @@ class Bag(Dag):
         modes: str | os.PathLike[str] | None = None,
         seed: int = 0,
     ):
-        self.num_letters = positive_int("num_letters", num_letters, "Bag", at_least=2)
-        self.capacity = self.max_length = positive_int("capacity", capacity, "Bag")
-        self.repeats = positive_int("repeats", repeats, "Bag")
-        if self.num_letters > 26 or self.repeats > self.capacity:
-            raise ValueError(
-                f"Bag: num_letters must be at most 26 and repeats at most capacity, got {num_letters=}, "
-                f"{repeats=}, {capacity=}"
-            )
-        if len(rewards) != 3 or not all(np.isfinite(r) and r > 0 for r in rewards):
-            raise ValueError(f"Bag: rewards must be three finite numbers > 0, got {rewards}")
+        where = "Bag"
+        self.num_letters = positive_int("num_letters", num_letters, where, at_least=2, at_most=26)
+        self.capacity = self.max_length = positive_int("capacity", capacity, where, at_most=MAX_CAPACITY)
+        self.repeats = positive_int("repeats", repeats, where, at_most=self.capacity)
+        self.seed = checked_seed(seed, where)
+        levels = real_array(rewards, where, "rewards")
+        if levels.shape != (3,) or not (np.isfinite(levels) & (levels > 0)).all():
+            raise ValueError(f"{where}: rewards must be three finite numbers > 0, got {rewards}")
+        if not (modes is None or isinstance(modes, str | os.PathLike)):
+            raise TypeError(f"{where}: modes must be None or the path of a text file, got {modes!r}")
+        self.rewards = tuple(levels.tolist())
         self.arguments = {
-            "num_letters": num_letters,
-            "capacity": capacity,
-            "repeats": repeats,
-            "rewards": tuple(rewards),
+            "num_letters": self.num_letters,
+            "capacity": self.capacity,
+            "repeats": self.repeats,
+            "rewards": self.rewards,
             "modes": None if modes is None else str(modes),
-            "seed": seed,
+            "seed": self.seed,
         }
-        self.rewards, self.seed = tuple(map(float, rewards)), seed
         self.letters = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"[: self.num_letters]
         self.num_actions = self.num_backward_actions = self.state_width = self.num_letters
         self.state_dtype = np.dtype(np.int16 if self.capacity < 2**15 else np.int64)
@@ -126,28 +130,34 @@ class Bag(Dag):
         return np.concatenate(modes).astype(self.state_dtype)
 
     def _filler_counts(self, length: int) -> IntArray:
-        """Letter counts of every string of ``length`` other letters, int64 (num_strings, num_letters - 1)."""
+        """Letter counts of every string of ``length`` other letters, integers (num_strings, num_letters - 1)."""
         others = self.num_letters - 1
-        if others**length > 10**7:
+        if others > 1 and (length > 24 or others**length > MAX_FILLERS):
             raise ValueError(
                 f"Bag: {others}^{length} fillers are too many to generate modes from; give a file of modes instead"
             )
-        strings = np.array(list(itertools.product(range(others), repeat=length)), dtype=np.int64)
-        return (strings[:, :, None] == np.arange(others)).sum(1)
+        counts = np.zeros((1, others), dtype=np.int16 if length < 2**15 else np.int64)
+        if others == 1:
+            return counts + length
+        unit = np.eye(others, dtype=counts.dtype)
+        for _ in range(length):  # In alphabetical order: the last letter varies fastest.
+            counts = (counts[:, None] + unit).reshape(-1, others)
+        return counts
 
     def _read_modes(self, path: Path) -> IntArray:
         """Letter counts of the modes in a file of strings, (m, num_letters).
 
         Raises:
             FileNotFoundError: the file does not exist.
-            ValueError: the file holds no modes, or an entry is not ``capacity`` letters of the alphabet.
+            ValueError: the file is not UTF-8 or holds no modes, or a line is not ``capacity`` letters of the alphabet.
         """
-        lines = path.read_text(encoding="ascii", errors="replace").split()
+        lines = [line.strip() for line in read_text(path, "Bag").splitlines()]
         for number, line in enumerate(lines, 1):
-            if len(line) != self.capacity or set(line) - set(self.letters):
+            if line and (len(line) != self.capacity or set(line) - set(self.letters)):
                 raise ValueError(
-                    f"Bag: {path}, entry {number}: {line[:40]!r} is not {self.capacity} letters of {self.letters}"
+                    f"Bag: {path}, line {number}: {line[:40]!r} is not {self.capacity} letters of {self.letters}"
                 )
+        lines = [line for line in lines if line]
         if not lines:
             raise ValueError(f"Bag: {path} holds no modes")
         codes = np.array([list(line.encode()) for line in lines]) - ord("A")

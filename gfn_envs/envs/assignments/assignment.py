@@ -11,6 +11,10 @@ from gymnasium import spaces
 from gfn_envs import rendering
 from gfn_envs.arrays import BoolArray, FloatArray, IntArray, all_columns, log_factorials, one_hot_table
 from gfn_envs.dag import Dag
+from gfn_envs.validation import check_size
+
+#: Largest number of values of a variable.
+MAX_VALUES = 2**16
 
 CONSTRUCTIONS = ("autoregressive", "non_autoregressive")
 
@@ -35,15 +39,18 @@ class Assignment(Dag):
         order: a permutation of the variables (D,), for autoregressive construction; None is 0, 1, ..., D - 1.
 
     Raises:
-        ValueError: ``construction`` is unknown, or K is too large.
+        ValueError: ``construction`` is unknown, or K or D K is too large.
     """
+
+    feature_bounds = (0.0, 1.0)
 
     def __init__(self, num_variables: int, num_values: int, construction: str, order: IntArray | None = None):
         where = type(self).__name__
         if construction not in CONSTRUCTIONS:
             raise ValueError(f"{where}: construction must be one of {CONSTRUCTIONS}, got {construction!r}")
-        if num_values > 2**16:
-            raise ValueError(f"{where}: at most {2**16} values per variable, got {num_values}")
+        if num_values > MAX_VALUES:
+            raise ValueError(f"{where}: at most {MAX_VALUES} values per variable, got {num_values}")
+        check_size(f"{num_variables:,} variables of {num_values:,} values", num_variables * num_values, where)
         self.num_variables = self.state_width = self.max_length = num_variables
         self.num_values, self.autoregressive = num_values, construction == "autoregressive"
         self.order = np.arange(num_variables) if order is None else np.asarray(order, dtype=np.int64)
@@ -55,7 +62,7 @@ class Assignment(Dag):
         self.observation_space: spaces.Space[Any] = spaces.MultiDiscrete([num_values + 1] * num_variables)
         k, d = num_values, num_variables
         self.declared_num_terminal_states = k**d
-        self.declared_num_states = sum(k**t for t in range(d + 1)) if self.autoregressive else (k + 1) ** d
+        self.declared_num_states = (k ** (d + 1) - 1) // (k - 1) if self.autoregressive else (k + 1) ** d
         self._mask_if_terminal = np.array([[True] * k, [False] * k])  # autoregressive
 
     # ------------------------------------------------------------------ the contract

@@ -10,7 +10,10 @@ import numpy as np
 from gfn_envs import rendering
 from gfn_envs.arrays import FloatArray, IntArray
 from gfn_envs.envs.assignments.assignment import Assignment
-from gfn_envs.validation import positive_int
+from gfn_envs.validation import check_size, checked_seed, positive_int, shown
+
+#: Largest number of bits.
+MAX_BITS = 2**16
 
 #: The five 8-bit words that modes consist of (Malkin et al. 2022, section 5.3).
 MODE_WORDS = np.array([[int(bit) for bit in w] for w in ["00000000", "11111111", "11110000", "00001111", "00111100"]])
@@ -82,15 +85,19 @@ class BitSequence(Assignment):
         seed: int = 0,
     ):
         where = "BitSequence"
-        self.n = n = positive_int("n", n, where)
+        self.n = n = positive_int("n", n, where, at_most=MAX_BITS)
         self.word_size = word_size = positive_int("word_size", word_size, where)
+        seed = checked_seed(seed, where)
         self.num_modes = num_modes = positive_int("num_modes", num_modes, where)
         if n % 8 or n % word_size:
             raise ValueError(f"{where}: n must be a multiple of 8 and of word_size = {word_size}, got {n}")
         if word_size > 16:
-            raise ValueError(f"{where}: word_size must be at most 16, got {word_size}")
+            raise ValueError(f"{where}: word_size must be at most 16, got {shown(word_size)}")
         if num_modes > len(MODE_WORDS) ** (n // 8):
-            raise ValueError(f"{where}: only {len(MODE_WORDS) ** (n // 8)} modes of {n} bits exist, got {num_modes=}")
+            raise ValueError(
+                f"{where}: only {len(MODE_WORDS) ** (n // 8)} modes of {n} bits exist, got num_modes={shown(num_modes)}"
+            )
+        check_size("num_modes", num_modes * n, where)
         if not (np.isfinite(beta) and beta >= 0):
             raise ValueError(f"{where}: beta must be finite and >= 0, got {beta}")
         self.arguments = {

@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 
 from gfn_envs.arrays import FloatArray, IntArray
-from gfn_envs.envs.assignments.assignment import Assignment
-from gfn_envs.envs.assignments.factors import FAMILIES, FactorSum, checked_factors
-from gfn_envs.validation import positive_int
+from gfn_envs.envs.assignments.assignment import MAX_VALUES, Assignment
+from gfn_envs.envs.assignments.factors import FAMILIES, MAX_CLIQUE, FactorSum, checked_factors
+from gfn_envs.validation import check_size, checked_seed, positive_int
 
 
 class FactorGraph(Assignment):
@@ -82,11 +82,18 @@ class FactorGraph(Assignment):
     ):
         where = "FactorGraph"
         d = positive_int("num_variables", num_variables, where, at_least=2)
-        k = positive_int("num_values", num_values, where, at_least=2)
+        k = positive_int("num_values", num_values, where, at_least=2, at_most=MAX_VALUES)
+        seed = checked_seed(seed, where)
+        check_size(f"{d:,} variables of {k:,} values", d * k, where)
         if not isinstance(graph, str):
             self.factors, order = checked_factors(graph, d, k, where)
             graph = [(list(variables), table.tolist()) for variables, table in self.factors]
         elif graph in FAMILIES:
+            # "chain" needs a covariance matrix of all values of all variables; the others need matrices (D, D) and
+            # tables (K, K) or (K,) * 4.
+            axes = MAX_CLIQUE if graph == "factor_graph_1" else 2
+            entries = 2 * (d * k) ** 2 if graph == "chain" else max(d * d, d * k**axes)
+            check_size(f"{graph!r} of {d:,} variables of {k:,} values", entries, where)
             self.factors, order = FAMILIES[graph](d, k, np.random.default_rng(seed))
         else:
             raise ValueError(

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+import os
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from gfn_envs.arrays import BoolArray, FloatArray, IntArray
+from gfn_envs.user_arrays import ordered, real_array
+from gfn_envs.validation import positive_int
 
 #: A random graph is drawn at most MAX_TRIES times until it is connected and no clique has more than MAX_CLIQUE nodes.
 MAX_TRIES, MAX_CLIQUE = 10_000, 4
@@ -187,23 +190,39 @@ def checked_factors(factors: Any, num_variables: int, num_values: int, where: st
     """Factors from (variables, table) pairs, with variables of large factors first in the order.
 
     Raises:
+        TypeError: the factors have no order or are not pairs, variables are not integers or have no order, or a table
+            has labels or other entries than real numbers.
         ValueError: a factor's variables are not distinct or not in 0..D - 1, its table does not have one axis of length
-            K per variable, or a log potential is non-finite. The message gives the position of the factor.
+            K per variable, or a log potential is masked or non-finite. The message gives the position of the factor.
     """
+    if isinstance(factors, Mapping):
+        raise TypeError(f"{where}: graph is a mapping; give a list of (variables, table) pairs: list(graph.items())")
+    if isinstance(factors, os.PathLike):
+        raise TypeError(f"{where}: graph cannot be a file ({factors}); allowed: a name or a list of factors")
+    factors = ordered(factors, where, "graph")
+    if not hasattr(factors, "__len__"):
+        raise TypeError(f"{where}: graph must be a name or a list of (variables, table) pairs, got {factors!r}")
     result = []
-    for f, (variables, table) in enumerate(factors):
-        scope, values = tuple(int(v) for v in variables), np.asarray(table, dtype=np.float64)
-        if not scope or len(set(scope)) < len(scope) or not set(scope) <= set(range(num_variables)):
-            raise ValueError(
-                f"{where}: factor {f}: variables must be distinct and in 0..{num_variables - 1}, got {list(variables)}"
-            )
+    for f, factor in enumerate(factors):
+        here = f"{where}: factor {f}"
+        if not isinstance(factor, tuple | list) or len(factor) != 2:
+            size = f" of {len(factor)}" if hasattr(factor, "__len__") else ""
+            raise TypeError(f"{here}: expected a pair (variables, table), got a {type(factor).__name__}{size}")
+        scope, values = _scope(factor[0], num_variables, here), real_array(factor[1], here, "the table")
         if values.shape != (num_values,) * len(scope):
-            raise ValueError(
-                f"{where}: factor {f}: the table must have shape {(num_values,) * len(scope)}, got {values.shape}"
-            )
+            raise ValueError(f"{here}: the table must have shape {(num_values,) * len(scope)}, got {values.shape}")
         if not np.isfinite(values).all():
-            raise ValueError(
-                f"{where}: factor {f}: log potentials must be finite, got {values[~np.isfinite(values)][0]}"
-            )
+            raise ValueError(f"{here}: log potentials must be finite, got {values[~np.isfinite(values)][0]}")
         result.append(Factor(scope, values))
     return Factors(tuple(result), by_clique_size(result, num_variables))
+
+
+def _scope(variables: Any, num_variables: int, where: str) -> tuple[int, ...]:
+    """The variables of a factor, in the order of the axes of its table."""
+    variables = ordered(variables, where, "variables")
+    if not hasattr(variables, "__len__") or np.ndim(variables) != 1:
+        raise TypeError(f"{where}: variables must be a tuple of integers, got {variables!r}")
+    scope = tuple(positive_int(f"variables[{i}]", v, where, 0, num_variables - 1) for i, v in enumerate(variables))
+    if not scope or len(set(scope)) < len(scope):
+        raise ValueError(f"{where}: variables must be distinct and in 0..{num_variables - 1}, got {list(scope)}")
+    return scope

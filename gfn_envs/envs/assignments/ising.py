@@ -56,13 +56,15 @@ class Ising(Assignment):
     * v0: initial version.
     """
 
+    feature_bounds = (-1.0, 1.0)
+
     def __init__(self, side: int = 10, sigma: float = 0.2, construction: str = "non_autoregressive"):
         self.side = positive_int("side", side, "Ising", at_least=2)
         if not np.isfinite(sigma):
             raise ValueError(f"Ising: sigma must be finite, got {sigma}")
         super().__init__(self.side**2, 2, construction)
         self.sigma = float(sigma)
-        self.arguments = {"side": side, "sigma": sigma, "construction": construction}
+        self.arguments = {"side": self.side, "sigma": sigma, "construction": construction}
         self.num_features = self.num_variables
 
     def spins(self, states: IntArray) -> IntArray:

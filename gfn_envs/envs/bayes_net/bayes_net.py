@@ -82,6 +82,7 @@ class BayesNet(Dag):
     """
 
     can_stop_anywhere = True
+    feature_bounds = (0.0, 1.0)
 
     def __init__(
         self,

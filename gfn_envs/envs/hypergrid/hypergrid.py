@@ -100,7 +100,8 @@ class HyperGrid(Dag):
         self.ndim = positive_int("ndim", ndim, "HyperGrid")
         self.side = positive_int("side", side, "HyperGrid", at_least=2)
         if self.ndim >= 63 or self.side**self.ndim >= 2**63:
-            raise ValueError(f"HyperGrid: side ** ndim must be below 2**63, got {shown(self.side)} ** {shown(self.ndim)}")
+            given = f"{shown(self.side)} ** {shown(self.ndim)}"
+            raise ValueError(f"HyperGrid: side ** ndim must be below 2**63, got {given}")
         check_size("side", self.ndim * self.side, "HyperGrid")
         self.arguments = {"ndim": self.ndim, "side": self.side, "reward": reward, "reward_kwargs": reward_kwargs}
         self._reward = self._resolve(reward, dict(reward_kwargs or {}))

@@ -23,6 +23,10 @@ from gfn_envs.validation import positive_int
 CHUNK = 2048
 
 
+#: Largest allowed ``max_blocks``: counting the states of 200 blocks takes a few seconds.
+MAX_BLOCKS = 200
+
+
 class FragmentDag(Dag):
     """Molecules as trees of building blocks.
 
@@ -41,7 +45,7 @@ class FragmentDag(Dag):
 
     def __init__(self, blocks: str | os.PathLike[str] | Sequence[str] | None, max_blocks: int, min_blocks: int):
         where = type(self).__name__
-        self.max_blocks = m = positive_int("max_blocks", max_blocks, where, at_least=2)
+        self.max_blocks = m = positive_int("max_blocks", max_blocks, where, at_least=2, at_most=MAX_BLOCKS)
         self.min_blocks = positive_int("min_blocks", min_blocks, where)
         if self.min_blocks > m:
             raise ValueError(f"{where}: min_blocks must be at most max_blocks, got {min_blocks=}, {max_blocks=}")

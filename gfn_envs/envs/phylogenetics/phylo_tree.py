@@ -20,6 +20,9 @@ from gfn_envs.envs.phylogenetics.parsimony import Parsimony
 from gfn_envs.envs.phylogenetics.simulation import simulate_alignment
 from gfn_envs.validation import check_size, checked_seed, positive, positive_int, real
 
+#: Largest number of taxa.
+MAX_TAXA = 2**13
+
 
 class PhyloTree(Dag):
     """Join taxa into a rooted binary tree, two subtrees at a time; the reward is higher for trees with fewer mutations.
@@ -79,6 +82,8 @@ class PhyloTree(Dag):
     * v0: initial version.
     """
 
+    feature_bounds = (0.0, 1.0)
+
     def __init__(
         self,
         alignment: str | os.PathLike[str] | Mapping[str, str] | None = None,
@@ -95,12 +100,13 @@ class PhyloTree(Dag):
             constant = real("constant", constant, where)
         if not 0 <= real("mutation_probability", mutation_probability, where) <= 1:
             raise ValueError(f"{where}: mutation_probability must be in [0, 1], got {mutation_probability}")
+        num_taxa = positive_int("num_taxa", num_taxa, where, at_least=2, at_most=MAX_TAXA)
+        num_sites = positive_int("num_sites", num_sites, where)
+        seed = checked_seed(seed, where)
         if alignment is None:
-            taxa = positive_int("num_taxa", num_taxa, where, at_least=2)
-            sites = positive_int("num_sites", num_sites, where)
-            check_size(f"an alignment of {taxa} taxa and {sites} sites", taxa * sites, where)
-            rng = np.random.default_rng(checked_seed(seed, where))
-            self.sequences = simulate_alignment(taxa, sites, mutation_probability, rng)
+            check_size("num_sites", num_taxa * num_sites, where)
+            rng = np.random.default_rng(seed)
+            self.sequences = simulate_alignment(num_taxa, num_sites, mutation_probability, rng)
         elif not isinstance(alignment, str | os.PathLike):
             self.sequences = alignments.checked_alignment(alignment, where)
         elif alignment in alignments.CONSTANTS:
@@ -110,8 +116,8 @@ class PhyloTree(Dag):
         self.taxa = tuple(self.sequences)
         self.parsimony = Parsimony(*alignments.site_patterns(alignments.encode_alignment(self.sequences, where)))
         self.num_taxa = n = len(self.taxa)
-        if n > 2**13:
-            raise ValueError(f"{where}: an alignment must have at most {2**13} taxa, got {n}")
+        if n > MAX_TAXA:
+            raise ValueError(f"{where}: an alignment must have at most {MAX_TAXA} taxa, got {n}")
         self.arguments = {
             "alignment": str(alignment) if isinstance(alignment, os.PathLike) else alignment,
             "num_taxa": num_taxa,
@@ -130,10 +136,11 @@ class PhyloTree(Dag):
         self.num_tokens, self.num_positions = n, 2 * (n - 1)
         self.observation_space = spaces.MultiDiscrete([n] * (2 * (n - 1)))
         self.declared_num_terminal_states = math.prod(range(1, 2 * n - 2, 2))
-        factorial = math.factorial
-        self.declared_num_states = sum(
-            factorial(n - 1 + k) // (factorial(n - 1 - k) * factorial(k) * 2**k) for k in range(n)
-        )
+        # The sum over k of (n - 1 + k)! / ((n - 1 - k)! k! 2^k), each from the one before.
+        with_joins = self.declared_num_states = 1
+        for k in range(n - 1):
+            with_joins = with_joins * (n + k) * (n - 1 - k) // (2 * (k + 1))
+            self.declared_num_states += with_joins
         if constant is None:
             constant = alignments.CONSTANTS.get(alignment) if isinstance(alignment, str) else None
         self.constant = self._greedy_mutations() if constant is None else float(constant)

@@ -83,8 +83,8 @@ class AMP(Sequence):
         super().__init__(AMINO_ACIDS, length, construction, exponent=exponent, floor=floor, min_length=min_length)
         self.arguments = {
             "construction": construction,
-            "length": length,
-            "min_length": min_length,
+            "length": self.length,
+            "min_length": self.min_length,
             "exponent": exponent,
             "floor": floor,
         }

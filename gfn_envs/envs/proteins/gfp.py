@@ -137,7 +137,7 @@ class GFP(Sequence):
         self._table = table
         self.arguments = {
             "construction": construction,
-            "max_mutations": max_mutations,
+            "max_mutations": self.max_mutations,
             "exponent": exponent,
             "floor": floor,
             "wild_type": wild_type,

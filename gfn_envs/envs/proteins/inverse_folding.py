@@ -164,7 +164,7 @@ class InverseFolding(Sequence):
             "construction": construction,
             "temperature": temperature,
             "cutoff": cutoff,
-            "min_separation": min_separation,
+            "min_separation": self.min_separation,
             "composition": composition,
             "alphabet": alphabet,
             "native": native,

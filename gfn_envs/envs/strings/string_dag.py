@@ -35,6 +35,7 @@ class StringDag(Dag):
     """
 
     distance_name = "levenshtein"
+    feature_bounds = (0.0, 1.0)
 
     def __init__(self, alphabet: str | Letters[str], length: int, construction: str, min_length: int | None):
         where = type(self).__name__

@@ -100,11 +100,11 @@ def test_modes_from_a_file(tmp_path: Path, newline: str) -> None:
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        ("AABC\nAAB\n", "entry 2: 'AAB' is not 4 letters of ABC"),
-        ("AABC\nBBBB\nAABCA\n", "entry 3: 'AABCA' is not 4 letters of ABC"),
-        ("AABD\n", "entry 1: 'AABD' is not 4 letters of ABC"),
-        ("aabc\n", "entry 1: 'aabc' is not 4 letters of ABC"),
-        ("AAB\u00c4\n", "entry 1: "),
+        ("AABC\nAAB\n", "line 2: 'AAB' is not 4 letters of ABC"),
+        ("AABC\nBBBB\nAABCA\n", "line 3: 'AABCA' is not 4 letters of ABC"),
+        ("AABD\n", "line 1: 'AABD' is not 4 letters of ABC"),
+        ("aabc\n", "line 1: 'aabc' is not 4 letters of ABC"),
+        ("AAB\u00c4\n", "line 1: "),
         ("", "holds no modes"),
         ("\n \n", "holds no modes"),
     ],
@@ -125,11 +125,11 @@ def test_a_missing_file_of_modes_is_named(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ({"num_letters": 1}, "Bag: num_letters must be an integer >= 2, got 1"),
-        ({"num_letters": 27}, "num_letters must be at most 26"),
-        ({"capacity": 0}, "Bag: capacity must be an integer >= 1, got 0"),
-        ({"repeats": 0}, "Bag: repeats must be an integer >= 1, got 0"),
-        ({"repeats": 14}, "repeats at most capacity, got num_letters=7, repeats=14, capacity=13"),
+        ({"num_letters": 1}, "Bag: num_letters must be an integer from 2 to 26, got 1"),
+        ({"num_letters": 27}, "num_letters must be an integer from 2 to 26, got 27"),
+        ({"capacity": 0}, "Bag: capacity must be an integer from 1 to 1,000,000, got 0"),
+        ({"repeats": 0}, "Bag: repeats must be an integer from 1 to 13, got 0"),
+        ({"repeats": 14}, "repeats must be an integer from 1 to 13, got 14"),
         ({"rewards": (1.0, 2.0)}, "rewards must be three finite numbers > 0, got (1.0, 2.0)"),
         ({"rewards": (1.0, 2.0, 0.0)}, "rewards must be three finite numbers > 0, got (1.0, 2.0, 0.0)"),
         ({"rewards": (1.0, np.inf, 1.0)}, "rewards must be three finite numbers > 0, got (1.0, inf, 1.0)"),

@@ -172,7 +172,7 @@ def test_bit_sequences_accept_numpy_integers_and_whole_floats(integer: Any) -> N
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ({"n": 0}, "BitSequence: n must be an integer >= 1, got 0"),
+        ({"n": 0}, "BitSequence: n must be an integer from 1 to 65,536, got 0"),
         ({"n": 12, "word_size": 2}, "n must be a multiple of 8 and of word_size = 2, got 12"),
         ({"n": 16, "word_size": 3}, "n must be a multiple of 8 and of word_size = 3, got 16"),
         ({"word_size": 0}, "BitSequence: word_size must be an integer >= 1, got 0"),
