@@ -97,8 +97,8 @@ Split = Callable[[str], tuple[str, str]]
 
 
 def _begin(number: int, line: str, split: Split) -> Taxon:
-    if split is _strict and "\t" in line[:NAME]:
-        raise _Misfit(number, f"a name of {NAME} characters cannot have a tab")
+    if split is _strict and ("\t" in line[:NAME] or not line[NAME:].strip()):
+        raise _Misfit(number, f"a name must have {NAME} characters, without tabs, and a sequence on its line")
     name, sequence = split(line)
     if not name:
         raise _Misfit(number, "a name is missing")

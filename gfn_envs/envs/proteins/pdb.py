@@ -222,8 +222,10 @@ def _residues(records: list[int], lines: list[str], place: str) -> Iterator[Resi
 
 def _is_amino_acid(residue: Residue, parents: dict[str, str]) -> bool:
     """True if a residue has the name of an amino acid, or an atom CA that is not a calcium ion."""
-    name = residue.first.residue
-    return name in LETTERS or name in parents or (name != "CA" and any(atom.name == "CA" for atom in residue.atoms))
+    return any(
+        atom.residue in LETTERS or atom.residue in parents or (atom.name == "CA" and atom.residue != "CA")
+        for atom in residue.atoms
+    )
 
 
 def _sequence(residues: list[Residue], parents: dict[str, str], where: str) -> str:

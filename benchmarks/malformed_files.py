@@ -1,0 +1,309 @@
+"""Damaged files: good files of every format of alignments and protein structures, and mutations of their bytes.
+
+``complaint`` reads a damaged file. A reader has two good answers: a ValueError or OSError of one line that names the
+file, or a reading that accounts for every taxon or residue that is still in the file. Anything else is a complaint.
+
+    python -m benchmarks.malformed_files [number of files]
+"""
+
+from __future__ import annotations
+
+import collections
+import gzip
+import random
+import re
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import gfn_envs
+
+#: A change of a file: its kind, its place as a fraction of the file in 1 / 2^16, and a byte.
+Edit = tuple[str, int, int]
+
+#: Seconds of CPU time after which reading a file of a few hundred bytes counts as hanging.
+SECONDS = 5.0
+
+
+class Example(NamedTuple):
+    """A good file.
+
+    Attributes:
+        environment, argument: what reads it.
+        file: its name.
+        content: its bytes.
+        lost: says what a reading of other content lost; ``""`` if nothing. It gets the text and the Dag.
+    """
+
+    environment: str
+    argument: str
+    file: str
+    content: bytes
+    lost: Callable[[str, Any], str]
+
+
+# ---------------------------------------------------------------------- mutations
+
+
+def _lines(content: bytes, change: Callable[[list[bytes], int], None], at: int) -> bytes:
+    lines = content.splitlines(keepends=True)
+    if lines:
+        change(lines, at * len(lines) >> 16)
+    return b"".join(lines)
+
+
+def _swap(lines: list[bytes], k: int) -> None:
+    lines[k - 1], lines[k] = lines[k], lines[k - 1]
+
+
+def _at(content: bytes, at: int) -> int:
+    return at * len(content) >> 16
+
+
+#: name -> function of the content, a place and a byte.
+MUTATIONS: dict[str, Callable[[bytes, int, int], bytes]] = {
+    "delete a byte": lambda c, at, byte: c[: _at(c, at)] + c[_at(c, at) + 1 :],
+    "insert a byte": lambda c, at, byte: c[: _at(c, at)] + bytes([byte]) + c[_at(c, at) :],
+    "change a byte": lambda c, at, byte: c[: _at(c, at)] + bytes([byte]) + c[_at(c, at) + 1 :],
+    "delete a line": lambda c, at, byte: _lines(c, lambda lines, k: lines.pop(k) and None, at),
+    "repeat a line": lambda c, at, byte: _lines(c, lambda lines, k: lines.insert(k, lines[k]), at),
+    "swap two lines": lambda c, at, byte: _lines(c, _swap, at),
+    "cut the end": lambda c, at, byte: c[: _at(c, at)],
+    "other line ends": lambda c, at, byte: c.replace(b"\n", (b"\r\n", b"\r")[byte % 2]),
+}
+
+
+def mutated(content: bytes, edits: Sequence[Edit]) -> bytes:
+    """The content after all edits, in order."""
+    for kind, at, byte in edits:
+        content = MUTATIONS[kind](content, at, byte)
+    return content
+
+
+def random_edits(rng: random.Random, most: int = 4) -> list[Edit]:
+    """One to ``most`` edits. Half of the bytes are printable."""
+    count = rng.randint(1, most)
+    return [
+        (rng.choice(list(MUTATIONS)), rng.randrange(2**16), rng.choice([rng.randrange(256), rng.randrange(32, 127)]))
+        for _ in range(count)
+    ]
+
+
+# ---------------------------------------------------------------------- what must not be lost
+
+
+def _compare(what: str, expected: Any, got: Any) -> str:
+    return "" if expected == got else f"{what}: expected {expected}, got {got}"
+
+
+def _fasta_lost(text: str, dag: Any) -> str:
+    lines = [line for line in text.split("\n") if not line.startswith(";")]
+    names = [line[1:].split()[0] for line in lines if line.startswith(">")]
+    letters = "".join("".join(line.split()) for line in lines if not line.startswith(">"))
+    return _compare("taxa", names, list(dag.taxa)) or _compare("letters", letters, "".join(dag.sequences.values()))
+
+
+def _characters(text: str) -> collections.Counter[str]:
+    return collections.Counter("".join(text.split()))
+
+
+def _alignment_text(dag: Any) -> str:
+    return "".join(name + sequence for name, sequence in dag.sequences.items())
+
+
+def _phylip_lost(text: str, dag: Any) -> str:
+    header, _, rest = text.lstrip().partition("\n")
+    shape = [len(dag.taxa), len(dag.sequences[dag.taxa[0]])]
+    wrong = _compare("taxa and sites", [int(word) for word in header.split()], shape)
+    return wrong or _compare("characters", _characters(rest), _characters(_alignment_text(dag)))
+
+
+def _nexus_lost(text: str, dag: Any) -> str:
+    text = re.sub(r"\[[^\[\]]*\]", "", text)
+    for name, value in (("ntax", len(dag.taxa)), ("nchar", len(dag.sequences[dag.taxa[0]]))):
+        for declared in re.findall(rf"\b{name}\s*=\s*([0-9]+)", text, re.I):
+            if wrong := _compare(name, int(declared), value):
+                return wrong
+    return ""
+
+
+def _plain_nexus_lost(text: str, dag: Any) -> str:
+    """As above; and all characters of a matrix without names in quotes, sets and match characters."""
+    bare = re.sub(r"\[[^\[\]]*\]|['\"]", "", text)
+    matrix = re.search(r"\bmatrix\b([^;]*);", bare, re.I)
+    assert matrix is not None
+    found = re.sub("['\"]", "", _alignment_text(dag))
+    return _nexus_lost(text, dag) or _compare("matrix", _characters(matrix[1]), _characters(found))
+
+
+def _pdb_lost(text: str, dag: Any) -> str:
+    """Residues with CA or CB of the first chain of the first model, up to TER."""
+    residues: dict[str, set[str]] = {}
+    ended: set[str] = set()
+    chain = ""
+    for line in text.split("\n"):
+        record = line[:6].rstrip()
+        if record in ("ATOM", "HETATM"):
+            chain = line[21]
+            if chain not in ended and line[12:16].strip() in ("CA", "CB"):
+                residues.setdefault(chain, set()).add(line[22:27])
+        elif record == "TER":
+            ended.add(chain)
+        elif record in ("MODEL", "ENDMDL", "END") and residues:
+            break
+    return _compare("residues", len(next(iter(residues.values()))), dag.length)
+
+
+def _csv_lost(text: str, dag: Any) -> str:
+    rows = [row for row in text.split("\n") if row.strip()]
+    return _compare("residues", (rows[0].count(","), len(rows) - 1), (dag.length, dag.length))
+
+
+# ---------------------------------------------------------------------- good files
+
+FASTA = b""";a comment
+>ape one
+ACGTAC
+GTTA
+>bee
+AC-TNC
+GTTR
+;another
+>cat x
+ACGTACGTTA
+"""
+PLAIN_NEXUS = b"""#NEXUS
+[a comment [with another]]
+begin data;
+  dimensions ntax=4 nchar=10;
+  format datatype=dna missing=? gap=-;
+  matrix
+    one   ACGTACGTTA
+    two   ACGTACG?TA
+    three ACGTA [wrapped]
+          CGTRA
+    four  ACG-ACGTTT
+  ;
+end;
+"""
+NEXUS = b"""#NEXUS
+begin taxa;
+  title 'All; taxa';
+  dimensions ntax=3;
+  taxlabels 'c 1' Pan_paniscus O;
+end;
+begin characters;
+  dimensions nchar=8;
+  format datatype=dna missing=? gap=- matchchar=. equate="z={AG}" interleave;
+  charlabels 1 2 3 4;
+  matrix
+    'c 1'        ACGT [4]
+    Pan_paniscus .C{AG}.
+    o            ..z-
+
+    'C 1'        ACGT
+    pan_paniscus (CT)..?
+    O            .AC.
+  ;
+end;
+begin trees;
+  tree one = ('c 1',(Pan_paniscus,O));
+end;
+"""
+PHYLIP = b""" 4 12
+ape       ACGTACGTTACC
+bee       ACGTAC-TTACC
+cat       ACGTAC
+GTTGCC
+dog       ACGT ACGT TTCC
+"""
+INTERLEAVED = b"""3 12
+ape   ACGTAC
+bumblebee ACGTA-
+cat   ACGTTC
+
+GTTACC
+GTTACN
+GTTAGG
+"""
+PDB = b"""HEADER    A TEST
+MODRES 1ABC SEP A    4  SER  PHOSPHOSERINE
+MODEL        1
+ATOM      1  N   TRP A   1       9.000   9.000   9.000  1.00  0.00           N
+ATOM      2  CA  TRP A   1       0.000   0.000   0.000  1.00  0.00           C
+ATOM      3  CB  TRP A   1       1.000   0.000   0.000  1.00  0.00           C
+ATOM      4  CA  GLY A   2       4.000   0.000   0.000  1.00  0.00           C
+HETATM    5  CA  MSE A   3       6.000   1.000   0.000  1.00  0.00           C
+HETATM    6  CB AMSE A   3       6.500   1.500   0.000  0.50  0.00           C
+HETATM    7  CB BMSE A   3       6.000   2.500   0.000  0.50  0.00           C
+HETATM    8  CA  SEP A   4       8.000   1.000   5.000  1.00  0.00           C
+ATOM      9  CA  HIE A   4A      3.000   6.000   5.000  1.00  0.00           C
+ATOM     10  CB  HIE A   4A      3.000   7.000   5.000  1.00  0.00           C
+TER      11      HIE A   4A
+ATOM     12  CA  LYS B   1       0.000   0.000   9.000  1.00  0.00           C
+ATOM     13  CA  ALA B   2       7.900   0.000   9.000  1.00  0.00           C
+TER      14      ALA B   2
+HETATM   15  O   HOH A   1       5.000   5.000   5.000  1.00  0.00           O
+ENDMDL
+MODEL        2
+ATOM      1  CA  TRP A   1       0.000   0.000   0.000  1.00  0.00           C
+ATOM      2  CA  GLY A   2       4.000   0.000   0.000  1.00  0.00           C
+ENDMDL
+END
+"""
+CSV = b",5,6,9,10\n5,0,3.5,5,7\n6,3.5,,6.5,8\n9,5,6.5,0,4\n10,7,8,4,0\n"
+
+PHYLO, FOLD = "GFN/PhyloTree-v0", "GFN/InverseFolding-v0"
+EXAMPLES = {
+    "fasta": Example(PHYLO, "alignment", "a.fasta", FASTA, _fasta_lost),
+    "fasta.gz": Example(PHYLO, "alignment", "a.fasta.gz", gzip.compress(FASTA, mtime=0), _fasta_lost),
+    "nexus": Example(PHYLO, "alignment", "a.nex", PLAIN_NEXUS, _plain_nexus_lost),
+    "nexus, all constructs": Example(PHYLO, "alignment", "b.nex", NEXUS, _nexus_lost),
+    "phylip": Example(PHYLO, "alignment", "a.phy", PHYLIP, _phylip_lost),
+    "phylip, interleaved": Example(PHYLO, "alignment", "b.phy", INTERLEAVED, _phylip_lost),
+    "pdb": Example(FOLD, "distances", "a.pdb", PDB, _pdb_lost),
+    "csv of distances": Example(FOLD, "distances", "a.csv", CSV, _csv_lost),
+}
+
+
+def complaint(example: Example, content: bytes, folder: Path) -> str:
+    """What is wrong with the answer to a damaged file, ``""`` if it is good."""
+    path = folder / example.file
+    path.write_bytes(content)
+    start = time.process_time()
+    try:
+        dag = gfn_envs.make_dag(example.environment, **{example.argument: str(path)})
+    except (ValueError, OSError) as error:
+        message = str(error)
+        if "\n" in message or example.file not in message:
+            return f"a message of several lines, or without the file: {message!r}"
+    except BaseException as error:
+        return f"{type(error).__name__}: {error}"
+    else:
+        raw = gzip.decompress(content) if content[:2] == b"\x1f\x8b" else content
+        text = raw.decode("utf-8-sig").replace("\r\n", "\n").replace("\r", "\n")
+        if lost := example.lost(text, dag):
+            return lost
+    seconds = time.process_time() - start
+    return f"it took {seconds:.1f} s" if seconds > SECONDS else ""
+
+
+def main(count: int) -> int:
+    """Read ``count`` damaged files of each format and print complaints. Returns their number."""
+    rng, complaints = random.Random(0), 0
+    with tempfile.TemporaryDirectory() as folder:
+        for name, example in EXAMPLES.items():
+            for _ in range(count):
+                content = mutated(example.content, edits := random_edits(rng))
+                if found := complaint(example, content, Path(folder)):
+                    complaints += 1
+                    print(f"{name}, {edits}: {found}")
+            print(f"{name}: {count} files")
+    return complaints
+
+
+if __name__ == "__main__":
+    sys.exit(main(int(sys.argv[1]) if len(sys.argv) > 1 else 1000) > 0)
