@@ -26,6 +26,7 @@ from agents.trajectories import Trajectories
 from gfn_envs.arrays import FloatArray, IntArray, distinct
 from gfn_envs.border import check_once
 from gfn_envs.dag import Dag
+from gfn_envs.validation import positive_int
 
 #: Below this many rows, evaluating repeated states again costs less than finding them.
 DISTINCT_ROWS = 48
@@ -178,7 +179,7 @@ class Agent:
         self, n: int, epsilon: float = 0.0, temperature: float = 1.0, rng: np.random.Generator | None = None
     ) -> Trajectories:
         """``n`` trajectories of the forward policy."""
-        rng = rng or self.rng
+        n, rng = positive_int("n", n, f"agent {self.name!r}", at_least=0), rng or self.rng
         with rollout.rewound_on_reward_error(rng):
             return self.engine.sample(n, rng, epsilon, temperature)
 
