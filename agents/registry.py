@@ -24,7 +24,7 @@ from agents.baselines import (
 from agents.gflownets import DB, FLDB, FM, GTB, MDB, RLB, RLG, RLT, RLU, TB, FLSubTB, SubTB, VarGrad
 from agents.policies.policy import Policy
 from gfn_envs.dag import Dag
-from gfn_envs.validation import did_you_mean
+from gfn_envs.validation import checked_seed, did_you_mean
 
 _GFLOWNETS: list[type[Agent]] = [FM, DB, TB, VarGrad, SubTB, FLDB, FLSubTB, MDB, GTB, RLU, RLB, RLG, RLT]
 _BASELINES: list[type[Agent]] = [SoftDQN, MunchausenDQN, SAC, PCL, PPO, A2CER, Reinforce, MCMC, Random]
@@ -73,4 +73,5 @@ def make_agent(name: str, dag: Dag, seed: int = 0, policy: Policy | None = None,
     if unknown := [setting for setting in settings if setting not in allowed]:
         hint = did_you_mean(unknown[0], allowed)
         raise TypeError(f"agent {name!r} has no setting {', '.join(unknown)}{hint} (allowed: {', '.join(allowed)})")
+    seed = checked_seed(seed, f"agent {name!r}")
     return chosen(dag, chosen.config_class(**settings), seed, policy)

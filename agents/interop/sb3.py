@@ -66,7 +66,10 @@ class SB3VecEnv(VecEnv):
         return observation
 
     def step_async(self, actions: np.ndarray) -> None:
-        self._actions = np.asarray(actions, dtype=np.int64)
+        actions = np.asarray(actions)
+        if actions.dtype.kind not in "iu":
+            raise TypeError(f"actions must be integers, got an array of {actions.dtype}")
+        self._actions = actions.astype(np.int64)
 
     def step_wait(self) -> VecEnvStepReturn:
         observation, reward, done, illegal, ended, last = self.envs.step_lean(self._actions)
