@@ -99,7 +99,7 @@ def test_check_reports_a_reward_that_the_environment_rejects(capsys: pytest.Capt
         ([GRID, "--env.side", "two"], "--env.side: expected an integer, got 'two'"),
         ([GRID, "--env.side"], "--env.side: expected an integer, got ''"),
         ([GRID, "--env.reward-kwargs", "R0"], "--env.reward_kwargs: expected None or {'name': value}, got 'R0'"),
-        (["GFN/PHO4-v0"], "this package does not include the binding table"),
+        (["GFN/PHO4-v0"], "Or give table=PATH"),
         ([GRID, "side"], "unexpected 'side': arguments of the environment are given as --env.NAME VALUE"),
         ([GRID, "2=side"], "unexpected '2=side'"),
         ([BAG, "--env.modes", "/nowhere/modes.txt"], "/nowhere/modes.txt"),

@@ -123,6 +123,24 @@ def test_nobody_listens(cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         datasets.read("mine")
 
 
+def test_git_blob_hashes_identify_files(cache: Path, server: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A file of which only the hash in a git repository is known, as of pho4."""
+    # printf 'not much, but exactly this' | git hash-object --stdin
+    git_sha1 = hashlib.sha1(b"blob 26\0" + CONTENT).hexdigest()
+    entry = datasets.Dataset("mine", "mine.bin", f"{server['url']}/mine.bin", None, None, "mine", "MIT", "me", git_sha1)
+    monkeypatch.setitem(datasets.DATASETS, "mine", entry)
+    server["/mine.bin"] = CONTENT + b"x"
+    with pytest.raises(datasets.DatasetError, match=f"git blob {git_sha1}"):
+        datasets.read("mine")
+    assert files_in(cache) == []
+    server["/mine.bin"] = CONTENT
+    assert command.main(["fetch", "mine"]) == 0
+    assert datasets.read("mine") == CONTENT
+    datasets.fetch("mine").write_bytes(b"damaged")
+    assert datasets.read("mine") == CONTENT
+    assert len(server["requests"]) == 3
+
+
 # ---------------------------------------------------------------------- mirror
 
 
@@ -205,7 +223,9 @@ def test_the_registry_describes_the_mirror(name: str) -> None:
     entry = datasets.DATASETS[name]
     if not os.environ.get(datasets.MIRROR):
         pytest.skip(f"DATA MISSING: set {datasets.MIRROR} to a directory with the files that `gfn data list` names")
-    assert len(datasets.read(name)) == entry.bytes
+    if entry.bytes is None and not datasets.is_available(name):
+        pytest.skip(f"{name} is not in the mirror")
+    assert entry.bytes in (None, len(datasets.read(name)))
     assert all([entry.description, entry.license, entry.citation])
     assert entry.url.startswith("https://")
 
