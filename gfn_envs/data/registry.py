@@ -72,12 +72,6 @@ class Dataset:
         """The hexadecimal checksum that identifies the content."""
         return self.sha256 or self.git_sha1 or ""
 
-    def checksum_of(self, data: bytes) -> str:
-        """The checksum of ``data`` of the same kind as :attr:`checksum`."""
-        if self.sha256:
-            return hashlib.sha256(data).hexdigest()
-        return hashlib.sha1(b"blob %d\0" % len(data) + data, usedforsecurity=False).hexdigest()
-
     @property
     def identity(self) -> str:
         """Size and checksum in words."""
@@ -88,6 +82,13 @@ class Dataset:
     def checksum_kind(self) -> str:
         """``"sha256"`` or ``"git blob"``."""
         return "sha256" if self.sha256 else "git blob"
+
+
+def checksum_of(entry: Dataset, data: bytes) -> str:
+    """The checksum of ``data`` of the same kind as the entry's."""
+    if entry.sha256:
+        return hashlib.sha256(data).hexdigest()
+    return hashlib.sha1(b"blob %d\0" % len(data) + data, usedforsecurity=False).hexdigest()
 
 
 def _packaged(file: str) -> bytes:
@@ -163,7 +164,7 @@ def is_available(name: str) -> bool:
     entry = dataset(name)
     try:
         path = (mirror() or cache_dir()) / entry.file
-        return path.is_file() and entry.checksum_of(path.read_bytes()) == entry.checksum
+        return path.is_file() and checksum_of(entry, path.read_bytes()) == entry.checksum
     except OSError:
         return False
 
@@ -176,7 +177,7 @@ def _content(entry: Dataset, path: Path) -> bytes:
 
 
 def _check(entry: Dataset, data: bytes, path: Path) -> None:
-    found = entry.checksum_of(data)
+    found = checksum_of(entry, data)
     if found != entry.checksum:
         raise DatasetError(
             f"{path} is not the file that was published at {entry.url}: it has {len(data):,} bytes and "

@@ -18,7 +18,7 @@ from gymnasium.vector import AutoresetMode, VectorEnv
 import gfn_envs
 from gfn_envs import GFNEnv, GFNVectorEnv, HyperGrid, make_dag
 from tests.gfn_envs.gym.worlds import assert_identical, both_vectors, no_warnings, tiny
-from tests.helpers import BAG, BITS, GRID, UNEVEN_EDGES, TableDag, run_python
+from tests.helpers import BAG, BITS, GRID, TINY_ARGUMENTS, UNEVEN_EDGES, TableDag, run_python
 
 OPTIONS = {"reward_mode": "soft", "observation": "features", "dict_observation": True, "illegal_reward": -1.5}
 
@@ -59,7 +59,7 @@ def test_the_table_is_registered() -> None:
     for env_id, (path, kwargs) in gfn_envs.ENVIRONMENTS.items():
         assert gym.spec(env_id).kwargs == {"dag": path, **kwargs}
         assert gym.spec(env_id).max_episode_steps is None
-        assert type(make_dag(env_id)).__name__ == path.partition(":")[2]
+        assert type(make_dag(env_id, **TINY_ARGUMENTS[env_id][0])).__name__ == path.partition(":")[2]
 
 
 class Uneven(TableDag):

@@ -108,7 +108,8 @@ HEADERS = ("smiles", "smi", "block", "blocks", "fragment", "fragments", "structu
 
 def _read(path: Path) -> tuple[list[int], list[str]]:
     """The line numbers and SMILES of a text file."""
-    numbers, smiles = [], []
+    numbers: list[int] = []
+    smiles: list[str] = []
     for number, line in enumerate(read_text(path, "FragmentMolecule").splitlines(), 1):
         # SMILES have neither of these separators.
         words = re.split(r"[\s,;]+", line.strip(), maxsplit=1)

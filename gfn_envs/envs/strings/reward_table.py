@@ -107,7 +107,8 @@ def _read(path: Path, where: str, alphabet: Sequence[str]) -> tuple[list[str], l
         text = read_text(path, where)
     except OSError as error:
         raise ValueError(f"{where}: {path} cannot be read: {error.strerror}") from None
-    strings, values = [], []
+    strings: list[str] = []
+    values: list[float] = []
     for number, line in enumerate(text.splitlines(), 1):
         cells = _cells(line)
         if not any(cells):

@@ -180,7 +180,7 @@ def test_scores_are_computed_once_in_one_batch() -> None:
         ({"reward_of": "graph"}, "reward_of must be 'mol' or 'smiles', got 'graph'"),
         ({"exponent": 0.0}, "exponent must be finite and > 0, got 0.0"),
         ({"floor": -1.0}, "floor must be finite and >= 0, got -1.0"),
-        ({"max_blocks": 1}, "max_blocks must be an integer >= 2, got 1"),
+        ({"max_blocks": 1}, "max_blocks must be an integer from 2 to 200, got 1"),
         ({"min_blocks": 9}, "min_blocks must be at most max_blocks, got min_blocks=9, max_blocks=8"),
     ],
 )
