@@ -203,7 +203,7 @@ def test_a_file_that_cannot_be_read_is_named(tmp_path: Path, monkeypatch: pytest
     path = tmp_path / "mine.bin"
     path.mkdir()
     for get in (datasets.read, datasets.fetch):
-        with pytest.raises(datasets.DatasetError, match=f"^{path} cannot be read: Is a directory. To install"):
+        with pytest.raises(datasets.DatasetError, match=f"^{path} cannot be read: Is a directory. To fetch"):
             get("mine")
     path.rmdir()
     path.write_bytes(CONTENT)
