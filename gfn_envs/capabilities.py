@@ -21,6 +21,7 @@ class Capabilities:
         distance_name: name of :meth:`distance`.
         reward_floor: the lowest level R0 of the reward, which a terminal state without any bonus receives; None if the
             reward has no such level.
+        feature_bounds: lowest and largest value of :meth:`gfn_envs.Dag.encode`, such as (0, 1) for one-hot vectors.
         can_stop_anywhere: True if the last action is a stop action that is legal in every non-terminal state and is the
             only edge into the terminal state it leads to. Modified detailed balance (Deleu et al. 2022) requires it.
             False makes no claim.
@@ -32,6 +33,7 @@ class Capabilities:
     grid_shape: tuple[int, ...] | None = None
     distance_name: str = "the environment's own"
     reward_floor: float | None = None
+    feature_bounds: tuple[float, float] = (-np.inf, np.inf)
     can_stop_anywhere: bool = False
 
     def partial_log_reward(self, states: IntArray) -> FloatArray:

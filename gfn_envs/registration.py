@@ -37,12 +37,22 @@ ENVIRONMENTS: dict[str, tuple[str, dict[str, Any]]] = {
 }
 
 
-def register(id: str, dag: str | type[Dag], **kwargs: Any) -> None:
+def register(
+    id: str,
+    dag: str | type[Dag],
+    *,
+    max_episode_steps: int | None = None,
+    reward_threshold: float | None = None,
+    **kwargs: Any,
+) -> None:
     """Register a DAG with Gymnasium under ``id``, for gymnasium.make and gymnasium.make_vec.
 
     Args:
         id: a Gymnasium id such as ``"Mine/Ladder-v0"``.
         dag: the Dag class, or ``"module:Class"``. The class must be importable by name, also from other processes.
+        max_episode_steps: as for ``gymnasium.register``. Episodes end by themselves after at most ``dag.max_length``
+            steps, a number that depends on the arguments, so the environments of this package declare none.
+        reward_threshold: as for ``gymnasium.register``: the mean reward at which the task counts as solved.
         **kwargs: default arguments of the class. They must be JSON-serializable, like Gymnasium's specs.
 
     Raises:
@@ -59,6 +69,8 @@ def register(id: str, dag: str | type[Dag], **kwargs: Any) -> None:
         id,
         entry_point="gfn_envs.gym:GFNEnv",
         vector_entry_point="gfn_envs.gym:GFNVectorEnv",
+        max_episode_steps=max_episode_steps,
+        reward_threshold=reward_threshold,
         kwargs={"dag": dag, **kwargs},
     )
 
@@ -111,8 +123,19 @@ class Parameter(NamedTuple):
     help: str
 
 
+#: Arguments that every environment has.
+SHARED = {
+    "on_error": Parameter(
+        str | float,
+        "raise",
+        'What becomes of objects whose reward fails: "raise"; "floor", the lowest level of the reward; a number > 0, '
+        'their reward; "skip", they are not learned from.',
+    )
+}
+
+
 def environment_parameters(id: str) -> dict[str, Parameter]:
-    """The arguments of a registered environment by name.
+    """The arguments of a registered environment by name, those that every environment has last.
 
     Raises:
         ValueError: ``id`` is not registered. The message names the nearest id.
@@ -123,11 +146,12 @@ def environment_parameters(id: str) -> dict[str, Parameter]:
     except NameError:  # an annotation whose name is imported for type checkers only
         hints = {}
     doc = inspect.getdoc(dag) or ""
-    return {
+    own = {
         name: Parameter(hints.get(name, Any), defaults.get(name, parameter.default), _help(doc, name))
         for name, parameter in inspect.signature(dag).parameters.items()
         if parameter.kind not in (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
     }
+    return {**own, **{name: shared for name, shared in SHARED.items() if name not in own}}
 
 
 def environment_summary(id: str) -> str:

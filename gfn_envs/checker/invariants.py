@@ -180,6 +180,9 @@ def check_encodings(dag: Dag, states: IntArray) -> None:
             f"must be float32 of shape {(len(states), dag.num_features)}, got {features.dtype} {features.shape}",
         )
     expect_none("encode", "is not finite", states, ~np.isfinite(features).all(1))
+    low, high = dag.feature_bounds
+    outside = ((features < low) | (features > high)).any(1)
+    expect_none("encode", f"is outside feature_bounds = {dag.feature_bounds}", states, outside)
     observations = dag.observe(states)
     for i in range(len(states)):
         row = observation_at(observations, i)

@@ -17,16 +17,17 @@ from gfn_envs.gym.stepper import METADATA
 class GFNEnv(gymnasium.Env[Any, Any]):
     """One environment over a Dag.
 
-    ``info["action_mask"]`` is int8 (num_actions,) and ``info["illegal_action"]`` a bool array of shape (). The DAG is
+    ``info["action_mask"]`` is int8 (num_actions,), or bool with ``mask_dtype=bool``, and all 0 after the end.
+    ``info["illegal_action"]``, a bool array of shape (), is True if the last action was illegal. The DAG is
     ``.dag``, its :class:`Stepper` is ``.stepper``, the current state row is ``.state``. Illegal or out-of-range actions
-    do not raise: they end the episode with reward ``illegal_reward``. Non-integer actions, such as 1.7, raise
-    TypeError. ``reset(options={"state": row})`` starts from any non-terminal state.
+    do not raise: they end the episode with reward ``illegal_reward``. Non-integer actions, such as 1.7 or True,
+    raise TypeError. ``reset(options={"state": row})`` starts from any non-terminal state.
 
     Args:
         dag: a Dag, or the ``"module:Class"`` of one, which is built from ``kwargs``.
         render_mode: ``"ansi"``, ``"rgb_array"`` or None.
         **kwargs: arguments of :class:`Stepper` (reward_mode, observation, dict_observation, illegal_reward,
-            mask_key, observation_key) and of the Dag class.
+            mask_key, observation_key, mask_dtype) and of the Dag class.
     """
 
     metadata: dict[str, Any] = METADATA
@@ -63,7 +64,7 @@ class GFNEnv(gymnasium.Env[Any, Any]):
         return observation_at(self.stepper.observe(states, mask), 0)
 
     def _info(self, illegal: bool) -> dict[str, Any]:
-        return {"action_mask": self._mask[0].astype(np.int8), "illegal_action": np.array(illegal)}
+        return {"action_mask": self.stepper.shown(self._mask[0]), "illegal_action": np.array(illegal)}
 
     def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[Any, dict[str, Any]]:
         super().reset(seed=seed)
@@ -73,6 +74,8 @@ class GFNEnv(gymnasium.Env[Any, Any]):
     def step(self, action: Any) -> tuple[Any, float, bool, bool, dict[str, Any]]:
         states = self._states
         try:
+            if isinstance(action, bool):
+                raise TypeError
             action = operator.index(action)  # Unlike int(), it does not truncate floats.
         except TypeError:
             raise TypeError(f"an action must be an integer, got {action!r} of type {type(action).__name__}") from None

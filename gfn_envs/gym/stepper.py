@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 from gymnasium import spaces
 
 from gfn_envs import exact
@@ -14,6 +15,7 @@ from gfn_envs.dag import Dag
 
 REWARD_MODES = ("reward", "log_reward", "soft")
 OBSERVATIONS = ("state", "features")
+MASK_DTYPES = (np.dtype(np.int8), np.dtype(np.bool_))
 METADATA: dict[str, Any] = {"render_modes": ["ansi", "rgb_array"], "render_fps": 4}
 
 
@@ -27,10 +29,14 @@ class Stepper:
             entropy coefficient 1 and discount 1, the optimal maximum-entropy policy then samples x in proportion to
             R(x) (Tiapkin et al. 2024, Generative Flow Networks as Entropy-Regularized RL).
         observation: ``"state"`` (the environment's own space) or ``"features"`` (a float32 Box, the network input).
-        dict_observation: if True, observations are ``{"observations": ..., "action_mask": int8}``.
+        dict_observation: if True, observations are ``{"observations": ..., "action_mask": mask}``.
         illegal_reward: reward of an illegal action, which ends the episode; finite.
         mask_key, observation_key: keys of the dictionary. The defaults are those of RLlib; PettingZoo uses
             ``"observation"`` for the second, Tianshou uses ``"mask"`` and ``"obs"``.
+        mask_dtype: dtype of masks in observations and infos: ``"int8"``, which Gymnasium's ``sample(mask)`` takes, or
+            ``bool``. After the end of an episode no action is legal and every entry is 0. Fill logits of illegal
+            actions with a finite number, such as ``np.where(mask, logits, np.finfo(logits.dtype).min)``: then the
+            softmax of such a row is uniform, where a fill of -inf makes it NaN.
 
     Raises:
         ValueError: an argument is not one of the values above.
@@ -45,6 +51,7 @@ class Stepper:
         illegal_reward: float = -10.0,
         mask_key: str = "action_mask",
         observation_key: str = "observations",
+        mask_dtype: npt.DTypeLike = "int8",
     ):
         for name, value, allowed in [
             ("reward_mode", reward_mode, REWARD_MODES),
@@ -52,6 +59,9 @@ class Stepper:
         ]:
             if value not in allowed:
                 raise ValueError(f"{name} must be one of {allowed}, got {value!r}")
+        if (mask_type := _dtype(mask_dtype)) not in MASK_DTYPES:
+            raise ValueError(f"mask_dtype must be 'int8' or bool, got {mask_dtype!r}")
+        self.mask_dtype = mask_type
         if not np.isfinite(illegal_reward):
             raise ValueError(f"illegal_reward must be finite, got {illegal_reward}")
         if mask_key == observation_key:
@@ -68,9 +78,10 @@ class Stepper:
         self.action_space = spaces.Discrete(dag.num_actions)
         self.observation_space: spaces.Space[Any] = dag.observation_space
         if observation == "features":
-            self.observation_space = spaces.Box(-np.inf, np.inf, (dag.num_features,), np.float32)
+            low, high = dag.feature_bounds
+            self.observation_space = spaces.Box(low, high, (dag.num_features,), np.float32)
         if dict_observation:
-            mask_space = spaces.Box(0, 1, (dag.num_actions,), np.int8)
+            mask_space = spaces.Box(0, 1, (dag.num_actions,), self.mask_dtype.type)
             self.observation_space = spaces.Dict({mask_key: mask_space, observation_key: self.observation_space})
 
     def start(self, n: int, options: dict[str, Any] | None) -> IntArray:
@@ -157,7 +168,19 @@ class Stepper:
     def observe(self, states: IntArray, mask: BoolArray) -> Any:
         """Batched observations of ``states``."""
         seen = self.dag.encode(states) if self.observation == "features" else self.dag.observe(states)
-        return {self.mask_key: mask.astype(np.int8), self.observation_key: seen} if self.dict_observation else seen
+        return {self.mask_key: self.shown(mask), self.observation_key: seen} if self.dict_observation else seen
+
+    def shown(self, mask: BoolArray) -> npt.NDArray[Any]:
+        """A copy of a mask in ``mask_dtype``."""
+        return mask.astype(self.mask_dtype)
+
+
+def _dtype(given: Any) -> Any:
+    """The NumPy dtype of that name or type; None if there is none."""
+    try:
+        return None if given is None else np.dtype(given)
+    except TypeError:
+        return None
 
 
 def is_reachable(dag: Dag, states: IntArray) -> BoolArray:

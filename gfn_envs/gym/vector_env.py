@@ -13,20 +13,26 @@ from gfn_envs.arrays import BoolArray, FloatArray, IntArray, observation_at
 from gfn_envs.dag import Dag
 from gfn_envs.gym.build import build, checked_render_mode
 from gfn_envs.gym.stepper import METADATA
+from gfn_envs.validation import positive_int
 
 
 class GFNVectorEnv(VectorEnv[Any, Any, Any]):
     """``num_envs`` environments over one Dag, stepped as one matrix of states.
 
-    The infos are those of :class:`GFNEnv`, batched as in Gymnasium's vector environments. Actions are integers
+    The infos are those of :class:`GFNEnv`, batched as in Gymnasium's vector environments. In autoreset mode
+    "SameStep", what concerns the end of an episode is in ``final_obs`` and ``final_info``: an illegal action is in
+    ``info["final_info"]["illegal_action"]``, in the other modes in ``info["illegal_action"]``. Actions are integers
     (num_envs,); other dtypes raise TypeError. ``.states`` is the matrix of current state rows,
     ``.stepper`` the :class:`Stepper`.
 
     Args:
         dag, render_mode, **kwargs: as for :class:`GFNEnv`.
         num_envs: number of environments, at least 1.
-        autoreset_mode: "SameStep" (default), "NextStep" or "Disabled", or the Enum. With "Disabled",
-            ``reset(options={"reset_mask": bool (num_envs,)})`` resets the selected environments.
+        autoreset_mode: a member of ``gymnasium.vector.AutoresetMode``, or its value: "SameStep" (default), "NextStep"
+            or "Disabled". With "Disabled", ``reset(options={"reset_mask": bool (num_envs,)})`` resets the selected
+            environments.
+        max_episode_steps: an episode that has not ended after so many steps is truncated; None: never. Episodes end by
+            themselves after at most ``dag.max_length`` steps.
     """
 
     metadata: dict[str, Any] = METADATA
@@ -37,12 +43,15 @@ class GFNVectorEnv(VectorEnv[Any, Any, Any]):
         num_envs: int = 1,
         autoreset_mode: str | AutoresetMode = AutoresetMode.SAME_STEP,
         render_mode: str | None = None,
+        max_episode_steps: int | None = None,
         **kwargs: Any,
     ):
-        if num_envs < 1:
-            raise ValueError(f"num_envs must be at least 1, got {num_envs}")
+        positive_int("num_envs", num_envs, "GFNVectorEnv")
+        if max_episode_steps is not None:
+            positive_int("max_episode_steps", max_episode_steps, "GFNVectorEnv")
+        self.max_episode_steps = max_episode_steps
         self.num_envs, self.render_mode = int(num_envs), checked_render_mode(render_mode)
-        self.autoreset_mode = AutoresetMode(autoreset_mode)
+        self.autoreset_mode = _checked_autoreset_mode(autoreset_mode)
         self.metadata = {**METADATA, "autoreset_mode": self.autoreset_mode}
         self.stepper = build(dag, kwargs)
         self.dag = self.stepper.dag
@@ -51,6 +60,8 @@ class GFNVectorEnv(VectorEnv[Any, Any, Any]):
         self.action_space = batch_space(self.single_action_space, self.num_envs)
         self.observation_space = batch_space(self.single_observation_space, self.num_envs)
         self._done = np.zeros(self.num_envs, dtype=bool)
+        #: Steps taken in the current episode of each environment.
+        self._elapsed = np.zeros(self.num_envs, dtype=np.int64)
         self.states = self.dag.source(self.num_envs)
         self._mask = self.dag.forward_mask(self.states)
         self._first = self.dag.source(1), self._mask[:1].copy()
@@ -70,7 +81,7 @@ class GFNVectorEnv(VectorEnv[Any, Any, Any]):
 
     def _info(self, mask: BoolArray, illegal: BoolArray, present: BoolArray) -> dict[str, Any]:
         return {
-            "action_mask": mask.astype(np.int8),
+            "action_mask": self.stepper.shown(mask),
             "_action_mask": present.copy(),
             "illegal_action": illegal.copy(),
             "_illegal_action": present.copy(),
@@ -98,6 +109,7 @@ class GFNVectorEnv(VectorEnv[Any, Any, Any]):
         self.states, self._mask = self.states.copy(), self._mask.copy()
         self._restart(rows.nonzero()[0], options)
         self._done[rows] = False
+        self._elapsed[rows] = 0
         if self.render_mode is not None:
             self._remember(rows, rows)
         observation = self.stepper.observe(self.states, self._mask)
@@ -130,23 +142,33 @@ class GFNVectorEnv(VectorEnv[Any, Any, Any]):
             )
         restart = self._done if self.autoreset_mode is AutoresetMode.NEXT_STEP else np.zeros_like(self._done)
         self.states, self._mask, reward, terminated, illegal = self._step_rows(actions, restart)
+        truncated = self._count(restart)
+        over = terminated | truncated
         everywhere = np.ones(self.num_envs, dtype=bool)
         info: dict[str, Any] = {}
         began = restart
-        if self.autoreset_mode is AutoresetMode.SAME_STEP and terminated.any():
-            began = terminated
-            ended = terminated.nonzero()[0]
-            info = self._final(ended, terminated, illegal)
+        if self.autoreset_mode is AutoresetMode.SAME_STEP and over.any():
+            began = over
+            ended = over.nonzero()[0]
+            info = self._final(ended, over, illegal)
             self._restart(ended)
-            illegal = np.zeros_like(illegal)
-            self._done = np.zeros_like(terminated)
+            self._elapsed[ended] = 0
+            illegal = np.where(over, False, illegal)
+            self._done = np.zeros_like(over)
         else:
-            self._done = terminated.copy()
+            self._done = over
         info.update(self._info(self._mask, illegal, everywhere))
         if self.render_mode is not None:
             self._remember(everywhere, began)
         observation = self.stepper.observe(self.states, self._mask)
-        return observation, reward, terminated, np.zeros(self.num_envs, dtype=bool), info
+        return observation, reward, terminated, truncated, info
+
+    def _count(self, restart: BoolArray) -> BoolArray:
+        """Count a step of every environment that did not ``restart``; which are truncated, bool (num_envs,)."""
+        if self.max_episode_steps is None:
+            return np.zeros(self.num_envs, dtype=bool)
+        self._elapsed = np.where(restart, 0, self._elapsed + 1)
+        return self._elapsed >= self.max_episode_steps
 
     def step_lean(
         self, actions: IntArray
@@ -162,8 +184,14 @@ class GFNVectorEnv(VectorEnv[Any, Any, Any]):
             observations, a list.
 
         Raises:
-            ValueError: the autoreset mode is not SameStep, or the actions have another shape.
+            ValueError: the autoreset mode is not SameStep, ``max_episode_steps`` is given, or the actions have another
+                shape.
+            TypeError: the actions are not an int64 array.
         """
+        if self.max_episode_steps is not None:
+            raise ValueError(f"step_lean needs max_episode_steps=None, got {self.max_episode_steps}")
+        if not isinstance(actions, np.ndarray) or actions.dtype != np.int64:
+            raise TypeError(f"actions must be an int64 array, got {getattr(actions, 'dtype', type(actions).__name__)}")
         if self.autoreset_mode is not AutoresetMode.SAME_STEP:
             raise ValueError(f"step_lean needs autoreset_mode='SameStep', got {self.autoreset_mode.value!r}")
         if actions.shape != (self.num_envs,):
@@ -203,11 +231,12 @@ class GFNVectorEnv(VectorEnv[Any, Any, Any]):
         """final_obs and final_info of the episodes at positions ``rows``, which ended in this step."""
         final_obs = np.empty(self.num_envs, dtype=object)  # None everywhere
         final_obs[rows] = np.fromiter(self._observations_at(rows), dtype=object, count=len(rows))
-        # The mask is all zeros: no action is legal after the end, and rows that go on are not reported.
+        # The masks of rows that go on are not reported. Others are all zeros unless the episode was truncated.
+        mask = self._mask & ended[:, None]
         return {
             "final_obs": final_obs,
             "_final_obs": ended.copy(),
-            "final_info": self._info(np.zeros_like(self._mask), illegal, ended),
+            "final_info": self._info(mask, illegal & ended, ended),
             "_final_info": ended.copy(),
         }
 
@@ -239,3 +268,19 @@ class GFNVectorEnv(VectorEnv[Any, Any, Any]):
 
     def get_attr(self, name: str) -> tuple[Any, ...]:
         return self.call(name)
+
+
+def _checked_autoreset_mode(given: Any) -> AutoresetMode:
+    """A member of AutoresetMode, or the one with that value.
+
+    Raises:
+        ValueError: there is none.
+    """
+    try:
+        return AutoresetMode(given)
+    except ValueError:
+        allowed = ", ".join(repr(mode.value) for mode in AutoresetMode)
+        message = (
+            f"autoreset_mode must be one of {allowed}, or a member of gymnasium.vector.AutoresetMode, got {given!r}"
+        )
+        raise ValueError(message) from None

@@ -60,6 +60,14 @@ class OneEncoding(Grid):
 
 
 @breaks("encode", [1, 1, 0])
+class FeatureOutsideItsBounds(Grid):
+    def encode(self, states: np.ndarray) -> np.ndarray:
+        features = super().encode(states)
+        features[at(states, [1, 1, 0]), 0] = 1.5
+        return features
+
+
+@breaks("encode", [1, 1, 0])
 class InfiniteFeature(Grid):
     def encode(self, states: np.ndarray) -> np.ndarray:
         features = super().encode(states)

@@ -180,7 +180,7 @@ def test_changing_what_was_returned_changes_nothing(env_id: str, kwargs: dict[st
 
 
 def test_bad_arguments_of_vectors_are_named() -> None:
-    with pytest.raises(ValueError, match="num_envs must be at least 1, got 0"):
+    with pytest.raises(ValueError, match="num_envs must be an integer >= 1, got 0"):
         GFNVectorEnv(HyperGrid(), num_envs=0)
     with pytest.raises(ValueError, match="Sometimes"):
         gym.make_vec(GRID, num_envs=2, autoreset_mode="Sometimes")
