@@ -48,8 +48,13 @@ def target_distribution(dag: Dag) -> FloatArray:
 
 def log_sum_exp(values: FloatArray) -> float:
     """log of the sum of exp(values), for values (n,) of any size, n >= 1; -inf if all are."""
-    top = values.max()
-    return float(top if np.isinf(top) else top + np.log(np.exp(values - top).sum()))
+    largest = int(values.argmax())
+    top = values[largest]
+    if np.isinf(top):
+        return float(top)
+    others = np.exp(values - top)
+    others[largest] = 0.0
+    return float(top + np.log1p(others.sum()))
 
 
 def softmax(values: FloatArray) -> FloatArray:
