@@ -20,6 +20,8 @@ class EvaluateOptions:
 
     run: tyro.conf.Positional[Path]
     """Run directory."""
+    trust: bool = False
+    """Import the modules that the run names, such as that of a reward function. This runs their code."""
     json: bool = False
     """Print JSON instead of a table."""
     num_samples: int = 2000
@@ -39,7 +41,7 @@ def evaluate(arguments: list[str]) -> int:
     check_seed(options.seed)
     if options.num_samples < 2:
         raise UsageError(f"--num-samples must be at least 2, got {options.num_samples}")
-    agent = runs.load_agent(options.run)
+    agent = runs.load_agent(options.run, trust=options.trust)
     given = {name: read_rows(getattr(options, name)) for name in ("test_objects", "reference")}
     try:
         metrics = full_evaluation(agent, options.num_samples, options.seed, **given)

@@ -24,6 +24,8 @@ class PlotOptions:
 
     run: tyro.conf.Positional[Path]
     """Run directory. Figures are saved in its figures folder."""
+    trust: bool = False
+    """Import the modules that the run names, such as that of a reward function. This runs their code."""
     state_graph: bool = False
     """Also draw the state graph of a small environment, with exact and learned flows."""
     max_states: int = 500
@@ -33,7 +35,7 @@ class PlotOptions:
 def plot(arguments: list[str]) -> int:
     """gfn plot DIR"""
     options = parse(PlotOptions, arguments, "gfn plot")
-    agent = runs.load_agent(options.run)
+    agent = runs.load_agent(options.run, trust=options.trust)
     paths = [draw_state_graph(agent, options)] if options.state_graph else []
     for path in [*draw(agent, runs.read_history(options.run), options.run), *paths]:
         print(f"saved {path}")

@@ -10,8 +10,12 @@ from agents.agent import Agent
 from agents.evaluation.estimates import log_ratios
 from gfn_envs.arrays import FloatArray, IntArray, distinct
 
-#: Thresholds of :func:`collapse_warning`. See there.
-LOW_ESS, LOW_DISTINCT, LARGE_GAP = 0.2, 0.2, 3.0
+#: Thresholds of :func:`collapse_warning`. Measured on grids, strings and bit sequences with batches of 16: in the
+#: second half of 1,000 to 2,000 iterations, tb and subtb with default settings have an effective share of 0.26 to 1, a
+#: gap of at most 0.4 nats, 0.19 to 1 distinct objects and an exact total variation of at most 0.26. Policies that
+#: collapsed (reinforce, or tb at a learning rate of 0.05) have one or two distinct objects in 16 and a total variation
+#: of 0.84 or more; on the way there, their effective share falls to 0.14.
+LOW_ESS, LOW_DISTINCT, LARGE_GAP, LARGE_TV = 0.2, 0.15, 3.0, 0.5
 #: Batches of fewer trajectories say too little.
 MIN_BATCH = 8
 
@@ -49,13 +53,20 @@ def batch_diagnostics(agent: Agent) -> dict[str, Any]:
 def collapse_warning(metrics: dict[str, Any]) -> str | None:
     """One line on a policy that seems collapsed or far from its target, with what to try; None if nothing shows.
 
+    If the exact total variation is known, it decides in place of the share of distinct objects, which is small as well
+    if few objects have most of the reward. Without it, a policy that covers one of several modes in proportion to R
+    shows no sign: no sample of its own tells that the others exist.
+
     Args:
-        metrics: ``batch_ess``, ``batch_distinct``, ``elbo`` and ``log_z``, as far as they are known.
+        metrics: ``batch_ess``, ``batch_distinct``, ``elbo``, ``log_z`` and ``tv``, as far as they are known.
     """
     signs = []
     if (ess := metrics.get("batch_ess")) is not None and ess < LOW_ESS:
         signs.append(f"effective sample size of a batch {ess:.0%}")
-    if (share := metrics.get("batch_distinct")) is not None and share < LOW_DISTINCT:
+    share, tv = metrics.get("batch_distinct"), metrics.get("tv")
+    if tv is not None and tv > LARGE_TV:
+        signs.append(f"exact total variation {tv:.2f}")
+    if tv is None and share is not None and share < LOW_DISTINCT:
         signs.append(f"distinct objects in a batch {share:.0%}")
     log_z, elbo = metrics.get("log_z"), metrics.get("elbo")
     if log_z is not None and elbo is not None and abs(log_z - elbo) > LARGE_GAP:

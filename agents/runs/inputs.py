@@ -97,7 +97,8 @@ def encode(value: Any, copies: Copies, may_be_path: bool = False) -> Any:
 def _encode_scalar(value: np.generic, copies: Copies) -> Any:
     if value.dtype.kind in "biuf" and value.dtype.itemsize <= 8:
         return {"$numpy": value.dtype.name, "value": encode(value.item(), copies)}
-    return str(value) if isinstance(value, np.str_) else {"$array": _encode_array(np.asarray(value), copies)}
+    array = {"$array": _encode_array(np.asarray(value), copies), "is_scalar": True}
+    return str(value) if isinstance(value, np.str_) else array
 
 
 def _encode_text(value: str | PurePath, copies: Copies, may_be_path: bool) -> Any:
@@ -197,7 +198,8 @@ def decode(value: Any, out: Path, where: str, trust: bool = False) -> Any:
             found = _find_file(value, out, where)
             return Path(found) if value["is_path"] else found
         if tag == "$array":
-            return _decode_array(content, out, where)
+            array = _decode_array(content, out, where)
+            return array[()] if value.get("is_scalar") else array
         if tag == "$series":
             import pandas as pd
 
@@ -207,7 +209,9 @@ def decode(value: Any, out: Path, where: str, trust: bool = False) -> Any:
             return functools.partial(function, *arguments, **keywords)
         if tag == IMPORTABLE:
             return import_source(value, where, trust)
-    except (TypeError, KeyError, AttributeError) as error:
+    except RunError:
+        raise
+    except (TypeError, KeyError, AttributeError, ValueError) as error:
         raise RunError(f"{where} is damaged: {type(error).__name__}: {error}") from error
     if tag in SOURCES:
         raise RunError(f"{where} was {content}, which cannot be imported: pass the environment again as dag=...")

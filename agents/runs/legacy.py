@@ -40,6 +40,8 @@ DEFAULTS = {
     "max_grad_norm": None,
     "compiled": False,
 }
+#: What version 0.1 did, of settings that it did not have.
+NEWER = {"beta": "1.0", "track_log_z": False}
 #: Agents whose default of ``backward`` was "learned", among those that no longer have the setting.
 LEARNED_BACKWARD = ("gtb", "rl-b", "rl-g")
 
@@ -60,6 +62,7 @@ def present_settings(agent: str, saved: dict[str, Any]) -> dict[str, Any]:
     settings = dict(saved)
     if "engine" in allowed and "engine" not in settings:
         settings["engine"] = "numba" if settings.pop("compiled", False) else "torch"
+    settings |= {name: value for name, value in NEWER.items() if name in allowed and name not in settings}
     defaults = DEFAULTS | ({"backward": "learned"} if agent in LEARNED_BACKWARD else {})
     unused = [name for name in defaults if name not in allowed]
     return {name: value for name, value in settings.items() if not (name in unused and value == defaults[name])}
