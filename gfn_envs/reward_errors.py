@@ -58,7 +58,7 @@ def checked_on_error(on_error: Any, floor: float | None, where: str) -> str | fl
         ValueError: it is something else, or "floor" and the environment declares no ``reward_floor``.
     """
     if isinstance(on_error, numbers.Real) and not isinstance(on_error, bool):
-        if 0 < on_error < math.inf:
+        if 0 < float(on_error) < math.inf:
             return float(on_error)
     elif on_error == "floor" and floor is None:
         raise ValueError(
