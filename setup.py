@@ -25,7 +25,7 @@ EXTRAS["docs"] = ["pdoc"]
 # Ray pins a version of Gymnasium that is not ours: an environment apart, with constraints-interop.txt.
 EXTRAS["interop"] = ["torchrl", "tensordict", "ray[rllib]", "hypothesis", "pytest", "pytest-timeout"]
 EXTRAS["test"] = ["pytest", "pytest-xdist", "pytest-timeout", "hypothesis", "ruff", "mypy", "import-linter"]
-EXTRAS["test"] += ["scikit-learn", "biopython", "mpmath", "pandas", *EXTRAS["all"]]
+EXTRAS["test"] += ["scikit-learn", "biopython", "dendropy", "mpmath", "pandas", *EXTRAS["all"]]
 
 setup(
     name="gfn-envs",

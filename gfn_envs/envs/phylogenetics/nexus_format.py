@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from gfn_envs.envs.phylogenetics.nexus_tokens import Token, options
@@ -96,8 +97,8 @@ def _check_setting(
     command: str,
     name: str,
     value: Token,
-    allowed: dict[str, tuple[str, ...]],
-    known: tuple[str, ...] | dict,
+    allowed: Mapping[str, tuple[str, ...]],
+    known: Iterable[str],
     place: str,
 ) -> None:
     if name not in known:

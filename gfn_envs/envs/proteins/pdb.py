@@ -99,7 +99,7 @@ def read_chain(text: str, chain: str | None, model: int | None, place: str) -> t
     sequence = _sequence(residues, parents, where)
     check_size(f"chain {chain!r} of {len(residues)} residues", len(residues) ** 2, place)
     coordinates = np.array([_center(residue, where) for residue in residues])
-    squares: FloatArray = sum((axis[:, None] - axis) ** 2 for axis in coordinates.T)  # type: ignore[assignment]
+    squares: FloatArray = sum((axis[:, None] - axis) ** 2 for axis in coordinates.T)
     first, second = np.nonzero(np.triu(squares == 0, 1))
     if len(first):
         raise ValueError(f"{where}: residues {residues[first[0]]} and {residues[second[0]]} are at the same place")
