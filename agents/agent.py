@@ -11,7 +11,14 @@ import torch
 from torch import Tensor, nn
 
 from agents import rollout
-from agents.config import BackwardSettings, Config, EngineSettings, LogZSettings, OptimizerSettings
+from agents.config import (
+    BackwardSettings,
+    Config,
+    EngineSettings,
+    LogZSettings,
+    OptimizerSettings,
+    TemperingSettings,
+)
 from agents.engines.adam import minimize
 from agents.engines.engine import Engine
 from agents.engines.select import make_engine
@@ -22,6 +29,7 @@ from agents.policies.backward import BackwardPolicy, backward_policy
 from agents.policies.build import make_policy
 from agents.policies.policy import Head, Policy
 from agents.policies.seeding import OwnGenerator
+from agents.tempering import first_beta, next_beta
 from agents.trajectories import Trajectories
 from gfn_envs.arrays import FloatArray, IntArray, distinct
 from gfn_envs.border import check_once
@@ -30,6 +38,10 @@ from gfn_envs.validation import positive_int
 
 #: Below this many rows, evaluating repeated states again costs less than finding them.
 DISTINCT_ROWS = 48
+#: log Z is set to a batch's estimate if they differ by more than this many nats and standard errors.
+LOG_Z_NATS, LOG_Z_ERRORS = 1.0, 3.0
+#: Smallest batch that gives a standard error.
+LOG_Z_BATCH = 4
 
 
 class Agent:
@@ -62,6 +74,8 @@ class Agent:
     recorded: IntArray
     #: The last sampled batch of training; None before the first.
     last_batch: Trajectories | None = None
+    #: Exponent of the reward that the last batch of training had.
+    beta: float = 1.0
     #: Target network of the objective, if it has one.
     target: Any = None
 
@@ -191,6 +205,37 @@ class Agent:
         )
         return self.last_batch
 
+    def tempered(self, batch: Trajectories) -> Trajectories:
+        """A batch with log R^beta for log R, at the beta of this iteration. log Z follows the batch."""
+        if not isinstance(self.config, TemperingSettings):
+            return batch
+        if self.config.beta is not None:
+            self.beta = self.config.beta(self.iteration)
+        elif self.iteration == 0:
+            self.beta = first_beta(batch.log_reward)
+        elif self.beta < 1:
+            self.beta = next_beta(self.beta, batch.log_reward, self.engine.log_ratio(batch))
+        batch = self.at_beta(batch)
+        self.track_log_z(batch)
+        return batch
+
+    def at_beta(self, batch: Trajectories) -> Trajectories:
+        """A batch with log R^beta for log R."""
+        return batch if self.beta == 1 else dataclasses.replace(batch, log_reward=self.beta * batch.log_reward)
+
+    def track_log_z(self, batch: Trajectories) -> None:
+        """Set log Z to the estimate of a batch of P_F if it is far off (``track_log_z``)."""
+        # Ever rarer once beta is 1: at least 32 times while the number of iterations doubles.
+        due = self.beta != 1 or self.iteration % (1 << max(0, self.iteration.bit_length() - 6)) == 0
+        if not (due and len(batch) >= LOG_Z_BATCH and getattr(self.config, "track_log_z", False)):
+            return
+        log_weights = batch.log_reward - self.engine.log_ratio(batch)
+        estimate, error = log_weights.mean(), log_weights.std() / np.sqrt(len(batch))
+        distance = abs(estimate - self.log_z_parameter.item())
+        if distance > max(LOG_Z_NATS, LOG_Z_ERRORS * error):
+            with torch.no_grad():
+                self.log_z_parameter.fill_(float(estimate))
+
     def sample_backward(self, objects: IntArray, log_reward: FloatArray | None = None) -> Trajectories:
         """One trajectory to each object (n, state_width), sampled backward from its end by P_B."""
         with torch.inference_mode(), rollout.one_blas_thread():
@@ -236,6 +281,7 @@ class Agent:
             "log_z": None if log_z is None else log_z.detach().clone(),
             "optimizer": self.optimizer.state_dict(),
             "rng": self.rng.bit_generator.state,
+            "beta": self.beta,
             "memory": self.backward.state_dict(),
         }
 
@@ -247,6 +293,7 @@ class Agent:
         """
         self.policy.load_state_dict(state["policy"])
         self.iteration = state["iteration"]
+        self.beta = state.get("beta", 1.0)  # Version 0.1 had no beta.
         if self.log_z_parameter is not None:
             with torch.no_grad():
                 self.log_z_parameter.copy_(state["log_z"])

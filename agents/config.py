@@ -27,7 +27,11 @@ class Config:
 
     def __post_init__(self) -> None:
         hints = typing.get_type_hints(type(self))
-        for name in (field.name for field in dataclasses.fields(self) if hints[field.name] is Schedule):
+        for name in (
+            field.name for field in dataclasses.fields(self) if hints[field.name] in (Schedule, Schedule | None)
+        ):
+            if getattr(self, name) is None:
+                continue
             try:
                 object.__setattr__(self, name, schedule(getattr(self, name)))
             except ValueError as error:
@@ -88,6 +92,9 @@ class LogZSettings(Config):
     """Learning rate of log Z: a number, or start,end,steps."""
     init_log_z: float = 0.0
     """Initial value of log Z."""
+    track_log_z: bool = True
+    """Set log Z to the batch's estimate, the mean of log R + log P_B - log P_F, whenever the two differ by more than 1
+    nat and 3 standard errors. Adam alone moves log Z by at most about lr_log_z per iteration."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -107,6 +114,22 @@ class PenaltySettings(Config):
     def __post_init__(self) -> None:
         super().__post_init__()
         require_positive(self, "clamp_loss")
+
+
+@dataclass(frozen=True)
+class TemperingSettings(Config):
+    """Exponent of the reward during training."""
+
+    beta: Schedule | None = None
+    """Training targets R^beta: start,end,steps with end 1, or 1 for R from the start. Default: if log R of the first
+    batch has a standard deviation above 10 nats, beta starts at 1 nat of it and rises to 1 as the policy follows;
+    otherwise 1."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.beta is not None:
+            require(self.beta.end == 1, "beta must end at 1, so that the agent learns R", self.beta)
+            require(0 < self.beta.start <= 1, "beta must start in (0, 1]", self.beta)
 
 
 @dataclass(frozen=True)
@@ -187,7 +210,13 @@ class EngineSettings(Config):
 
 @dataclass(frozen=True)
 class GFlowNetConfig(
-    LocalSearchSettings, ReplaySettings, ExplorationSettings, PenaltySettings, OptimizerSettings, NetworkSettings
+    LocalSearchSettings,
+    ReplaySettings,
+    ExplorationSettings,
+    TemperingSettings,
+    PenaltySettings,
+    OptimizerSettings,
+    NetworkSettings,
 ):
     """Settings of agents that learn from sampled, replayed and searched objects."""
 

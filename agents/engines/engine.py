@@ -9,11 +9,13 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from agents.log_probs import LogProbs
 from agents.losses.balance import Balance
 from agents.policies.backward import BackwardPolicy
 from agents.policies.policy import Policy
 from agents.rollout import Logits
 from agents.trajectories import Trajectories
+from gfn_envs.arrays import FloatArray
 from gfn_envs.dag import Dag
 
 
@@ -29,6 +31,8 @@ class Learner(Protocol):
     device: torch.device
     rng: np.random.Generator
     iteration: int
+    beta: float
+    """Exponent of the reward in training. Batches hold log R^beta already."""
     target: Any
     """Target network that evaluates the second state of each pair; None if there is none."""
 
@@ -45,6 +49,9 @@ class Learner(Protocol):
 
     def log_pb(self, trajectories: Trajectories) -> Tensor:
         """log P_B of the edges (e,)."""
+
+    def log_probs(self, trajectories: Trajectories) -> LogProbs:
+        """log P_F and log P_B of the edges."""
 
     def forward_logits(self) -> Logits:
         """P_F as a function of states."""
@@ -87,6 +94,10 @@ class Engine(abc.ABC):
         Raises:
             FloatingPointError: the loss is NaN or infinite. Nothing is changed.
         """
+
+    @abc.abstractmethod
+    def log_ratio(self, batch: Trajectories) -> FloatArray:
+        """log P_F - log P_B of each trajectory, float64 (n,)."""
 
     def finite(self, loss: float) -> float:
         """``loss``, or FloatingPointError if it is NaN or infinite."""

@@ -9,6 +9,7 @@ from agents import rollout
 from agents.engines.adam import flushed_denormals, minimize
 from agents.engines.engine import Engine
 from agents.trajectories import Trajectories
+from gfn_envs.arrays import FloatArray
 
 
 class TorchEngine(Engine):
@@ -32,3 +33,9 @@ class TorchEngine(Engine):
             learner.set_learning_rates()
             minimize(loss, learner.optimizer, learner.config.max_grad_norm)
         return value
+
+    def log_ratio(self, batch: Trajectories) -> FloatArray:
+        with torch.inference_mode(), flushed_denormals():
+            found = self.learner.log_probs(batch)
+            ratio = (found.log_pf - found.log_pb).double().cpu().numpy()
+        return np.add.reduceat(ratio, batch.edge_offsets[:-1])

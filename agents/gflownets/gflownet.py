@@ -55,8 +55,10 @@ class GFlowNet(Agent):
         with rollout.rewound_on_reward_error(self.rng):
             batch = self.sample_batch()
             others, searched = self.replayed(batch)
+        learned = self.tempered(batch)
+        others = [self.at_beta(other) for other in others]
         joint = self.config.replay_mix == "joint"
-        value = self.engine.step(concatenate(batch, *others) if joint and others else batch, sampled=batch)
+        value = self.engine.step(concatenate(learned, *others) if joint and others else learned, sampled=learned)
         for other in () if joint else others:
             self.engine.step(other)
         self.iteration += 1
@@ -65,7 +67,7 @@ class GFlowNet(Agent):
             "log_z": self.log_z,
             "transitions": batch.num_edges + searched + sum(other.num_edges for other in others),
             "mean_log_reward": float(batch.log_reward.sum()) / len(batch),
-        }
+        } | ({} if self.beta == 1 else {"beta": self.beta})
 
     def replayed(self, batch: Trajectories) -> tuple[list[Trajectories], int]:
         """Trajectories sampled by P_B to objects from local search around ``batch`` and from the replay buffer, to
@@ -164,7 +166,7 @@ class BalanceGFlowNet(GFlowNet):
             known[trajectories.last] = trajectories.log_reward
             log_flow = torch.from_numpy(known).to(found.log_pf)
         if balance.partial_reward:
-            partial = self.dag.partial_log_reward(trajectories.states)
+            partial = self.beta * self.dag.partial_log_reward(trajectories.states)
             partial[trajectories.last] = 0.0  # log F is log R there already.
             log_flow = log_flow + torch.from_numpy(partial).to(log_flow)
         return log_flow, None

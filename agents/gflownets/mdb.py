@@ -16,6 +16,7 @@ from agents.log_probs import LogProbs
 from agents.losses.balance import EDGES_BEFORE_STOP, Balance
 from agents.policies.masking import masked_log_softmax
 from agents.policies.policy import Policy, frozen_copy
+from agents.schedules import Schedule
 from agents.trajectories import Trajectories
 from gfn_envs.arrays import FloatArray, IntArray, distinct
 from gfn_envs.border import log_rewards
@@ -28,9 +29,12 @@ class MDBConfig(BalanceConfig):
 
     loss: Literal["squared", "huber", "log-cosh"] = "huber"
     """Penalty on residuals. The paper uses huber."""
-    target_every: int = 100
-    """Iterations between copies of the network to the target network, which evaluates the stop at s'. 0: no target
-    network, and gradients flow through both stops. The paper's code uses 1000, in runs of 100,000 iterations."""
+    target_every: int = 0
+    """Iterations between copies of the network to a target network, which evaluates the stop at s'. 0: no target
+    network, and gradients flow through both stops. The paper's code uses 1000, in runs of 100,000 iterations; on steep
+    posteriors and in short runs such a copy lags behind, and the policy follows its errors."""
+    epsilon: Schedule = Schedule(0.1, 0.1, 1)
+    """Probability, at each step, of a uniformly random legal action: a number or start,end,steps."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -72,8 +76,10 @@ class MDB(BalanceGFlowNet):
         return masked_log_softmax(policy(states).forward_logits, self.dag.forward_mask(states))[:, -1]
 
     def stopped_log_reward(self, states: IntArray) -> FloatArray:
-        """log R of the objects that result from stopping in ``states`` (n,)."""
-        return log_rewards(self.dag, self.dag.step(states, np.full(len(states), self.dag.num_actions - 1)))
+        """log R^beta of the objects that result from stopping in ``states`` (n,)."""
+        return (self.beta or 1.0) * log_rewards(
+            self.dag, self.dag.step(states, np.full(len(states), self.dag.num_actions - 1))
+        )
 
     def log_flow(self, balance: Balance, found: LogProbs, trajectories: Trajectories) -> tuple[Tensor, Tensor | None]:
         """log R(s stopped) - log P_F(stop|s) of the states that have not stopped, 0 elsewhere; and the same with P_F of

@@ -76,6 +76,13 @@ def require(condition: bool, what: str, given: str) -> None:
         raise ValueError(f"engine 'numba' needs {what}, got {given}; use engine='torch'")
 
 
+def same_steps(first: Trajectories, second: Trajectories) -> bool:
+    """True if two batches share their arrays, apart from the rewards."""
+    names = ("states", "actions", "backward_actions", "offsets")
+    same = all(getattr(first, name) is getattr(second, name) for name in names)
+    return same and first.log_reward.shape == second.log_reward.shape
+
+
 def layers_of(policy: Any) -> list[tuple[torch.nn.Parameter, torch.nn.Parameter]]:
     """Weight and bias of each layer of a policy that passed :func:`check`."""
     return policy.networks[0].layers
@@ -149,7 +156,7 @@ class NumbaEngine(Engine):
             KeyError: an unreachable state.
             ValueError: inconsistent arrays.
         """
-        if self.latest is not None and self.latest[0] is batch:
+        if self.latest is not None and same_steps(self.latest[0], batch):
             return self.latest[1]
         dag, known = self.learner.dag, self.tables
         index, edges, lengths = dag.state_index(batch.states), batch.num_edges, np.diff(batch.offsets)
@@ -194,6 +201,11 @@ class NumbaEngine(Engine):
                 self.step_group("log_z", group, (np.array([d_log_z], np.float32),))
         return float(loss)
 
+    def log_ratio(self, batch: Trajectories) -> FloatArray:
+        with flushed_denormals():
+            evaluated = self.evaluate(batch)
+        return np.add.reduceat(evaluated.log_pf - evaluated.log_pb.astype(np.float64), batch.edge_offsets[:-1])
+
     def evaluate(self, batch: Trajectories, policy: Any = None) -> Evaluated:
         """Log-probabilities and log flows of a batch, by the learner's policy or by a target network."""
         own = policy is None
@@ -222,7 +234,7 @@ class NumbaEngine(Engine):
         assert declared is not None
         log_flow, end_flow = self.log_flow(declared.flow, evaluated, batch)
         if declared.partial_reward:
-            partial = learner.dag.partial_log_reward(batch.states)
+            partial = learner.beta * learner.dag.partial_log_reward(batch.states)
             partial[batch.last] = 0.0  # log F is log R there already.
             log_flow = log_flow + partial
             end_flow = log_flow
@@ -262,7 +274,8 @@ class NumbaEngine(Engine):
         _, row, _, outputs = evaluated.inside
         log_flow, inner = np.zeros(len(index)), ~self.tables.ends[index]
         graph, stopped = state_graph(dag), self.tables.child[index[inner], -1]
-        log_flow[inner] = dag.log_reward(graph.states[stopped]) - outputs[row[inner], dag.num_actions - 1]
+        log_reward = self.learner.beta * dag.log_reward(graph.states[stopped])
+        log_flow[inner] = log_reward - outputs[row[inner], dag.num_actions - 1]
         return log_flow
 
     def gradients(self, evaluated: Evaluated, d_log_probs: Iterable[FloatArray]) -> tuple[FloatArray, ...]:

@@ -81,10 +81,11 @@ class GTB(BalanceGFlowNet):
     def log_guide(self, trajectories: Trajectories) -> np.ndarray:
         """log p_guide of the edges (e,), from the objects seen so far, including those of ``trajectories``."""
         temperature = self.config.guide_temperature
-        self.seen.add(trajectories.terminal_states, trajectories.log_reward)
+        known = trajectories.terminal_states, trajectories.log_reward / self.beta
+        self.seen.add(*known)
         if self.parts is not None:
             try:
-                self.parts.add(trajectories.terminal_states, trajectories.log_reward)
+                self.parts.add(*known)
                 return log_guide_of_scores(self.dag, trajectories, self.parts.log_mean_reward, temperature)
             except TooManyPartsError:
                 self.parts = None

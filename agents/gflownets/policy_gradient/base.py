@@ -15,6 +15,7 @@ from agents.config import (
     LogZSettings,
     NetworkSettings,
     OptimizerSettings,
+    TemperingSettings,
     checked_widths,
     require,
     require_at_least,
@@ -33,7 +34,7 @@ from gfn_envs.dag import Dag
 
 
 @dataclass(frozen=True)
-class PolicyGradientConfig(LogZSettings, ExplorationSettings, NetworkSettings):
+class PolicyGradientConfig(LogZSettings, ExplorationSettings, TemperingSettings, NetworkSettings):
     """Settings of the policy-gradient agents; the defaults are those of Niu et al. 2024.
 
     Gradients assume trajectories sampled from P_F: exploration (``epsilon``, ``temperature``) biases them.
@@ -96,7 +97,8 @@ class PolicyGradient(Agent):
             FloatingPointError: logits, costs or values are NaN or infinite. The parameters keep their last finite
                 values.
         """
-        batch = self.sample_batch()
+        sampled = self.sample_batch()
+        batch = self.tempered(sampled)
         if "P_B" in self.values:
             # P_B is updated last. Non-finite values must raise before P_F is updated.
             with torch.inference_mode():
@@ -111,9 +113,9 @@ class PolicyGradient(Agent):
             "loss": gap.item(),
             "log_z": self.log_z,
             "transitions": batch.num_edges,
-            "mean_log_reward": float(batch.log_reward.sum()) / len(batch),
+            "mean_log_reward": float(sampled.log_reward.sum()) / len(sampled),
             **info,
-        }
+        } | ({} if self.beta == 1 else {"beta": self.beta})
 
     def costs(self, found: LogProbs, batch: Trajectories) -> Tensor:
         """Cost of each edge in the forward problem, (e,)."""

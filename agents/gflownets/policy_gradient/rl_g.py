@@ -61,7 +61,7 @@ class RLG(RLB):
         self.seen = ReplayBuffer(dag, self.config.replay_capacity, "uniform")
 
     def step_backward(self, batch: Trajectories) -> dict[str, float]:
-        self.seen.add(batch.terminal_states, batch.log_reward)
+        self.seen.add(batch.terminal_states, batch.log_reward / self.beta)
         return super().step_backward(batch)
 
     def log_reference(self, trajectories: Trajectories, log_pf: Tensor) -> Tensor:

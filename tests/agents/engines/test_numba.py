@@ -17,6 +17,7 @@ from tests.helpers import GRID
 
 pytest.importorskip("numba")
 from agents.engines.numba import engine
+from agents.runs.files import write_sealed
 from tests.agents.engines.numba_cases import NAMES, make, parameters
 
 
@@ -170,7 +171,7 @@ def test_runs_older_than_a_setting_are_resumed(tmp_path):
     agents.train(make(engine="torch"), 3, tmp_path, progress=False)
     config = json.loads((tmp_path / "config.json").read_text())
     del config["settings"]["engine"]
-    (tmp_path / "config.json").write_text(json.dumps(config))
+    write_sealed(tmp_path / "config.json", {name: value for name, value in config.items() if name != "sha256"})
     with pytest.raises(agents.runs.directory.RunError, match="engine 'torch' != 'numba'"):
         agents.train(make(), 5, tmp_path, progress=False, resume=True)
     agents.train(make(engine="torch"), 5, tmp_path, progress=False, resume=True)

@@ -177,7 +177,7 @@ def test_guided_trajectory_balance_is_zero_where_the_guide_is_a_backward_policy(
 @pytest.mark.parametrize("engine", ["torch", "numba"])
 def test_mdb_takes_the_second_stop_from_the_target_network(engine):
     dag = DAGS["grid"]()
-    settings = {"hidden": (8,), "loss": "squared", "batch_size": 16, "lr": 0.0}
+    settings = {"hidden": (8,), "loss": "squared", "batch_size": 16, "lr": 0.0, "target_every": 100}
     agent = agents.make_agent("mdb", dag, seed=2, engine=engine, **settings)
     with torch.no_grad():
         for parameter in agent.target.parameters():

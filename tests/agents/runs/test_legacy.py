@@ -10,7 +10,7 @@ import pytest
 import agents
 from agents.runs import directory as runs
 from agents.runs.compare import group_runs, read_run
-from agents.runs.legacy import DEFAULTS, present_settings
+from agents.runs.legacy import DEFAULTS, NEWER, present_settings
 
 SAVED = Path(__file__).parent / "saved_by_0_1"
 NAMES = sorted(path.name for path in SAVED.iterdir() if path.is_dir())
@@ -85,8 +85,9 @@ def test_settings_without_a_use_are_dropped_only_with_their_old_defaults():
         "device": "cpu",
     }
     assert present_settings("random", {"lr": "0.5"}) == {"lr": "0.5"}
-    assert present_settings("gtb", {"backward": "learned"}) == {}
-    assert present_settings("gtb", {"backward": "uniform"}) == {"backward": "uniform"}
+    assert present_settings("gtb", {"backward": "learned"}) == NEWER
+    assert present_settings("gtb", {"backward": "uniform"}) == {"backward": "uniform", **NEWER}
+    assert present_settings("gtb", {"beta": None, "track_log_z": True}) == {"beta": None, "track_log_z": True}
     assert present_settings("an agent of my own", {"compiled": False}) == {"compiled": False}
 
 

@@ -1,0 +1,45 @@
+"""Tempering: training starts towards R^beta, and beta rises to 1 as fast as the policy can follow.
+
+If rewards are steep, the few good objects that the first batches hold take all probability, and training stays there.
+With a small beta the target is wide. The speed of beta is constant in standard deviations of log R, the thermodynamic
+length of the path of targets, times the square of the effective share of the importance weights R^beta P_B / P_F: beta
+waits for the policy.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from gfn_envs.arrays import FloatArray
+
+#: Rewards are tempered if log R of the first batch has a larger standard deviation, in nats.
+WIDE = 10.0
+#: Standard deviation of beta log R in the first batch, in nats.
+START = 1.0
+#: Standard deviation of the change of beta log R per iteration, in nats, if the policy has reached its target.
+SPEED = 0.02
+#: Largest relative change of beta per iteration.
+GROWTH = 0.05
+
+
+def first_beta(log_reward: FloatArray) -> float:
+    """beta at the start of training, in (0, 1], from log R of the first batch (n,); 1 unless its rewards are wide."""
+    spread = float(log_reward.std()) if len(log_reward) else 0.0
+    return 1.0 if spread <= WIDE else START / spread
+
+
+def next_beta(beta: float, log_reward: FloatArray, log_ratio: FloatArray) -> float:
+    """beta of the next iteration, at most 1.
+
+    Args:
+        beta: that of this iteration.
+        log_reward: log R of the batch (n,).
+        log_ratio: log P_F - log P_B of its trajectories (n,).
+    """
+    if not len(log_reward):
+        return beta
+    spread, log_weights = float(log_reward.std()), beta * log_reward - log_ratio
+    weights = np.exp(log_weights - log_weights.max())
+    share = float(weights.sum() ** 2 / (len(weights) * np.square(weights).sum()))
+    rise = GROWTH * beta if spread * GROWTH * beta <= SPEED else SPEED / spread
+    return min(1.0, beta + rise * share**2)

@@ -1,0 +1,128 @@
+"""Training towards R^beta, and log Z that follows the batch."""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+
+import numpy as np
+import pytest
+import torch
+
+import agents
+import gfn_envs
+from agents.tempering import GROWTH, SPEED, START, WIDE, first_beta, next_beta
+from gfn_envs.envs.bayes_net.random_network import sample_network
+
+
+def network(seed=0):
+    """A posterior over the graphs of four nodes whose log R spans hundreds of nats."""
+    rng = np.random.default_rng(seed)
+    return gfn_envs.make_dag("GFN/BayesNet-v0", data=sample_network(4, 500, 1.0, rng)[1])
+
+
+def test_rewards_are_tempered_only_if_they_are_wide():
+    assert first_beta(np.array([0.0, WIDE, 2 * WIDE, WIDE])) == 1
+    wide = np.array([0.0, 1000.0])
+    assert first_beta(wide) * wide.std() == pytest.approx(START)
+    assert first_beta(np.zeros(0)) == 1
+
+
+def test_beta_rises_at_constant_speed_waits_for_the_policy_and_ends_at_one():
+    log_reward = np.array([0.0, 100.0, 200.0, 300.0])
+    there, lost = 0.01 * log_reward, 0.01 * log_reward - np.array([50.0, 0, 0, 0])
+    rise = next_beta(0.01, log_reward, there) - 0.01
+    assert rise * log_reward.std() == pytest.approx(SPEED)
+    assert next_beta(0.01, log_reward, lost) - 0.01 == pytest.approx(rise / 16, rel=1e-6)
+    assert next_beta(0.5, np.full(4, 7.0), np.zeros(4)) == pytest.approx(0.5 * (1 + GROWTH))
+    assert next_beta(0.9999, log_reward * 1e-3, there) == 1
+    assert next_beta(0.5, np.zeros(0), np.zeros(0)) == 0.5
+
+
+@pytest.mark.parametrize("engine", ["torch", "numba"])
+@pytest.mark.parametrize("name", ["tb", "subtb", "fldb", "mdb", "db", "vargrad"])
+def test_a_step_at_beta_equals_a_step_on_the_powered_reward(name, engine):
+    """At beta = 1/2 the loss is that of an environment whose log rewards are halved."""
+    dag, halved = network(), network()
+    for method in ("log_reward", "partial_log_reward"):
+        whole = getattr(dag, method)
+        setattr(halved, method, functools.partial(lambda whole, states: 0.5 * whole(states), whole))
+    settings = {"engine": engine, "track_log_z": False} if name in ("tb", "vargrad") else {"engine": engine}
+    tempered = agents.make_agent(name, dag, seed=1, beta="0.5,1,1000000000", **settings)
+    plain = agents.make_agent(name, halved, seed=1, beta=1, **settings)
+    for _ in range(3):
+        # float32 weights, and a beta that rises by 1e-9.
+        assert tempered.update()["loss"] == pytest.approx(plain.update()["loss"], rel=1e-4)
+
+
+def test_the_defaults_learn_a_steep_posterior():
+    agent = agents.make_agent("tb", network(), seed=0)
+    for _ in range(3000):
+        agent.update()
+    assert agent.beta == 1
+    assert agents.evaluate(agent)["tv"] < 0.1
+    plain = agents.make_agent("tb", network(), seed=0, beta=1, track_log_z=False)
+    for _ in range(3000):
+        plain.update()
+    assert agents.evaluate(plain)["tv"] > 0.5
+
+
+@pytest.mark.parametrize("name", ["tb", "rl-u", "mdb"])
+def test_updates_report_beta_until_it_is_one(name):
+    agent = agents.make_agent(name, network(), seed=0)
+    betas = [agent.update()["beta"] for _ in range(5)]
+    assert betas == sorted(betas)
+    assert betas[0] < 0.1
+    # Metrics and rewards stay those of R.
+    batch = agent.last_batch
+    np.testing.assert_allclose(batch.log_reward, agent.dag.log_reward(batch.terminal_states))
+    assert "beta" not in agents.make_agent(name, network(), seed=0, beta=1).update()
+
+
+def test_a_resumed_agent_has_its_beta():
+    agent, other = (agents.make_agent("tb", network(), seed=0) for _ in range(2))
+    for _ in range(20):
+        agent.update()
+    other.load_state_dict(agent.state_dict())
+    assert other.beta == agent.beta < 1
+    assert [agent.update() for _ in range(5)] == [other.update() for _ in range(5)]
+
+
+@pytest.mark.parametrize("engine", ["torch", "numba"])
+def test_log_z_jumps_to_the_batch_if_it_is_far_off(engine):
+    dag = gfn_envs.make_dag("GFN/HyperGrid-v0", ndim=2, side=8)
+    agent = agents.make_agent("tb", dag, seed=0, engine=engine, init_log_z=500.0, lr_log_z=0.0)
+    agent.update()
+    assert abs(agent.log_z) < 10
+    followed = agent.log_z
+    with torch.no_grad():
+        agent.log_z_parameter += 0.5
+    agent.update()
+    assert agent.log_z == pytest.approx(followed + 0.5)
+    fixed = agents.make_agent("tb", dag, seed=0, engine=engine, init_log_z=500.0, lr_log_z=0.0, track_log_z=False)
+    fixed.update()
+    assert fixed.log_z == 500
+
+
+@pytest.mark.parametrize("engine", ["torch", "numba"])
+def test_log_ratios_are_sums_over_trajectories(engine):
+    agent = agents.make_agent("tb", gfn_envs.make_dag("GFN/HyperGrid-v0", ndim=2, side=5), seed=3, engine=engine)
+    batch = agent.sample_trajectories(9)
+    found = agent.log_probs(batch)
+    per_edge = (found.log_pf - found.log_pb).detach().double().numpy()
+    sums = [per_edge[a:b].sum() for a, b in zip(batch.edge_offsets[:-1], batch.edge_offsets[1:], strict=True)]
+    np.testing.assert_allclose(agent.engine.log_ratio(batch), sums, rtol=1e-5)
+
+
+def test_the_compiled_engine_notices_other_steps_with_the_same_states():
+    agent = agents.make_agent("tb", gfn_envs.make_dag("GFN/HyperGrid-v0", ndim=2, side=5), seed=3, engine="numba")
+    batch = agent.sample_trajectories(9)
+    agent.engine.step(dataclasses.replace(batch, log_reward=batch.log_reward / 2))
+    with pytest.raises(ValueError, match="inconsistent"):
+        agent.engine.step(dataclasses.replace(batch, actions=batch.actions[::-1].copy()))
+
+
+@pytest.mark.parametrize("beta", ["0.5", "0,1,10", "0.5,2,10", "-1,1,5", "2,1,5"])
+def test_bad_beta(beta):
+    with pytest.raises(ValueError, match="beta"):
+        agents.make_agent("tb", gfn_envs.make_dag("GFN/HyperGrid-v0", ndim=2, side=5), beta=beta)
