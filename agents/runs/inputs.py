@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import functools
 import hashlib
+import importlib
 import inspect
 import io
 import math
@@ -103,7 +104,7 @@ def _encode_scalar(value: np.generic, copies: Copies) -> Any:
 
 def _encode_text(value: str | PurePath, copies: Copies, may_be_path: bool) -> Any:
     is_path = isinstance(value, PurePath)
-    named = is_path or may_be_path or os.sep in value or PurePath(value).suffix != ""
+    named = is_path or may_be_path or os.sep in str(value) or PurePath(value).suffix != ""
     if not named or not _is_file(value):
         return {"$path": str(value)} if is_path else str(value)
     path = Path(value).absolute()
@@ -201,7 +202,7 @@ def decode(value: Any, out: Path, where: str, trust: bool = False) -> Any:
             array = _decode_array(content, out, where)
             return array[()] if value.get("is_scalar") else array
         if tag == "$series":
-            import pandas as pd
+            pd = importlib.import_module("pandas")
 
             return pd.Series(again(content["values"]), again(content["index"]), name=again(content["name"]))
         if tag == "$partial":

@@ -26,7 +26,8 @@ class RunLock:
     """
 
     def __init__(self, directory: Path | None):
-        self.directory, self._made, self._had_lock = directory, [], True
+        self.directory, self._had_lock = directory, True
+        self._made: list[Path] = []
         self._lock: FileLock | None = None
 
     def __enter__(self) -> RunLock:
