@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import inspect
 import sys
+from collections import deque
 from collections.abc import Callable, Sequence
 from typing import Any, NoReturn
 
@@ -96,16 +97,22 @@ def check(argv: Sequence[str] | None = None, prog: str = "gfn-envs check") -> in
 
 
 def _split_environment_arguments(argv: Sequence[str]) -> tuple[list[str], list[tuple[str, str]]]:
-    """The words other than ``--env.NAME VALUE`` and ``--env.NAME=VALUE``, and (NAME, VALUE) of those."""
-    words, given = iter(argv), []
+    """The words other than ``--env.NAME VALUE``, ``--env.NAME=VALUE`` and ``--env.NAME``, and (NAME, VALUE) of those.
+
+    VALUE is "" for a flag without one.
+    """
+    waiting, given = deque(argv), []
     others = []
-    for word in words:
+    while waiting:
+        word = waiting.popleft()
         if not word.startswith("--env."):
             others.append(word)
             continue
         name, equals, value = word.removeprefix("--env.").partition("=")
         # argparse would not accept a value that begins with "-", such as a negative number.
-        given.append((name.replace("-", "_"), value if equals else next(words, "")))
+        if not equals and waiting and not waiting[0].startswith("--"):
+            value = waiting.popleft()
+        given.append((name.replace("-", "_"), value))
     return others, given
 
 
@@ -123,6 +130,10 @@ def _environment_arguments(id: str, given: Sequence[tuple[str, str]]) -> dict[st
     parameters = environment_parameters(id)
     values = {}
     for name, text in given:
+        positive = name.removeprefix("no_")
+        if text == "" and positive in parameters and parameters[positive].annotation is bool:
+            values[positive] = positive == name
+            continue
         try:
             values[name] = parse_value(text, parameters[name].annotation if name in parameters else Any)
         except ValueError as error:

@@ -84,7 +84,7 @@ def make_dag(id: str, **kwargs: Any) -> Dag:
     """The Dag of a registered environment, with its default arguments updated by ``kwargs``.
 
     Every environment also takes ``on_error`` ("raise", "floor", "skip" or a number > 0): what becomes of objects whose
-    reward fails (see :class:`gfn_envs.Dag`).
+    reward fails; and ``expensive_reward=True``: agents are evaluated without new rewards (see :class:`gfn_envs.Dag`).
 
     Raises:
         ValueError: ``id`` is not registered. The message names the nearest id.
@@ -130,7 +130,10 @@ SHARED = {
         "raise",
         'What becomes of objects whose reward fails: "raise"; "floor", the lowest level of the reward; a number > 0, '
         'their reward; "skip", they are not learned from.',
-    )
+    ),
+    "expensive_reward": Parameter(
+        bool, False, "Spend rewards on training alone: agents are evaluated without them unless you ask for it."
+    ),
 }
 
 
@@ -151,7 +154,18 @@ def environment_parameters(id: str) -> dict[str, Parameter]:
         for name, parameter in inspect.signature(dag).parameters.items()
         if parameter.kind not in (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
     }
-    return {**own, **{name: shared for name, shared in SHARED.items() if name not in own}}
+    shared = {
+        name: parameter._replace(default=_class_default(dag, name, parameter.default))
+        for name, parameter in SHARED.items()
+        if name not in own
+    }
+    return {**own, **shared}
+
+
+def _class_default(dag: type[Dag], name: str, otherwise: Any) -> Any:
+    """The attribute of a class, unless it is a property, whose value an instance decides."""
+    value = getattr(dag, name)
+    return value if isinstance(value, str | float | bool) else otherwise
 
 
 def environment_summary(id: str) -> str:

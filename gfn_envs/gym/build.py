@@ -15,6 +15,9 @@ from gfn_envs.validation import did_you_mean
 #: Arguments of GFNEnv and GFNVectorEnv that are passed on to Stepper; all others are arguments of the Dag.
 ENV_ARGUMENTS = tuple(inspect.signature(Stepper).parameters)[1:]
 
+#: Arguments of every environment: attributes of every Dag, which its class need not take.
+SHARED = ("on_error", "expensive_reward")
+
 
 def load_dag_class(path: str) -> type[Dag]:
     """The Dag class named by ``"module:Class"``.
@@ -33,7 +36,7 @@ def load_dag_class(path: str) -> type[Dag]:
 
 
 def check_arguments(dag_class: type[Dag], kwargs: Mapping[str, Any], where: str, others: Sequence[str] = ()) -> None:
-    """Check that ``dag_class`` has every argument in ``kwargs``. Every class has ``on_error`` (see :func:`make`).
+    """Check that ``dag_class`` has every argument in ``kwargs``. Every class has those of SHARED (see :func:`make`).
 
     Args:
         dag_class: the class.
@@ -47,8 +50,8 @@ def check_arguments(dag_class: type[Dag], kwargs: Mapping[str, Any], where: str,
     parameters = inspect.signature(dag_class).parameters
     if any(p.kind is inspect.Parameter.VAR_KEYWORD for p in parameters.values()):
         return
-    if unknown := [name for name in kwargs if name not in parameters and name != "on_error"]:
-        known = [*parameters, "on_error", *others]
+    if unknown := [name for name in kwargs if name not in parameters and name not in SHARED]:
+        known = [*parameters, *(name for name in SHARED if name not in parameters), *others]
         # The end of the message is Python's own: TorchRL retries without an argument if it finds these words.
         raise TypeError(
             f"{where}: unknown argument {', '.join(unknown)}{did_you_mean(unknown[0], known)} "
@@ -57,17 +60,27 @@ def check_arguments(dag_class: type[Dag], kwargs: Mapping[str, Any], where: str,
 
 
 def make(dag_class: type[Dag], kwargs: Mapping[str, Any]) -> Dag:
-    """A Dag with these arguments, of which ``on_error`` is no argument of the class but an attribute of every Dag.
+    """A Dag with these arguments. Those of SHARED become attributes of the Dag if its class does not take them.
+
+    ``dag.arguments`` holds them if they differ from what the Dag has by itself, so that saved runs have them too.
 
     Raises:
         ValueError: ``on_error`` is not one of the values of :attr:`gfn_envs.Dag.on_error`.
+        TypeError: ``expensive_reward`` is not a bool.
     """
-    if "on_error" not in kwargs or "on_error" in inspect.signature(dag_class).parameters:
-        return dag_class(**kwargs)
-    dag = dag_class(**{name: value for name, value in kwargs.items() if name != "on_error"})
-    dag.on_error = checked_on_error(kwargs["on_error"], dag.reward_floor, dag_class.__name__)
-    if dag.on_error != "raise":
-        dag.arguments = {**dag.arguments, "on_error": dag.on_error}
+    parameters = inspect.signature(dag_class).parameters
+    shared = {name: kwargs[name] for name in SHARED if name in kwargs and name not in parameters}
+    dag = dag_class(**{name: value for name, value in kwargs.items() if name not in shared})
+    if "on_error" in shared:
+        shared["on_error"] = checked_on_error(shared["on_error"], dag.reward_floor, dag_class.__name__)
+    if not isinstance(shared.get("expensive_reward", False), bool):
+        given = shared["expensive_reward"]
+        raise TypeError(f"{dag_class.__name__}: expensive_reward must be True or False, got {given!r}")
+    changed = {name: value for name, value in shared.items() if value != getattr(dag, name)}
+    for name, value in changed.items():
+        setattr(dag, name, value)
+    if changed:
+        dag.arguments = {**dag.arguments, **changed}
     return dag
 
 

@@ -13,6 +13,7 @@ import pytest
 from gfn_envs import Bag, FragmentMolecule, HyperGrid, Sequence, exact, make_dag
 from gfn_envs.border import check_once, log_rewards, reward_record
 from gfn_envs.gym import GFNEnv
+from gfn_envs.registration import ENVIRONMENTS
 from gfn_envs.reward_errors import RewardError
 from tests.helpers import BAYES_NET, FRAGMENTS, GRID, PHYLO_TREE, SEQUENCE, SMALL, all_states, small_dag
 
@@ -92,6 +93,21 @@ def test_the_policy_is_an_argument_of_every_environment() -> None:
     assert gymnasium.make_vec(GRID, num_envs=2, on_error=0.5).unwrapped.dag.on_error == 0.5  # type: ignore[attr-defined]
     with pytest.raises(ValueError, match="on_error='skip' leaves trajectories out of an agent's batch"):
         gymnasium.make(GRID, on_error="skip")
+
+
+@pytest.mark.parametrize("env_id", sorted(set(ENVIRONMENTS) - {"GFN/PHO4-v0"}))
+def test_every_environment_can_be_told_that_its_reward_is_expensive(env_id: str) -> None:
+    dag = make_dag(env_id, expensive_reward=True)
+    assert dag.expensive_reward
+    assert dag.arguments["expensive_reward"] is True
+    assert "expensive_reward" not in make_dag(env_id, expensive_reward=False).arguments
+
+
+def test_gymnasium_takes_expensive_rewards() -> None:
+    env: Any = gymnasium.make(GRID, expensive_reward=True).unwrapped
+    assert env.dag.expensive_reward
+    with pytest.raises(TypeError, match="HyperGrid: expensive_reward must be True or False, got 'yes'"):
+        make_dag(GRID, expensive_reward="yes")
 
 
 def test_gymnasium_names_the_object() -> None:

@@ -56,6 +56,21 @@ def test_check_reports_a_well_formed_environment(arguments: list[str], capsys: p
     assert err == ""
 
 
+@pytest.mark.parametrize(
+    ("flag", "expected"),
+    [
+        (["--env.expensive-reward"], ", expensive_reward=True)"),
+        (["--env.expensive-reward", "True"], ", expensive_reward=True)"),
+        (["--env.expensive-reward=True", "--seed", "1"], ", expensive_reward=True)"),
+        (["--env.no-expensive-reward"], "reward_kwargs=None)"),
+        (["--env.expensive-reward", "False"], "reward_kwargs=None)"),
+    ],
+)
+def test_flags_of_truth_need_no_value(flag: list[str], expected: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert check([GRID, "--env.side", "3", *flag]) == 0
+    assert f"{expected} is well formed" in capsys.readouterr().out
+
+
 def test_name_equals_value_still_works_with_a_warning(capsys: pytest.CaptureFixture[str]) -> None:
     assert check([GRID, "side=4", "reward_kwargs={'R0': 1e-3}"]) == 0
     out, err = capsys.readouterr()
@@ -242,7 +257,7 @@ def test_values_of_another_type_raise(text: str, annotation: Any, message: str) 
 
 def test_parameters_of_an_environment() -> None:
     parameters = environment_parameters(GRID)
-    assert list(parameters) == ["ndim", "side", "reward", "reward_kwargs", "on_error"]
+    assert list(parameters) == ["ndim", "side", "reward", "reward_kwargs", "on_error", "expensive_reward"]
     assert parameters["side"] == (int, 8, "number of cells along each dimension H, at least 2.")
     assert environment_parameters("GFN/BitSequence-v0")["n"].default == 120  # of the registration
     assert "blocks in a molecule" in environment_parameters(FRAGMENTS)["min_blocks"].help
