@@ -224,17 +224,20 @@ class Agent:
         return batch if self.beta == 1 else dataclasses.replace(batch, log_reward=self.beta * batch.log_reward)
 
     def track_log_z(self, batch: Trajectories) -> None:
-        """Set log Z to the estimate of a batch of P_F if it is far off (``track_log_z``)."""
+        """Set log Z to the estimate of a batch of P_F if it is far off, or shift all log flows (``track_log_z``)."""
+        parameter = self.policy.flow_bias() if self.learns_flow else self.log_z_parameter
+        if parameter is None or not getattr(self.config, "track_log_z", False) or len(batch) < LOG_Z_BATCH:
+            return
         # Ever rarer once beta is 1: at least 32 times while the number of iterations doubles.
         due = self.beta != 1 or self.iteration % (1 << max(0, self.iteration.bit_length() - 6)) == 0
-        if not (due and len(batch) >= LOG_Z_BATCH and getattr(self.config, "track_log_z", False)):
+        if not due or (self.learns_flow and self.beta == 1 and self.iteration > 0):
             return
         log_weights = batch.log_reward - self.engine.log_ratio(batch)
         estimate, error = log_weights.mean(), log_weights.std() / np.sqrt(len(batch))
-        distance = abs(estimate - self.log_z_parameter.item())
-        if distance > max(LOG_Z_NATS, LOG_Z_ERRORS * error):
+        shift = estimate - self.log_z
+        if abs(shift) > max(LOG_Z_NATS, LOG_Z_ERRORS * error):
             with torch.no_grad():
-                self.log_z_parameter.fill_(float(estimate))
+                parameter += float(shift)
 
     def sample_backward(self, objects: IntArray, log_reward: FloatArray | None = None) -> Trajectories:
         """One trajectory to each object (n, state_width), sampled backward from its end by P_B."""

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from agents.gflownets.gflownet import BalanceGFlowNet
+from typing import Any, ClassVar
+
+from agents.gflownets.gflownet import BalanceGFlowNet, FlowConfig
 from agents.losses.balance import EDGES, Balance
 
 
@@ -16,4 +18,5 @@ class DB(BalanceGFlowNet):
     name = "db"
     paper = "Bengio et al. 2023"
     learns_flow = True
+    config_class: ClassVar[type[Any]] = FlowConfig
     balance = Balance(EDGES, flow="network")

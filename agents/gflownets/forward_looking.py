@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 from agents.errors import UnsupportedError
 from agents.gflownets.db import DB
-from agents.gflownets.gflownet import BalanceGFlowNet
-from agents.gflownets.subtb import SubTB
+from agents.gflownets.gflownet import BalanceConfig, BalanceGFlowNet
+from agents.gflownets.subtb import SubTB, SubTBSettings
 from agents.losses.balance import EDGES, Balance
 
 
@@ -28,13 +30,20 @@ class FLDB(ForwardLooking, DB):
     """Forward-looking detailed balance: state flows as corrections to intermediate rewards."""
 
     name = "fldb"
+    config_class = BalanceConfig
     balance = Balance(EDGES, flow="network", partial_reward=True)
+
+
+@dataclass(frozen=True)
+class FLSubTBConfig(SubTBSettings, BalanceConfig):
+    """Settings of forward-looking sub-trajectory balance."""
 
 
 class FLSubTB(ForwardLooking, SubTB):
     """Forward-looking sub-trajectory balance: SubTB(lambda) with corrections to intermediate rewards."""
 
     name = "flsubtb"
+    config_class = FLSubTBConfig
 
     @property
     def balance(self) -> Balance:

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from agents import rollout
 from agents.agent import Agent
-from agents.config import BackwardSettings, EngineSettings, GFlowNetConfig, LogZSettings
+from agents.config import BackwardSettings, EngineSettings, FlowSettings, GFlowNetConfig, LogZSettings
 from agents.local_search import local_search
 from agents.log_probs import LogProbs
 from agents.losses.balance import Balance, balance_loss
@@ -119,6 +119,11 @@ class GFlowNet(Agent):
 @dataclass(frozen=True)
 class BalanceConfig(EngineSettings, BackwardSettings, GFlowNetConfig):
     """Settings of balance objectives."""
+
+
+@dataclass(frozen=True)
+class FlowConfig(FlowSettings, BalanceConfig):
+    """Settings of balance objectives with learned state flows."""
 
 
 @dataclass(frozen=True)

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, ClassVar, Literal
 
-from agents.config import require
-from agents.gflownets.gflownet import BalanceConfig, BalanceGFlowNet
+from agents.config import Config, require
+from agents.gflownets.gflownet import BalanceGFlowNet, FlowConfig
 from agents.losses.balance import Balance, sub_trajectories
 
 
 @dataclass(frozen=True)
-class SubTBConfig(BalanceConfig):
-    """Settings of sub-trajectory balance."""
+class SubTBSettings(Config):
+    """Weights of sub-trajectories."""
 
     lamda: float = 0.9
     """Weight lambda^length of a sub-trajectory. The limit 0 is detailed balance, infinity is trajectory balance."""
@@ -22,6 +22,11 @@ class SubTBConfig(BalanceConfig):
     def __post_init__(self) -> None:
         super().__post_init__()
         require(0 < self.lamda < float("inf"), "lamda must be finite and > 0", self.lamda)
+
+
+@dataclass(frozen=True)
+class SubTBConfig(SubTBSettings, FlowConfig):
+    """Settings of sub-trajectory balance."""
 
 
 class SubTB(BalanceGFlowNet):
@@ -34,8 +39,8 @@ class SubTB(BalanceGFlowNet):
     name = "subtb"
     paper = "Madan et al. 2023"
     learns_flow = True
-    config_class = SubTBConfig
-    config: SubTBConfig
+    config_class: ClassVar[type[Any]] = SubTBConfig
+    config: Any
 
     @property
     def balance(self) -> Balance:

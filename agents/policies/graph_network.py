@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Callable, Sequence
+from typing import cast
 
 import torch
 from torch import Tensor, nn
@@ -48,6 +49,12 @@ class GraphNetwork(nn.Module):
         self.norm = nn.LayerNorm(width)
         self.readouts = nn.ModuleList(Readout(width, layout.num_nodes, *readout) for readout in readouts)
         self.ends = list(itertools.accumulate(size for size, _ in readouts))
+
+    @property
+    def last_bias(self) -> Tensor | None:
+        """The bias of the outputs on the whole graph, which come last."""
+        whole = cast(Readout, self.readouts[-1]).whole
+        return None if whole is None else whole.bias
 
     def forward(self, graphs: Tensor) -> Tensor:
         """graphs, int64 (n, num_nodes, num_nodes) -> (n, outputs)."""

@@ -45,6 +45,11 @@ class MLP(nn.Module):
             self.register_parameter(f"weight{i}", self.layers[-1][0])
             self.register_parameter(f"bias{i}", self.layers[-1][1])
 
+    @property
+    def last_bias(self) -> nn.Parameter:
+        """The bias of the outputs."""
+        return self.layers[-1][1]
+
     def forward(self, x: Tensor) -> Tensor:
         *hidden, (weight, bias) = self.layers
         for w, b in hidden:

@@ -52,6 +52,10 @@ class Policy(nn.Module, abc.ABC):
     def head(self, head: Head) -> Callable[[IntArray], Tensor]:
         """The logits of one head as a fast function of states, for rollouts."""
 
+    def flow_bias(self) -> Tensor | None:
+        """The bias of log F, a part of a parameter (1,); None if there is none."""
+        return None
+
     def read(self, states: IntArray) -> Tensor:
         """Network input for states, on its device: features in its precision, or integer tokens."""
         inputs = torch.from_numpy(self.inputs(states))

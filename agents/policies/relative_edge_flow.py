@@ -76,6 +76,9 @@ class RelativeEdgeFlowPolicy(Policy):
         log_flow = None if self.flow is None else self.flow(embedded).squeeze(1)
         return Heads(forward_logits, backward, log_flow)
 
+    def flow_bias(self) -> Tensor | None:
+        return None if self.flow is None else self.flow.last_bias
+
     def head(self, head: Head) -> Callable[[IntArray], Tensor]:
         return lambda states: self._scores(states, head)[0]
 

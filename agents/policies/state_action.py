@@ -82,6 +82,10 @@ class StateActionPolicy(Policy):
         many = functools.cache(lambda: super(StateActionPolicy, self).logits(head))
         return lambda states: few(self.inputs(states)) if len(states) < NUMPY_ROWS else many()(states)
 
+    def flow_bias(self) -> Tensor | None:
+        bias = getattr(self.networks[-1], "last_bias", None)
+        return bias[-1:] if self.learns_flow and bias is not None else None
+
     def _columns(self, head: Head) -> tuple[Any, int, int]:
         """The network of a head, and the range of its outputs: (network, first, last)."""
         alone = len(self.networks) > 1

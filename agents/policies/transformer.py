@@ -31,6 +31,11 @@ class Transformer(nn.Module):
         self.encoder = nn.TransformerEncoder(layer, layers, nn.LayerNorm(width), enable_nested_tensor=False)
         self.out = nn.Linear(num_positions * width, outputs)
 
+    @property
+    def last_bias(self) -> Tensor:
+        """The bias of the outputs."""
+        return self.out.bias
+
     def forward(self, tokens: Tensor) -> Tensor:
         """tokens, int64 (n, num_positions) -> (n, outputs)."""
         return self.out(self.encoder(self.embedding(tokens) + self.position).flatten(1))
