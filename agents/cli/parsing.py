@@ -120,6 +120,14 @@ def check_seed(seed: int) -> None:
         raise UsageError(f"--seed must lie in [0, 2^64), got {seed}")
 
 
+def check_at_least(least: int, options: Any, *names: str) -> None:
+    """Raise UsageError if one of these flags has a value below ``least``. None is no value."""
+    for name in names:
+        value = getattr(options, name)
+        if value is not None and value < least:
+            raise UsageError(f"--{name.replace('_', '-')} must be at least {least}, got {value}")
+
+
 def read_rows(path: Path | None) -> Any:
     """The array in a .npy file, or None without a path. Nothing in the file is executed."""
     try:

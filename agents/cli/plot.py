@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import tyro
 
 from agents.cli.errors import UsageError
-from agents.cli.parsing import parse
+from agents.cli.parsing import check_at_least, parse
+from agents.evaluation.evaluate import may_evaluate_rewards, rewards_reason
 from agents.plots import figures
 from agents.plots.molecules import molecule_grid
 from agents.plots.state_graph import state_graph
@@ -30,33 +31,54 @@ class PlotOptions:
     """Also draw the state graph of a small environment, with exact and learned flows."""
     max_states: int = 500
     """Largest number of states to draw."""
+    rewards: Literal["auto", "all", "none"] = "auto"
+    """Which rewards to evaluate: all that the figures need, none, or auto: none if they are expensive, else all."""
+    exact_states: int | None = None
+    """Distributions are exact if the environment has at most this many states. Default: 2,000,000."""
 
 
 def plot(arguments: list[str]) -> int:
     """gfn plot DIR"""
     options = parse(PlotOptions, arguments, "gfn plot")
+    check_at_least(1, options, "max_states", "exact_states")
     agent = runs.load_agent(options.run, trust=options.trust)
     paths = [draw_state_graph(agent, options)] if options.state_graph else []
-    for path in [*draw(agent, runs.read_history(options.run), options.run), *paths]:
+    history = runs.read_history(options.run)
+    for path in [*draw(agent, history, options.run, options.rewards, options.exact_states), *paths]:
         print(f"saved {path}")
     return 0
 
 
-def draw(agent: Any, history: list[dict[str, Any]], out: Path) -> list[Path]:
-    """Save the figures of every run and those of its environment. Returns their paths."""
+def draw(
+    agent: Any,
+    history: list[dict[str, Any]],
+    out: Path,
+    rewards: str = "auto",
+    exact_states: int | None = None,
+) -> list[Path]:
+    """Save the figures of every run and those of its environment. Returns their paths.
+
+    Figures that need rewards are left out, with a line that says so, if no reward may be evaluated.
+    """
     folder = out / "figures"
-    figures.learned_against_target(agent, folder / "learned_against_target.png")
-    figures.training_curves(history, folder / "training.png")
-    names = ["learned_against_target", "training"]
+    paths = [folder / "training.png"]
+    figures.training_curves(history, paths[0])
+    if not may_evaluate_rewards(agent.dag, rewards):
+        print(f"without the figures of objects: {rewards_reason(rewards)} (gfn plot {out} --rewards all)")
+        return paths
+    paths.insert(0, folder / "learned_against_target.png")
+    figures.learned_against_target(agent, paths[0], exact_states)
     if agent.dag.has("molecules"):
-        molecule_grid(agent, folder / "molecules.png")
-        names.append("molecules")
-    return [folder / f"{name}.png" for name in names]
+        paths.append(folder / "molecules.png")
+        molecule_grid(agent, paths[-1])
+    return paths
 
 
 def draw_state_graph(agent: Any, options: PlotOptions) -> Path:
     """Save the state graph of a run. Returns its path."""
     path = options.run / "figures" / "state_graph.png"
+    if not may_evaluate_rewards(agent.dag, options.rewards):
+        raise UsageError(f"--state-graph needs the reward of every object, and {rewards_reason(options.rewards)}")
     try:
         state_graph(agent, path, options.max_states)
     except EnumerationError as error:

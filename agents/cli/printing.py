@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from rich.console import Console
@@ -40,13 +40,14 @@ LABELS = {
     "eubo": "upper bound of log Z (EUBO, sampled)",
     "eubo_gap": "EUBO - log Z",
     "pearson": "Pearson correlation of log R(x), log p(x)",
+    "pearson_bias": "its bias, as log p(x) is estimated",
     "spearman": "Spearman correlation of log R(x), log p(x)",
+    "spearman_bias": "its bias, as log p(x) is estimated",
     "num_test_objects": "objects in the correlations",
     "log_p_source": "source of log p(x) in the correlations",
     "modes_found": "modes found (sampled)",
     "batch_ess": "effective share of the last batch",
     "batch_distinct": "distinct objects in the last batch (share)",
-    "warning": "warning",
     "num_modes": "modes of the environment",
     "distinct_objects": "distinct objects (sampled)",
     "distance": "distance between objects",
@@ -55,19 +56,51 @@ LABELS = {
     **{f"top_{k}_novelty": f"mean distance of the {k} best to the reference" for k in (10, 50, 100)},
     "iterations_per_second": "iterations per second",
     "transitions_per_second": "transitions per second",
+    "seconds": "seconds of training",
+    "total_evaluation_seconds": "seconds of evaluation",
+    "failed_rewards": "objects whose reward failed",
+    "beta": "beta (the policy samples R^beta)",
+    "warning": "warning",
 }
+#: Reasons list at most this many metrics by name.
+NAMED = 8
 
 
 def print_metrics(metrics: dict[str, Any], title: str) -> None:
     """Print metrics as a table, sampled ones with their standard error."""
-    table = Table(title=title, title_justify="left")
+    print(title)  # rich would break it at the width of the table
+    table = Table()
     table.add_column("metric")
     table.add_column("value", justify="right")
     for key, label in LABELS.items():
         if metrics.get(key) is not None:
             error = metrics.get(f"{key}_se")
             value = metrics[key] if isinstance(metrics[key], str) else f"{metrics[key]:.6g}"
-            table.add_row(label, value + (f" ± {error:.2g}" if error is not None else ""))
+            table.add_row(label, escape(value) + (f" ± {error:.2g}" if error is not None else ""))
+    Console(width=100).print(table)
+
+
+def print_undefined(reasons: Mapping[str, Sequence[str]]) -> None:
+    """Print why metrics are missing, one line per reason. Errors and biases of other metrics are left out."""
+    for reason, names in reasons.items():
+        shown = [name for name in names if not name.endswith(("_se", "_bias"))]
+        more = f" and {len(shown) - NAMED} more" if len(shown) > NAMED else ""
+        if shown:
+            print(f"without {', '.join(shown[:NAMED])}{more}: {reason}")
+
+
+def print_objects(objects: Sequence[Mapping[str, Any]], title: str) -> None:
+    """Print :func:`agents.evaluation.objects.named_objects` as a table."""
+    if not objects:
+        return
+    print(title)
+    table = Table()
+    table.add_column("object", overflow="fold")
+    for name in ("reward", "log R", "samples"):
+        table.add_column(name, justify="right")
+    for found in objects:
+        reward = "-" if found["reward"] is None else f"{found['reward']:.6g}"
+        table.add_row(escape(found["object"]), reward, f"{found['log_reward']:.6g}", f"{found['samples']:,}")
     Console(width=100).print(table)
 
 

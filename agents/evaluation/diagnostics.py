@@ -50,6 +50,28 @@ def batch_diagnostics(agent: Agent) -> dict[str, Any]:
     return {"batch_ess": effective_share(log_weights), "batch_distinct": distinct_share(batch.terminal_states)}
 
 
+def tempering_warning(beta: float, ended: bool = False) -> str | None:
+    """One line on a policy that has learned R^beta (:mod:`agents.tempering`); None if beta is 1.
+
+    Args:
+        beta: exponent of the reward in the agent's last batch.
+        ended: whether training has ended at this beta.
+    """
+    if beta >= 1:
+        return None
+    if not ended:
+        return f"at beta {beta:.2g} the policy samples R^{beta:.2g}, not R yet"
+    return (
+        f"training ended at beta {beta:.2g}: the policy samples R^{beta:.2g}; train for more iterations "
+        "(--resume --iterations N)"
+    )
+
+
+def policy_warning(agent: Agent, metrics: dict[str, Any], ended: bool = False) -> str | None:
+    """:func:`tempering_warning`, or :func:`collapse_warning` once beta is 1: before, the target is not R."""
+    return tempering_warning(agent.beta, ended) or collapse_warning(metrics)
+
+
 def collapse_warning(metrics: dict[str, Any]) -> str | None:
     """One line on a policy that seems collapsed or far from its target, with what to try; None if nothing shows.
 

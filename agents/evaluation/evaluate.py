@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
@@ -14,6 +15,8 @@ from agents.trajectories import Trajectories
 from gfn_envs import exact
 from gfn_envs.arrays import FloatArray
 from gfn_envs.dag import Dag
+from gfn_envs.enumeration import EnumerationError, bytes_per_state, state_limit
+from gfn_envs.validation import positive_int
 
 #: Which rewards an evaluation may evaluate: those that its metrics need, none, or none only if they are expensive.
 REWARD_USES = ("auto", "all", "none")
@@ -21,13 +24,42 @@ REWARD_USES = ("auto", "all", "none")
 #: Names of :func:`sampled_metrics`.
 SAMPLED_METRICS = ("sampled_mean_reward", "sampled_mean_reward_se", "elbo", "elbo_se", "modes_found")
 
-#: Evaluation is exact on DAGs of at most this many states.
+#: Evaluation is exact on DAGs of at most this many states, unless ``exact_states`` sets another number.
 EXACT_STATES = 2_000_000
 
 
-def is_enumerable(dag: Dag, max_states: int = EXACT_STATES) -> bool:
-    """True if ``dag`` has at most ``max_states`` states, so that it can be evaluated exactly."""
-    return dag.has_at_most(max_states)
+def is_enumerable(dag: Dag, exact_states: int | None = None) -> bool:
+    """True if ``dag`` has at most ``exact_states`` states, so that it can be evaluated exactly.
+
+    Args:
+        dag: the environment.
+        exact_states: the limit, also if these states take more memory than ``enumeration.ENUMERATION_BYTES``. Default:
+            ``EXACT_STATES``, within that memory.
+
+    Raises:
+        ValueError: ``exact_states`` is not an integer >= 1.
+    """
+    if exact_states is None:
+        return dag.has_at_most(EXACT_STATES)
+    limit = positive_int("exact_states", exact_states, "evaluation")
+    if limit > state_limit(dag):
+        try:
+            dag.enumerate(limit)
+        except EnumerationError:
+            return False
+    return dag.has_at_most(limit)
+
+
+def enumeration_text(dag: Dag, exact_states: int | None = None) -> str:
+    """One line on what an exact evaluation enumerates, or why it does not. Enumerates nothing itself."""
+    limit, name, number = exact_states or EXACT_STATES, type(dag).__name__, dag.declared_num_states
+    if number is None:
+        return f"exact metrics: counting the states of {name}, up to {limit:,} (exact_states)"
+    size = f"{number:,}" if number < 10**15 else f"about 10^{len(str(number)) - 1}"
+    memory = number * bytes_per_state(dag) / 1e6 if number < 10**15 else math.inf
+    if number <= limit and (exact_states is not None or number <= state_limit(dag)):
+        return f"exact metrics: enumerating the {size} states of {name}, about {memory:.2g} MB"
+    return f"sampled metrics: {name} has {size} states, and {limit:,} are enumerated at most (exact_states)"
 
 
 def target_of(dag: Dag) -> Target:
@@ -53,6 +85,11 @@ def may_evaluate_rewards(dag: Dag, rewards: str) -> bool:
     if rewards not in REWARD_USES:
         raise ValueError(f"rewards must be one of {', '.join(map(repr, REWARD_USES))}, got {rewards!r}")
     return rewards == "all" or (rewards == "auto" and not dag.expensive_reward)
+
+
+def rewards_reason(rewards: str) -> str:
+    """Why an evaluation with this setting evaluates no rewards."""
+    return "rewards='none' was given" if rewards == "none" else "rewards are expensive: ask with rewards='all'"
 
 
 def exact_distribution(agent: Agent) -> FloatArray:
@@ -82,7 +119,9 @@ def learned_distribution(agent: Agent) -> FloatArray:
     return empirical.probabilities()
 
 
-def evaluate(agent: Agent, num_samples: int = 2000, seed: int = 0, *, rewards: str = "auto") -> dict[str, Any]:
+def evaluate(
+    agent: Agent, num_samples: int = 2000, seed: int = 0, *, rewards: str = "auto", exact_states: int | None = None
+) -> dict[str, Any]:
     """The metrics watched during training. The agent and its random stream stay unchanged.
 
     Args:
@@ -92,6 +131,7 @@ def evaluate(agent: Agent, num_samples: int = 2000, seed: int = 0, *, rewards: s
         rewards: "all": evaluate the rewards that the metrics need, those of ``num_samples`` objects, and those of every
             object once if the DAG can be enumerated. "none": evaluate no reward; every metric but ``log_z`` is None.
             "auto": "none" if ``agent.dag.expensive_reward``, else "all".
+        exact_states: metrics are exact on DAGs of at most this many states (:func:`is_enumerable`).
 
     Returns:
         ``log_z``: the agent's estimate, or None. :func:`exact_metrics`, with None for each of them if the DAG cannot be
@@ -99,12 +139,14 @@ def evaluate(agent: Agent, num_samples: int = 2000, seed: int = 0, *, rewards: s
         can be enumerated it has :func:`recorded_metrics` instead.
 
     Raises:
-        ValueError: ``rewards`` is none of the above.
+        ValueError: ``rewards`` is none of the above, ``num_samples`` is below 1 or ``exact_states`` is not an integer
+            >= 1.
     """
+    positive_int("num_samples", num_samples, "evaluate")
     found: dict[str, Any] = dict.fromkeys(EXACT_METRICS) | {"log_z": agent.log_z}
     if not may_evaluate_rewards(agent.dag, rewards):
         return found | dict.fromkeys(SAMPLED_METRICS)
-    if is_enumerable(agent.dag):
+    if is_enumerable(agent.dag, exact_states):
         found |= watched_metrics(agent, learned_distribution(agent), target_of(agent.dag))
     return found | sampled_metrics(agent, num_samples, seed)
 

@@ -59,6 +59,8 @@ def full_evaluation(
     distance: metrics.Distance | None = None,
     num_backward: int = 10,
     rewards: str = "auto",
+    exact_states: int | None = None,
+    trajectories: Trajectories | None = None,
 ) -> dict[str, Any]:
     """Every metric. The agent and its random stream stay unchanged.
 
@@ -75,6 +77,9 @@ def full_evaluation(
         num_backward: K, number of trajectories per estimate of log p(x), at least 2.
         rewards: "auto", "all" or "none", as in :func:`~agents.evaluation.evaluate.evaluate`. Without rewards every
             metric but ``log_z`` is None.
+        exact_states: metrics are exact on DAGs of at most this many states. Default: 2,000,000
+            (:func:`~agents.evaluation.evaluate.is_enumerable`).
+        trajectories: samples of the agent, in place of ``num_samples`` new ones.
 
     Returns:
         The metrics of :func:`~agents.evaluation.evaluate.evaluate` and those below. A metric is None if it is undefined
@@ -101,8 +106,8 @@ def full_evaluation(
         If the agent samples without a policy, every metric that depends on log p(x) or on a policy is None.
 
     Raises:
-        ValueError: ``num_samples`` or ``num_backward`` is below 2, ``rewards`` is unknown, or a given object has the
-            wrong shape, is not terminal or does not belong to the DAG.
+        ValueError: ``num_samples`` or ``num_backward`` is below 2, ``exact_states`` is below 1, ``rewards`` is unknown,
+            or a given object has the wrong shape, is not terminal or does not belong to the DAG.
         ImportError: the environment's distance needs a package that is not installed.
     """
     dag = agent.dag
@@ -115,12 +120,13 @@ def full_evaluation(
         return dict.fromkeys(NAMES) | {"log_z": agent.log_z}
     # One stream per kind of samples, so that an optional metric never changes another one.
     backward_rng, target_rng, bootstrap_rng = (np.random.default_rng([seed, k]) for k in (1, 2, 3))
-    trajectories = agent.sample_trajectories(num_samples, rng=np.random.default_rng(seed))
+    if trajectories is None:
+        trajectories = agent.sample_trajectories(num_samples, rng=np.random.default_rng(seed))
     objects = trajectories.terminal_states
     found: dict[str, Any] = dict.fromkeys((*EXACT_METRICS, *FULL_EXACT_METRICS))
     found |= {"log_z": agent.log_z} | sampled_metrics(agent, trajectories=trajectories)
     learned = None
-    if is_enumerable(dag):
+    if is_enumerable(dag, exact_states):
         learned, target = learned_distribution(agent), target_of(dag)
         found |= watched_metrics(agent, learned, target)
         found |= metrics.sampled_mean_metrics(trajectories.log_reward, target)
@@ -233,5 +239,5 @@ def _objects(dag: Dag, name: str, objects: IntArray | None) -> IntArray | None:
     terminal = dag.is_terminal(rows)
     if not terminal.all():
         row = int(np.argmin(terminal))
-        raise ValueError(f"{name}: row {row}, {rows[row].tolist()}, is not a terminal state")
+        raise ValueError(f"{name}: row {row}, {dag.object_names(rows[row : row + 1])[0]}, is not a terminal state")
     return rows

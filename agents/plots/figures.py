@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from agents.agent import Agent
-from agents.evaluation.evaluate import is_enumerable, learned_distribution
+from agents.evaluation.evaluate import is_enumerable, learned_distribution, target_of
 from agents.runs.files import write_atomically
 from gfn_envs import exact
 from gfn_envs.arrays import FloatArray
@@ -30,7 +30,9 @@ MAX_BARS = 100
 MAX_PAIRS = 3
 
 
-def learned_against_target(agent: Agent, path: str | os.PathLike[str] | None = None) -> Figure:
+def learned_against_target(
+    agent: Agent, path: str | os.PathLike[str] | None = None, exact_states: int | None = None
+) -> Figure:
     """The learned distribution against the target.
 
     Objects that are cells of a grid of two or more dimensions: 2-D marginals. Other DAGs that can be enumerated: sorted
@@ -39,11 +41,13 @@ def learned_against_target(agent: Agent, path: str | os.PathLike[str] | None = N
     Args:
         agent: a trained agent.
         path: file for the figure. Its suffix sets the format.
+        exact_states: distributions are exact on DAGs of at most this many states
+            (:func:`agents.evaluation.evaluate.is_enumerable`).
     """
-    if not is_enumerable(agent.dag):
+    if not is_enumerable(agent.dag, exact_states):
         figure = _sampled_rewards(agent)
     else:
-        learned, target = learned_distribution(agent), exact.target_distribution(agent.dag)
+        learned, target = learned_distribution(agent), target_of(agent.dag).probabilities
         shape = agent.dag.grid_shape
         if shape is not None and len(shape) >= 2:
             figure = _marginals(agent.dag, shape, learned, target)

@@ -118,7 +118,7 @@ def test_the_full_set_reports_bias_only_if_log_p_is_estimated(monkeypatch: pytes
     agent = untrained(*CASES[0])
     objects = agent.dag.terminal_states()
     exact_found = full.full_evaluation(agent, 50, test_objects=objects)
-    monkeypatch.setattr(full, "is_enumerable", lambda dag: False)
+    monkeypatch.setattr(full, "is_enumerable", lambda *_: False)
     ancestors = full.full_evaluation(agent, 50, test_objects=objects)
     monkeypatch.setattr(full.estimates, "ancestor_log_p", _too_large)
     estimated = full.full_evaluation(agent, 50, test_objects=objects, num_backward=40)

@@ -150,7 +150,7 @@ def test_a_run_whose_data_are_missing_leaves_nothing(tmp_path, capsys, monkeypat
 
 
 def test_an_iteration_that_fails_at_first_leaves_nothing(tmp_path, monkeypatch):
-    monkeypatch.setattr(training, "is_enumerable", lambda dag: False)
+    monkeypatch.setattr(training, "is_enumerable", lambda *_: False)
     agent = make()
     monkeypatch.setattr(type(agent.dag), "log_reward", missing_data)
     with pytest.raises(gfn_envs.data.registry.DatasetError):
