@@ -30,6 +30,11 @@ def test_tables_are_up_to_date(generate_tables: ModuleType) -> None:
     assert generate_tables.with_tables(README) == README, "run: python scripts/generate_tables.py"
 
 
+def test_tables_need_no_data(generate_tables: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("GFN_ENVS_DATA", str(tmp_path))
+    assert generate_tables.environments_table() in README
+
+
 def test_a_stale_table_is_noticed(generate_tables: ModuleType) -> None:
     stale = README.replace("<!-- agents:end -->", "| `gone` | | |\n<!-- agents:end -->")
     assert generate_tables.with_tables(stale) == README
