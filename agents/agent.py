@@ -17,7 +17,6 @@ from agents.config import (
     EngineSettings,
     LogZSettings,
     OptimizerSettings,
-    TemperingSettings,
 )
 from agents.engines.adam import minimize
 from agents.engines.engine import Engine
@@ -29,7 +28,6 @@ from agents.policies.backward import BackwardPolicy, backward_policy
 from agents.policies.build import make_policy
 from agents.policies.policy import Head, Policy
 from agents.policies.seeding import OwnGenerator
-from agents.tempering import first_beta, next_beta
 from agents.trajectories import Trajectories
 from gfn_envs.arrays import FloatArray, IntArray, distinct
 from gfn_envs.border import check_once
@@ -38,10 +36,6 @@ from gfn_envs.validation import positive_int
 
 #: Below this many rows, evaluating repeated states again costs less than finding them.
 DISTINCT_ROWS = 48
-#: log Z is set to a batch's estimate if they differ by more than this many nats and standard errors.
-LOG_Z_NATS, LOG_Z_ERRORS = 1.0, 3.0
-#: Smallest batch that gives a standard error.
-LOG_Z_BATCH = 4
 
 
 class Agent:
@@ -194,7 +188,7 @@ class Agent:
     ) -> Trajectories:
         """``n`` trajectories of the forward policy."""
         n, rng = positive_int("n", n, f"agent {self.name!r}", at_least=0), rng or self.rng
-        with rollout.rewound_on_reward_error(rng):
+        with rollout.rewound_on_error(rng):
             return self.engine.sample(n, rng, epsilon, temperature)
 
     def sample_batch(self) -> Trajectories:
@@ -204,40 +198,6 @@ class Agent:
             config.batch_size, config.epsilon(self.iteration), config.temperature(self.iteration)
         )
         return self.last_batch
-
-    def tempered(self, batch: Trajectories) -> Trajectories:
-        """A batch with log R^beta for log R, at the beta of this iteration. log Z follows the batch."""
-        if not isinstance(self.config, TemperingSettings):
-            return batch
-        if self.config.beta is not None:
-            self.beta = self.config.beta(self.iteration)
-        elif self.iteration == 0:
-            self.beta = first_beta(batch.log_reward)
-        elif self.beta < 1:
-            self.beta = next_beta(self.beta, batch.log_reward, self.engine.log_ratio(batch))
-        batch = self.at_beta(batch)
-        self.track_log_z(batch)
-        return batch
-
-    def at_beta(self, batch: Trajectories) -> Trajectories:
-        """A batch with log R^beta for log R."""
-        return batch if self.beta == 1 else dataclasses.replace(batch, log_reward=self.beta * batch.log_reward)
-
-    def track_log_z(self, batch: Trajectories) -> None:
-        """Set log Z to the estimate of a batch of P_F if it is far off, or shift all log flows (``track_log_z``)."""
-        parameter = self.policy.flow_bias() if self.learns_flow else self.log_z_parameter
-        if parameter is None or not getattr(self.config, "track_log_z", False) or len(batch) < LOG_Z_BATCH:
-            return
-        # Ever rarer once beta is 1: at least 32 times while the number of iterations doubles.
-        due = self.beta != 1 or self.iteration % (1 << max(0, self.iteration.bit_length() - 6)) == 0
-        if not due or (self.learns_flow and self.beta == 1 and self.iteration > 0):
-            return
-        log_weights = batch.log_reward - self.engine.log_ratio(batch)
-        estimate, error = log_weights.mean(), log_weights.std() / np.sqrt(len(batch))
-        shift = estimate - self.log_z
-        if abs(shift) > max(LOG_Z_NATS, LOG_Z_ERRORS * error):
-            with torch.no_grad():
-                parameter += float(shift)
 
     def sample_backward(self, objects: IntArray, log_reward: FloatArray | None = None) -> Trajectories:
         """One trajectory to each object (n, state_width), sampled backward from its end by P_B."""

@@ -2,6 +2,8 @@
 
 A policy is a plain function from states to logits (NumPy in, NumPy out), so any network, table or rule can be used.
 Each step computes unfinished trajectories only.
+
+The compiled engine has its own rollouts, in ``agents/engines/numba/kernels.py``.
 """
 
 from __future__ import annotations
@@ -17,7 +19,7 @@ from threadpoolctl import ThreadpoolController
 from agents.errors import NoLegalActionError
 from agents.trajectories import Trajectories
 from gfn_envs.arrays import BoolArray, FloatArray, IntArray
-from gfn_envs.border import check_once, log_rewards
+from gfn_envs.border import check_once, log_rewards, reward_record
 from gfn_envs.dag import Dag
 from gfn_envs.reward_errors import RewardError
 
@@ -175,7 +177,7 @@ def sample_forward(
     actions[edge] = taken
     backward_actions[edge] = dag.backward_action(packed.take(place[n:] - 1, axis=0), taken)
     log_reward = log_rewards(dag, packed[offsets[1:] - 1])
-    return rewarded(Trajectories(packed, actions, backward_actions, offsets, log_reward))
+    return rewarded(dag, Trajectories(packed, actions, backward_actions, offsets, log_reward))
 
 
 def sample_backward(
@@ -213,21 +215,21 @@ def sample_backward(
     backward_actions[edge] = undone_flat
     actions[edge] = dag.forward_action(packed[place[n:] + 1], undone_flat)
     log_reward = log_rewards(dag, packed[offsets[1:] - 1]) if log_reward is None else log_reward
-    return rewarded(Trajectories(packed, actions, backward_actions, offsets, log_reward))
+    return rewarded(dag, Trajectories(packed, actions, backward_actions, offsets, log_reward))
 
 
 @contextlib.contextmanager
-def rewound_on_reward_error(rng: np.random.Generator) -> Iterator[None]:
-    """If a reward fails inside, ``rng`` is left as it was, so that the iteration can be tried again."""
+def rewound_on_error(rng: np.random.Generator) -> Iterator[None]:
+    """If something raises inside, such as a reward, ``rng`` is left as it was: the iteration can be tried again."""
     before = rng.bit_generator.state
     try:
         yield
-    except RewardError:
+    except BaseException:
         rng.bit_generator.state = before
         raise
 
 
-def rewarded(batch: Trajectories) -> Trajectories:
+def rewarded(dag: Dag, batch: Trajectories) -> Trajectories:
     """The trajectories to objects with a reward: those that ``on_error="skip"`` leaves out have log R = NaN.
 
     Raises:
@@ -237,7 +239,10 @@ def rewarded(batch: Trajectories) -> Trajectories:
     if not failed.any():
         return batch
     if failed.all():
-        raise RewardError(f"the rewards of all {len(batch)} objects of a batch failed: nothing is left to learn from")
+        raise RewardError(
+            f"{type(dag).__name__}: the rewards of all {len(batch)} objects of a batch failed, so nothing is left to "
+            f"learn from; the last: {reward_record(dag).last}"
+        )
     return batch.select(~failed)
 
 

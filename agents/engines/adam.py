@@ -1,4 +1,5 @@
-"""Gradient steps with Adam: the only place that calls torch's optimizers."""
+"""Gradient steps with Adam: the only place that calls torch's optimizers. The compiled engine has its own step, in
+``agents/engines/numba/adam.py``."""
 
 from __future__ import annotations
 

@@ -10,7 +10,6 @@ import torch
 from torch import Tensor
 
 from agents import rollout
-from agents.agent import Agent
 from agents.config import BackwardSettings, EngineSettings, FlowSettings, GFlowNetConfig, LogZSettings
 from agents.local_search import local_search
 from agents.log_probs import LogProbs
@@ -18,11 +17,13 @@ from agents.losses.balance import Balance, balance_loss
 from agents.losses.penalty import penalty
 from agents.policies.policy import Policy
 from agents.replay.objects import ReplayBuffer
+from agents.tempered_agent import TemperedAgent
 from agents.trajectories import Trajectories, concatenate
+from gfn_envs.border import partial_log_rewards
 from gfn_envs.dag import Dag
 
 
-class GFlowNet(Agent):
+class GFlowNet(TemperedAgent):
     """An agent that minimizes a loss on trajectories: sampled ones, and those to objects of replay and local search.
 
     Subclasses define :meth:`loss`.
@@ -52,9 +53,18 @@ class GFlowNet(Agent):
                 finite values.
             RewardError: a reward failed. The agent is as it was before the iteration.
         """
-        with rollout.rewound_on_reward_error(self.rng):
-            batch = self.sample_batch()
-            others, searched = self.replayed(batch)
+        beta = self.beta
+        try:
+            with rollout.rewound_on_error(self.rng):
+                return self._update()
+        except BaseException:
+            self.beta = beta
+            raise
+
+    def _update(self) -> dict[str, Any]:
+        """:meth:`update`, which may raise in between."""
+        batch = self.sample_batch()
+        others, searched = self.replayed(batch)
         learned = self.tempered(batch)
         others = [self.at_beta(other) for other in others]
         joint = self.config.replay_mix == "joint"
@@ -171,7 +181,7 @@ class BalanceGFlowNet(GFlowNet):
             known[trajectories.last] = trajectories.log_reward
             log_flow = torch.from_numpy(known).to(found.log_pf)
         if balance.partial_reward:
-            partial = self.beta * self.dag.partial_log_reward(trajectories.states)
+            partial = self.beta * partial_log_rewards(self.dag, trajectories.states)
             partial[trajectories.last] = 0.0  # log F is log R there already.
             log_flow = log_flow + torch.from_numpy(partial).to(log_flow)
         return log_flow, None

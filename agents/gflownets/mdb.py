@@ -59,6 +59,11 @@ class MDB(BalanceGFlowNet):
         self.target = frozen_copy(self.policy, dag) if self.config.target_every else None
 
     def check(self) -> None:
+        if self.dag.on_error == "skip":
+            raise UnsupportedError(
+                "agent 'mdb' needs the reward of every state that it visits: use on_error='floor' or a number > 0 "
+                f"instead of 'skip', got {self.dag!r}"
+            )
         if not self.dag.can_stop_anywhere:
             raise UnsupportedError(
                 f"agent 'mdb' needs a DAG where every state can stop (can_stop_anywhere), got {self.dag!r}"

@@ -9,7 +9,6 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from agents.agent import Agent
 from agents.config import (
     ExplorationSettings,
     LogZSettings,
@@ -28,6 +27,7 @@ from agents.policies.mlp import MLP
 from agents.policies.policy import Policy
 from agents.policies.seeding import OwnGenerator
 from agents.schedules import Schedule
+from agents.tempered_agent import TemperedAgent
 from agents.trajectories import Trajectories
 from gfn_envs.arrays import IntArray, distinct
 from gfn_envs.dag import Dag
@@ -65,7 +65,7 @@ class AdamPolicyGradientConfig(PolicyGradientConfig, OptimizerSettings):
     """Settings of policy gradients that train P_F with Adam."""
 
 
-class PolicyGradient(Agent):
+class PolicyGradient(TemperedAgent):
     """Policy gradient descent on KL(P_F || P_B R / Z).
 
     An iteration samples trajectories, computes advantages with the current value network, and takes gradient steps on

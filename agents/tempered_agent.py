@@ -1,0 +1,56 @@
+"""Agents whose reward is tempered, and whose log Z follows the sampled batches."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import numpy as np
+import torch
+
+from agents.agent import Agent
+from agents.config import TemperingSettings
+from agents.tempering import first_beta, next_beta
+from agents.trajectories import Trajectories
+
+#: log Z is set to a batch's estimate if they differ by more than this many nats and standard errors.
+LOG_Z_NATS, LOG_Z_ERRORS = 1.0, 3.0
+#: Smallest batch that gives a standard error.
+LOG_Z_BATCH = 4
+
+
+class TemperedAgent(Agent):
+    """An agent that learns from batches of :meth:`tempered` rewards."""
+
+    def tempered(self, batch: Trajectories) -> Trajectories:
+        """A batch with log R^beta for log R, at the beta of this iteration. log Z follows the batch."""
+        if not isinstance(self.config, TemperingSettings):
+            return batch
+        if self.config.beta is not None:
+            self.beta = self.config.beta(self.iteration)
+        elif self.iteration == 0:
+            self.beta = first_beta(batch.log_reward)
+        elif self.beta < 1:
+            self.beta = next_beta(self.beta, batch.log_reward, self.engine.log_ratio(batch))
+        batch = self.at_beta(batch)
+        self.track_log_z(batch)
+        return batch
+
+    def at_beta(self, batch: Trajectories) -> Trajectories:
+        """A batch with log R^beta for log R."""
+        return batch if self.beta == 1 else dataclasses.replace(batch, log_reward=self.beta * batch.log_reward)
+
+    def track_log_z(self, batch: Trajectories) -> None:
+        """Set log Z to the estimate of a batch of P_F if it is far off, or shift all log flows (``track_log_z``)."""
+        parameter = self.policy.flow_bias() if self.learns_flow else self.log_z_parameter
+        if parameter is None or not getattr(self.config, "track_log_z", False) or len(batch) < LOG_Z_BATCH:
+            return
+        # Ever rarer once beta is 1: at least 32 times while the number of iterations doubles.
+        due = self.beta != 1 or self.iteration % (1 << max(0, self.iteration.bit_length() - 6)) == 0
+        if not due or (self.learns_flow and self.beta == 1 and self.iteration > 0):
+            return
+        log_weights = batch.log_reward - self.engine.log_ratio(batch)
+        estimate, error = log_weights.mean(), log_weights.std() / np.sqrt(len(batch))
+        shift = estimate - self.log_z
+        if abs(shift) > max(LOG_Z_NATS, LOG_Z_ERRORS * error):
+            with torch.no_grad():
+                parameter += float(shift)
