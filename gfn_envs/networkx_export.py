@@ -23,7 +23,8 @@ def to_networkx(dag: Dag, max_states: int = 10_000) -> Any:
 
     Returns:
         The graph. Nodes are positions of the states in ``dag.levels()``; s0 is node 0. Node attributes: ``state``
-        (tuple of int), ``label`` (text), ``level``, ``terminal``, ``forward_mask`` and ``backward_mask`` (tuples of
+        (tuple of int), ``label`` (text), ``name`` (of terminal states: SMILES, string, tree ..., see
+        ``Dag.object_names``), ``level``, ``terminal``, ``forward_mask`` and ``backward_mask`` (tuples of
         bool), ``log_flow``, ``log_reward`` (terminal states only) and ``partial_log_reward`` (if the environment
         defines it). Edge attributes: ``action``, ``backward_action``, ``label``, ``log_pb``, ``log_pf`` and
         ``log_flow``. Graph attribute: ``log_z``. Flows and P_F are those of the policy that samples x in proportion to
@@ -61,8 +62,9 @@ def to_networkx(dag: Dag, max_states: int = 10_000) -> Any:
             log_flow=float(log_flow[i]),
             **({} if partial is None else {"partial_log_reward": float(partial[i])}),
         )
-    for i, log_reward in zip(graph.terminal, log_rewards(dag, states[graph.terminal]), strict=True):
-        result.nodes[int(i)].update(terminal=True, log_reward=float(log_reward))
+    objects = states[graph.terminal]
+    for i, name, log_reward in zip(graph.terminal, dag.object_names(objects), log_rewards(dag, objects), strict=True):
+        result.nodes[int(i)].update(terminal=True, name=name, log_reward=float(log_reward))
     for e, (source, action, target) in enumerate(zip(graph.source, graph.action, graph.target, strict=True)):
         result.add_edge(
             int(source),

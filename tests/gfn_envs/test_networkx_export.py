@@ -38,6 +38,13 @@ def test_state_graphs(env_id: str, kwargs: dict[str, Any]) -> None:
             assert math.isclose(edge["log_pf"] + at["log_flow"], edge["log_flow"], rel_tol=1e-9, abs_tol=1e-9)
 
 
+@pytest.mark.parametrize(("env_id", "kwargs"), TINY)
+def test_objects_have_their_names(env_id: str, kwargs: dict[str, Any]) -> None:
+    dag = small_dag(env_id, kwargs)
+    names = [at["name"] for _, at in to_networkx(dag).nodes(data=True) if at["terminal"]]
+    assert names == dag.object_names(dag.terminal_states())
+
+
 def test_double_edges_are_kept() -> None:
     graph = to_networkx(TableDag(UNEVEN_EDGES))
     states = {at["state"][0]: node for node, at in graph.nodes(data=True)}
