@@ -171,7 +171,7 @@ class Progress:
     def end(self, found: int) -> None:
         """Log that all states are known."""
         name, seconds = type(self.dag).__name__, time.monotonic() - self.start
-        logger.info("enumerated %s: %s states in %.1f s", name, f"{found:,}", seconds)
+        logger.info("enumerated %s: %s states in %.1f s", name, f"{found:,}", seconds, extra={"states": found})
 
 
 def is_listable(dag: Enumerable, num_states: int) -> bool:
@@ -195,7 +195,8 @@ def check_enumerable(dag: Enumerable, num_states: int, max_states: int | None = 
     if not is_listable(dag, num_states) or (max_states is not None and num_states > max_states):
         raise EnumerationError(_too_large(dag, f"{num_states:,}", max_states))
     name, megabytes = type(dag).__name__, num_states * bytes_per_state(dag) / 1e6
-    logger.info("enumerating %s: %s states, about %.3g MB", name, f"{num_states:,}", megabytes)
+    text = "enumerating %s: %s states, about %.3g MB"
+    logger.info(text, name, f"{num_states:,}", megabytes, extra={"states": num_states})
 
 
 def bytes_per_state(dag: Enumerable) -> int:
