@@ -239,9 +239,10 @@ def rewarded(dag: Dag, batch: Trajectories) -> Trajectories:
     if not failed.any():
         return batch
     if failed.all():
+        record = reward_record(dag)
         raise RewardError(
             f"{type(dag).__name__}: the rewards of all {len(batch)} objects of a batch failed, so nothing is left to "
-            f"learn from; the last: {reward_record(dag).last}"
+            f"learn from; the last: {record.last} (call {record.calls} of the reward)"
         )
     return batch.select(~failed)
 

@@ -7,6 +7,7 @@ The methods of a Dag are not checked when it calls itself. Samplers, Gymnasium e
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -20,6 +21,9 @@ from gfn_envs.reward_errors import RewardError, RewardRecord, RewardShapeError
 NOT_OF_THE_REWARD = (ImportError, DatasetError, MemoryError)
 #: ... or the rewards of a batch have a wrong shape.
 NOT_OF_AN_OBJECT = (*NOT_OF_THE_REWARD, RewardShapeError)
+
+#: Log rewards or partial log rewards of states (n, state_width).
+Reward = Callable[[IntArray], FloatArray]
 
 
 def reward_record(dag: Dag) -> RewardRecord:
@@ -41,14 +45,26 @@ def log_rewards(dag: Dag, objects: IntArray) -> FloatArray:
         RewardError: a reward failed and ``dag.on_error`` is "raise". The message names the object and the call.
         ValueError: ``dag.log_reward`` did not return float64 (n,).
     """
+    return _checked(dag, dag.log_reward, objects)
+
+
+def partial_log_rewards(dag: Dag, states: IntArray) -> FloatArray:
+    """Partial log rewards of any states (n, state_width), checked as in :func:`log_rewards`, float64 (n,).
+
+    If one fails and ``dag.on_error`` is "skip", it is 0: any number will do in a state that is not terminal.
+    """
+    return np.nan_to_num(_checked(dag, dag.partial_log_reward, states))
+
+
+def _checked(dag: Dag, reward: Reward, objects: IntArray) -> FloatArray:
     record = reward_record(dag)
     record.calls += 1
     try:
-        found = dag.log_reward(objects)
+        found = reward(objects)
     except NOT_OF_AN_OBJECT:
         raise
     except Exception as error:
-        return _one_by_one(dag, objects, record, error)
+        return _one_by_one(dag, reward, objects, record, error)
     values = _shaped(dag, found, len(objects))
     # One pass: a sum of finite log rewards is finite.
     if math.isfinite(values.sum()) or np.isfinite(values).all():
@@ -80,7 +96,7 @@ def kind_text(found: Any) -> str:
     return "None" if found is None else f"a {'' if module == 'builtins' else module + '.'}{type(found).__name__}"
 
 
-def _one_by_one(dag: Dag, objects: IntArray, record: RewardRecord, error: Exception) -> FloatArray:
+def _one_by_one(dag: Dag, reward: Reward, objects: IntArray, record: RewardRecord, error: Exception) -> FloatArray:
     """The log rewards of a batch that raised ``error``."""
     if dag.on_error == "raise" and isinstance(error, RewardError):
         raise _named(dag, record, error) from error.__cause__
@@ -89,7 +105,7 @@ def _one_by_one(dag: Dag, objects: IntArray, record: RewardRecord, error: Except
     first: Exception | None = None
     for i in range(len(objects)):
         try:
-            alone = dag.log_reward(objects[i : i + 1])
+            alone = reward(objects[i : i + 1])
         except NOT_OF_THE_REWARD:
             raise
         except Exception as raised:
@@ -141,7 +157,11 @@ def _name(dag: Dag, state: IntArray) -> str:
 
 
 def _cause(error: Exception) -> str:
-    return str(error) if isinstance(error, RewardError) else f"the reward raised {type(error).__name__}: {error}"
+    """Why a reward failed, on one line, whatever the message of the user's code looks like."""
+    if isinstance(error, RewardError):
+        return str(error)
+    text = " ".join(str(error).split())
+    return f"the reward raised {type(error).__name__}{text and f': {text}'}"
 
 
 def _named(dag: Dag, record: RewardRecord, error: Exception, name: str | None = None) -> RewardError:

@@ -37,16 +37,19 @@ class RewardRecord:
     Attributes:
         calls: number of calls.
         failed: number of objects whose reward failed and got the floor or was skipped.
+        last: the last failure: object and reason; "" if there was none.
     """
 
     calls: int = 0
     failed: int = 0
+    last: str = ""
 
     def add(self, names: list[str], count: int, reason: str, done: str) -> None:
         """Count failed objects, of which ``names`` are the first. The first failure of a Dag is logged as a warning,
         later ones at level INFO."""
         level = logging.INFO if self.failed else logging.WARNING
         self.failed += count
+        self.last = f"object {names[0]}: {reason}" if names[0] not in reason else reason
         shown = ", ".join(names) + (f" and {count - len(names)} more" if count > len(names) else "")
         logger.log(level, "the reward failed for %s (call %d): %s; %s", shown, self.calls, reason, done)
 

@@ -52,6 +52,7 @@ def shown(value: Any) -> str:
     if isinstance(value, int) and not isinstance(value, bool) and value.bit_length() > 200:
         return f"about 2**{value.bit_length() - 1}"
     text = repr(value)
+    text = " ".join(text.split()) if "\n" in text else text
     return text if len(text) <= 100 else f"{text[:97]}..."
 
 
@@ -114,14 +115,7 @@ def checked_log_reward(reward: npt.ArrayLike, states: IntArray, where: str, name
         RewardError: a reward is NaN, infinite, negative, zero or not a number. The message names the first such object.
         RewardShapeError: the shape is wrong.
     """
-    values = np.asarray(reward, dtype=object) if isinstance(reward, list | tuple) else np.asarray(reward)
-    if values.shape != (len(states),):
-        raise RewardShapeError(f"{where}: rewards must have shape ({len(states)},), got {values.shape}")
-    try:
-        given = values.astype(np.float64)
-    except (TypeError, ValueError):
-        bad = next(i for i, value in enumerate(values) if not _is_number(value))
-        raise _failure(where, names(states[bad : bad + 1])[0], values[bad]) from None
+    given = checked_numbers(reward, states, where, names)
     good = (given > 0) & np.isfinite(given)
     if not good.all():
         bad = int(np.argmin(good))
@@ -129,14 +123,44 @@ def checked_log_reward(reward: npt.ArrayLike, states: IntArray, where: str, name
     return np.log(given)
 
 
+def checked_numbers(
+    reward: npt.ArrayLike, states: IntArray, where: str, names: Names = row_texts
+) -> npt.NDArray[np.float64]:
+    """The rewards themselves, float64 (n,), of any sign. Arguments and errors are those of :func:`checked_log_reward`,
+    which a reward that is NaN, infinite or not above 0 raises later."""
+    values = as_given(reward)
+    if values.shape != (len(states),):
+        raise RewardShapeError(f"{where}: rewards must have shape ({len(states)},), got {values.shape}")
+    if (bad := first_non_number(values)) is not None:
+        raise _failure(where, names(states[bad : bad + 1])[0], values[bad])
+    return values.astype(np.float64)
+
+
+def as_given(values: npt.ArrayLike) -> npt.NDArray[Any]:
+    """An array of what a user's function returned. The elements of a list keep their types."""
+    return np.asarray(values, dtype=object) if isinstance(values, list | tuple) else np.asarray(values)
+
+
+def first_non_number(values: npt.NDArray[Any]) -> int | None:
+    """Position of the first of ``values`` (n,) that is not a real number: text, None, a date ...; None if all are."""
+    if values.dtype.kind in "biuf":
+        return None
+    return next((i for i, value in enumerate(values) if values.dtype.kind != "O" or not _is_number(value)), None)
+
+
 def _is_number(value: Any) -> bool:
-    return isinstance(value, numbers.Real) and not isinstance(value, str)
+    """Whether ``float(value)`` is the same number. Text and complex numbers are no rewards."""
+    try:
+        float(value)
+    except (TypeError, ValueError, OverflowError):
+        return False
+    return not isinstance(value, str | bytes | complex | np.complexfloating)
 
 
 def _failure(where: str, name: str, value: Any) -> RewardError:
-    shown = str(value) if isinstance(value, numbers.Real) else repr(value)
+    text = str(value) if isinstance(value, np.floating | float) else shown(value)
     return RewardError(
-        f"{where}: the reward of object {name} is {shown}; allowed: finite and > 0 "
+        f"{where}: the reward of object {name} is {text}; allowed: finite and > 0 "
         "(give objects of no value a small positive floor)",
         name,
         value,

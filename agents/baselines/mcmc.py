@@ -99,14 +99,13 @@ class MCMC(Agent):
             ``loss``, minus the mean log R of the chains; ``acceptance``, the share of accepted moves of all replicas;
             ``transitions``, steps undone and rebuilt.
         """
-        accepted = edges = 0
-        for _ in range(self.config.rounds):
-            moved = metropolis_hastings(
-                self.dag, self.objects, self.log_reward, self.inverse_temperature, self.low, self.high, self.rng
-            )
-            self.objects, self.log_reward = moved[:2]
-            accepted, edges = accepted + int(moved[2].sum()), edges + moved[3]
-            self.swap()
+        objects, log_reward = self.objects.copy(), self.log_reward.copy()
+        try:
+            with rollout.rewound_on_error(self.rng):
+                accepted, edges = self.move()
+        except BaseException:
+            self.objects, self.log_reward = objects, log_reward
+            raise
         self.record()
         self.iteration += 1
         chains = self.log_reward[: self.config.batch_size]
@@ -117,6 +116,18 @@ class MCMC(Agent):
             "mean_log_reward": float(chains.mean()),
             "acceptance": accepted / (self.config.rounds * len(self.objects)),
         }
+
+    def move(self) -> tuple[int, int]:
+        """``rounds`` moves and swaps. Returns the numbers of accepted moves and of steps undone and rebuilt."""
+        accepted = edges = 0
+        for _ in range(self.config.rounds):
+            moved = metropolis_hastings(
+                self.dag, self.objects, self.log_reward, self.inverse_temperature, self.low, self.high, self.rng
+            )
+            self.objects, self.log_reward = moved[:2]
+            accepted, edges = accepted + int(moved[2].sum()), edges + moved[3]
+            self.swap()
+        return accepted, edges
 
     def swap(self) -> None:
         """Propose swaps of states between replicas of adjacent temperatures, one pair of temperatures at a time."""

@@ -81,16 +81,23 @@ def equal(a: Any, b: Any) -> bool:
 
 @pytest.mark.parametrize(
     ("name", "settings"),
-    [("tb", {"local_search": 1}), ("tb", {"replay": "uniform"}), *((name, {}) for name in AGENTS if name != "mcmc")],
+    [
+        ("tb", {"local_search": 1}),
+        ("tb", {"replay": "uniform"}),
+        *((name, {}) for name in [*AGENTS, "sb3-ppo", "sb3-dqn", "sb3-a2c"]),
+    ],
 )
-def test_an_error_leaves_the_agent_as_it_was(name: str, settings: dict[str, Any]) -> None:
+@pytest.mark.parametrize("failure", ["raises", "has a wrong shape"])
+def test_an_error_leaves_the_agent_as_it_was(name: str, settings: dict[str, Any], failure: str) -> None:
     """The iteration can be tried again, and then gives what it would have given."""
+    if name.startswith("sb3"):
+        pytest.importorskip("sb3_contrib")
     works = [True]
 
     def reward(cells: np.ndarray) -> np.ndarray:
-        if not works[0]:
+        if not works[0] and failure == "raises":
             raise TimeoutError("no answer")
-        return 1.0 + cells[:, 1]
+        return 1.0 + (cells[:, 1] if works[0] else cells)
 
     first, second = (
         agents.make_agent(name, make_dag(GRID, ndim=2, side=5, reward=reward), seed=0, **hidden(name), **settings)
@@ -99,12 +106,70 @@ def test_an_error_leaves_the_agent_as_it_was(name: str, settings: dict[str, Any]
     for agent in (first, second):
         agent.update()
     works[0] = False
-    with pytest.raises(RewardError, match=r"object \(\d, \d\): the reward raised TimeoutError: no answer \(call"):
+    message = r"object \(\d, \d\): the reward raised TimeoutError: no answer \(call" if failure == "raises" else "shape"
+    with pytest.raises(RewardError, match=message):
         first.update()
     works[0] = True
     assert equal(first.state_dict(), second.state_dict())
     assert first.update()["loss"] == second.update()["loss"]
     assert equal(first.state_dict(), second.state_dict())
+
+
+@pytest.mark.parametrize("value", ["1.5", 1 + 2j, None, [1.0], np.datetime64(3, "s"), 10**400], ids=str)
+@pytest.mark.parametrize("as_array", [False, True])
+def test_values_that_are_no_numbers_raise(value: Any, as_array: bool) -> None:
+    def bad(rows: np.ndarray) -> Any:
+        values = [value, *(1.0 for _ in rows[1:])]
+        return np.full(len(rows), value) if as_array and not isinstance(value, list) else values
+
+    for dag in (
+        make_dag(GRID, reward=bad),
+        make_dag("GFN/Sequence-v0", alphabet="AC", length=2, reward=bad),
+        make_dag("GFN/FragmentMolecule-v0", blocks=["*C", "*CO*"], max_blocks=3, reward=lambda mol: value),
+    ):
+        agent = agents.make_agent("random", dag, seed=0)
+        with pytest.raises(RewardError) as caught:
+            agent.update()
+        assert type(dag).__name__ in str(caught.value)
+        assert "(call 1 of the reward)" in str(caught.value)
+        assert "\n" not in str(caught.value)
+
+    with pytest.raises(ValueError, match=r"^BayesNet: the local score of node 0 .* must be finite, got .*$"):
+        make_dag("GFN/BayesNet-v0", num_nodes=3, score=lambda nodes, parents: bad(nodes))
+
+
+def test_messages_of_several_lines_become_one() -> None:
+    def reward(cells: np.ndarray) -> np.ndarray:
+        raise OSError("first line\nsecond line")
+
+    with pytest.raises(RewardError, match=r"the reward raised OSError: first line second line \(call 1") as caught:
+        agents.make_agent("random", make_dag(GRID, reward=reward)).update()
+    assert "\n" not in str(caught.value)
+
+
+def heavy(mol: Any) -> float:
+    return float("nan") if mol.GetNumAtoms() % 3 == 0 else 1.0
+
+
+@pytest.mark.parametrize("name", ["fldb", "flsubtb"])
+def test_partial_rewards_that_fail(name: str) -> None:
+    def make(on_error: Any) -> Any:
+        blocks = ["*C", "*CO*"]
+        dag = make_dag("GFN/FragmentMolecule-v0", blocks=blocks, max_blocks=4, reward=heavy, on_error=on_error)
+        return agents.make_agent(name, dag, seed=0, hidden=(8,))
+
+    for on_error in (0.5, "skip"):
+        agent = make(on_error)
+        for _ in range(5):
+            assert np.isfinite(agent.update()["loss"])
+        assert reward_record(agent.dag).failed
+    with pytest.raises(RewardError, match="FragmentMolecule: the reward of object"):
+        make("raise").update()
+
+
+def test_mdb_needs_every_reward() -> None:
+    with pytest.raises(agents.UnsupportedError, match="on_error='floor' or a number > 0"):
+        agents.make_agent("mdb", grid("skip"))
 
 
 def test_runs_report_the_failures(tmp_path: Path) -> None:

@@ -20,6 +20,7 @@ from torch import Tensor
 from agents.agent import Agent
 from agents.config import Config, checked_widths, require_at_least
 from agents.policies.policy import Head, Heads, Policy
+from agents.rollout import rewound_on_error
 from agents.schedules import Schedule
 from gfn_envs.arrays import IntArray
 from gfn_envs.dag import Dag
@@ -144,13 +145,19 @@ class SB3Agent(Agent):
 
         Raises:
             FloatingPointError: the loss became NaN or infinite.
+            RewardError: a reward failed. The agent is as it was before the iteration.
         """
         illegal, steps = self.env.num_illegal_actions, self.config.num_steps * self.config.batch_size
         lr = self.config.lr(self.iteration)
         self.model.lr_schedule = lambda _: lr
         self.prepare()
-        with self.seeded():
-            self.model.learn(steps, reset_num_timesteps=False, log_interval=10**9)
+        before = self.collected()
+        try:
+            with rewound_on_error(self.rng), self.seeded():
+                self.model.learn(steps, reset_num_timesteps=False, log_interval=10**9)
+        except BaseException:
+            self.restore_collected(before)  # Rewards fail while steps are collected, before the library learns.
+            raise
         logged = self.model.logger.name_to_value
         names = ["train/loss"] if "train/loss" in logged else ["train/policy_loss", "train/value_loss"]
         loss = float(sum(logged[name] for name in names))
@@ -172,14 +179,24 @@ class SB3Agent(Agent):
     def state_dict(self) -> dict[str, Any]:
         return super().state_dict() | {
             "model_optimizer": self.model.policy.optimizer.state_dict(),
-            "states": torch.from_numpy(self.env.envs.states.copy()),
-            "episode_starts": torch.from_numpy(np.array(self.model._last_episode_starts)),
-            "counters": {name: int(getattr(self.model, name)) for name in self.counters},
+            **self.collected(),
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         super().load_state_dict(state)
         self.model.policy.optimizer.load_state_dict(state["model_optimizer"])
+        self.restore_collected(state)
+
+    def collected(self) -> dict[str, Any]:
+        """Where the environments and the counters of the library are."""
+        return {
+            "states": torch.from_numpy(self.env.envs.states.copy()),
+            "episode_starts": torch.from_numpy(np.array(self.model._last_episode_starts)),
+            "counters": {name: int(getattr(self.model, name)) for name in self.counters},
+        }
+
+    def restore_collected(self, state: dict[str, Any]) -> None:
+        """Go back to :meth:`collected`."""
         envs = self.env.envs
         envs.states = state["states"].cpu().numpy().copy()
         envs._mask = self.dag.forward_mask(envs.states)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 import torch
 
 from agents.baselines.sb3.agent import SB3Agent, SB3Config
@@ -67,6 +68,18 @@ class SB3DQN(SB3Agent):
         epsilon = self.config.epsilon(self.iteration)
         self.model.exploration_schedule = lambda _: epsilon
         self.model.exploration_rate = epsilon
+
+    def update(self) -> dict[str, Any]:
+        buffer = self.model.replay_buffer
+        rows = (buffer.pos + np.arange(self.config.num_steps)) % buffer.buffer_size
+        overwritten, pos, full = {name: getattr(buffer, name)[rows] for name in BUFFER}, buffer.pos, buffer.full
+        try:
+            return super().update()
+        except BaseException:
+            for name, array in overwritten.items():
+                getattr(buffer, name)[rows] = array
+            buffer.pos, buffer.full = pos, full
+            raise
 
     def state_dict(self) -> dict[str, Any]:
         buffer = self.model.replay_buffer

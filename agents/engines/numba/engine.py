@@ -21,7 +21,7 @@ from agents.policies.mlp import MLP
 from agents.policies.state_action import StateActionPolicy
 from agents.trajectories import Trajectories, concatenate
 from gfn_envs.arrays import FloatArray, IntArray
-from gfn_envs.border import log_rewards
+from gfn_envs.border import log_rewards, partial_log_rewards
 from gfn_envs.enumeration import state_graph
 
 #: Larger batches are sampled in pieces of this many random numbers.
@@ -234,7 +234,7 @@ class NumbaEngine(Engine):
         assert declared is not None
         log_flow, end_flow = self.log_flow(declared.flow, evaluated, batch)
         if declared.partial_reward:
-            partial = learner.beta * learner.dag.partial_log_reward(batch.states)
+            partial = learner.beta * partial_log_rewards(learner.dag, batch.states)
             partial[batch.last] = 0.0  # log F is log R there already.
             log_flow = log_flow + partial
             end_flow = log_flow

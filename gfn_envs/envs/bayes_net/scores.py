@@ -12,6 +12,7 @@ import numpy as np
 from gfn_envs.arrays import BoolArray, FloatArray, IntArray, log_factorials
 from gfn_envs.envs.bayes_net.bitmask_graphs import unpack
 from gfn_envs.envs.bayes_net.gram_pivots import GramPivots
+from gfn_envs.validation import as_given, first_non_number, shown
 
 #: Function from nodes int64 (m,) and parents bool (m, d) to log scores float64 (m,).
 LocalScore = Callable[[IntArray, BoolArray], FloatArray]
@@ -185,13 +186,17 @@ class CachedScores:
     def _add(self, keys: IntArray) -> None:
         masks, nodes = np.divmod(keys, self.num_nodes)
         parents = unpack(masks, self.num_nodes)
-        values = np.asarray(self.score(nodes, parents), dtype=np.float64)
-        if values.shape != keys.shape or not np.isfinite(values).all():
-            bad = 0 if values.shape != keys.shape else int(np.argmin(np.isfinite(values)))
-            given = values.shape if values.shape != keys.shape else values[bad]
+        given = as_given(self.score(nodes, parents))
+        if given.shape != keys.shape:
+            raise ValueError(f"{self.where}: local scores must have shape {keys.shape}, got {given.shape}")
+        bad = first_non_number(given)
+        values = np.full(given.shape, np.nan) if bad is not None else given.astype(np.float64)
+        if not np.isfinite(values).all():
+            bad = int(np.argmin(np.isfinite(values))) if bad is None else bad
+            text = str(given[bad]) if given.dtype.kind == "f" else shown(given[bad])
             raise ValueError(
                 f"{self.where}: the local score of node {nodes[bad]} with parents "
-                f"{np.flatnonzero(parents[bad]).tolist()} must be finite, one per node; got {given}"
+                f"{np.flatnonzero(parents[bad]).tolist()} must be finite, got {text}"
             )
         keys, values = np.concatenate([self._keys, keys]), np.concatenate([self._values, values])
         order = np.argsort(keys, kind="stable")

@@ -14,8 +14,9 @@ import numpy.typing as npt
 from gfn_envs.arrays import FloatArray
 from gfn_envs.data import registry as datasets
 from gfn_envs.envs.molecules.vocabulary import chemistry
+from gfn_envs.reward_errors import RewardError
 from gfn_envs.user_arrays import problem_of
-from gfn_envs.validation import real
+from gfn_envs.validation import real, shown
 
 #: Function from Mols (n) and the atoms with open stems of each Mol to scores (n,).
 Scorer = Callable[[Sequence[Any], Sequence[Sequence[int]]], FloatArray]
@@ -131,12 +132,13 @@ def _each(function: Callable[[Any], float], mols: Sequence[Any], stems: Sequence
 
 
 def _score_of(function: Callable[[Any], float], mol: Any) -> float:
-    """The score of one Mol. Raises TypeError, with its SMILES, if the function does not return a number."""
+    """The score of one Mol. Raises RewardError, with its SMILES, if the function does not return a number."""
     value = function(mol)
     if problem := problem_of(value):
         smiles = chemistry().MolToSmiles(mol)
         problem = f"an array of shape {np.shape(value)}" if np.ndim(value) else problem
-        raise TypeError(f"FragmentMolecule: the reward of {smiles} is {problem}: {value!r}; allowed: a number")
+        message = f"FragmentMolecule: the reward of object {smiles} is {problem}: {shown(value)}; allowed: a number"
+        raise RewardError(message, smiles, value)
     return float(value)
 
 

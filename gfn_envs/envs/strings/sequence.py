@@ -6,6 +6,7 @@ import functools
 import os
 from collections.abc import Callable, Mapping
 from collections.abc import Sequence as Letters
+from typing import Any
 
 import numpy as np
 
@@ -14,7 +15,7 @@ from gfn_envs.envs.strings.modes import top_fraction
 from gfn_envs.envs.strings.numbering import string_at
 from gfn_envs.envs.strings.reward_table import table_values
 from gfn_envs.envs.strings.string_dag import StringDag
-from gfn_envs.validation import checked_log_reward, positive, real
+from gfn_envs.validation import checked_log_reward, checked_numbers, positive, real
 
 Reward = Callable[[IntArray], FloatArray] | Mapping[str, float] | Letters[float] | str | os.PathLike[str]
 
@@ -152,8 +153,13 @@ class Sequence(StringDag):
     def log_reward(self, states: IntArray) -> FloatArray:
         if self.reward_table is not None:
             return self._log_reward_table.take(self.string_index(states))
-        tokens = self.tokens(states)
-        return checked_log_reward(self._shaped(self.values(tokens)), states, type(self).__name__, self.object_names)
+        name = type(self).__name__
+        values = checked_numbers(self._values(self.tokens(states)), states, name, self.object_names)
+        return checked_log_reward(self._shaped(values), states, name, self.object_names)
+
+    def _values(self, tokens: IntArray) -> Any:
+        """:meth:`values`, unchecked."""
+        return self._reward(tokens) if callable(self._reward) else self.values(tokens)
 
     @functools.cached_property
     def _log_reward_table(self) -> FloatArray:
