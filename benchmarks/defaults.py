@@ -40,7 +40,7 @@ AGENTS = ("tb", "db", "subtb", "mdb", "mcmc", "random")
 RIVALS = ("mcmc", "random")
 PATH = report.RESULTS / "defaults.json"
 #: Objects that are evaluated exactly, at most.
-EXACT_STATES = 300_000
+EXACT_STATES = 400_000
 BEST = 100
 
 

@@ -1,0 +1,121 @@
+"""Best molecules within a budget of oracle calls: GFlowNets beside MCMC and random sampling.
+
+The reward is QED x SA x a window of logP x similarity to celecoxib. An agent may have 4,000 different molecules scored;
+the measure is the mean score of the 100 best of them.
+
+examples:
+  python -m benchmarks.molecule_budget --quick
+  python -m benchmarks.molecule_budget
+"""
+
+from __future__ import annotations
+
+import argparse
+import math
+import time
+from typing import Any
+
+import numpy as np
+import torch
+from rdkit import Chem
+from rdkit.Chem import QED, Crippen
+
+import agents
+import gfn_envs
+from benchmarks import report
+from gfn_envs.envs.molecules.scores import fingerprint, normalized_sa, similarities
+
+CELECOXIB = "Cc1ccc(cc1)-c1cc(nn1-c1ccc(cc1)S(N)(=O)=O)C(F)(F)F"
+BEST = 100
+PATH = report.RESULTS / "molecule_budget.json"
+
+#: Agent, its settings and the exponent of the reward, by label. Settings that are not named are the defaults.
+RUNS: dict[str, tuple[str, dict[str, Any], float]] = {
+    "tb": ("tb", {}, 1),
+    "subtb": ("subtb", {}, 1),
+    "mcmc": ("mcmc", {}, 1),
+    "random": ("random", {}, 1),
+    "tb, R^4": ("tb", {}, 4),
+    "subtb, R^4": ("subtb", {}, 4),
+    "tb with replay, R^4": ("tb", {"replay": "prioritized"}, 4),
+    "mcmc, R^4": ("mcmc", {}, 4),
+}
+
+
+class Oracle:
+    """The score of a molecule, and the scores of all different molecules that were asked for."""
+
+    def __init__(self) -> None:
+        self.target = [fingerprint(Chem.MolFromSmiles(CELECOXIB))]
+        self.known: dict[str, float] = {}
+
+    def __call__(self, mol: Any) -> float:
+        smiles = Chem.MolToSmiles(mol)
+        if smiles not in self.known:
+            logp = Crippen.MolLogP(mol)
+            window = math.exp(-max(0.0, 1.0 - logp, logp - 4.0))
+            similarity = float(similarities([fingerprint(mol)], self.target)[0, 0])
+            self.known[smiles] = max(QED.qed(mol) * normalized_sa(mol) * window * similarity, 1e-6)
+        return self.known[smiles]
+
+
+def run(label: str, seed: int, calls: int) -> dict[str, Any]:
+    """One agent, until it has used its calls."""
+    oracle = Oracle()
+    name, settings, exponent = RUNS[label]
+    dag = gfn_envs.make_dag("GFN/FragmentMolecule-v0", reward=oracle, exponent=exponent)
+    agent = agents.make_agent(name, dag, seed=seed, **settings)
+    begin = time.process_time()
+    while len(oracle.known) < calls and time.process_time() - begin < 600:
+        agent.update()
+    scores = np.array(list(oracle.known.values()))[:calls]
+    return {
+        "best": float(np.sort(scores)[-BEST:].mean()),
+        "mean": float(scores.mean()),
+        "calls": len(scores),
+        "iterations": agent.iteration,
+        "seconds": time.process_time() - begin,
+    }
+
+
+def section(results: dict[str, Any]) -> str:
+    """The section of docs/results.md."""
+    rows = [
+        [label, *(report.cell([run[key] for run in runs.values()], 4) for key in ("best", "mean", "seconds"))]
+        for label, runs in results.items()
+    ]
+    return "\n".join(
+        [
+            "## Molecules within a budget of oracle calls",
+            "",
+            "`python -m benchmarks.molecule_budget`: 4,000 different molecules of 2 to 8 packaged blocks, reward QED x SA x logP window x similarity to celecoxib, as it is or to the power of 4; default settings; mean ± "
+            "standard error over three seeds of the mean score of the 100 best molecules, of all molecules, and CPU "
+            "seconds.",
+            "",
+            report.table(["agent", "100 best", "all", "seconds"], rows),
+        ]
+    )
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--calls", type=int, default=4000, help="different molecules scored (default: %(default)s)")
+    parser.add_argument("--seeds", default="0,1,2", help="separated by commas (default: %(default)s)")
+    parser.add_argument("--only", help="labels separated by semicolons; default: all")
+    parser.add_argument("--quick", action="store_true", help="100 calls, one seed; nothing is written")
+    options = parser.parse_args()
+    torch.set_num_threads(1)
+    results = {} if options.quick else report.load(PATH)
+    for seed in [0] if options.quick else [int(seed) for seed in options.seeds.split(",")]:
+        for label in options.only.split(";") if options.only else RUNS:
+            found = run(label, seed, 100 if options.quick else options.calls)
+            results.setdefault(label, {})[str(seed)] = found
+            print(f"{label}, seed {seed}: {found}", flush=True)
+            if not options.quick:
+                report.save(PATH, results)
+    if not options.quick:
+        report.write_section("molecule_budget", section(results))
+
+
+if __name__ == "__main__":
+    main()
