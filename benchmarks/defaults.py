@@ -119,7 +119,7 @@ def best_log_reward(agent: Agent) -> float:
 def marginal_errors(agent: Agent, seed: int) -> dict[str, float]:
     """Largest error of the edge probabilities of a Bayesian network against the exact posterior."""
     dag = agent.dag
-    if not hasattr(dag, "exact_marginals") or not is_enumerable(dag, 5_000_000):
+    if not hasattr(dag, "exact_marginals") or not is_enumerable(dag, 10_000_000):
         return {}
     exact = dag.__dict__.setdefault("_benchmark_marginals", dag.exact_marginals())["edge"]
     rng = np.random.default_rng(1)
