@@ -89,8 +89,9 @@ def section(results: dict[str, Any]) -> str:
             "## Molecules within a budget of oracle calls",
             "",
             "`python -m benchmarks.molecule_budget`: 4,000 different molecules of 2 to 8 packaged blocks, reward QED x "
-            "SA x logP window x similarity to celecoxib, as it is or to the power of 16; default settings; mean ± standard "
-            "error over three seeds of the mean score of the 100 best molecules, of all molecules, and CPU seconds.",
+            "SA x logP window x similarity to celecoxib, as it is or to the power of 16; default settings unless the "
+            "row says more; mean ± standard error over three seeds of the mean score of the 100 best molecules, of all "
+            "molecules, and CPU seconds.",
             "",
             report.table(["agent", "100 best", "all", "seconds"], rows),
         ]
