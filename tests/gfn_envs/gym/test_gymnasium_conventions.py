@@ -12,6 +12,7 @@ from gymnasium.vector import AutoresetMode
 import gfn_envs
 from gfn_envs import GFNEnv, GFNVectorEnv, HyperGrid, Ising
 from gfn_envs.data.registry import DatasetError
+from gfn_envs.envs.strings import qm9_str, seh_str
 from tests.gfn_envs.gym.worlds import MODES, assert_identical, mixed_actions, tiny
 from tests.helpers import GRID, QM9STR, SEHSTR, small_dag
 
@@ -174,10 +175,11 @@ def test_registrations_can_declare_a_limit_and_a_threshold() -> None:
         del gym.registry[id]
 
 
-@pytest.mark.parametrize(("env_id", "name"), [(QM9STR, "qm9str"), (SEHSTR, "sehstr")])
+@pytest.mark.parametrize(("env_id", "name", "module"), [(QM9STR, "qm9str", qm9_str), (SEHSTR, "sehstr", seh_str)])
 def test_missing_data_name_the_command_that_fetches_them(
-    env_id: str, name: str, tmp_path: Any, monkeypatch: pytest.MonkeyPatch
+    env_id: str, name: str, module: Any, tmp_path: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    module._published.cache_clear()  # Another test may have read the data in this process.
     monkeypatch.setenv("GFN_ENVS_DATA", str(tmp_path))
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
 
