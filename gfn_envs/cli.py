@@ -63,21 +63,29 @@ def check(argv: Sequence[str] | None = None, prog: str = "gfn-envs check") -> in
     words, given = _split_environment_arguments(sys.argv[1:] if argv is None else argv)
     parser = argparse.ArgumentParser(
         prog=prog,
-        usage=f"{prog} ENV [--env.ARG VALUE ...] [--max-states N] [--num-walks N] [--seed S]",
+        usage=f"{prog} ENV [--env.ARG VALUE ...] [--exact-states N] [--num-walks N] [--seed S]",
         description="Check that an environment is a well-formed DAG.",
         epilog=f"example: {prog} GFN/HyperGrid-v0 --env.ndim 2 --env.side 4; `gfn-envs envs ENV` lists the arguments",
         allow_abbrev=False,
     )
     parser.add_argument("id", metavar="ENV", help="a registered environment, such as GFN/HyperGrid-v0")
     parser.add_argument("--env.ARG", metavar="VALUE", help="an argument of the environment", dest="shown_only")
-    parser.add_argument("--max-states", type=int, default=20_000, help="check all states up to this many (%(default)s)")
+    parser.add_argument(
+        "--exact-states",
+        "--max-states",
+        type=int,
+        default=20_000,
+        dest="max_states",
+        metavar="N",
+        help="check all states up to this many (%(default)s)",
+    )
     parser.add_argument("--num-walks", type=int, default=200, help="random walks on larger DAGs (%(default)s)")
     parser.add_argument("--seed", type=int, default=0, help="seed of the walks (%(default)s)")
     parser.add_argument("pairs", nargs="*", metavar="NAME=VALUE", help=argparse.SUPPRESS)
     options = parser.parse_args(words)
     if options.max_states < 0 or options.num_walks < 1:
         numbers = f"got {options.max_states} and {options.num_walks}"
-        parser.error(f"--max-states must be at least 0 and --num-walks at least 1, {numbers}")
+        parser.error(f"--exact-states must be at least 0 and --num-walks at least 1, {numbers}")
     try:
         given += [_old_pair(pair) for pair in options.pairs]
         dag = make_dag(options.id, **_environment_arguments(options.id, given))

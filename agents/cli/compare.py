@@ -15,6 +15,9 @@ from agents.cli.printing import comparison_json, print_comparison, print_json
 from agents.plots.figures import comparison
 from agents.runs.compare import group_runs, learning_curves, logged_metrics, read_runs
 
+#: Metrics of the learning curves unless one is given: the first that some run has.
+DEFAULT_METRICS = ("tv", "elbo", "log_z", "loss")
+
 
 @dataclass
 class CompareOptions:
@@ -24,7 +27,8 @@ class CompareOptions:
     runs: tyro.conf.Positional[tuple[Path, ...]]
     """Run directories."""
     metric: str | None = None
-    """Metric of the learning curves, a column of metrics.jsonl. Default: tv if a run has it, else elbo."""
+    """Metric of the learning curves, a column of metrics.jsonl. Default: the first of tv, elbo, log_z, loss
+    that a run has."""
     x: Literal["iterations", "transitions", "seconds"] = "iterations"
     """X axis of the learning curves."""
     out: Path = Path("comparison.png")
@@ -46,7 +50,8 @@ def compare(arguments: list[str]) -> int:
     for reason in reasons:
         print(f"left out: {reason}", file=sys.stderr)
     groups = group_runs(found)
-    metric = options.metric or ("tv" if "tv" in logged_metrics(groups) else "elbo")
+    logged = logged_metrics(groups)
+    metric = options.metric or next((name for name in DEFAULT_METRICS if name in logged), DEFAULT_METRICS[0])
     panels = learning_curves(groups, metric, options.x)
     try:
         comparison(panels, metric, options.x, options.out)

@@ -64,7 +64,7 @@ def evaluate(arguments: list[str]) -> int:
     metrics, objects = evaluated(agent, options)
     if options.objects is not None:
         write_objects(options.objects, objects)
-    reasons = undefined(agent, metrics)
+    reasons = undefined(agent, metrics, options.rewards, options.exact_states)
     if options.json:
         listed = {"undefined": reasons, "best_objects": objects[: options.best]}
         print_json({"iteration": agent.iteration, "iterations": total, **metrics, **listed})

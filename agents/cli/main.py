@@ -5,7 +5,9 @@ Commands are loaded when they are called, so that those on environments alone ru
 
 from __future__ import annotations
 
+import functools
 import importlib
+import logging
 import os
 import sys
 from collections.abc import Callable, Sequence
@@ -93,9 +95,33 @@ def run(arguments: list[str], loaded: Callable[[], None] = lambda: None) -> int:
         raise UsageError(f"unknown command {command!r}{nearest(command, COMMANDS)}")
     function = load(command)
     loaded()
+    show_log_lines()
     # NaN and infinity raise FloatingPointError where they matter. NumPy would print warnings before that line.
     with importlib.import_module("numpy").errstate(over="ignore", invalid="ignore"):
         return function(rest) if command in AGENT_COMMANDS else function(rest, prog=f"gfn {command}")
+
+
+class LogLines(logging.Handler):
+    """Prints log records of gfn_envs on stderr, above a progress bar if there is one.
+
+    Lines on enumerations of fewer than LONG states, which take no time, are left out.
+    """
+
+    LONG = 100_000
+
+    def emit(self, record: logging.LogRecord) -> None:
+        if record.levelno >= logging.WARNING or getattr(record, "states", self.LONG) >= self.LONG:
+            bar = getattr(sys.modules.get("tqdm"), "tqdm", None)
+            write = functools.partial(print if bar is None else bar.write, file=sys.stderr)
+            write(self.format(record))
+
+
+def show_log_lines() -> None:
+    """Print what environments log: long enumerations, rewards that fail."""
+    logger = logging.getLogger("gfn_envs")
+    if not any(isinstance(handler, LogLines) for handler in logger.handlers):
+        logger.addHandler(LogLines())
+        logger.setLevel(logging.INFO)
 
 
 def load(command: str) -> Callable[..., int]:

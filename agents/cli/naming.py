@@ -9,6 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from agents.agent import Agent
+from agents.cli.errors import UsageError
+from agents.runs import directory as runs
 from agents.runs.directory import settings_of
 from gfn_envs.registration import environment_parameters
 
@@ -33,3 +35,17 @@ def default_directory(agent: Agent, id: str, environment: Mapping[str, Any]) -> 
         text = json.dumps([settings, arguments], sort_keys=True, default=repr)
         name += f"-{hashlib.sha256(text.encode()).hexdigest()[:6]}"
     return Path("runs") / f"{name}-s{agent.seed}"
+
+
+def check_no_older_run(agent: Agent, id: str, directory: Path) -> None:
+    """Check that a run to resume in its default ``directory`` is not in the one that version 0.1 used instead.
+
+    Raises:
+        UsageError: it is.
+    """
+    older = Path("runs") / f"{agent.name}-{id.split('/')[-1]}-{agent.seed}"
+    if (older / runs.CONFIG).exists() and not (directory / runs.CONFIG).exists():
+        raise UsageError(
+            f"--resume: {directory} holds no run, but {older}, the default directory of an earlier version, does: "
+            f"add --out {older} to continue it, or leave out --resume to begin a new run"
+        )

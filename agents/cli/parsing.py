@@ -9,6 +9,7 @@ import inspect
 import io
 import re
 import typing
+from collections import deque
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -18,7 +19,7 @@ import tyro
 
 from agents.cli.errors import UsageError, nearest
 from agents.schedules import Schedule, schedule
-from gfn_envs.registration import environment_parameters, parse_value
+from gfn_envs.registration import environment_parameters, parse_value, registered_ids
 
 
 def parse(kind: type[Any], arguments: Sequence[str], prog: str) -> Any:
@@ -81,7 +82,11 @@ def _registry() -> tyro.constructors.ConstructorRegistry:
 
     @registry.primitive_rule
     def _(info: tyro.constructors.PrimitiveTypeInfo) -> Any:
-        return _reader("FLOAT|START,END,STEPS", schedule) if info.type is Schedule else None
+        if info.type is Schedule:
+            return _reader("FLOAT|START,END,STEPS", schedule)
+        if info.type == Schedule | None:  # tyro would make subcommands of it
+            return _reader("None|FLOAT|START,END,STEPS", lambda word: None if word == "None" else schedule(word))
+        return None
 
     @registry.primitive_rule
     def _(info: tyro.constructors.PrimitiveTypeInfo) -> Any:
@@ -112,6 +117,23 @@ def environment_arguments(id: str) -> type[Any]:
         default = tyro.MISSING if required else parameter.default
         fields.append((name, typed, dataclasses.field(default=default)))
     return dataclasses.make_dataclass("Environment", fields)
+
+
+def truth_values(flags: Sequence[str], id: str | None) -> list[str]:
+    """``flags`` with ``--env.NAME`` or ``--env.no-NAME`` for ``--env.NAME True`` or ``False``, as in gfn check."""
+    parameters = environment_parameters(id) if id in registered_ids() else {}
+    names = {f"--env.{name.replace('_', '-')}" for name, p in parameters.items() if p.annotation is bool}
+    read, words = [], deque(flags)
+    while words:
+        word = words.popleft()
+        name, equals, value = word.replace("_", "-").partition("=")
+        if name in names:
+            if not equals and words and words[0].lower() in ("true", "false"):
+                value = words.popleft()
+            if value.lower() in ("", "true", "false"):
+                word = name.replace("--env.", "--env.no-") if value.lower() == "false" else name
+        read.append(word)
+    return read
 
 
 def check_seed(seed: int) -> None:

@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 import dataclasses
+import shlex
 import sys
+from collections import deque
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from agents.cli.errors import UsageError
-from agents.cli.naming import default_directory
-from agents.cli.parsing import check_seed, environment_arguments, parse
+from agents.cli.naming import check_no_older_run, default_directory
+from agents.cli.parsing import check_at_least, check_seed, environment_arguments, parse, truth_values
 from agents.cli.plot import draw
-from agents.cli.printing import print_metrics
+from agents.cli.printing import print_metrics, print_undefined
 from agents.registry import AGENTS, agent_class, make_agent
 from agents.runs import directory as runs
-from gfn_envs.registration import make_dag, registered_ids
+from gfn_envs.registration import SHARED, environment_parameters, make_dag, registered_ids
 
 
 @dataclass
@@ -30,13 +32,17 @@ class TrainOptions:
     """Run directory for config, metrics, checkpoints and figures. Default: runs/AGENT-ENV-sSEED, or
     runs/AGENT-ENV-HASH-sSEED if --agent.* or --env.* differ from their defaults; HASH stands for these settings."""
     resume: bool = False
-    """Continue the run in --out. The result equals that of an uninterrupted run."""
+    """Continue the run in --out if it has a checkpoint. The result equals that of an uninterrupted run."""
     log_every: int | None = None
     """Iterations between rows of metrics.jsonl. Default: a hundredth of --iterations."""
     eval_every: int | None = None
-    """Iterations between evaluations. Default: a tenth of --iterations."""
+    """Iterations between evaluations, 0 for none. Default: a tenth of --iterations."""
+    eval_samples: int = 2000
+    """Number of trajectories of an evaluation."""
+    exact_states: int | None = None
+    """Evaluations are exact if the environment has at most this many states. Default: 2,000,000."""
     checkpoint_every: int | None = None
-    """Iterations between checkpoints. Default: --eval-every."""
+    """Iterations between checkpoints. Default: --eval-every, or a tenth of --iterations if it is 0."""
     tensorboard: bool = False
     """Also write TensorBoard events."""
     threads: int | None = None
@@ -55,17 +61,49 @@ def train(arguments: list[str]) -> int:
             raise UsageError("gfn train needs an agent and an environment, such as: gfn train tb GFN/HyperGrid-v0")
         arguments = [*named, "--help"]
     prog = " ".join(["gfn train", *named, *("AGENT", "ENV")[len(named) :]])
-    options = parse(options_class(*named), engine_for_compiled(arguments[len(named) :]), prog)
+    flags = engine_for_compiled(truth_values(arguments[len(named) :], named[1] if len(named) > 1 else None))
+    options = parse(options_class(*named), flags, prog)
     check_seed(options.seed)
-    if options.threads is not None and options.threads < 1:
-        raise UsageError(f"--threads must be at least 1, got {options.threads}")
+    check_at_least(1, options, "threads", "exact_states")
+    check_at_least(2, options, "eval_samples")
     name, id = named
     try:
-        agent = make_agent(name, make_dag(id, **_values(options.env)), seed=options.seed, **_values(options.agent))
+        dag = make_dag(id, **given_arguments(id, _values(options.env)))
+        agent = make_agent(name, dag, seed=options.seed, **_values(options.agent))
     except (ValueError, TypeError, RuntimeError) as error:
         raise UsageError(str(error).split("\n")[0]) from None
     out = options.out or default_directory(agent, id, _values(options.env))
-    return _train(agent, out, options)
+    if options.resume and options.out is None:
+        check_no_older_run(agent, id, out)
+    _train(agent, out, options)
+    print_next(out, arguments, options.iterations)
+    return 0
+
+
+def given_arguments(id: str, values: dict[str, Any]) -> dict[str, Any]:
+    """Arguments of environment ``id``, without those of every environment that have their default.
+
+    An instance may have another value, which a default must not replace.
+    """
+    parameters = environment_parameters(id)
+    return {k: value for k, value in values.items() if k not in SHARED or value != parameters[k].default}
+
+
+def print_next(out: Path, arguments: list[str], iterations: int) -> None:
+    """Print the commands that evaluate, draw and continue a run."""
+    kept, words = [], deque(arguments)
+    while words:
+        word = words.popleft()
+        name, equals, _ = word.partition("=")
+        if name in ("--iterations", "--out") and not equals and words:
+            words.popleft()
+        elif name not in ("--iterations", "--out", "--resume", "--no-resume"):
+            kept.append(word)
+    print("next:")
+    print(f"  {shlex.join(['gfn', 'evaluate', str(out)])}")
+    print(f"  {shlex.join(['gfn', 'plot', str(out)])}")
+    again = ["gfn", "train", *kept, "--iterations", str(2 * iterations), "--out", str(out), "--resume"]
+    print(f"  {shlex.join(again)}")
 
 
 def engine_for_compiled(flags: list[str]) -> list[str]:
@@ -124,14 +162,9 @@ def _values(options: Any) -> dict[str, Any]:
     return {field.name: getattr(options, field.name) for field in dataclasses.fields(options)}
 
 
-def _train(agent: Any, out: Path, options: Any) -> int:
-    import torch
-
+def _train(agent: Any, out: Path, options: Any) -> None:
     from agents.runs.train import train as run_training
 
-    threads = options.threads or (1 if agent.config.batch_size <= 256 else None)
-    if threads:
-        torch.set_num_threads(threads)
     try:
         history = run_training(
             agent,
@@ -139,6 +172,9 @@ def _train(agent: Any, out: Path, options: Any) -> int:
             out,
             log_every=options.log_every,
             eval_every=options.eval_every,
+            eval_samples=options.eval_samples,
+            exact_states=options.exact_states,
+            threads=options.threads,
             checkpoint_every=options.checkpoint_every,
             progress=options.progress,
             tensorboard=options.tensorboard,
@@ -148,9 +184,10 @@ def _train(agent: Any, out: Path, options: Any) -> int:
         hint = " (--resume, or another --out)" if "already holds" in str(error) else ""
         raise UsageError(f"{error}{hint}") from None
     metrics = runs.read_json(out / runs.METRICS)
-    print_metrics(metrics, f"{agent.name} on {agent.dag!r}")
+    print_metrics(metrics, f"{agent.name} on {agent.dag!r}, iteration {agent.iteration:,}")
+    print_undefined(metrics.get("undefined", {}))
     if options.figures:
-        for path in draw(agent, history, out):
+        rewards = "auto" if options.eval_every != 0 else "none"
+        for path in draw(agent, history, out, rewards, options.exact_states):
             print(f"saved {path}")
     print(f"saved {out / runs.METRICS}")
-    return 0

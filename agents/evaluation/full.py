@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from agents.agent import Agent
-from agents.evaluation import estimates, metrics
+from agents.evaluation import correlations, estimates, metrics
 from agents.evaluation.empirical import EmpiricalDistribution
 from agents.evaluation.evaluate import (
     SAMPLED_METRICS,
@@ -97,7 +97,7 @@ def full_evaluation(
           P_T), "ancestors" (exact, from the ancestors of x) or "estimated" (from K backward trajectories). With given
           test objects, ``pearson_se`` and ``spearman_se`` are bootstrap standard errors over them. If log p(x) is
           estimated, they include its noise, and ``pearson_bias`` and ``spearman_bias`` estimate by how much it moves
-          the correlation (``metrics.correlation_biases``). Otherwise the biases are None.
+          the correlation (``correlations.correlation_biases``). Otherwise the biases are None.
         * ``top_K_reward``, ``top_K_diversity``, ``top_K_novelty`` of the K = 10, 50, 100 best distinct objects.
           ``distance`` is the name of the distance used.
         * ``distinct_objects`` among the samples; ``num_modes`` of the environment. ``modes_found`` and ``num_modes``
@@ -197,10 +197,10 @@ def _correlation(
         except EnumerationError:
             log_weights = estimates.path_log_weights(agent, objects, rng, num_backward)
             log_p, source = metrics.log_mean_exp(log_weights), "estimated"
-            found["pearson_bias"], found["spearman_bias"] = metrics.correlation_biases(log_reward, log_weights)
-    found["pearson"], found["spearman"] = metrics.correlations(log_reward, log_p)
+            found["pearson_bias"], found["spearman_bias"] = correlations.correlation_biases(log_reward, log_weights)
+    found["pearson"], found["spearman"] = correlations.correlations(log_reward, log_p)
     if not every:
-        found["pearson_se"], found["spearman_se"] = metrics.correlation_errors(log_reward, log_p, bootstrap_rng)
+        found["pearson_se"], found["spearman_se"] = correlations.correlation_errors(log_reward, log_p, bootstrap_rng)
     return found | {"num_test_objects": len(objects), "log_p_source": source}
 
 

@@ -46,6 +46,7 @@ from agents.runs.probe import check_config_probe
 from agents.runs.sources import describe_source, import_source, same_source, source_name
 from agents.schedules import Schedule
 from gfn_envs.dag import Dag
+from gfn_envs.gym.build import make as make_from_class
 from gfn_envs.registration import make_dag, registered_ids
 
 
@@ -158,7 +159,7 @@ def _make_environment(out: Path, config: dict[str, Any], trust: bool) -> Dag:
     if "$import" not in config["env_source"]:
         name = source_name(config["env_source"])
         raise RunError(f"{out / CONFIG}: the environment is {name}, which cannot be imported: pass it as dag=...")
-    return import_source(config["env_source"], f"{out / CONFIG}: the environment", trust)(**arguments)
+    return make_from_class(import_source(config["env_source"], f"{out / CONFIG}: the environment", trust), arguments)
 
 
 def check_same(out: Path, config: dict[str, Any]) -> None:

@@ -2,15 +2,28 @@
 
 from __future__ import annotations
 
+import functools
 import math
 from typing import Any
 
 from agents.agent import Agent
-from agents.evaluation.evaluate import EXACT_STATES, is_enumerable
+from agents.evaluation.diagnostics import tempering_warning
+from agents.evaluation.evaluate import (
+    EXACT_STATES,
+    SAMPLED_METRICS,
+    is_enumerable,
+    may_evaluate_rewards,
+    rewards_reason,
+)
+from agents.evaluation.full import CORRELATIONS, FULL_EXACT_METRICS
 from agents.evaluation.metrics import EXACT_METRICS
 
+#: Why a run has no metrics.
+NOT_EVALUATED = "training was not evaluated (eval_every=0); gfn evaluate does it"
+#: Metrics that need the reward of every object, or test objects.
+EVERY_OBJECT = {*EXACT_METRICS, *FULL_EXACT_METRICS, *CORRELATIONS}
 #: What an update returns and a row reports in its own way.
-OWN = ("loss", "log_z", "transitions")
+OWN = ("loss", "log_z", "transitions", "beta")
 
 
 def add_numbers(sums: dict[str, list[float]], info: dict[str, Any]) -> None:
@@ -27,43 +40,78 @@ def means(sums: dict[str, list[float]]) -> dict[str, float]:
     return {name: total / count for name, (total, count) in sums.items() if count}
 
 
-def undefined(agent: Agent, metrics: dict[str, Any]) -> dict[str, list[str]]:
-    """Reason -> names of the metrics of an evaluation that are None, NaN or infinite."""
+def undefined(
+    agent: Agent, metrics: dict[str, Any], rewards: str = "auto", exact_states: int | None = None
+) -> dict[str, list[str]]:
+    """Reason -> names of the metrics of an evaluation that are None, NaN or infinite.
+
+    Args:
+        agent: the agent that was evaluated.
+        metrics: what :func:`~agents.evaluation.evaluate.evaluate` or ``full_evaluation`` returned.
+        rewards, exact_states: as in that call.
+    """
+    reason = functools.partial(_reason, agent, metrics, may_evaluate_rewards(agent.dag, rewards), rewards, exact_states)
     found: dict[str, list[str]] = {}
     for name, value in metrics.items():
         if value is None:
-            found.setdefault(_reason(agent, name), []).append(name)
+            found.setdefault(reason(name), []).append(name)
         elif isinstance(value, float) and not math.isfinite(value):
             found.setdefault(f"the value is {value}", []).append(name)
     return found
 
 
-def _reason(agent: Agent, name: str) -> str:
-    if name != "log_z" and agent.dag.expensive_reward:
-        return "the reward is expensive"
-    if name in EXACT_METRICS and not is_enumerable(agent.dag):
-        return f"the environment has more than {EXACT_STATES:,} states"
-    if name.startswith("log_z") and agent.log_z is None:
+def _reason(
+    agent: Agent, metrics: dict[str, Any], allowed: bool, rewards: str, exact_states: int | None, name: str
+) -> str:
+    dag = agent.dag
+    if name == "log_z" or (name == "log_z_error" and agent.log_z is None):
         return "the agent has no estimate of log Z"
-    if name == "loss":
-        return "no iteration since the last row"
-    return "undefined for this environment" if agent.samples_by_policy else "the agent samples without a policy"
+    if name in ("modes_found", "num_modes") and not dag.defines_modes:
+        return "the environment defines no modes"
+    if not allowed:
+        return rewards_reason(rewards)
+    if not agent.samples_by_policy:
+        return "the agent samples without a policy"
+    if name in EVERY_OBJECT and not is_enumerable(dag, exact_states):
+        text = f"the environment has more than {exact_states or EXACT_STATES:,} states (exact_states, --exact-states)"
+        return f"{text}, and no test objects were given" if name in CORRELATIONS else text
+    if name in CORRELATIONS:
+        kind = name.rpartition("_")[2]
+        known = {"se": "it is over all objects", "bias": "log p(x) is not estimated"}
+        return known.get(kind, "log R(x) or log p(x) is the same for all objects")
+    if name.startswith("top_"):
+        k = name.split("_")[1]
+        if metrics.get("distinct_objects", 0) < int(k):
+            return f"fewer than {k} distinct objects were sampled"
+    if name == "num_modes":
+        return "the number of modes is not known"
+    if "reward" in name:
+        return "the reward is outside the range of double precision"
+    return "undefined for this environment"
 
 
-def final_metrics(agent: Agent, history: list[dict[str, Any]], begun: int = 0) -> dict[str, Any]:
-    """The last evaluation of a run, with its speed and seed. Speeds are None if the run had no iteration left.
+def final_metrics(
+    agent: Agent, history: list[dict[str, Any]], begun: int = 0, evaluation_seconds: float = 0.0
+) -> dict[str, Any]:
+    """The last row of a run, with its speed and seed. Speeds are None if the run had no iteration left.
 
     Args:
         agent: the trained agent.
         history: rows of the history.
         begun: iteration at which the run began.
+        evaluation_seconds: seconds spent in evaluations.
     """
-    last = [row for row in history if "elbo" in row][-1]
+    last = dict(history[-1])
+    if "elbo" not in last:
+        last["undefined"] = {NOT_EVALUATED: [*EXACT_METRICS, *SAMPLED_METRICS]}
+    if warning := tempering_warning(agent.beta, ended=True):
+        last["warning"] = warning
     seconds = last["seconds"]
     return {
         **last,
         "agent": agent.name,
         "seed": agent.seed,
+        "total_evaluation_seconds": evaluation_seconds,
         "iterations_per_second": (last["iteration"] - begun) / seconds if seconds else None,
         "transitions_per_second": last["transitions"] / seconds if seconds else None,
     }

@@ -6,49 +6,44 @@ import os
 import sys
 import time
 import warnings
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 from tqdm import tqdm
 
 from agents.agent import Agent
-from agents.evaluation.diagnostics import batch_diagnostics, collapse_warning
-from agents.evaluation.evaluate import evaluate, is_enumerable
+from agents.evaluation.diagnostics import batch_diagnostics, policy_warning
+from agents.evaluation.evaluate import enumeration_text, evaluate, is_enumerable, may_evaluate_rewards
 from agents.runs import directory as runs
-from agents.runs.errors import RunError
-from agents.runs.history import history_text
 from agents.runs.inputs import Copies
 from agents.runs.interrupt import Interrupt
 from agents.runs.lock import RunLock
 from agents.runs.log import RunLog
-from agents.runs.probe import check_config_probe, make_probe
+from agents.runs.probe import make_probe
+from agents.runs.progress import Progress, restore
 from agents.runs.provenance import provenance
 from agents.runs.rows import add_numbers, final_metrics, means, undefined
+from agents.runs.threads import training_threads
 from gfn_envs.border import reward_record
+from gfn_envs.validation import positive_int
 
 #: Columns of the progress bar.
-POSTFIX = ("loss", "log_z", "tv", "batch_ess")
+POSTFIX = ("loss", "log_z", "beta", "tv", "batch_ess")
 
 
-@dataclass
-class Progress:
-    """State of the training loop between iterations. Every checkpoint holds it."""
+@dataclass(frozen=True)
+class Loop:
+    """What :func:`train` was asked for, beside agent, directory and number of iterations."""
 
-    transitions: int = 0
-    seconds: float = 0.0
-    """Seconds spent in iterations, without evaluation and checkpoints."""
-    begun: int = 0
-    """Iterations of the agent before the run began."""
-    window: int = 0
-    loss_sum: float = 0.0
-    sums: dict[str, list[float]] = field(default_factory=dict)
-    """Sum and count, since the last row, of every other number that the agent's update returned."""
-    tv: float | None = None
-    history: str | None = None
-    """Checksum of the last row of the history."""
-    failed_rewards: int = 0
-    """Objects whose reward failed and got the floor or was left out (``on_error`` of the environment)."""
+    log_every: int
+    eval_every: int
+    checkpoint_every: int
+    eval_samples: int
+    exact_states: int | None
+    progress: bool
+    tensorboard: bool
+    resume: bool
 
 
 def train(
@@ -62,6 +57,9 @@ def train(
     progress: bool = True,
     tensorboard: bool = False,
     resume: bool = False,
+    eval_samples: int = 2000,
+    exact_states: int | None = None,
+    threads: int | None = None,
 ) -> list[dict[str, Any]]:
     """Train ``agent`` until it has done ``iterations`` iterations in total.
 
@@ -71,11 +69,18 @@ def train(
         out: run directory (see :mod:`agents.runs.directory`), first written after the first iteration. None writes
             nothing.
         log_every: iterations between rows of the history. Default: a hundredth of ``iterations``.
-        eval_every: iterations between evaluations. Default: a tenth of ``iterations``.
-        checkpoint_every: iterations between checkpoints. Default: ``eval_every``.
+        eval_every: iterations between evaluations, of which the last iteration has one; 0: none at all. Default: a
+            tenth of ``iterations``.
+        checkpoint_every: iterations between checkpoints. Default: ``eval_every``, or a tenth of ``iterations`` if it is
+            0.
         progress: show a progress bar with iterations per second, loss, log Z and the last exact TV.
         tensorboard: also write TensorBoard events to ``out``.
         resume: continue the run in ``out`` if it has a checkpoint. The result equals that of an uninterrupted run.
+        eval_samples: number of trajectories of an evaluation, at least 2.
+        exact_states: evaluations are exact on DAGs of at most this many states. Default: 2,000,000
+            (:func:`agents.evaluation.evaluate.is_enumerable`).
+        threads: threads of torch during training (:mod:`agents.runs.threads`). Default: 1 for batches of up to 256
+            trajectories, else as many as torch has.
 
     Returns:
         The history: one dict per log step with ``iteration``, ``loss`` (mean since the last row), ``log_z``,
@@ -83,52 +88,50 @@ def train(
         returns; also ``failed_rewards`` if ``on_error`` of the environment is not "raise". Rows of evaluated iterations
         also hold the metrics of :func:`agents.evaluation.evaluate.evaluate` and of
         :func:`agents.evaluation.diagnostics.batch_diagnostics`, ``evaluation_seconds``, ``undefined`` (reason -> names
-        of metrics) and, if the policy seems collapsed, a ``warning``. An agent without iterations left is evaluated
-        once, with a ``loss`` of None.
+        of metrics) and, if the policy seems collapsed or has learned R^beta so far, a ``warning``. Rows have ``beta``
+        while it is below 1. An agent without iterations left is evaluated once, with a ``loss`` of None.
 
     Raises:
         RunError: ``out`` holds a run and ``resume`` is False, holds a run with another configuration, is damaged, has
             lost its config or its checkpoint, or another process trains in it.
         OSError: a file cannot be written, for example because the disk is full. The last checkpoint stays.
-        ValueError: an interval is not positive, or TensorBoard is requested without ``out``.
+        ValueError: an interval or a number is too small, or TensorBoard is requested without ``out``.
         ImportError: TensorBoard is requested but not installed.
         FloatingPointError: the loss or the weights became NaN or infinite. The last checkpoint is from before.
         RewardError: a reward failed. The agent is as it was before the iteration.
     """
     if iterations < 1:
         raise ValueError(f"iterations must be at least 1, got {iterations}")
-    log_every = _interval("log_every", log_every, iterations // 100)
-    eval_every = _interval("eval_every", eval_every, iterations // 10)
-    checkpoint_every = _interval("checkpoint_every", checkpoint_every, eval_every)
+    eval_every = _interval("eval_every", eval_every, iterations // 10, at_least=0)
+    loop = Loop(
+        log_every=_interval("log_every", log_every, iterations // 100),
+        eval_every=eval_every,
+        checkpoint_every=_interval("checkpoint_every", checkpoint_every, eval_every or iterations // 10),
+        eval_samples=positive_int("eval_samples", eval_samples, "train", at_least=2),
+        exact_states=None if exact_states is None else positive_int("exact_states", exact_states, "train"),
+        progress=progress,
+        tensorboard=tensorboard,
+        resume=resume,
+    )
     if tensorboard and out is None:
         raise ValueError("TensorBoard events need a run directory (out)")
     directory = None if out is None else Path(out)
-    with RunLock(directory):
-        every = (log_every, eval_every, checkpoint_every)
-        return _train(agent, iterations, directory, every, progress, tensorboard, resume)
+    with RunLock(directory), training_threads(agent.config.batch_size, threads):
+        return _train(agent, iterations, directory, loop)
 
 
-def _train(
-    agent: Agent,
-    iterations: int,
-    directory: Path | None,
-    every: tuple[int, int, int],
-    progress: bool,
-    tensorboard: bool,
-    resume: bool,
-) -> list[dict[str, Any]]:
+def _train(agent: Agent, iterations: int, directory: Path | None, loop: Loop) -> list[dict[str, Any]]:
     """:func:`train` in a directory that this process holds."""
-    log_every, eval_every, checkpoint_every = every
     copies: Copies = {}
     config = {} if directory is None else {**runs.describe(agent, copies), "iterations": iterations}
-    state, history, earlier = _restore(directory, agent, config, resume)
-    log = RunLog(directory, config, copies, history, tensorboard)
+    state, history, earlier = restore(directory, agent, config, loop.resume)
+    log = RunLog(directory, config, copies, history, loop.tensorboard)
     if missing := [] if directory is None else runs.needs_environment(config):
         warnings.warn(
             f"{directory}: {', '.join(missing)} cannot be imported; load_agent will need dag=...", stacklevel=3
         )
-    if is_enumerable(agent.dag):
-        evaluate(agent, num_samples=2)  # Enumerate the DAG before the clock and the progress bar start.
+    if loop.eval_every:
+        _enumerate(agent, loop)
 
     def begin() -> None:
         log.begin(lambda: _origin(agent, earlier))
@@ -147,8 +150,8 @@ def _train(
 
     # The first iteration is saved, so that a run can be resumed whenever it is killed.
     unsaved = directory is not None and not (directory / runs.CHECKPOINT).exists()
-    bar = tqdm(total=iterations, initial=agent.iteration, disable=not progress, unit="it", dynamic_ncols=True)
-    interrupt = Interrupt()
+    bar = tqdm(total=iterations, initial=agent.iteration, disable=not loop.progress, unit="it", dynamic_ncols=True)
+    interrupt, sign = Interrupt(), {}
     try:
         while agent.iteration < iterations and not interrupt.requested:
             start = time.perf_counter()
@@ -162,40 +165,56 @@ def _train(
             add_numbers(state.sums, info)
             i, last = agent.iteration, agent.iteration == iterations
             bar.update()
-            evaluated = i % eval_every == 0 or last
-            if i % log_every == 0 or evaluated:
-                row = record(_evaluated(agent) if evaluated else {})
-                bar.set_postfix({k: f"{row[k]:.4g}" for k in POSTFIX if row.get(k) is not None})
-            if unsaved or i % checkpoint_every == 0 or last or interrupt.requested:
+            evaluated = bool(loop.eval_every) and (i % loop.eval_every == 0 or last)
+            if i % loop.log_every == 0 or evaluated or last:
+                row = record(_evaluated(agent, state, loop) if evaluated else {})
+                if evaluated:
+                    sign = {"warning": "collapsed?"} if "warning" in row and agent.beta == 1 else {}
+                bar.set_postfix({k: f"{row[k]:.4g}" for k in POSTFIX if row.get(k) is not None} | sign)
+            if unsaved or i % loop.checkpoint_every == 0 or last or interrupt.requested:
                 save()
                 unsaved = False
         if agent.iteration < iterations:
             raise KeyboardInterrupt
         # The agent had no iteration left, or an interrupt stopped its last evaluation.
-        if not (history and "elbo" in history[-1] and history[-1]["iteration"] == agent.iteration):
-            record(_evaluated(agent))
+        complete = history and history[-1]["iteration"] == agent.iteration
+        if not (complete and ("elbo" in history[-1] or not loop.eval_every)):
+            record(_evaluated(agent, state, loop) if loop.eval_every else {})
             save()
         begin()  # A resumed run without iterations left records its new total, too.
     finally:
         interrupt.restore()
         bar.close()
         log.close()
-    if progress and "warning" in history[-1]:
-        print(f"warning: {history[-1]['warning']}", file=sys.stderr)
+    final = final_metrics(agent, history, state.begun, state.evaluation_seconds)
+    if loop.progress and "warning" in final:
+        print(f"warning: {final['warning']}", file=sys.stderr)
     if directory is not None:
-        runs.write_sealed(directory / runs.METRICS, final_metrics(agent, history, state.begun))
+        runs.write_sealed(directory / runs.METRICS, final)
     return history
 
 
-def _evaluated(agent: Agent) -> dict[str, Any]:
+def _enumerate(agent: Agent, loop: Loop) -> None:
+    """Enumerate the DAG, and evaluate its rewards, before the clock and the progress bar start."""
+    if not may_evaluate_rewards(agent.dag, "auto"):
+        return
+    if loop.progress:
+        print(enumeration_text(agent.dag, loop.exact_states), file=sys.stderr)
+    if is_enumerable(agent.dag, loop.exact_states):
+        evaluate(agent, 2, exact_states=loop.exact_states)
+
+
+def _evaluated(agent: Agent, state: Progress, loop: Loop) -> dict[str, Any]:
     """The metrics of an evaluated row."""
     start = time.perf_counter()
-    metrics = evaluate(agent)
+    metrics = evaluate(agent, loop.eval_samples, exact_states=loop.exact_states)
     metrics |= batch_diagnostics(agent)
-    warning, reasons = collapse_warning(metrics), undefined(agent, metrics)
+    warning, reasons = policy_warning(agent, metrics), undefined(agent, metrics, exact_states=loop.exact_states)
+    seconds = time.perf_counter() - start
+    state.evaluation_seconds += seconds
     return {
         **metrics,
-        "evaluation_seconds": time.perf_counter() - start,
+        "evaluation_seconds": seconds,
         **({"undefined": reasons} if reasons else {}),
         **({"warning": warning} if warning else {}),
     }
@@ -214,58 +233,12 @@ def _origin(agent: Agent, earlier: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def _interval(name: str, value: int | None, default: int) -> int:
+def _interval(name: str, value: int | None, default: int, at_least: int = 1) -> int:
     if value is None:
         return max(1, default)
-    if value < 1:
-        raise ValueError(f"{name} must be at least 1, got {value}")
+    if value < at_least:
+        raise ValueError(f"{name} must be at least {at_least}, got {value}")
     return value
-
-
-def _restore(
-    directory: Path | None, agent: Agent, config: dict[str, Any], resume: bool
-) -> tuple[Progress, list[dict[str, Any]], dict[str, Any]]:
-    """Progress, rows and config of the run to resume, whose agent is restored. A new run has none. Writes nothing."""
-    begun = Progress(begun=agent.iteration)
-    if directory is None:
-        return begun, [], {}
-    if not (directory / runs.CONFIG).exists():
-        for name in (runs.CHECKPOINT, runs.HISTORY, runs.METRICS):
-            if (directory / name).exists():
-                raise RunError(f"{directory} holds {name} but no {runs.CONFIG}: choose another directory")
-        return begun, [], {}
-    if not resume:
-        raise RunError(f"{directory} already holds a run: resume it, or choose another directory")
-    runs.check_same(directory, config)
-    earlier = runs.read_config(directory)
-    check_config_probe(directory / runs.CONFIG, earlier, agent.dag)
-    rows = runs.read_history(directory)
-    if (directory / runs.CHECKPOINT).exists():
-        saved = runs.load_checkpoint(directory, agent, same_environment="probe" in earlier)
-        try:
-            state = Progress(**saved)
-        except TypeError as error:
-            raise RunError(f"{directory / runs.CHECKPOINT} holds the progress of another loop: {error}") from error
-        return state, _rows_until(directory, rows, agent.iteration, state.history), earlier
-    if rows and rows[-1]["iteration"] > agent.iteration + 1:
-        raise RunError(
-            f"{directory} holds metrics up to iteration {rows[-1]['iteration']} but no {runs.CHECKPOINT} to resume "
-            "from: choose another directory"
-        )
-    return begun, [], earlier
-
-
-def _rows_until(directory: Path, rows: list[dict[str, Any]], iteration: int, crc: str | None) -> list[dict[str, Any]]:
-    """The rows that the checkpoint of ``iteration`` has seen, the last of them with checksum ``crc``."""
-    rows = [row for row in rows if row["iteration"] <= iteration]
-    if crc is None:  # version 0.1
-        return rows
-    # A process killed after its last evaluation leaves a row of this iteration that the checkpoint has not seen.
-    unseen = [len(rows), *(k for k in range(len(rows)) if rows[k]["iteration"] == iteration)]
-    for end in sorted(unseen, reverse=True):
-        if f"{history_text(rows[:end])[1]:08x}" == crc:
-            return rows[:end]
-    raise RunError(f"{directory / runs.HISTORY}, line {len(rows) + 1}: rows before iteration {iteration} are missing")
 
 
 def _row(agent: Agent, state: Progress, metrics: dict[str, Any]) -> dict[str, Any]:
@@ -278,6 +251,7 @@ def _row(agent: Agent, state: Progress, metrics: dict[str, Any]) -> dict[str, An
         "transitions": state.transitions,
         "seconds": state.seconds,
         **means(state.sums),
+        **({"beta": agent.beta} if agent.beta < 1 else {}),
         **({} if agent.dag.on_error == "raise" else {"failed_rewards": state.failed_rewards}),
         **metrics,
     }

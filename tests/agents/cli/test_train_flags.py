@@ -1,10 +1,14 @@
 """``gfn train``: the run directory that it chooses, and the deprecated alias of --agent.engine."""
 
+import dataclasses
 from pathlib import Path
 
 import pytest
 
 from agents.cli import main as cli
+from agents.cli.parsing import parse
+from agents.cli.train import options_class
+from agents.registry import AGENTS
 from agents.runs import directory as runs
 
 GRID = "GFN/HyperGrid-v0"
@@ -73,6 +77,23 @@ def test_an_empty_out_is_refused(flags, capsys, tmp_path, monkeypatch):
 def test_other_paths_that_are_empty_are_refused(arguments, capsys):
     assert gfn(*arguments) == 2
     assert "must not be empty" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("agent", AGENTS)
+def test_every_setting_is_a_flag(agent):
+    options = options_class(agent, GRID)
+    defaults = options().agent
+    for field in dataclasses.fields(defaults):
+        value, flag = getattr(defaults, field.name), "--agent." + field.name.replace("_", "-")
+        words = value if isinstance(value, tuple) else [value]
+        # As bools have no value, such a flag turns the default around or repeats it.
+        given = [flag if value else f"--agent.no-{flag[8:]}"] if isinstance(value, bool) else [flag, *map(str, words)]
+        assert getattr(parse(options, given, "gfn train").agent, field.name) == value
+
+
+def test_a_schedule_that_can_be_none(made):
+    (run,) = made(*SMALL, "--agent.beta", "0.5,1,10")
+    assert runs.read_config(Path(run))["settings"]["beta"] == "0.5,1.0,10"
 
 
 # ---------------------------------------------------------------------- --agent.compiled

@@ -33,7 +33,7 @@ def without_times(rows):
 def state_of(out):
     """The checkpoint of a run without what depends on the clock."""
     state = torch.load(out / runs.CHECKPOINT, weights_only=True)
-    del state["progress"]["seconds"], state["progress"]["history"]
+    del state["progress"]["seconds"], state["progress"]["evaluation_seconds"], state["progress"]["history"]
     return tensors(state)
 
 
