@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import logging
-import math
 import numbers
+import sys
 from dataclasses import dataclass
 from typing import Any
 
@@ -60,9 +60,12 @@ def checked_on_error(on_error: Any, floor: float | None, where: str) -> str | fl
     Raises:
         ValueError: it is something else, or "floor" and the environment declares no ``reward_floor``.
     """
+    text = " ".join(repr(on_error).split())[:100]
     if isinstance(on_error, numbers.Real) and not isinstance(on_error, bool):
-        if 0 < float(on_error) < math.inf:
+        if 0 < on_error <= sys.float_info.max:
             return float(on_error)
+    elif not isinstance(on_error, str):
+        pass
     elif on_error == "floor" and floor is None:
         raise ValueError(
             f"{where}: on_error='floor' needs a reward_floor, and this environment declares none; "
@@ -70,4 +73,4 @@ def checked_on_error(on_error: Any, floor: float | None, where: str) -> str | fl
         )
     elif on_error in POLICIES:
         return str(on_error)
-    raise ValueError(f"{where}: on_error must be 'raise', 'floor', 'skip' or a finite number > 0, got {on_error!r}")
+    raise ValueError(f"{where}: on_error must be 'raise', 'floor', 'skip' or a finite number > 0, got {text}")

@@ -54,6 +54,8 @@ def ordered(data: Any, where: str, name: str) -> Any:
     """
     if isinstance(data, str | bytes):
         raise TypeError(f"{where}: {name} must be an array or a list, got the text {data[:40]!r}")
+    if getattr(data, "shape", None) == ():
+        raise TypeError(f"{where}: {name} must be an array or a list, got the single value {data!r}")
     if isinstance(data, AbstractSet):
         raise TypeError(f"{where}: {name} is a {type(data).__name__}, which has no order; give a list")
     if isinstance(data, Mapping):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 import math
 import numbers
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 import numpy as np
@@ -54,6 +54,23 @@ def shown(value: Any) -> str:
     text = repr(value)
     text = " ".join(text.split()) if "\n" in text else text
     return text if len(text) <= 100 else f"{text[:97]}..."
+
+
+def one_of(name: str, value: Any, allowed: Iterable[str], where: str) -> str:
+    """``value``, one of the texts ``allowed``. Raises ValueError if it is something else, of whatever type."""
+    allowed = tuple(allowed)
+    if not isinstance(value, str) or value not in allowed:
+        raise ValueError(f"{where}: {name} must be one of {allowed}, got {shown(value)}")
+    return value
+
+
+def parameters(name: str, value: Any, where: str) -> dict[str, Any]:
+    """A mapping of parameters by name as a dict, {} for None. Raises TypeError if it is something else."""
+    if value is None:
+        return {}
+    if not isinstance(value, Mapping) or not all(isinstance(key, str) for key in value):
+        raise TypeError(f"{where}: {name} must be a mapping of parameters by name, or None, got {shown(value)}")
+    return dict(value)
 
 
 def positive(name: str, value: Any, where: str) -> float:

@@ -15,7 +15,7 @@ from gfn_envs.arrays import BoolArray, FloatArray, IntArray, all_columns, log_fa
 from gfn_envs.dag import Dag
 from gfn_envs.text_files import read_text
 from gfn_envs.user_arrays import real_array
-from gfn_envs.validation import checked_log_reward, checked_seed, positive_int
+from gfn_envs.validation import checked_log_reward, checked_seed, positive_int, shown
 
 #: Largest capacity, and largest number of strings from which modes are drawn.
 MAX_CAPACITY, MAX_FILLERS = 10**6, 10**7
@@ -88,9 +88,9 @@ class Bag(Dag):
         self.seed = checked_seed(seed, where)
         levels = real_array(rewards, where, "rewards")
         if levels.shape != (3,) or not (np.isfinite(levels) & (levels > 0)).all():
-            raise ValueError(f"{where}: rewards must be three finite numbers > 0, got {rewards}")
+            raise ValueError(f"{where}: rewards must be three finite numbers > 0, got {shown(rewards)}")
         if not (modes is None or isinstance(modes, str | os.PathLike)):
-            raise TypeError(f"{where}: modes must be None or the path of a text file, got {modes!r}")
+            raise TypeError(f"{where}: modes must be None or the path of a text file, got {shown(modes)}")
         self.rewards = tuple(levels.tolist())
         self.arguments = {
             "num_letters": self.num_letters,

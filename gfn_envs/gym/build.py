@@ -10,7 +10,7 @@ from typing import Any
 from gfn_envs.dag import Dag
 from gfn_envs.gym.stepper import METADATA, Stepper
 from gfn_envs.reward_errors import checked_on_error
-from gfn_envs.validation import did_you_mean
+from gfn_envs.validation import did_you_mean, shown
 
 #: Arguments of GFNEnv and GFNVectorEnv that are passed on to Stepper; all others are arguments of the Dag.
 ENV_ARGUMENTS = tuple(inspect.signature(Stepper).parameters)[1:]
@@ -75,7 +75,7 @@ def make(dag_class: type[Dag], kwargs: Mapping[str, Any]) -> Dag:
         shared["on_error"] = checked_on_error(shared["on_error"], dag.reward_floor, dag_class.__name__)
     if not isinstance(shared.get("expensive_reward", False), bool):
         given = shared["expensive_reward"]
-        raise TypeError(f"{dag_class.__name__}: expensive_reward must be True or False, got {given!r}")
+        raise TypeError(f"{dag_class.__name__}: expensive_reward must be True or False, got {shown(given)}")
     changed = {name: value for name, value in shared.items() if value != getattr(dag, name)}
     for name, value in changed.items():
         setattr(dag, name, value)

@@ -11,7 +11,7 @@ from gymnasium import spaces
 from gfn_envs import rendering
 from gfn_envs.arrays import BoolArray, FloatArray, IntArray, all_columns, log_factorials, one_hot_table
 from gfn_envs.dag import Dag
-from gfn_envs.validation import check_size
+from gfn_envs.validation import check_size, one_of
 
 #: Largest number of values of a variable.
 MAX_VALUES = 2**16
@@ -46,8 +46,7 @@ class Assignment(Dag):
 
     def __init__(self, num_variables: int, num_values: int, construction: str, order: IntArray | None = None):
         where = type(self).__name__
-        if construction not in CONSTRUCTIONS:
-            raise ValueError(f"{where}: construction must be one of {CONSTRUCTIONS}, got {construction!r}")
+        one_of("construction", construction, CONSTRUCTIONS, where)
         if num_values > MAX_VALUES:
             raise ValueError(f"{where}: at most {MAX_VALUES} values per variable, got {num_values}")
         check_size(f"{num_variables:,} variables of {num_values:,} values", num_variables * num_values, where)

@@ -10,7 +10,7 @@ import numpy as np
 from gfn_envs import rendering
 from gfn_envs.arrays import FloatArray, IntArray
 from gfn_envs.envs.assignments.assignment import Assignment
-from gfn_envs.validation import check_size, checked_seed, positive_int, shown
+from gfn_envs.validation import check_size, checked_seed, positive, positive_int, real, shown
 
 #: Largest number of bits.
 MAX_BITS = 2**16
@@ -98,8 +98,7 @@ class BitSequence(Assignment):
                 f"{where}: only {len(MODE_WORDS) ** (n // 8)} modes of {n} bits exist, got num_modes={shown(num_modes)}"
             )
         check_size("num_modes", num_modes * n, where)
-        if not (np.isfinite(beta) and beta >= 0):
-            raise ValueError(f"{where}: beta must be finite and >= 0, got {beta}")
+        self.beta = real("beta", beta, where, at_least=0.0)
         self.arguments = {
             "n": n,
             "word_size": word_size,
@@ -109,10 +108,8 @@ class BitSequence(Assignment):
             "mode_radius": mode_radius,
             "seed": seed,
         }
-        self.beta, self.seed = float(beta), seed
-        self.mode_radius = n / 4 if mode_radius is None else mode_radius
-        if not self.mode_radius > 0:
-            raise ValueError(f"{where}: mode_radius must be > 0, got {mode_radius}")
+        self.seed = seed
+        self.mode_radius = n / 4 if mode_radius is None else positive("mode_radius", mode_radius, where)
         super().__init__(n // word_size, 2**word_size, construction)
         self.num_slots, self.num_words = self.num_variables, self.num_values
         self._word_bits = (np.arange(self.num_words)[:, None] >> np.arange(word_size)[::-1] & 1).astype(np.int8)

@@ -10,7 +10,7 @@ import numpy as np
 from gfn_envs.arrays import FloatArray, IntArray
 from gfn_envs.envs.assignments.assignment import MAX_VALUES, Assignment
 from gfn_envs.envs.assignments.factors import FAMILIES, MAX_CLIQUE, FactorSum, checked_factors
-from gfn_envs.validation import check_size, checked_seed, positive_int
+from gfn_envs.validation import check_size, checked_seed, positive_int, shown
 
 
 class FactorGraph(Assignment):
@@ -97,7 +97,7 @@ class FactorGraph(Assignment):
             self.factors, order = FAMILIES[graph](d, k, np.random.default_rng(seed))
         else:
             raise ValueError(
-                f"{where}: graph must be one of {tuple(FAMILIES)}, or a sequence of factors, got {graph!r}"
+                f"{where}: graph must be one of {tuple(FAMILIES)}, or a sequence of factors, got {shown(graph)}"
             )
         super().__init__(d, k, construction, order)
         self.arguments = {

@@ -11,7 +11,7 @@ import numpy as np
 
 from gfn_envs.arrays import BoolArray, FloatArray, IntArray
 from gfn_envs.user_arrays import ordered, real_array
-from gfn_envs.validation import positive_int
+from gfn_envs.validation import positive_int, shown
 
 #: A random graph is drawn at most MAX_TRIES times until it is connected and no clique has more than MAX_CLIQUE nodes.
 MAX_TRIES, MAX_CLIQUE = 10_000, 4
@@ -201,7 +201,7 @@ def checked_factors(factors: Any, num_variables: int, num_values: int, where: st
         raise TypeError(f"{where}: graph cannot be a file ({factors}); allowed: a name or a list of factors")
     factors = ordered(factors, where, "graph")
     if not hasattr(factors, "__len__"):
-        raise TypeError(f"{where}: graph must be a name or a list of (variables, table) pairs, got {factors!r}")
+        raise TypeError(f"{where}: graph must be a name or a list of (variables, table) pairs, got {shown(factors)}")
     result = []
     for f, factor in enumerate(factors):
         here = f"{where}: factor {f}"

@@ -7,7 +7,7 @@ import numpy as np
 from gfn_envs.arrays import FloatArray, IntArray
 from gfn_envs.envs.assignments.assignment import Assignment
 from gfn_envs.envs.assignments.torus_partition import torus_log_partition
-from gfn_envs.validation import positive_int
+from gfn_envs.validation import positive_int, real
 
 
 class Ising(Assignment):
@@ -60,10 +60,8 @@ class Ising(Assignment):
 
     def __init__(self, side: int = 10, sigma: float = 0.2, construction: str = "non_autoregressive"):
         self.side = positive_int("side", side, "Ising", at_least=2)
-        if not np.isfinite(sigma):
-            raise ValueError(f"Ising: sigma must be finite, got {sigma}")
+        self.sigma = real("sigma", sigma, "Ising")
         super().__init__(self.side**2, 2, construction)
-        self.sigma = float(sigma)
         self.arguments = {"side": self.side, "sigma": sigma, "construction": construction}
         self.num_features = self.num_variables
 

@@ -123,7 +123,13 @@ class BayesNet(Dag):
         self.max_parents = d - 1 if max_parents is None else min(d - 1, max_parents)
         self._scores = CachedScores(local_score(score, score_kwargs, self.data, where), d, where)
         self._log_prior = log_prior(prior, d)
-        self._empty_scores = self._scores(np.zeros((1, d), dtype=np.int64))
+        try:
+            self._empty_scores = self._scores(np.zeros((1, d), dtype=np.int64))
+        except Exception as error:  # of a user's function
+            if isinstance(error, ValueError) and where in str(error):
+                raise
+            text = " ".join(str(error).split())
+            raise ValueError(f"{where}: the local score raised {type(error).__name__}: {text}") from error
         self.arguments = {
             "num_nodes": num_nodes,
             "data": str(data) if isinstance(data, os.PathLike) else data,

@@ -12,7 +12,7 @@ import numpy as np
 from gfn_envs.arrays import BoolArray, FloatArray, IntArray, log_factorials
 from gfn_envs.envs.bayes_net.bitmask_graphs import unpack
 from gfn_envs.envs.bayes_net.gram_pivots import GramPivots
-from gfn_envs.validation import as_given, first_non_number, shown
+from gfn_envs.validation import as_given, first_non_number, one_of, parameters, shown
 
 #: Function from nodes int64 (m,) and parents bool (m, d) to log scores float64 (m,).
 LocalScore = Callable[[IntArray, BoolArray], FloatArray]
@@ -125,16 +125,17 @@ def local_score(score: str | LocalScore, kwargs: Mapping[str, Any] | None, data:
         ValueError: the name or a parameter is unknown; a parameter is out of range; or parameters are given with a
             callable.
     """
-    if not isinstance(score, str):
-        if kwargs:
-            raise ValueError(f"{where}: score_kwargs must be None if score is a callable, got {dict(kwargs)}")
+    given = parameters("score_kwargs", kwargs, where)
+    if callable(score):
+        if given:
+            raise ValueError(f"{where}: score_kwargs must be None if score is a callable, got {given}")
         return score
-    if score not in SCORES:
-        raise ValueError(f"{where}: score must be one of {tuple(SCORES)}, or a callable, got {score!r}")
+    if not isinstance(score, str) or score not in SCORES:
+        raise ValueError(f"{where}: score must be one of {tuple(SCORES)}, or a callable, got {shown(score)}")
     allowed = list(inspect.signature(SCORES[score]).parameters)[1:]
-    if unknown := sorted(set(kwargs or {}) - set(allowed)):
+    if unknown := sorted(set(given) - set(allowed)):
         raise ValueError(f"{where}: score {score!r} has no parameters {unknown}; allowed: {allowed}")
-    return SCORES[score](data, **dict(kwargs or {}))
+    return SCORES[score](data, **given)
 
 
 def _by_number_of_parents(
@@ -215,7 +216,6 @@ def log_prior(name: str, num_nodes: int) -> FloatArray:
     Raises:
         ValueError: the name is unknown.
     """
-    if name not in ("uniform", "fair"):
-        raise ValueError(f"BayesNet: prior must be 'uniform' or 'fair', got {name!r}")
+    one_of("prior", name, ("uniform", "fair"), "BayesNet")
     logs = log_factorials(num_nodes - 1)
     return np.zeros(num_nodes) if name == "uniform" else logs + logs[::-1] - logs[-1]

@@ -14,7 +14,7 @@ from gfn_envs import rendering
 from gfn_envs.arrays import BoolArray, FloatArray, IntArray, all_columns, log_factorials, one_hot_table
 from gfn_envs.dag import Dag
 from gfn_envs.envs.hypergrid.rewards import REWARDS
-from gfn_envs.validation import check_size, checked_log_reward, positive_int, shown
+from gfn_envs.validation import check_size, checked_log_reward, parameters, positive_int, shown
 
 #: Named rewards are tabulated at first use (milliseconds, 2 MB) if the grid has at most this many cells.
 TABULATED_CELLS = 2**18
@@ -104,7 +104,7 @@ class HyperGrid(Dag):
             raise ValueError(f"HyperGrid: side ** ndim must be below 2**63, got {given}")
         check_size("side", self.ndim * self.side, "HyperGrid")
         self.arguments = {"ndim": self.ndim, "side": self.side, "reward": reward, "reward_kwargs": reward_kwargs}
-        self._reward = self._resolve(reward, dict(reward_kwargs or {}))
+        self._reward = self._resolve(reward, parameters("reward_kwargs", reward_kwargs, "HyperGrid"))
         self.num_actions = self.num_backward_actions = self.state_width = self.ndim + 1
         self.max_length = self.ndim * (self.side - 1) + 1
         self.state_dtype = np.dtype(np.int16 if self.side < 2**15 else np.int64)
@@ -132,16 +132,16 @@ class HyperGrid(Dag):
             if kwargs:
                 raise ValueError(f"HyperGrid: reward_kwargs {kwargs} were given with a callable reward")
             return functools.partial(_without_modes, reward)
-        if reward not in REWARDS:
-            raise ValueError(f"HyperGrid: unknown reward {reward!r}; allowed: {', '.join(REWARDS)}, or a callable")
+        if not isinstance(reward, str) or reward not in REWARDS:
+            raise ValueError(f"HyperGrid: unknown reward {shown(reward)}; allowed: {', '.join(REWARDS)}, or a callable")
         function, named = REWARDS[reward]
         allowed = list(inspect.signature(function).parameters.values())[2:]
         if unknown := sorted(set(kwargs) - {parameter.name for parameter in allowed}):
             names = [parameter.name for parameter in allowed]
             raise ValueError(f"HyperGrid: reward {reward!r} has no parameters {unknown}; allowed: {names}")
-        parameters = {parameter.name: parameter.default for parameter in allowed} | named | kwargs
-        self.reward_floor = float(parameters["R0"]) if "R0" in parameters else None
-        return functools.partial(function, side=self.side, **parameters)
+        values = {parameter.name: parameter.default for parameter in allowed} | named | kwargs
+        self.reward_floor = float(values["R0"]) if "R0" in values else None
+        return functools.partial(function, side=self.side, **values)
 
     @functools.cached_property
     def num_modes(self) -> int | None:  # type: ignore[override]
@@ -212,6 +212,7 @@ class HyperGrid(Dag):
     @functools.cached_property
     def _one_hot(self) -> FloatArray:
         # Created at first use because the cells of a wide grid may never be one-hot encoded.
+        check_size(f"the one-hot encoding of side = {self.side:,}", self.side**2, "HyperGrid")
         return one_hot_table(self.side)
 
     def encode(self, states: IntArray) -> FloatArray:

@@ -246,7 +246,9 @@ class PhyloTree(Dag):
         joins = forests.num_joins(states)
         left, right = forests.subtrees(states)
         inner = np.maximum(left.sum(2) + right.sum(2) - 1, 1)
-        return self._log_factorials[joins] - np.log(inner).sum(1)
+        # Summed from left to right: NumPy's sum depends on the padding, and so on the other rows.
+        logs = np.concatenate([np.zeros((len(states), 1)), np.log(inner)], axis=1).cumsum(1)
+        return self._log_factorials[joins] - logs[:, -1]
 
     # ------------------------------------------------------------------ labels and rendering
 

@@ -42,8 +42,10 @@ def distance_matrix(value: Any, where: str, names: Sequence[object] | None = Non
     try:
         matrix = np.array(value)
         contacts = matrix.dtype == np.bool_
+        if matrix.dtype.kind not in "biufO":
+            raise TypeError(f"got {matrix.dtype}")
         matrix = matrix if contacts else matrix.astype(np.float64)
-    except (ValueError, TypeError) as error:
+    except (ValueError, TypeError, OverflowError) as error:
         raise ValueError(f"{where}: distances must be a square matrix of numbers: {error}") from None
     if matrix.ndim != 2 or matrix.shape[0] != matrix.shape[1] or len(matrix) < 2:
         raise ValueError(f"{where}: distances must be a square matrix of at least two rows, got shape {matrix.shape}")

@@ -17,7 +17,7 @@ from gfn_envs.envs.proteins.distances import distance_matrix, read_backbone, rea
 from gfn_envs.envs.proteins.gfp_brightness import AVGFP
 from gfn_envs.envs.proteins.peptide_classifier import AMINO_ACIDS
 from gfn_envs.envs.strings.sequence import Sequence
-from gfn_envs.validation import positive, positive_int, real
+from gfn_envs.validation import one_of, positive, positive_int, real, shown
 
 #: Residue numbers in the published distances of avGFP: 2 to 231, without two of the three residues of the chromophore.
 AVGFP_RESIDUES = [number for number in range(2, 232) if number not in (65, 66)]
@@ -131,13 +131,12 @@ class InverseFolding(Sequence):
         model: int | None = None,
     ):
         where = "InverseFolding"
-        if construction not in ("fill", "append"):
-            raise ValueError(f"{where}: construction must be 'fill' or 'append', got {construction!r}")
+        one_of("construction", construction, ("fill", "append"), where)
         if not isinstance(alphabet, str) or set(alphabet) - set(AMINO_ACIDS):
-            raise ValueError(f"{where}: alphabet must be letters of {AMINO_ACIDS}, got {alphabet!r}")
+            raise ValueError(f"{where}: alphabet must be letters of {AMINO_ACIDS}, got {shown(alphabet)}")
         for name, value in (("chain", chain), ("model", model)):
             if value is not None and not isinstance(distances, str | os.PathLike):
-                raise ValueError(f"{where}: {name} is only for PDB files, got {value!r}")
+                raise ValueError(f"{where}: {name} is only for PDB files, got {shown(value)}")
         if model is not None:
             model = positive_int("model", model, where)
         self.temperature, self.cutoff = positive("temperature", temperature, where), positive("cutoff", cutoff, where)
@@ -149,13 +148,13 @@ class InverseFolding(Sequence):
             distances = np.array(distances).tolist()  # a list can be stored as JSON, an array cannot
         if native is not None and sequence is not None:
             raise ValueError(
-                f"{where}: native is only for a matrix or a CSV file, got {native!r} with distances {distances}"
+                f"{where}: native is only for a matrix or a CSV file, got {shown(native)} with distances {distances}"
             )
         self.native = sequence if native is None else native
         if self.native is not None and (
             not isinstance(self.native, str) or len(self.native) != length or set(self.native) - set(AMINO_ACIDS)
         ):
-            raise ValueError(f"{where}: native must be {length} letters of {AMINO_ACIDS}, got {native!r}")
+            raise ValueError(f"{where}: native must be {length} letters of {AMINO_ACIDS}, got {shown(native)}")
         #: Pairs of positions in contact, i < j, int64 (2, c).
         self.contacts = contacts.contact_pairs(matrix, self.cutoff, numbers, self.min_separation)
         super().__init__(alphabet, length, construction)

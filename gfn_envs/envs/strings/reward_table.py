@@ -15,6 +15,7 @@ from gfn_envs.envs.strings.numbering import num_strings, positions, string_at
 from gfn_envs.text_cells import no_number, number_in
 from gfn_envs.text_files import read_text
 from gfn_envs.user_arrays import is_frame, is_numbered, problem_of, real_array
+from gfn_envs.validation import shown
 
 #: A table can hold at most this many strings (400 MB of float64).
 MAX_STRINGS = 50_000_000
@@ -106,7 +107,8 @@ def _read(path: Path, where: str, alphabet: Sequence[str]) -> tuple[list[str], l
     try:
         text = read_text(path, where)
     except OSError as error:
-        raise ValueError(f"{where}: {path} cannot be read: {error.strerror}") from None
+        name = path if str(path).isprintable() else shown(str(path))
+        raise ValueError(f"{where}: {name} cannot be read: {error.strerror}") from None
     strings: list[str] = []
     values: list[float] = []
     for number, line in enumerate(text.splitlines(), 1):

@@ -15,7 +15,7 @@ from gfn_envs.envs.strings import numbering
 from gfn_envs.envs.strings.constructions import CONSTRUCTIONS
 from gfn_envs.envs.strings.edit_distance import pairwise_distances
 from gfn_envs.user_arrays import ordered
-from gfn_envs.validation import check_size, positive_int
+from gfn_envs.validation import check_size, one_of, positive_int, shown
 
 
 class StringDag(Dag):
@@ -43,8 +43,7 @@ class StringDag(Dag):
         self.length = length = positive_int("length", length, where)
         self.min_length = length if min_length is None else positive_int("min_length", min_length, where)
         self.num_letters = q = len(self.letters)
-        if construction not in CONSTRUCTIONS:
-            raise ValueError(f"{where}: construction must be one of {tuple(CONSTRUCTIONS)}, got {construction!r}")
+        one_of("construction", construction, CONSTRUCTIONS, where)
         if self.min_length > length or (min_length is not None and construction == "fill"):
             raise ValueError(
                 f"{where}: min_length must be at most length, and None if construction is 'fill', "
@@ -262,7 +261,7 @@ def letters_of(alphabet: str | Letters[str], where: str) -> tuple[str, ...]:
         ValueError: it is not at least two different texts.
     """
     letters = alphabet if isinstance(alphabet, str) else ordered(alphabet, where, "alphabet")
-    allowed = f"{where}: alphabet must be at least two different letters, got {alphabet!r}"
+    allowed = f"{where}: alphabet must be at least two different letters, got {shown(alphabet)}"
     if not hasattr(letters, "__len__") or not all(isinstance(letter, str) and letter for letter in letters):
         raise ValueError(allowed)
     if len(letters) < 2 or len(set(letters)) < len(letters):

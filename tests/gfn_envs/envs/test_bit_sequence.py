@@ -182,8 +182,8 @@ def test_bit_sequences_accept_numpy_integers_and_whole_floats(integer: Any) -> N
         ({"construction": "prepend"}, "('autoregressive', 'non_autoregressive'), got 'prepend'"),
         ({"beta": -1.0}, "beta must be finite and >= 0, got -1.0"),
         ({"beta": np.nan}, "beta must be finite and >= 0, got nan"),
-        ({"mode_radius": 0}, "mode_radius must be > 0, got 0"),
-        ({"mode_radius": np.nan}, "mode_radius must be > 0, got nan"),
+        ({"mode_radius": 0}, "mode_radius must be finite and > 0, got 0"),
+        ({"mode_radius": np.nan}, "mode_radius must be finite and > 0, got nan"),
     ],
 )
 def test_bad_arguments_raise(arguments: dict[str, Any], message: str) -> None:

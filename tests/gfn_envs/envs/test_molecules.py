@@ -177,7 +177,7 @@ def test_scores_are_computed_once_in_one_batch() -> None:
         ({"reward": "similarity"}, "target, a SMILES, must be given if and only if the reward is 'similarity'"),
         ({"target": "CC"}, "target, a SMILES, must be given if and only if the reward is 'similarity'"),
         ({"reward": "similarity", "target": "CQ"}, "target 'CQ' is not a valid SMILES"),
-        ({"reward_of": "graph"}, "reward_of must be 'mol' or 'smiles', got 'graph'"),
+        ({"reward_of": "graph"}, "reward_of must be one of ('mol', 'smiles'), got 'graph'"),
         ({"exponent": 0.0}, "exponent must be finite and > 0, got 0.0"),
         ({"floor": -1.0}, "floor must be finite and >= 0, got -1.0"),
         ({"max_blocks": 1}, "max_blocks must be an integer from 2 to 200, got 1"),

@@ -234,7 +234,7 @@ def test_contacts_as_numbers_are_not_read_as_distances(kind: type) -> None:
         ({"distances": RING, "native": "KKKKX"}, "native must be 5 letters"),
         ({"native": "K"}, "native is only for a matrix or a CSV file, got 'K' with distances None"),
         ({"distances": RING, "chain": "A"}, "chain is only for PDB files"),
-        ({"construction": "insert"}, "'fill' or 'append', got 'insert'"),
+        ({"construction": "insert"}, "'fill', 'append'.*, got 'insert'"),
         ({"temperature": 0.0}, "temperature must be finite and > 0"),
         ({"cutoff": np.inf}, "cutoff must be finite and > 0"),
         ({"min_separation": 0}, "min_separation must be an integer >= 1"),
