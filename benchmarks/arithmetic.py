@@ -11,7 +11,7 @@ import mpmath as mp
 import numpy as np
 
 import gfn_envs
-from agents.evaluation import metrics
+from agents.evaluation import correlations, metrics
 from gfn_envs import exact
 from gfn_envs.enumeration import state_graph
 from gfn_envs.envs.bayes_net.scores import BGe, LinearGaussian
@@ -189,7 +189,7 @@ def pearson() -> Pairs:
         b = offset + scale * (a + rng().exponential(size=100))
         x, y = big(a), big(b)
         x, y = [v - mp.fsum(x) / 100 for v in x], [v - mp.fsum(y) / 100 for v in y]
-        yield metrics.correlations(a, b)[0], mp.fdot(x, y) / mp.sqrt(mp.fdot(x, x) * mp.fdot(y, y))
+        yield correlations.correlations(a, b)[0], mp.fdot(x, y) / mp.sqrt(mp.fdot(x, x) * mp.fdot(y, y))
 
 
 ROWS: dict[str, Callable[[], Pairs]] = {

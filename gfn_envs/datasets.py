@@ -2,6 +2,7 @@
 
 import warnings
 
+from gfn_envs.data.packaged import *  # noqa: F403
 from gfn_envs.data.registry import *  # noqa: F403
 
 MESSAGE = "gfn_envs.datasets is deprecated, use gfn_envs.data.registry"

@@ -25,10 +25,10 @@ from sklearn.metrics import average_precision_score, brier_score_loss, roc_auc_s
 from sklearn.model_selection import StratifiedGroupKFold
 from torch import nn
 
-from gfn_envs.data import registry as datasets
+from gfn_envs.data import packaged
 from gfn_envs.envs.proteins.peptide_classifier import AMINO_ACIDS, PeptideClassifier
 
-OUT = Path(datasets.__file__).parent / "amp_proxy.npz"
+OUT = Path(packaged.__file__).parent / "amp_proxy.npz"
 LENGTH, MEMBERS, CHANNELS, WIDTH, HIDDEN = 60, 4, 16, 6, 16
 EPOCHS, BATCH, SEED = 30, 64, 0
 
@@ -36,7 +36,7 @@ EPOCHS, BATCH, SEED = 30, 64, 0
 def peptides() -> tuple[list[str], np.ndarray]:
     """Distinct peptides of at most 60 standard residues, and labels. Peptides with both labels are excluded."""
     found: dict[str, set[bool]] = {}
-    for peptide, label in zip(*datasets.amp_peptides(), strict=True):
+    for peptide, label in zip(*packaged.amp_peptides(), strict=True):
         if len(peptide) <= LENGTH and set(peptide) <= set(AMINO_ACIDS):
             found.setdefault(peptide, set()).add(bool(label))
     kept = {peptide: label.pop() for peptide, label in found.items() if len(label) == 1}

@@ -1,4 +1,4 @@
-"""The registry of data sets that are not packaged, and functions that read them and the packaged data.
+"""The registry of data sets that are not packaged, and functions that read them.
 
 The sha256 or git blob hash of every file is checked before its content is used. Files are read from the directory in
 the environment variable ``GFN_ENVS_DATA`` (an offline mirror) if it is set, otherwise from the user's cache directory,
@@ -14,9 +14,7 @@ On the command line, also as ``gfn-envs data``::
 from __future__ import annotations
 
 import contextlib
-import functools
 import hashlib
-import importlib.resources
 import io
 import json
 import os
@@ -28,6 +26,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+
+from gfn_envs.data.packaged import load_arrays, packaged_file
 
 #: Environment variable with the directory of an offline mirror, which holds files with the names in the registry.
 MIRROR = "GFN_ENVS_DATA"
@@ -91,12 +91,8 @@ def checksum_of(entry: Dataset, data: bytes) -> str:
     return hashlib.sha1(b"blob %d\0" % len(data) + data, usedforsecurity=False).hexdigest()
 
 
-def _packaged(file: str) -> bytes:
-    return importlib.resources.files("gfn_envs").joinpath("data", file).read_bytes()
-
-
 #: name -> Dataset, read from datasets.json.
-DATASETS: dict[str, Dataset] = {entry["name"]: Dataset(**entry) for entry in json.loads(_packaged("datasets.json"))}
+DATASETS: dict[str, Dataset] = {entry["name"]: Dataset(**entry) for entry in json.loads(packaged_file("datasets.json"))}
 
 
 def dataset(name: str) -> Dataset:
@@ -258,16 +254,11 @@ def cached(key: str, make: Callable[[], Arrays]) -> dict[str, np.ndarray]:
     with contextlib.suppress(OSError):
         content = path.read_bytes()
         if content[-DIGEST_BYTES:] == hashlib.sha256(content[:-DIGEST_BYTES]).digest():
-            return _load(content[:-DIGEST_BYTES])
+            return load_arrays(content[:-DIGEST_BYTES])
     arrays = dict(make())
     with contextlib.suppress(OSError):
         _save(path, arrays)
     return arrays
-
-
-def _load(data: bytes) -> dict[str, np.ndarray]:
-    with np.load(io.BytesIO(data), allow_pickle=False) as file:
-        return {name: file[name] for name in file.files}
 
 
 def _save(path: Path, arrays: Arrays) -> None:
@@ -285,37 +276,3 @@ def _save(path: Path, arrays: Arrays) -> None:
         with contextlib.suppress(OSError):
             os.unlink(temporary)
         raise
-
-
-# ---------------------------------------------------------------------- packaged data
-
-
-def packaged(name: str) -> dict[str, np.ndarray]:
-    """Packaged arrays, such as ``"tfbind8"`` or ``"gfp_proxy"`` (see README.md here)."""
-    return _load(_packaged(f"{name}.npz"))
-
-
-@functools.cache
-def tfbind8_scores() -> np.ndarray:
-    """E-scores of SIX6 REF R1 on all 65,536 8-mers, in alphabetical order, float64 (65536,).
-
-    An 8-mer and its reverse complement share one line of the published file, and so have the same score.
-    """
-    half = packaged("tfbind8")["score_1e5"] / 100_000
-    codes = np.arange(4**8)
-    digits = codes[:, None] // 4 ** np.arange(8)[::-1] % 4
-    reverse = (3 - digits)[:, ::-1] @ 4 ** np.arange(8)[::-1]  # A, C, G, T = 0..3 pair as 0-3 and 1-2.
-    first = np.minimum(codes, reverse)
-    scores = np.asarray(half[np.searchsorted(np.flatnonzero(codes <= reverse), first)], dtype=np.float64)
-    scores.flags.writeable = False  # Every environment of this process shares it.
-    return scores
-
-
-def amp_peptides() -> tuple[list[str], np.ndarray]:
-    """Peptides of AMPvsUniProt: (sequences, labels). Labels are bool (5200,), True for antimicrobial peptides."""
-    arrays = packaged("amp")
-    text = arrays["letters"].tobytes().decode("ascii")
-    ends = np.cumsum(arrays["lengths"]).tolist()
-    return [text[end - length : end] for end, length in zip(ends, arrays["lengths"].tolist(), strict=True)], arrays[
-        "labels"
-    ].astype(bool)

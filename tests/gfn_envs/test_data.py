@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from gfn_envs.data import command
+from gfn_envs.data import command, packaged
 from gfn_envs.data import registry as datasets
 from gfn_envs.data import safe_pickle as unpickling
 from gfn_envs.data.safe_pickle import UnsafePickleError, read_pickle
@@ -302,18 +302,18 @@ def test_packaged_scores_are_the_published_ones() -> None:
     lines = list(csv.reader(datasets.read("tfbind8").decode().splitlines(), delimiter="\t"))[1:]
     published = {strand: float(line[2]) for line in lines for strand in line[:2]}
     assert len(published) == 65_536
-    assert [published[key] for key in sorted(published)] == datasets.tfbind8_scores().tolist()
+    assert [published[key] for key in sorted(published)] == packaged.tfbind8_scores().tolist()
 
 
 def test_packaged_scores_are_those_of_both_strands() -> None:
-    scores = datasets.tfbind8_scores().reshape((4,) * 8)
+    scores = packaged.tfbind8_scores().reshape((4,) * 8)
     np.testing.assert_array_equal(scores, scores.transpose(range(7, -1, -1))[(slice(None, None, -1),) * 8])
     assert scores[0, 0, 0, 0, 0, 0, 0, 0] == scores[3, 3, 3, 3, 3, 3, 3, 3] == 0.03  # AAAAAAAA, TTTTTTTT
     assert scores[0, 0, 0, 0, 0, 0, 0, 1] == -0.12351  # AAAAAAAC
 
 
 def test_packaged_peptides() -> None:
-    sequences, labels = datasets.amp_peptides()
+    sequences, labels = packaged.amp_peptides()
     assert (len(sequences), labels.sum()) == (5200, 2600)
     assert set("".join(sequences)) == set("ACDEFGHIKLMNPQRSTVWY")
 
@@ -321,7 +321,7 @@ def test_packaged_peptides() -> None:
 @pytest.mark.data("amp")
 def test_packaged_peptides_are_the_published_ones() -> None:
     lines = datasets.read("amp").decode().splitlines()[1:]
-    sequences, labels = datasets.amp_peptides()
+    sequences, labels = packaged.amp_peptides()
     assert [(s, int(n)) for s, n in zip(sequences, labels, strict=True)] == [
         (line.split(",")[0], int(line.split(",")[1])) for line in lines
     ]

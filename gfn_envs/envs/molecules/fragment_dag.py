@@ -13,9 +13,10 @@ from gfn_envs.arrays import BoolArray, FloatArray, IntArray
 from gfn_envs.dag import Dag
 from gfn_envs.envs.molecules.canonical_trees import Trees
 from gfn_envs.envs.molecules.counting import count_states
+from gfn_envs.envs.molecules.kinds import chemistry, with_asterisks
 from gfn_envs.envs.molecules.moves import BlockMoves
 from gfn_envs.envs.molecules.rdkit_builder import MoleculeBuilder
-from gfn_envs.envs.molecules.vocabulary import chemistry, load_vocabulary, with_asterisks
+from gfn_envs.envs.molecules.vocabulary import load_vocabulary
 from gfn_envs.graph_layout import GraphLayout, NodeActions
 from gfn_envs.validation import positive_int
 

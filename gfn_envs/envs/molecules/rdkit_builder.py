@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from gfn_envs.arrays import IntArray
-from gfn_envs.envs.molecules.vocabulary import Kind, chemistry, drop_hydrogen
+from gfn_envs.envs.molecules.kinds import Kind, chemistry, drop_hydrogen
 
 
 class MoleculeBuilder:

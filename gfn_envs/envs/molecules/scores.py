@@ -13,10 +13,10 @@ import numpy.typing as npt
 
 from gfn_envs.arrays import FloatArray
 from gfn_envs.data import registry as datasets
-from gfn_envs.envs.molecules.vocabulary import chemistry
+from gfn_envs.envs.molecules.kinds import chemistry
 from gfn_envs.reward_errors import RewardError
 from gfn_envs.user_arrays import problem_of
-from gfn_envs.validation import real, shown
+from gfn_envs.validation import one_of, real, shown
 
 #: Function from Mols (n) and the atoms with open stems of each Mol to scores (n,).
 Scorer = Callable[[Sequence[Any], Sequence[Sequence[int]]], FloatArray]
@@ -67,19 +67,18 @@ def make_score(
             invalid, or given for another reward.
     """
     where = "FragmentMolecule"
-    if reward_of not in ("mol", "smiles"):
-        raise ValueError(f"{where}: reward_of must be 'mol' or 'smiles', got {reward_of!r}")
+    one_of("reward_of", reward_of, ("mol", "smiles"), where)
     for name, value, limit in (("exponent", exponent, {"above": 0.0}), ("floor", floor, {"at_least": 0.0})):
         if value is not None:
             real(name, value, where, **limit)
     names = [reward] if isinstance(reward, str) else list(reward) if isinstance(reward, Mapping) else []
     for name in names:
         if name not in DEFAULTS:
-            raise ValueError(f"{where}: unknown reward {name!r}; allowed: {', '.join(DEFAULTS)}, or a callable")
+            raise ValueError(f"{where}: unknown reward {shown(name)}; allowed: {', '.join(DEFAULTS)}, or a callable")
     if ("similarity" in names) != (target is not None):
         raise ValueError(
             f"{where}: target, a SMILES, must be given if and only if the reward is 'similarity', "
-            f"got {target=}, {reward=}"
+            f"got target={shown(target)}, reward={shown(reward)}"
         )
     default_floor, default_exponent = 0.0, 1.0
     if isinstance(reward, str):
@@ -96,7 +95,7 @@ def make_score(
         scorer = functools.partial(_each, functools.partial(_of_smiles, reward) if reward_of == "smiles" else reward)
     else:
         raise ValueError(
-            f"{where}: reward must be a name, a mapping from names to powers, or a callable, got {reward!r}"
+            f"{where}: reward must be a name, a mapping from names to powers, or a callable, got {shown(reward)}"
         )
     return Score(
         scorer,

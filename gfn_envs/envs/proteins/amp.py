@@ -7,7 +7,7 @@ import functools
 import numpy as np
 
 from gfn_envs.arrays import FloatArray, IntArray
-from gfn_envs.data import registry as datasets
+from gfn_envs.data.packaged import packaged
 from gfn_envs.envs.proteins.peptide_classifier import AMINO_ACIDS, PeptideClassifier
 from gfn_envs.envs.strings.sequence import Sequence
 from gfn_envs.row_cache import RowCache
@@ -16,7 +16,7 @@ from gfn_envs.row_cache import RowCache
 @functools.cache
 def classifier() -> PeptideClassifier:
     """The packaged classifier, loaded once in a process."""
-    return PeptideClassifier(datasets.packaged("amp_proxy"))
+    return PeptideClassifier(packaged("amp_proxy"))
 
 
 def probabilities(tokens: IntArray) -> FloatArray:

@@ -11,13 +11,13 @@ from math import comb
 import numpy as np
 
 from gfn_envs.arrays import BoolArray, FloatArray, IntArray, all_columns, log_factorials
-from gfn_envs.data import registry as datasets
+from gfn_envs.data.packaged import packaged
 from gfn_envs.envs.proteins.gfp_brightness import AVGFP, BRIGHTEST, DARKEST, Brightness
 from gfn_envs.envs.proteins.peptide_classifier import AMINO_ACIDS
 from gfn_envs.envs.strings import reward_table as string_table
 from gfn_envs.envs.strings.constructions import CONSTRUCTIONS, Fill
 from gfn_envs.envs.strings.sequence import Sequence
-from gfn_envs.validation import positive_int
+from gfn_envs.validation import one_of, positive_int, shown
 
 
 class Mutate(Fill):
@@ -55,7 +55,7 @@ class Mutate(Fill):
 @functools.cache
 def brightness_model() -> Brightness:
     """The packaged model, loaded once in a process."""
-    return Brightness(datasets.packaged("gfp_proxy"))
+    return Brightness(packaged("gfp_proxy"))
 
 
 class GFP(Sequence):
@@ -121,10 +121,9 @@ class GFP(Sequence):
         wild_type: str = AVGFP,
         table: Mapping[str, float] | Letters[float] | str | os.PathLike[str] | None = None,
     ):
-        if construction not in (allowed := ("mutate", *CONSTRUCTIONS)):
-            raise ValueError(f"GFP: construction must be one of {allowed}, got {construction!r}")
-        if not wild_type or set(wild_type) - set(AMINO_ACIDS):
-            raise ValueError(f"GFP: wild_type must be letters of {AMINO_ACIDS}, got {wild_type!r}")
+        one_of("construction", construction, ("mutate", *CONSTRUCTIONS), "GFP")
+        if not isinstance(wild_type, str) or not wild_type or set(wild_type) - set(AMINO_ACIDS):
+            raise ValueError(f"GFP: wild_type must be letters of {AMINO_ACIDS}, got {shown(wild_type)}")
         if table is None and wild_type != AVGFP:
             raise ValueError(f"GFP: wild_type must be avGFP unless table is given, got {wild_type!r}")
         length = len(wild_type)

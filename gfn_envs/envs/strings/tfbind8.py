@@ -7,7 +7,7 @@ import functools
 import numpy as np
 
 from gfn_envs.arrays import FloatArray, IntArray
-from gfn_envs.data import registry as datasets
+from gfn_envs.data.packaged import tfbind8_scores
 from gfn_envs.envs.strings.modes import separated_top
 from gfn_envs.envs.strings.tabulated import Table, TabulatedSequence
 
@@ -78,7 +78,7 @@ class TFBind8(TabulatedSequence):
     def reward_table(self) -> FloatArray:
         """R of every string in alphabetical order, float64 (4^length,)."""
         given = self._table_values()
-        scores = datasets.tfbind8_scores() if given is None else given
+        scores = tfbind8_scores() if given is None else given
         y = (scores - scores.min()) / (np.ptp(scores) or 1.0)
         if not y.any():
             raise ValueError("TFBind8: the scores in the table are all equal")

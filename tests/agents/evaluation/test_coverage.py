@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 import agents
-from agents.evaluation import estimates, metrics
+from agents.evaluation import correlations, estimates, metrics
 from agents.evaluation import evaluate as evaluation
 from gfn_envs import exact
 from gfn_envs.enumeration import EnumerationError, state_graph
@@ -60,10 +60,9 @@ def test_two_standard_errors_cover_the_exact_value(env_id: str, kwargs: dict[str
     assert min(covered.values()) < REPETITIONS, "errors are too large"
 
 
-@pytest.mark.parametrize("num_trajectories", [None, 10])
 @pytest.mark.parametrize(
-    ("env_id", "kwargs"),
-    [("GFN/BayesNet-v0", {"num_nodes": 4, "num_samples": 10}), (CASES[1][0], CASES[1][1])],
+    ("env_id", "kwargs", "num_trajectories"),
+    [("GFN/BayesNet-v0", {"num_nodes": 4, "num_samples": 10}, None), (CASES[1][0], CASES[1][1], 10)],
 )
 def test_errors_of_correlations_cover_those_of_the_population(
     env_id: str, kwargs: dict[str, Any], num_trajectories: int | None
@@ -73,7 +72,7 @@ def test_errors_of_correlations_cover_those_of_the_population(
     dag = agent.dag
     objects, log_reward = dag.terminal_states(), exact.log_rewards(dag)
     log_p = np.log(evaluation.exact_distribution(agent))
-    expected = metrics.correlations(log_reward, log_p)
+    expected = correlations.correlations(log_reward, log_p)
     covered = np.zeros(2)
     for seed in range(REPETITIONS):
         rng = np.random.default_rng(seed)
@@ -82,9 +81,9 @@ def test_errors_of_correlations_cover_those_of_the_population(
         if num_trajectories is not None:
             weights = estimates.path_log_weights(agent, objects[rows], rng, num_trajectories)
             estimate = metrics.log_mean_exp(weights)
-            bias = metrics.correlation_biases(log_reward[rows], weights)
-        found = metrics.correlations(log_reward[rows], estimate)
-        errors = metrics.correlation_errors(log_reward[rows], estimate, rng, resamples=60)
+            bias = correlations.correlation_biases(log_reward[rows], weights)
+        found = correlations.correlations(log_reward[rows], estimate)
+        errors = correlations.correlation_errors(log_reward[rows], estimate, rng, resamples=60)
         covered += np.abs(np.array(found) - bias - expected) <= 2 * np.array(errors)
     assert (covered >= ENOUGH - 3).all(), covered  # 60 resamples estimate an error to a tenth
 
@@ -95,15 +94,15 @@ def test_noise_of_log_p_biases_correlations_and_the_estimate_of_it_says_so() -> 
     log_p = rng.normal(size=20_000)
     log_reward = log_p + 0.5 * rng.normal(size=len(log_p))
     weights = log_p[:, None] - 0.5 + rng.normal(size=(len(log_p), 10))
-    truth = metrics.correlations(log_reward, log_p)
-    found = metrics.correlations(log_reward, metrics.log_mean_exp(weights))
-    bias = metrics.correlation_biases(log_reward, weights)
-    error = metrics.correlation_errors(log_reward, log_p, rng, resamples=50)
+    truth = correlations.correlations(log_reward, log_p)
+    found = correlations.correlations(log_reward, metrics.log_mean_exp(weights))
+    bias = correlations.correlation_biases(log_reward, weights)
+    error = correlations.correlation_errors(log_reward, log_p, rng, resamples=50)
     for k in range(2):
         assert truth[k] - found[k] > 15 * error[k]  # K = 10 is wrong by many standard errors
         assert abs(found[k] - bias[k] - truth[k]) < 0.35 * (truth[k] - found[k])
     many = rng.normal(size=(len(log_p), 100)) + log_p[:, None] - 0.5
-    assert abs(metrics.correlation_biases(log_reward, many)[0]) < abs(bias[0]) / 5
+    assert abs(correlations.correlation_biases(log_reward, many)[0]) < abs(bias[0]) / 5
 
 
 def test_log_mean_exp_of_any_weights() -> None:

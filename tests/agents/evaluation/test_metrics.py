@@ -7,7 +7,7 @@ import pytest
 from scipy import stats
 
 import agents
-from agents.evaluation import metrics
+from agents.evaluation import correlations, metrics
 from agents.evaluation.empirical import EmpiricalDistribution
 from gfn_envs import exact
 from tests.agents.evaluation.table_agent import table_agent
@@ -35,24 +35,24 @@ def test_means_against_the_target():
 def test_correlations_by_their_definitions():
     rng = np.random.default_rng(0)
     a, b = rng.normal(size=30), rng.normal(size=30)
-    pearson, spearman = metrics.correlations(a, b)
+    pearson, spearman = correlations.correlations(a, b)
     assert pearson == pytest.approx(np.corrcoef(a, b)[0, 1])
     assert spearman == pytest.approx(np.corrcoef(a.argsort().argsort(), b.argsort().argsort())[0, 1])
-    assert metrics.correlations(a, np.full(30, 2.0)) == (None, None)
+    assert correlations.correlations(a, np.full(30, 2.0)) == (None, None)
     b[0] = -np.inf
-    assert metrics.correlations(a, b)[0] is None
-    assert np.isfinite(metrics.correlations(a, b)[1])
+    assert correlations.correlations(a, b)[0] is None
+    assert np.isfinite(correlations.correlations(a, b)[1])
 
 
 def test_errors_of_correlations_are_those_of_normal_pairs():
     rng, rho, n = np.random.default_rng(0), 0.6, 2000
     a = rng.normal(size=n)
     b = rho * a + np.sqrt(1 - rho**2) * rng.normal(size=n)
-    pearson, spearman = metrics.correlation_errors(a, b, rng, resamples=1000)
+    pearson, spearman = correlations.correlation_errors(a, b, rng, resamples=1000)
     assert pearson == pytest.approx((1 - rho**2) / np.sqrt(n - 1), rel=0.15)
     assert spearman == pytest.approx(pearson, rel=0.4)
-    assert metrics.correlation_errors(a, np.zeros(n), rng) == (None, None)
-    assert metrics.correlation_errors(a[:1], b[:1], rng) == (None, None)
+    assert correlations.correlation_errors(a, np.zeros(n), rng) == (None, None)
+    assert correlations.correlation_errors(a[:1], b[:1], rng) == (None, None)
 
 
 def test_only_objects_that_were_chosen_have_an_error_of_their_correlation():

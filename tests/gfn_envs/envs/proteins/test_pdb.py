@@ -149,7 +149,7 @@ def test_missing_data_raise_when_the_environment_is_made(tmp_path: Path, monkeyp
 @pytest.mark.data("gfp-distances")
 def test_data_are_read_once_in_a_process(monkeypatch: pytest.MonkeyPatch) -> None:
     reads: list[str] = []
-    for module, name in ((inverse_folding.datasets, "read"), (amp.datasets, "packaged")):
+    for module, name in ((inverse_folding.datasets, "read"), (amp, "packaged"), (gfp, "packaged")):
         original = getattr(module, name)
         monkeypatch.setattr(module, name, lambda key, original=original: reads.append(key) or original(key))
     for cached in (inverse_folding.avgfp, amp.classifier, gfp.brightness_model):

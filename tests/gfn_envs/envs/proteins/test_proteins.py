@@ -14,6 +14,7 @@ import pytest
 import torch
 
 from gfn_envs import AMP, GFP, Dag, check_dag, exact
+from gfn_envs.data import packaged
 from gfn_envs.data import registry as datasets
 from gfn_envs.envs.proteins import gfp_brightness as brightness
 from gfn_envs.envs.proteins.peptide_classifier import AMINO_ACIDS, PeptideClassifier
@@ -62,7 +63,7 @@ def test_peptide_scores_equal_those_of_torch(training: ModuleType) -> None:
 
 
 def test_a_peptides_score_does_not_depend_on_its_batch() -> None:
-    proxy, tokens = PeptideClassifier(datasets.packaged("amp_proxy")), random_peptides(100)
+    proxy, tokens = PeptideClassifier(packaged.packaged("amp_proxy")), random_peptides(100)
     together = proxy(tokens)
     np.testing.assert_array_equal([proxy(row[None])[0] for row in tokens], together)
     np.testing.assert_array_equal(proxy(tokens[::-1])[::-1], together)
@@ -73,7 +74,7 @@ def test_a_peptides_score_does_not_depend_on_its_batch() -> None:
 
 def test_the_packaged_classifier_separates_its_training_peptides() -> None:
     dag = AMP()
-    names, labels = datasets.amp_peptides()
+    names, labels = packaged.amp_peptides()
     kept = [i for i, name in enumerate(names) if len(name) <= 60 and set(name) <= set(AMINO_ACIDS)]
     log_reward = dag.log_reward(dag.from_text([names[i] for i in kept]))
     p = dag.proxy(dag.from_text([names[i] for i in kept])[:, :-1])
@@ -151,7 +152,7 @@ def test_bad_genotypes_are_named(line: str) -> None:
 
 @pytest.mark.data("gfp")
 def test_packaged_weights_are_the_fit() -> None:
-    fitted, weights = brightness.fit(brightness.read_genotypes(datasets.read("gfp"))), datasets.packaged("gfp_proxy")
+    fitted, weights = brightness.fit(brightness.read_genotypes(datasets.read("gfp"))), packaged.packaged("gfp_proxy")
     assert fitted.keys() == weights.keys()
     for name, value in weights.items():
         np.testing.assert_allclose(value, fitted[name], rtol=1e-4, atol=1e-4, err_msg=name)
@@ -221,7 +222,7 @@ def test_invalid_gfp_sequences_raise() -> None:
 
 def test_proxies_are_fast() -> None:
     """The limit is far below the measured 20,000 peptides per second, so that the test passes on a busy machine."""
-    proxy, tokens = PeptideClassifier(datasets.packaged("amp_proxy")), random_peptides(1000)
+    proxy, tokens = PeptideClassifier(packaged.packaged("amp_proxy")), random_peptides(1000)
     proxy(tokens[:100])
     start = time.process_time()
     proxy(tokens)
