@@ -1,7 +1,8 @@
-"""Damaged files: good files of every format of alignments and protein structures, and mutations of their bytes.
+"""Damaged files: good files of every format that an environment reads, and mutations of their bytes.
 
 ``complaint`` reads a damaged file. A reader has two good answers: a ValueError or OSError of one line that names the
-file, or a reading that accounts for every taxon or residue that is still in the file. Anything else is a complaint.
+file, or a reading that accounts for every taxon, residue, number or block that is still in
+the file. Anything else is a complaint.
 
     python -m benchmarks.malformed_files [number of files]
 """
@@ -10,16 +11,18 @@ from __future__ import annotations
 
 import collections
 import gzip
+import itertools
 import random
 import re
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import gfn_envs
+from gfn_envs.envs.molecules.vocabulary import HEADERS
 
 #: A change of a file: its kind, its place as a fraction of the file in 1 / 2^16, and a byte.
 Edit = tuple[str, int, int]
@@ -36,6 +39,7 @@ class Example(NamedTuple):
         file: its name.
         content: its bytes.
         lost: says what a reading of other content lost; ``""`` if nothing. It gets the text and the Dag.
+        others: further arguments of the environment.
     """
 
     environment: str
@@ -43,6 +47,7 @@ class Example(NamedTuple):
     file: str
     content: bytes
     lost: Callable[[str, Any], str]
+    others: Mapping[str, Any] = {}
 
 
 # ---------------------------------------------------------------------- mutations
@@ -162,6 +167,37 @@ def _csv_lost(text: str, dag: Any) -> str:
     return _compare("residues", (rows[0].count(","), len(rows) - 1), (dag.length, dag.length))
 
 
+def _cells(text: str) -> list[list[str]]:
+    """The cells of the lines that are not blank, without quotes."""
+    lines = [re.split(r"[\t;,]", line) for line in text.replace('"', "").split("\n") if line.strip()]
+    return [[cell.strip() for cell in line] for line in lines]
+
+
+def _data_lost(text: str, dag: Any) -> str:
+    header, *rows = _cells(text)
+    values = [[float(cell) for cell in row] for row in rows]
+    return _compare("columns", len(header), len(dag.names)) or _compare("rows", values, dag.data.tolist())
+
+
+def _rewards_lost(text: str, dag: Any) -> str:
+    """The values of all strings in order. The first line may be a header."""
+    lines = [[cell for cell in re.split(r"[\s;,]+", line.replace('"', "")) if cell] for line in text.split("\n")]
+    values = {line[0]: float(line[1]) for line in lines if line and set(line[0]) <= set("AC")}
+    strings = ["".join(letters) for letters in itertools.product("AC", repeat=2)]
+    return _compare("values", [values[string] for string in strings], dag.reward_table.tolist())
+
+
+def _blocks_lost(text: str, dag: Any) -> str:
+    words = [re.split(r"[\s,;]", line.strip())[0] for line in text.split("\n") if line.strip()]
+    blocks = itertools.dropwhile(lambda word: word.strip("\"'").lower() in HEADERS, words)
+    return _compare("blocks", len(list(blocks)), len(dag.vocabulary.kinds))
+
+
+def _modes_lost(text: str, dag: Any) -> str:
+    modes = {"".join(sorted(line.strip())) for line in text.split("\n") if line.strip()}
+    return _compare("modes", len(modes), dag.num_modes)
+
+
 # ---------------------------------------------------------------------- good files
 
 FASTA = b""";a comment
@@ -256,7 +292,16 @@ END
 """
 CSV = b",5,6,9,10\n5,0,3.5,5,7\n6,3.5,,6.5,8\n9,5,6.5,0,4\n10,7,8,4,0\n"
 
+DATA = b"a;b;c\n1.5;2;-3e-1\n0.25;1;7\n-2;0.5;4\n1e2;3;3\n"
+QUOTED = b'"height","weight"\n1.80,70\n1.65,"55.5"\n1.72,61\n'
+REWARDS = b"sequence,score\nAA,1.0\nAC,2.5\nCA,3e-1\nCC,4\n"
+SPACED = b"CC 4\nCA\t0.3\n\nAC 2.5\nAA 1\n"
+SMI = b"smiles name\n*C methyl\n*c1ccc(*)cc1 phenylene\n*CO*\n*N(*)C=O amide, with a comment\n"
+MODES = b"AAAB\nABBB\n\nACCC\n"
+
 PHYLO, FOLD = "GFN/PhyloTree-v0", "GFN/InverseFolding-v0"
+STRINGS = {"alphabet": "AC", "length": 2}
+BAG = {"num_letters": 3, "capacity": 4, "repeats": 3}
 EXAMPLES = {
     "fasta": Example(PHYLO, "alignment", "a.fasta", FASTA, _fasta_lost),
     "fasta.gz": Example(PHYLO, "alignment", "a.fasta.gz", gzip.compress(FASTA, mtime=0), _fasta_lost),
@@ -265,6 +310,12 @@ EXAMPLES = {
     "phylip": Example(PHYLO, "alignment", "a.phy", PHYLIP, _phylip_lost),
     "phylip, interleaved": Example(PHYLO, "alignment", "b.phy", INTERLEAVED, _phylip_lost),
     "pdb": Example(FOLD, "distances", "a.pdb", PDB, _pdb_lost),
+    "csv of data": Example("GFN/BayesNet-v0", "data", "a.csv", DATA, _data_lost),
+    "csv of data, quoted": Example("GFN/BayesNet-v0", "data", "b.csv", QUOTED, _data_lost),
+    "csv of rewards": Example("GFN/Sequence-v0", "reward", "a.csv", REWARDS, _rewards_lost, STRINGS),
+    "text of rewards": Example("GFN/Sequence-v0", "reward", "a.txt", SPACED, _rewards_lost, STRINGS),
+    "smi": Example("GFN/FragmentMolecule-v0", "blocks", "a.smi", SMI, _blocks_lost, {"max_blocks": 3}),
+    "text of modes": Example("GFN/Bag-v0", "modes", "a.txt", MODES, _modes_lost, BAG),
     "csv of distances": Example(FOLD, "distances", "a.csv", CSV, _csv_lost),
 }
 
@@ -275,7 +326,7 @@ def complaint(example: Example, content: bytes, folder: Path) -> str:
     path.write_bytes(content)
     start = time.process_time()
     try:
-        dag = gfn_envs.make_dag(example.environment, **{example.argument: str(path)})
+        dag = gfn_envs.make_dag(example.environment, **{**example.others, example.argument: str(path)})
     except (ValueError, OSError) as error:
         message = str(error)
         if "\n" in message or example.file not in message:

@@ -42,6 +42,7 @@ def read_table(data: Any, where: str) -> tuple[tuple[str, ...], FloatArray]:
     """
     if isinstance(data, str | os.PathLike):
         names, values = _read_csv(Path(data), where)
+        where = f"{where}: {data}"
     elif hasattr(data, "columns") and hasattr(data, "to_numpy"):  # a DataFrame, recognized without importing pandas
         labels = list(data.columns)
         names = _names(labels, where)

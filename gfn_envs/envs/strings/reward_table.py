@@ -45,6 +45,7 @@ def table_values(table: Any, alphabet: Sequence[str], shortest: int, longest: in
         raise ValueError(f"{where}: {number} strings are too many for a table (limit {MAX_STRINGS:,}); give a callable")
     if isinstance(table, str | os.PathLike):
         strings, values = _read(Path(table), where, alphabet)
+        where = f"{where}: {table}"
     elif isinstance(table, Mapping):
         strings, values = list(table), list(table.values())
     elif hasattr(table, "columns") and hasattr(table, "to_numpy"):
@@ -107,7 +108,7 @@ def _read(path: Path, where: str, alphabet: Sequence[str]) -> tuple[list[str], l
     try:
         text = read_text(path, where)
     except OSError as error:
-        name = path if str(path).isprintable() else shown(str(path))
+        name = path if str(path).isprintable() and len(str(path)) < 500 else shown(str(path))
         raise ValueError(f"{where}: {name} cannot be read: {error.strerror}") from None
     strings: list[str] = []
     values: list[float] = []
