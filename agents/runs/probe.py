@@ -98,7 +98,7 @@ def check_probe(where: str, probe: dict[str, Any], dag: Dag) -> None:
     if wrong.any():
         k = int(np.argmax(wrong))
         raise RunError(
-            f"{where}: the reward has changed since the run was made: log R of object {states[k].tolist()} was "
+            f"{where}: the reward has changed since the run was made: log R of {dag.object_names(states[k : k + 1])[0]} was "
             f"{saved[k]:.6g} and is {found[k]:.6g} ({wrong.sum()} of {len(wrong)} objects differ)"
         )
 

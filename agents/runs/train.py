@@ -167,7 +167,10 @@ def _train(agent: Agent, iterations: int, directory: Path | None, loop: Loop) ->
             bar.update()
             evaluated = bool(loop.eval_every) and (i % loop.eval_every == 0 or last)
             if i % loop.log_every == 0 or evaluated or last:
+                if evaluated:
+                    bar.set_description_str("evaluating")
                 row = record(_evaluated(agent, state, loop) if evaluated else {})
+                bar.set_description_str("", refresh=False)
                 if evaluated:
                     sign = {"warning": "collapsed?"} if "warning" in row and agent.beta == 1 else {}
                 bar.set_postfix({k: f"{row[k]:.4g}" for k in POSTFIX if row.get(k) is not None} | sign)
