@@ -13,7 +13,7 @@ import numpy as np
 from gfn_envs.arrays import FloatArray
 
 #: Rewards are tempered if log R of the first batch has a larger standard deviation, in nats.
-WIDE = 10.0
+WIDE = 30.0
 #: Standard deviation of beta log R in the first batch, in nats.
 START = 1.0
 #: Standard deviation of the change of beta log R per iteration, in nats, if the policy has reached its target.
