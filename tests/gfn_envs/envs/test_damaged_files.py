@@ -19,7 +19,7 @@ def test_good_files_are_read(tmp_path_factory: pytest.TempPathFactory, name: str
 
 
 @pytest.mark.parametrize("name", list(EXAMPLES))
-@settings(max_examples=300, deadline=5000)
+@settings(max_examples=150, deadline=5000)
 @given(edits=EDITS)
 @case(edits=[("insert a byte", 20033, 55), ("delete a byte", 19687, 101)])  # an atom shifted by one column
 @case(edits=[("change a byte", 44099, 77), ("insert a byte", 59452, 34)])  # a quote within a name

@@ -35,7 +35,19 @@ from tests.gfn_envs.gym.worlds import (
     random_legal,
     tiny,
 )
-from tests.helpers import BAG, BITS, GRID, TINY, TINY_ARGUMENTS, UNEVEN_EDGES, TableDag, all_states, small_dag
+from tests.helpers import (
+    BAG,
+    BITS,
+    FRAGMENTS,
+    GRID,
+    PHYLO_TREE,
+    TINY,
+    TINY_ARGUMENTS,
+    UNEVEN_EDGES,
+    TableDag,
+    all_states,
+    small_dag,
+)
 
 
 def test_every_registered_environment_has_a_tiny_instance() -> None:
@@ -163,7 +175,7 @@ def test_episode_statistics_of_vectors(env_id: str, kwargs: dict[str, Any], rewa
 
 
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")
-@per_id
+@pytest.mark.parametrize("env_id", [GRID, BITS, FRAGMENTS, PHYLO_TREE])
 def test_videos_are_recorded(env_id: str, tmp_path: Path) -> None:
     env = RecordVideo(gym.make(env_id, render_mode="rgb_array"), str(tmp_path / "video"), disable_logger=True)
     steps = len(list(play(env, np.random.default_rng(0))))

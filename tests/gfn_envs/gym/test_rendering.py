@@ -133,7 +133,7 @@ def test_vectors_render_as_sync_does(env_id: str, kwargs: dict[str, Any], render
     rng = np.random.default_rng(0)
     for env in (native, sync):
         env.reset()
-    for t in range(30):
+    for t in range(18):
         actions = mixed_actions(native.action_masks(), rng)
         terminated = native.step(actions)[2]
         sync.step(actions)

@@ -36,7 +36,7 @@ def test_the_vector_environment_equals_sync_vector_env(
     rng = np.random.default_rng(0)
     assert_identical(native.reset(seed=1), sync.reset(seed=1), "reset")
     ended = illegal = 0
-    for t in range(300):
+    for t in range(120):
         actions = mixed_actions(native.action_masks(), rng)
         result = native.step(actions)
         assert_identical(result, sync.step(actions), f"step {t}")
