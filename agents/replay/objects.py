@@ -157,9 +157,8 @@ class ReplayBuffer:
             )
         if not np.isfinite(log_reward).all():
             bad = int(np.argmin(np.isfinite(log_reward)))
-            raise ValueError(
-                f"ReplayBuffer: the log reward of object {objects[bad].tolist()} is {log_reward[bad]}; allowed: finite"
-            )
+            name = self.dag.object_names(objects[bad : bad + 1])[0]
+            raise ValueError(f"ReplayBuffer: the log reward of object {name} is {log_reward[bad]}; allowed: finite")
         return objects, log_reward
 
     # ------------------------------------------------------------------ checkpoints

@@ -97,8 +97,9 @@ def check_probe(where: str, probe: dict[str, Any], dag: Dag) -> None:
     wrong = ~np.isclose(found, saved, rtol=TOLERANCE, atol=TOLERANCE)
     if wrong.any():
         k = int(np.argmax(wrong))
+        name = dag.object_names(states[k : k + 1])[0]
         raise RunError(
-            f"{where}: the reward has changed since the run was made: log R of {dag.object_names(states[k : k + 1])[0]} was "
+            f"{where}: the reward has changed since the run was made: log R of object {name} was "
             f"{saved[k]:.6g} and is {found[k]:.6g} ({wrong.sum()} of {len(wrong)} objects differ)"
         )
 

@@ -129,8 +129,9 @@ class Stepper:
             return log_reward
         if (log_reward > exact.LARGEST_LOG).any():
             best = int(log_reward.argmax())
+            name = self.dag.object_names(states[ended[best]][None])[0]
             raise ValueError(
-                f"{self.dag!r}: R(x) of {states[ended[best]].tolist()} is exp({log_reward[best]:g}), too large for a "
+                f"{self.dag!r}: R(x) of {name} is exp({log_reward[best]:g}), too large for a "
                 'number; use reward_mode="log_reward" or "soft"'
             )
         return np.exp(log_reward)

@@ -187,3 +187,14 @@ def test_the_command_line_reads_objects(tmp_path, capsys):
         cli.main(["evaluate", str(tmp_path / "run"), *files])
     assert stop.value.code == 2
     assert "objects.npy" in capsys.readouterr().err
+
+
+def test_errors_and_lists_name_objects_as_their_users_write_them():
+    dag = gfn_envs.make_dag("GFN/Sequence-v0", alphabet="ACGT", length=3)
+    agent = agents.make_agent("tb", dag, hidden=(8,))
+    with pytest.raises(ValueError, match=r"test_objects: row 0, AC, is not a terminal state"):
+        agents.full_evaluation(agent, 10, test_objects=np.array([[0, 1, 4, 2]]))
+    objects = dag.terminal_states()[:1]
+    name = dag.object_names(objects)[0]
+    with pytest.raises(ValueError, match=f"the log reward of object {name} is nan"):
+        agents.replay.objects.ReplayBuffer(dag, 10).add(objects, np.array([np.nan]))
