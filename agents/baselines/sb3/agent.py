@@ -9,6 +9,7 @@ and restores them afterwards, so that a resumed run equals an uninterrupted one.
 from __future__ import annotations
 
 import contextlib
+import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -25,6 +26,9 @@ from agents.schedules import Schedule
 from gfn_envs.arrays import IntArray
 from gfn_envs.dag import Dag
 from gfn_envs.gym import GFNVectorEnv
+
+#: Held by the agent that uses the global random streams.
+GLOBAL_STREAMS = threading.RLock()
 
 RewardMode = Literal["reward", "log_reward", "soft"]
 
@@ -123,7 +127,15 @@ class SB3Agent(Agent):
 
     @contextlib.contextmanager
     def seeded(self) -> Iterator[None]:
-        """Seed the global random streams from the agent's generator, and restore them at the end."""
+        """Seed the global random streams from the agent's generator, and restore them at the end.
+
+        Agents in other threads wait, because the streams are those of the process.
+        """
+        with GLOBAL_STREAMS, self._seeded():
+            yield
+
+    @contextlib.contextmanager
+    def _seeded(self) -> Iterator[None]:
         numpy_state = np.random.get_state()  # noqa: NPY002
         seed = int(self.rng.integers(2**31))
         try:
@@ -175,6 +187,13 @@ class SB3Agent(Agent):
         """Update settings that change over iterations, other than the learning rate."""
 
     # ------------------------------------------------------------------ checkpoints
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Copies and pickles are made anew and get the state: the library's models hold tensors with a history."""
+        return type(self), (self.dag, self.config, self.seed), self.state_dict()
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.load_state_dict(state)
 
     def state_dict(self) -> dict[str, Any]:
         return super().state_dict() | {

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -92,17 +93,17 @@ def stop_guide(dag: Dag) -> Guide:
     Their code caps the logit itself, so the result depends on a constant added to all logits.
     """
     assert dag.reward_floor is not None
-    log_floor = math.log(dag.reward_floor)
+    return functools.partial(_stop_guide, math.log(dag.reward_floor))
 
-    def guide(agent: RLG, trajectories: Trajectories, log_pf: Tensor) -> Tensor:
-        states, row = distinct(trajectories.states[trajectories.sources])
-        stopped = dag.step(states, np.full(len(states), dag.num_actions - 1))
-        low = torch.from_numpy(log_rewards(dag, stopped) <= log_floor).to(agent.device)
-        table = pg.capped_stop(agent.log_pf_table(states), low, math.log(STOP_CAP))
-        edges = (torch.from_numpy(row), torch.from_numpy(trajectories.actions))
-        return table[edges[0].to(agent.device), edges[1].to(agent.device)]
 
-    return guide
+def _stop_guide(log_floor: float, agent: RLG, trajectories: Trajectories, log_pf: Tensor) -> Tensor:
+    dag = agent.dag
+    states, row = distinct(trajectories.states[trajectories.sources])
+    stopped = dag.step(states, np.full(len(states), dag.num_actions - 1))
+    low = torch.from_numpy(log_rewards(dag, stopped) <= log_floor).to(agent.device)
+    table = pg.capped_stop(agent.log_pf_table(states), low, math.log(STOP_CAP))
+    edges = (torch.from_numpy(row), torch.from_numpy(trajectories.actions))
+    return table[edges[0].to(agent.device), edges[1].to(agent.device)]
 
 
 def find_guide(dag: Dag) -> Guide:
