@@ -179,7 +179,7 @@ def test_rewards_too_large_for_a_number_are_refused() -> None:
         env.unwrapped.dag.log_reward = lambda states: np.full(len(states), 710.0)
     assert log_reward.step(2)[1] == 710.0
     for step in (lambda: single.step(2), lambda: vector.step(np.array([0, 2]))):
-        with pytest.raises(ValueError, match=r"R\(x\) of \[0, 0, 1\] is exp\(710\), too large"):
+        with pytest.raises(ValueError, match=r"R\(x\) of \(0, 0\) is exp\(710\), too large"):
             step()
 
 
