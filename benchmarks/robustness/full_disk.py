@@ -92,13 +92,13 @@ class _File:
 
 
 def trials(count: int, work: Path) -> Outcomes:
-    """Every k up to ``count`` or the end of the run, then a limit on the size of files of 1, 2, 4 ... blocks."""
+    """Every k up to ``count`` or the end of the run, then limits on the size of files, from 512 bytes to 128 KiB."""
     command = [*COMMANDS[1], *SCHEDULE]
     whole, out = work / "whole", work / "run"
     uninterrupted(whole, command, work / "errors")
     kinds = [
         ("full disk", lambda k: FullDisk(out, k), range(count)),
-        ("limit on file size", _limit_files, [2**k for k in range(9, 18)]),
+        ("limit on file size", _limit_files, [2**k for k in range(9, 18)] if count >= 10 else [2**13]),
     ]
     for name, prepare, values in kinds:
         for value in values:

@@ -19,8 +19,8 @@ SCHEDULE = ["--iterations", "400", "--log-every", "10", "--eval-every", "100", "
 def trials(count: int, work: Path) -> Outcomes:
     """``count`` interruptions, at most two per run."""
     rng, done = random.Random(0), 0
-    whole = [work / f"whole-{k}" for k in range(len(COMMANDS))]
-    commands = [[*command, *SCHEDULE] for command in COMMANDS]
+    commands = [[*command, *SCHEDULE] for command in (COMMANDS if count >= 10 else COMMANDS[:1])]
+    whole = [work / f"whole-{k}" for k in range(len(commands))]
     seconds = [
         uninterrupted(out, command, work / "errors").seconds for out, command in zip(whole, commands, strict=True)
     ]
