@@ -17,8 +17,8 @@ from gfn_envs.text_files import read_text
 from gfn_envs.user_arrays import real_array
 from gfn_envs.validation import checked_log_reward, checked_seed, positive_int, shown
 
-#: Largest capacity, and largest number of strings from which modes are drawn.
-MAX_CAPACITY, MAX_FILLERS = 10**6, 10**7
+#: Largest capacity, and largest number of strings, for all letters together, from which modes are drawn.
+MAX_CAPACITY, MAX_FILLERS = 10**6, 5 * 10**7
 
 
 class Bag(Dag):
@@ -132,7 +132,7 @@ class Bag(Dag):
     def _filler_counts(self, length: int) -> IntArray:
         """Letter counts of every string of ``length`` other letters, integers (num_strings, num_letters - 1)."""
         others = self.num_letters - 1
-        if others > 1 and (length > 24 or others**length > MAX_FILLERS):
+        if others > 1 and (length > 24 or self.num_letters * others**length > MAX_FILLERS):
             raise ValueError(
                 f"Bag: {others}^{length} fillers are too many to generate modes from; give a file of modes instead"
             )

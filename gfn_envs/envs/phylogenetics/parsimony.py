@@ -68,17 +68,21 @@ class Parsimony:
 
     def greedy(self) -> list[tuple[int, int]]:
         """Joins of a greedily built tree: each joins the two trees that add the fewest mutations."""
-        sets = dict(enumerate(self.patterns))
-        cost = {(i, j): self._cost(sets[i], sets[j]) for j in sets for i in range(j)}
+        n, sets, alive = len(self.patterns), self.patterns.copy(), np.ones(len(self.patterns), dtype=bool)
+        cost = np.full((n, n), np.inf)  # of the pairs i < j of trees that are left
+        for i in range(n):
+            cost[i, i + 1 :] = self._cost(sets[i], sets[i + 1 :])
         merges = []
-        while cost:
-            i, j = min(cost, key=lambda pair: (cost[pair], pair))
+        for _ in range(n - 1):
+            i, j = divmod(int(cost.argmin()), n)  # the first of equal pairs
             merges.append((i, j))
-            left, right = sets[i], sets.pop(j)
-            sets[i] = np.where(left & right, left & right, left | right)
-            cost = {pair: value for pair, value in cost.items() if j not in pair}
-            cost |= {(min(i, k), max(i, k)): self._cost(sets[i], sets[k]) for k in sets if k != i}
+            common = sets[i] & sets[j]
+            sets[i] = np.where(common, common, sets[i] | sets[j])
+            alive[j], cost[j], cost[:, j] = False, np.inf, np.inf
+            new = np.where(alive, self._cost(sets[i], sets), np.inf)
+            cost[:i, i], cost[i, i + 1 :] = new[:i], new[i + 1 :]
         return merges
 
-    def _cost(self, left: IntArray, right: IntArray) -> float:
-        return float((left & right == 0) @ self.weights)
+    def _cost(self, tree: IntArray, others: IntArray) -> FloatArray:
+        """Numbers of mutations that joins of a tree (patterns,) with others (n, patterns) add, float64 (n,)."""
+        return (tree & others == 0) @ self.weights

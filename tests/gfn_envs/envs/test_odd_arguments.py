@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import time
 from typing import Any
 
 import numpy as np
@@ -70,3 +71,11 @@ def test_a_grid_too_wide_to_encode_says_so() -> None:
 def test_distances_are_real_numbers(matrix: Any) -> None:
     with pytest.raises(ValueError, match="InverseFolding: distances must be a square matrix of numbers: "):
         gfn_envs.make_dag("GFN/InverseFolding-v0", distances=matrix)
+
+
+def test_large_instances_are_made_or_refused_in_seconds() -> None:
+    start = time.process_time()
+    assert gfn_envs.make_dag("GFN/PhyloTree-v0", num_taxa=1000).max_length == 999
+    with pytest.raises(ValueError, match="fillers are too many to generate modes from"):
+        gfn_envs.make_dag("GFN/Bag-v0", num_letters=26, capacity=12)
+    assert time.process_time() - start < 10

@@ -13,6 +13,7 @@ import pytest
 
 from gfn_envs import PhyloTree
 from gfn_envs.envs.phylogenetics import alignments, parsimony, simulation
+from gfn_envs.envs.phylogenetics.parsimony import Parsimony
 
 Tree = Any  # A taxon's number, or a pair of trees.
 
@@ -295,3 +296,20 @@ def test_bad_files(tmp_path: Path, text: str, message: str) -> None:
 def test_bad_arguments(kwargs: dict[str, Any], message: str) -> None:
     with pytest.raises(ValueError, match=message):
         PhyloTree(**kwargs)
+
+
+def test_greedy_joins_are_the_cheapest_first_pairs() -> None:
+    """As written out: of all pairs of trees, the first of those that add the fewest mutations."""
+    rng = np.random.default_rng(0)
+    for _ in range(30):
+        taxa, patterns = rng.integers(2, 16), rng.integers(1, 12)
+        given = (1 << rng.integers(0, 4, (taxa, patterns))).astype(np.uint8)
+        weights = rng.integers(1, 5, patterns).astype(float)
+        trees, expected = {i: given[i] for i in range(taxa)}, []
+        while len(trees) > 1:
+            pairs = [(i, j) for i in trees for j in trees if i < j]
+            i, j = min(pairs, key=lambda pair: (((trees[pair[0]] & trees[pair[1]]) == 0) @ weights, pair))
+            expected.append((i, j))
+            common, both = trees[i] & trees[j], trees[i] | trees.pop(j)
+            trees[i] = np.where(common, common, both)
+        assert Parsimony(given, weights).greedy() == expected
