@@ -62,8 +62,9 @@ def checked_on_error(on_error: Any, floor: float | None, where: str) -> str | fl
     """
     text = " ".join(repr(on_error).split())[:100]
     if isinstance(on_error, numbers.Real) and not isinstance(on_error, bool):
-        if 0 < on_error <= sys.float_info.max:
-            return float(on_error)
+        number: Any = on_error
+        if 0 < number <= sys.float_info.max:
+            return float(number)
     elif not isinstance(on_error, str):
         pass
     elif on_error == "floor" and floor is None:
