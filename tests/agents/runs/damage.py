@@ -2,7 +2,6 @@
 
 import random
 import shutil
-import signal
 import subprocess
 import sys
 import time
@@ -94,10 +93,6 @@ def interrupt_and_resume(whole: Path, out: Path, flags, signals, delay) -> int:
     assert_same_run(whole, out)
     assert not [path.name for path in out.rglob("*.tmp")]
     return stopped
-
-
-def random_signals(count, rng: random.Random):
-    return [rng.choice([signal.SIGKILL, signal.SIGTERM, signal.SIGINT]) for _ in range(count)]
 
 
 # ---------------------------------------------------------------------- flipped bits

@@ -217,6 +217,8 @@ def test_a_reward_of_a_script_resumes_in_a_new_process(tmp_path, kind):
     assert "reward = __main__:" in first.stderr
     resumed = script(tmp_path, 6, kind, "resume")
     assert resumed.returncode == 0, resumed.stderr
+    if kind == "function":  # That its source has changed is noticed in the same way.
+        return
     (tmp_path / "mine.py").write_text(MINE.replace("cells.sum(1) + 1.0", "cells.sum(1) + 2.0"))
     changed = script(tmp_path, 9, kind, "resume")
     assert changed.returncode == 1
