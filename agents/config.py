@@ -121,8 +121,8 @@ class FlowSettings(Config):
     """State flows."""
 
     track_log_z: bool = True
-    """Shift all log flows at the first iteration, and while beta < 1, so that log F(s0) is the batch's estimate of log
-    Z, whenever the two differ by more than 1 nat and 3 standard errors."""
+    """Shift all log flows at the first iteration, and while beta < 1, so that those of the states before the terminal
+    ones match log R on average, whenever the two differ by more than 1 nat and 3 standard errors."""
 
 
 @dataclass(frozen=True)

@@ -40,7 +40,8 @@ class TemperedAgent(Agent):
         return batch if self.beta == 1 else dataclasses.replace(batch, log_reward=self.beta * batch.log_reward)
 
     def track_log_z(self, batch: Trajectories) -> None:
-        """Set log Z to the estimate of a batch of P_F if it is far off, or shift all log flows (``track_log_z``)."""
+        """Set log Z to the estimate of a batch of P_F if it is far off, or shift all log flows so that those before the
+        terminal states match log R on average (``track_log_z``)."""
         parameter = self.policy.flow_bias() if self.learns_flow else self.log_z_parameter
         if parameter is None or not getattr(self.config, "track_log_z", False) or len(batch) < LOG_Z_BATCH:
             return
@@ -48,9 +49,11 @@ class TemperedAgent(Agent):
         due = self.beta != 1 or self.iteration % (1 << max(0, self.iteration.bit_length() - 6)) == 0
         if not due or (self.learns_flow and self.beta == 1 and self.iteration > 0):
             return
-        log_weights = batch.log_reward - self.engine.log_ratio(batch)
-        estimate, error = log_weights.mean(), log_weights.std() / np.sqrt(len(batch))
-        shift = estimate - self.log_z
-        if abs(shift) > max(LOG_Z_NATS, LOG_Z_ERRORS * error):
-            with torch.no_grad():
-                parameter += float(shift)
+        with torch.no_grad():
+            if self.learns_flow:
+                gaps = batch.log_reward - self.policy(batch.states[batch.last - 1]).log_flow.cpu().double().numpy()
+            else:
+                gaps = batch.log_reward - self.engine.log_ratio(batch) - self.log_z
+            shift, error = float(gaps.mean()), gaps.std() / np.sqrt(len(batch))
+            if abs(shift) > max(LOG_Z_NATS, LOG_Z_ERRORS * error):
+                parameter += shift
