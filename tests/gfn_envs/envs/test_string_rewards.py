@@ -16,6 +16,7 @@ import pytest
 from sklearn.ensemble import HistGradientBoostingRegressor
 
 from gfn_envs import PHO4, FragmentMolecule, QM9Str, SEHStr, Sequence, TFBind8
+from gfn_envs.data import packaged
 from gfn_envs.data import registry as datasets
 from gfn_envs.data.safe_pickle import UnsafePickleError, read_pickle
 from gfn_envs.envs.strings.boosted_trees import BoostedTrees, arrays_from_pickle, node_arrays
@@ -217,7 +218,7 @@ def test_missing_data_raise_when_the_environment_is_made(
 def test_data_are_read_once_per_process(make: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     first = make()
     monkeypatch.setattr(datasets, "converted", lambda *args: pytest.fail("read again"))
-    monkeypatch.setattr(datasets, "packaged", lambda *args: pytest.fail("read again"))
+    monkeypatch.setattr(packaged, "packaged", lambda *args: pytest.fail("read again"))
     second = make()
     if make is SEHStr:
         assert second.trees is first.trees
