@@ -45,8 +45,8 @@ class TemperedAgent(Agent):
         parameter = self.policy.flow_bias() if self.learns_flow else self.log_z_parameter
         if parameter is None or not getattr(self.config, "track_log_z", False) or len(batch) < LOG_Z_BATCH:
             return
-        # Ever rarer once beta is 1: at least 32 times while the number of iterations doubles.
-        due = self.beta != 1 or self.iteration % (1 << max(0, self.iteration.bit_length() - 6)) == 0
+        # Ever rarer once beta is 1: at least 8 times while the number of iterations doubles.
+        due = self.beta != 1 or self.iteration % (1 << max(0, self.iteration.bit_length() - 4)) == 0
         if not due or (self.learns_flow and self.beta == 1 and self.iteration > 0):
             return
         with torch.no_grad():

@@ -23,6 +23,8 @@ from typing import Any, NamedTuple
 
 # Workers run this file with another tree's packages: everything of this tree is imported where it is used.
 ROOT = Path(__file__).resolve().parents[1]
+#: Iteration at which a block starts.
+MIDDLE = 10_000
 GRID = {"ndim": 4, "side": 20, "reward": "easy"}
 
 
@@ -75,7 +77,8 @@ def worker(case: Case, tree: str, weights: str) -> None:
         if Path(tree).resolve() not in Path(str(package.__file__)).resolve().parents:
             raise RuntimeError(f"{package.__name__} was imported from {package.__file__}, not from {tree}")
     dag = gfn_envs.make_dag(f"GFN/{case.env}-v0", **case.kwargs)
-    agent = agents.make_agent(case.agent, dag, seed=0, batch_size=case.batch, compiled=case.compiled)
+    settings = {"target_every": 100, "epsilon": 0.0} if case.agent == "mdb" else {}
+    agent = agents.make_agent(case.agent, dag, seed=0, batch_size=case.batch, compiled=case.compiled, **settings)
     log_z = getattr(agent, "log_z_parameter", None)
 
     def save() -> None:
@@ -84,6 +87,8 @@ def worker(case: Case, tree: str, weights: str) -> None:
     def load() -> None:
         saved = torch.load(weights, weights_only=True)
         agent.policy.load_state_dict(saved["policy"])
+        # In the middle of a run: log Z is looked at ever more rarely.
+        agent.iteration = MIDDLE
         if log_z is not None:
             log_z.data.fill_(saved["log_z"])
 
