@@ -7,6 +7,8 @@ over objects follow ``dag.terminal_states()``; arrays over states and edges (s,)
 
 from __future__ import annotations
 
+import logging
+import time
 from collections.abc import Callable
 from typing import Any
 
@@ -15,12 +17,17 @@ import numpy as np
 from gfn_envs import border
 from gfn_envs.arrays import FloatArray, IntArray
 from gfn_envs.dag import Dag
-from gfn_envs.enumeration import state_graph
+from gfn_envs.enumeration import QUIET_SECONDS, state_graph
+
+logger = logging.getLogger(__name__)
 
 ForwardPolicy = Callable[[IntArray], FloatArray]
 
 #: Largest number whose exp is finite in double precision.
 LARGEST_LOG = float(np.log(np.finfo(np.float64).max))
+
+#: Objects whose rewards are evaluated at a time.
+REWARDS = 10_000
 
 #: Sums of products above this number have lost nothing that matters to underflow.
 SMALLEST_EXACT = 1e-280
@@ -32,7 +39,16 @@ def log_rewards(dag: Dag) -> FloatArray:
 
 
 def _log_rewards(dag: Dag, objects: IntArray) -> FloatArray:
-    found = border.log_rewards(dag, objects)
+    """log R of objects, a few at a time: rewards of molecules or trees need far more memory than their rows."""
+    found, begin = np.empty(len(objects)), time.monotonic()
+    reported = begin
+    for start in range(0, len(objects), REWARDS):
+        found[start : start + REWARDS] = border.log_rewards(dag, objects[start : start + REWARDS])
+        done, now = min(start + REWARDS, len(objects)), time.monotonic()
+        if now - reported >= QUIET_SECONDS:
+            reported, left = now, (now - begin) * (len(objects) / done - 1)
+            text = "rewards of %s: %s of %s objects, about %.0f s left"
+            logger.warning(text, type(dag).__name__, f"{done:,}", f"{len(objects):,}", left)
     return np.where(np.isnan(found), -np.inf, found)
 
 
