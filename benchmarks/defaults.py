@@ -165,7 +165,7 @@ def text(runs: list[dict[str, Any]], exact: bool) -> str:
         return report.cell([measure(run) for run in runs], 3)
     best = f"[{np.mean([run['best'] for run in runs]):.2f}]"
     elbo = [run["elbo"] for run in runs]
-    return best if None in elbo else f"{report.cell(elbo)} {best}"
+    return best if None in elbo else f"{report.cell(elbo, 4)} {best}"
 
 
 def verdict(by_agent: dict[str, Any], exact: bool) -> str:
