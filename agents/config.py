@@ -131,7 +131,7 @@ class TemperingSettings(Config):
 
     beta: Schedule | None = None
     """Training targets R^beta: start,end,steps with end 1, or 1 for R from the start. Default: if log R of the first
-    batch has a standard deviation above 30 nats, beta starts at 1 nat of it and rises to 1 as the policy follows;
+    batch is wide, with a robust standard deviation above 30 nats, beta starts low and rises to 1 as the policy follows;
     otherwise 1."""
 
     def __post_init__(self) -> None:

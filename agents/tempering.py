@@ -12,7 +12,8 @@ import numpy as np
 
 from gfn_envs.arrays import FloatArray
 
-#: Rewards are tempered if log R of the first batch has a larger standard deviation, in nats.
+#: Rewards are tempered if the middle 68% of log R in the first batch span more than twice this, in nats. That is two
+#: standard deviations of a normal distribution, but a single object at a floor of the reward does not decide.
 WIDE = 30.0
 #: Standard deviation of beta log R in the first batch, in nats.
 START = 1.0
@@ -24,8 +25,10 @@ GROWTH = 0.05
 
 def first_beta(log_reward: FloatArray) -> float:
     """beta at the start of training, in (0, 1], from log R of the first batch (n,); 1 unless its rewards are wide."""
-    spread = float(log_reward.std()) if len(log_reward) else 0.0
-    return 1.0 if spread <= WIDE else START / spread
+    if not len(log_reward):
+        return 1.0
+    low, high = np.quantile(log_reward, (0.16, 0.84))
+    return 1.0 if high - low <= 2 * WIDE else START / float(log_reward.std())
 
 
 def next_beta(beta: float, log_reward: FloatArray, log_ratio: FloatArray) -> float:

@@ -26,6 +26,7 @@ def test_rewards_are_tempered_only_if_they_are_wide():
     wide = np.array([0.0, 1000.0])
     assert first_beta(wide) * wide.std() == pytest.approx(START)
     assert first_beta(np.zeros(0)) == 1
+    assert first_beta(np.array([-221.0] + [-20.0] * 15)) == 1
 
 
 def test_beta_rises_at_constant_speed_waits_for_the_policy_and_ends_at_one():
