@@ -35,6 +35,10 @@ class TemperedAgent(Agent):
         self.track_log_z(batch)
         return batch
 
+    def beta_info(self) -> dict[str, float]:
+        """``beta``, for the results of an update, while it is below 1."""
+        return {} if self.beta == 1 else {"beta": self.beta}
+
     def at_beta(self, batch: Trajectories) -> Trajectories:
         """A batch with log R^beta for log R."""
         return batch if self.beta == 1 else dataclasses.replace(batch, log_reward=self.beta * batch.log_reward)

@@ -23,6 +23,16 @@ SPEED = 0.02
 GROWTH = 0.05
 
 
+def effective_share(log_weights: FloatArray) -> float:
+    """Effective sample size of importance weights, as a share of their number: (sum w)^2 / (n sum w^2), in [1/n, 1].
+
+    Args:
+        log_weights: log w, float64 (n,), n >= 1.
+    """
+    weights = np.exp(log_weights - log_weights.max())
+    return float(weights.sum() ** 2 / (len(weights) * np.square(weights).sum()))
+
+
 def first_beta(log_reward: FloatArray) -> float:
     """beta at the start of training, in (0, 1], from log R of the first batch (n,); 1 unless its rewards are wide."""
     if not len(log_reward):
@@ -42,7 +52,5 @@ def next_beta(beta: float, log_reward: FloatArray, log_ratio: FloatArray) -> flo
     if not len(log_reward):
         return beta
     spread, log_weights = float(log_reward.std()), beta * log_reward - log_ratio
-    weights = np.exp(log_weights - log_weights.max())
-    share = float(weights.sum() ** 2 / (len(weights) * np.square(weights).sum()))
     rise = GROWTH * beta if spread * GROWTH * beta <= SPEED else SPEED / spread
-    return min(1.0, beta + rise * share**2)
+    return min(1.0, beta + rise * effective_share(log_weights) ** 2)

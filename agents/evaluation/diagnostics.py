@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-import numpy as np
-
 from agents.agent import Agent
 from agents.evaluation.estimates import log_ratios
-from gfn_envs.arrays import FloatArray, IntArray, distinct
+from agents.tempering import effective_share
+from gfn_envs.arrays import IntArray, distinct
 
 #: Thresholds of :func:`collapse_warning`. Measured on grids, strings and bit sequences with batches of 16: in the
 #: second half of 1,000 to 2,000 iterations, tb and subtb with default settings have an effective share of 0.26 to 1, a
@@ -18,16 +17,6 @@ from gfn_envs.arrays import FloatArray, IntArray, distinct
 LOW_ESS, LOW_DISTINCT, LARGE_GAP, LARGE_TV = 0.2, 0.15, 3.0, 0.5
 #: Batches of fewer trajectories say too little.
 MIN_BATCH = 8
-
-
-def effective_share(log_weights: FloatArray) -> float:
-    """Effective sample size of importance weights, as a share of their number: (sum w)^2 / (n sum w^2), in [1/n, 1].
-
-    Args:
-        log_weights: log w, float64 (n,), n >= 1.
-    """
-    weights = np.exp(log_weights - log_weights.max())
-    return float(weights.sum() ** 2 / (len(weights) * np.square(weights).sum()))
 
 
 def distinct_share(objects: IntArray) -> float:

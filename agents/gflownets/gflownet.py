@@ -77,7 +77,7 @@ class GFlowNet(TemperedAgent):
             "log_z": self.log_z,
             "transitions": batch.num_edges + searched + sum(other.num_edges for other in others),
             "mean_log_reward": float(batch.log_reward.sum()) / len(batch),
-        } | ({} if self.beta == 1 else {"beta": self.beta})
+        } | self.beta_info()
 
     def replayed(self, batch: Trajectories) -> tuple[list[Trajectories], int]:
         """Trajectories sampled by P_B to objects from local search around ``batch`` and from the replay buffer, to

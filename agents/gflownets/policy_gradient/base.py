@@ -115,7 +115,7 @@ class PolicyGradient(TemperedAgent):
             "transitions": batch.num_edges,
             "mean_log_reward": float(sampled.log_reward.sum()) / len(sampled),
             **info,
-        } | ({} if self.beta == 1 else {"beta": self.beta})
+        } | self.beta_info()
 
     def costs(self, found: LogProbs, batch: Trajectories) -> Tensor:
         """Cost of each edge in the forward problem, (e,)."""
