@@ -22,7 +22,7 @@ def number_in(cell: str) -> float | None:
 
 
 def no_number(cell: str) -> str:
-    """Why a cell holds no number, for messages."""
+    """Reason why a cell is not a number, for messages."""
     if is_missing(cell):
         return f"a missing value ({cell!r}); leave out the row or fill in the value"
     if re.fullmatch(r"[-+]?[\d.]*,\d[\d,.]*(e[-+]?\d+)?", cell, flags=re.IGNORECASE):

@@ -1,4 +1,4 @@
-"""Arrays and containers of numbers from users: every number is used as it was given, or the container is refused.
+"""Arrays and containers of numbers from users: every number is used as given, or the container raises.
 
 NumPy's conversions drop masks, labels and units, turn text of digits into numbers, and accept sets. Here each of these
 raises. Pandas, xarray and torch are recognized by their methods, not imported.

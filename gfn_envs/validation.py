@@ -166,7 +166,7 @@ def first_non_number(values: npt.NDArray[Any]) -> int | None:
 
 
 def _is_number(value: Any) -> bool:
-    """Whether ``float(value)`` is the same number. Text and complex numbers are no rewards."""
+    """True if ``float(value)`` is the same number. Text and complex numbers are not rewards."""
     try:
         float(value)
     except (TypeError, ValueError, OverflowError):

@@ -77,7 +77,7 @@ def target_of(dag: Dag) -> Target:
 
 
 def may_evaluate_rewards(dag: Dag, rewards: str) -> bool:
-    """Whether an evaluation with this setting may evaluate rewards: see :func:`evaluate`.
+    """True if an evaluation with this setting may evaluate rewards: see :func:`evaluate`.
 
     Raises:
         ValueError: ``rewards`` is none of REWARD_USES.

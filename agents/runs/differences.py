@@ -27,7 +27,7 @@ def _difference(name: str, old: Any, new: Any) -> str:
 
 
 def same(old: Any, new: Any) -> bool:
-    """Whether two encoded values give the same result."""
+    """True if two encoded values give the same result."""
     if _is_source(old) and _is_source(new):
         return same_source(old, new)
     if isinstance(old, str) and _tag(new) == "$file":  # version 0.1 saved names of files only

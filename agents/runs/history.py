@@ -89,7 +89,7 @@ def _parsed(path: Path, number: int, line: str) -> dict[str, Any]:
 
 
 def _has_checksums(out: Path) -> bool:
-    """Whether the run's rows must have checksums. Version 0.1 wrote none, and no provenance either."""
+    """True if the run's rows must have checksums. Version 0.1 wrote none, and no provenance either."""
     try:
         return '"provenance"' in files.read_text(out / files.CONFIG)
     except (FileNotFoundError, NotADirectoryError):

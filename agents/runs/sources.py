@@ -67,7 +67,7 @@ def source_name(described: dict[str, Any]) -> str:
 
 
 def same_source(old: dict[str, Any], new: dict[str, Any]) -> bool:
-    """Whether both describe the same code.
+    """True if both describe the same code.
 
     Code that ran as a script and code that was imported have different modules. If its source is known, only the name
     within the module counts.

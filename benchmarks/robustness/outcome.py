@@ -22,7 +22,7 @@ Outcomes = Iterator[Outcome]
 
 
 def one_line(error: BaseException | str) -> bool:
-    """Whether an error says something, in one line."""
+    """True if an error says something, in one line."""
     return len(str(error).strip().splitlines()) == 1
 
 

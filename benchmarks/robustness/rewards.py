@@ -39,7 +39,7 @@ def _raise(error: BaseException) -> Any:
 
 
 class Unfinished:
-    """An object that is no number, with a name of two lines."""
+    """An object that is not a number, with a name of two lines."""
 
     def __repr__(self) -> str:
         return "<unfinished\nobject>"
@@ -95,7 +95,7 @@ class BadReward:
         self.kind, self.share, self.on, self.met = kind, share, False, False
 
     def is_bad(self, row: Any) -> bool:
-        """Whether an object is one of those with a bad reward."""
+        """True if an object is one of those with a bad reward."""
         bad = self.on and sum(int(x) * (k + 1) for k, x in enumerate(np.ravel(row))) % self.share == 0
         self.met |= bad
         return bad
@@ -207,7 +207,7 @@ def _outcome(agent: Any, bad: BadReward, where: str) -> Outcome | None:
 
 
 def _says_all(error: ValueError, environment: str, of_an_object: bool) -> bool:
-    """Whether an error names the environment; and the object and the number of the call, if one reward is bad."""
+    """True if an error names the environment; and the object and the number of the call, if one reward is bad."""
     text = str(error)
     single = of_an_object and isinstance(error, RewardError) and not isinstance(error, RewardShapeError)
     return environment in text and (not single or ("object" in text and "(call " in text))

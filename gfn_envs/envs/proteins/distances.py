@@ -142,7 +142,7 @@ def read_distances(text: str, where: str) -> tuple[FloatArray, IntArray]:
             raise ValueError(f"{where}, line {line}: expected {len(numbers)} distances, got {len(row) - 1}")
         if wrong := [cell for cell in row[1:] if cell and not _NUMBER.fullmatch(cell)]:
             raise ValueError(f"{where}, line {line}: expected distances, got {wrong[0][:40]!r}")
-    # An empty cell is the distance of a residue to itself; elsewhere, the 0 is refused.
+    # An empty cell is the distance of a residue to itself; elsewhere, 0 raises.
     matrix = distance_matrix([[float(cell or 0) for cell in row[1:]] for row in rows[1:]], where, numbers)
     return matrix, np.array([int(number) for number in numbers], dtype=np.int64)
 
