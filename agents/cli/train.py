@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from agents.agent import Agent
 from agents.cli.errors import UsageError
 from agents.cli.naming import check_no_older_run, default_directory
 from agents.cli.parsing import check_at_least, check_seed, environment_arguments, parse, truth_values
@@ -60,8 +61,24 @@ def train(arguments: list[str]) -> int:
         if "-h" not in arguments and "--help" not in arguments:
             raise UsageError("gfn train needs an agent and an environment, such as: gfn train tb GFN/HyperGrid-v0")
         arguments = [*named, "--help"]
+    options, agent, out = prepared(named, arguments[len(named) :])
+    _train(agent, out, options)
+    print_next(out, arguments, options.iterations)
+    return 0
+
+
+def prepared(named: list[str], flags: list[str]) -> tuple[Any, Agent, Path]:
+    """Options, agent and run directory of a training. Writes nothing.
+
+    Args:
+        named: name of the agent and id of the environment. Fewer show the help.
+        flags: the words after them.
+
+    Raises:
+        UsageError: a name, flag or value is wrong, in one line.
+    """
     prog = " ".join(["gfn train", *named, *("AGENT", "ENV")[len(named) :]])
-    flags = engine_for_compiled(truth_values(arguments[len(named) :], named[1] if len(named) > 1 else None))
+    flags = engine_for_compiled(truth_values(flags, named[1] if len(named) > 1 else None))
     options = parse(options_class(*named), flags, prog)
     check_seed(options.seed)
     check_at_least(1, options, "threads", "exact_states")
@@ -75,9 +92,7 @@ def train(arguments: list[str]) -> int:
     out = options.out or default_directory(agent, id, _values(options.env))
     if options.resume and options.out is None:
         check_no_older_run(agent, id, out)
-    _train(agent, out, options)
-    print_next(out, arguments, options.iterations)
-    return 0
+    return options, agent, out
 
 
 def given_arguments(id: str, values: dict[str, Any]) -> dict[str, Any]:
