@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Callable, Sequence
 from typing import Any, Protocol
 
@@ -77,10 +76,17 @@ class StateActionPolicy(Policy):
         network, first, last = self._columns(head)
         if not isinstance(network, MLP) or self.anchor.device.type != "cpu":
             return super().logits(head)
-        few = network.numpy_columns(first, last)
-        # Made at first use. Rollouts of small batches never use it.
-        many = functools.cache(lambda: super(StateActionPolicy, self).logits(head))
-        return lambda states: few(self.inputs(states)) if len(states) < NUMPY_ROWS else many()(states)
+        few, many = network.numpy_columns(first, last), None
+
+        def logits(states: IntArray) -> FloatArray:
+            nonlocal many
+            if len(states) < NUMPY_ROWS:
+                return few(self.inputs(states))
+            if many is None:  # Made at first use. Rollouts of small batches never use it.
+                many = Policy.logits(self, head)
+            return many(states)
+
+        return logits
 
     def flow_bias(self) -> Tensor | None:
         bias = getattr(self.networks[-1], "last_bias", None)
