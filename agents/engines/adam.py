@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import torch
 from torch import Tensor, nn
@@ -18,19 +18,27 @@ FUSED = (2, 4) <= tuple(map(int, torch.__version__.split(".")[:2])) <= (2, 14) a
 _DENORMAL, _ONE = 5e-324, 1.0
 
 
-def minimize(loss: Tensor, optimizer: torch.optim.Optimizer, max_grad_norm: float | None = None) -> None:
+def minimize(
+    loss: Tensor,
+    optimizer: torch.optim.Optimizer,
+    max_grad_norm: float | None = None,
+    combine: Callable[[list[Tensor]], None] | None = None,
+) -> None:
     """One gradient step on a scalar loss.
 
     Args:
         loss: a scalar to minimize.
         optimizer: updates those of its parameters that the loss depends on.
         max_grad_norm: scale the gradients of the first group of parameters down to this Euclidean norm.
+        combine: changes the gradients in place before they are scaled, such as to their sum over processes.
     """
     for group in optimizer.param_groups:
         for parameter in group["params"]:
             parameter.grad = None
     with flushed_denormals():
         loss.backward()
+        if combine is not None:
+            combine([p.grad for group in optimizer.param_groups for p in group["params"] if p.grad is not None])
         if max_grad_norm is not None:
             nn.utils.clip_grad_norm_(optimizer.param_groups[0]["params"], max_grad_norm)
         if type(optimizer) is torch.optim.Adam:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import abc
+from collections.abc import Sequence
 from typing import Any, ClassVar, Protocol
 
 import numpy as np
@@ -60,10 +61,23 @@ class Learner(Protocol):
         """Set the learning rates of this iteration."""
 
 
+class Combine(Protocol):
+    """Adds up what the processes that share a batch have found, each on its part (:mod:`agents.distributed`)."""
+
+    def loss(self, loss: float) -> float:
+        """Loss of the whole batch, from that of this process's part."""
+
+    def gradients(self, gradients: Sequence[Any]) -> None:
+        """Replace gradients of this part, float32 arrays or tensors, by those of the whole batch."""
+
+
 class Engine(abc.ABC):
     """Samples trajectories of a learner's P_F, and takes gradient steps on them."""
 
     name: ClassVar[str]
+    #: Set while several processes share each batch. A step then has a part of it. It combines the loss before it
+    #: tests it, and the gradients of all parameters before it clips them.
+    combine: Combine | None = None
 
     def __init__(self, learner: Learner):
         self.learner = learner
@@ -100,7 +114,9 @@ class Engine(abc.ABC):
         """log P_F - log P_B of each trajectory, float64 (n,)."""
 
     def finite(self, loss: float) -> float:
-        """``loss``, or FloatingPointError if it is NaN or infinite."""
+        """The loss of the whole batch, or FloatingPointError if it is NaN or infinite."""
+        if self.combine is not None:
+            loss = self.combine.loss(loss)
         if not np.isfinite(loss):
             message = f"iteration {self.learner.iteration}: the loss is {loss}; try a lower learning rate"
             raise FloatingPointError(message)

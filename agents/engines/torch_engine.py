@@ -31,7 +31,8 @@ class TorchEngine(Engine):
                 loss = loss + fit
             value = self.finite(loss.item())
             learner.set_learning_rates()
-            minimize(loss, learner.optimizer, learner.config.max_grad_norm)
+            combine = None if self.combine is None else self.combine.gradients
+            minimize(loss, learner.optimizer, learner.config.max_grad_norm, combine)
         return value
 
     def log_ratio(self, batch: Trajectories) -> FloatArray:

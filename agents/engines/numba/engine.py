@@ -190,15 +190,17 @@ class NumbaEngine(Engine):
         with flushed_denormals():
             evaluated = self.evaluate(batch)
             loss, d_log_probs, d_log_z = self.objective(evaluated, batch)
-            self.finite(loss)
-            gradients = self.gradients(evaluated, d_log_probs)
+            loss = self.finite(loss)
+            gradients, log_z_gradient = self.gradients(evaluated, d_log_probs), np.array([d_log_z], np.float32)
+            if self.combine is not None:
+                self.combine.gradients((*gradients, log_z_gradient))
             if learner.config.max_grad_norm is not None:
                 adam.clip(gradients, learner.config.max_grad_norm)
             learner.set_learning_rates()
             networks, *log_z = learner.optimizer.param_groups
             self.step_group("networks", networks, gradients)
             for group in log_z:
-                self.step_group("log_z", group, (np.array([d_log_z], np.float32),))
+                self.step_group("log_z", group, (log_z_gradient,))
         return float(loss)
 
     def log_ratio(self, batch: Trajectories) -> FloatArray:
