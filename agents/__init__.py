@@ -26,8 +26,9 @@ if TYPE_CHECKING:
     from agents.evaluation.evaluate import evaluate, exact_distribution
     from agents.evaluation.full import full_evaluation
     from agents.policies import Policy
-    from agents.registry import AGENTS, make_agent
+    from agents.registry import AGENTS, make_agent, register
     from agents.rollout import sample_backward, sample_forward
+    from agents.runs.callbacks import Callback
     from agents.runs.directory import load_agent
     from agents.runs.errors import RunError
     from agents.runs.train import train
@@ -37,6 +38,7 @@ if TYPE_CHECKING:
 __all__ = [
     "AGENTS",
     "Agent",
+    "Callback",
     "Config",
     "NoLegalActionError",
     "Policy",
@@ -50,6 +52,7 @@ __all__ = [
     "load_agent",
     "make_agent",
     "plots",
+    "register",
     "sample_backward",
     "sample_forward",
     "train",
@@ -59,6 +62,7 @@ __all__ = [
 _DEFINED_IN = {
     "AGENTS": "agents.registry",
     "Agent": "agents.agent",
+    "Callback": "agents.runs.callbacks",
     "Config": "agents.config",
     "NoLegalActionError": "agents.errors",
     "Policy": "agents.policies",
@@ -71,6 +75,7 @@ _DEFINED_IN = {
     "full_evaluation": "agents.evaluation.full",
     "load_agent": "agents.runs.directory",
     "make_agent": "agents.registry",
+    "register": "agents.registry",
     "sample_backward": "agents.rollout",
     "sample_forward": "agents.rollout",
     "train": "agents.runs.train",

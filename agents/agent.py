@@ -20,12 +20,14 @@ from agents.config import (
 )
 from agents.engines.adam import minimize
 from agents.engines.engine import Engine
+from agents.engines.optimizers import make_optimizer
 from agents.engines.select import make_engine
 from agents.errors import NoLegalActionError
 from agents.log_probs import LogProbs, log_probs
 from agents.losses.balance import Balance
 from agents.policies.backward import BackwardPolicy, backward_policy
 from agents.policies.build import make_policy
+from agents.policies.given import PolicyFactory, given_policy
 from agents.policies.policy import Head, Policy
 from agents.policies.seeding import OwnGenerator
 from agents.trajectories import Trajectories
@@ -45,7 +47,8 @@ class Agent:
         dag: the environment's core.
         config: the agent's settings.
         seed: seed of the initial weights and of all sampling. The same seed gives the same result.
-        policy: your own network, instead of the one that ``config`` describes.
+        policy: your own network, instead of the one that ``config`` describes, or what makes it
+            (:mod:`agents.policies.given`).
 
     Raises:
         UnsupportedError: the method does not apply to this environment.
@@ -53,8 +56,9 @@ class Agent:
             backward logits that the agent needs.
     """
 
+    #: Name in tables and saved runs. A subclass without one is called like its class.
     name: ClassVar[str]
-    paper: ClassVar[str]
+    paper: ClassVar[str] = "none"
     config_class: ClassVar[type[Any]] = Config
     config: Any
     learns_flow: ClassVar[bool] = False
@@ -73,7 +77,12 @@ class Agent:
     #: Target network of the objective, if it has one.
     target: Any = None
 
-    def __init__(self, dag: Dag, config: Any = None, seed: int = 0, policy: Policy | None = None):
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        if "name" not in cls.__dict__:
+            cls.name = cls.__name__
+
+    def __init__(self, dag: Dag, config: Any = None, seed: int = 0, policy: Policy | PolicyFactory | str | None = None):
         check_once(dag)
         self.dag, self.seed = dag, seed
         self.config = self.config_class() if config is None else config
@@ -84,11 +93,15 @@ class Agent:
         self.device = usable_device(self.config.device)
         if policy is not None and not self.takes_policy:
             raise ValueError(f"agent {self.name!r} has its own policy; policy must be None")
+        #: What made the policy, if the user gave that; saved runs name it.
+        self.policy_factory = None if isinstance(policy, Policy) else policy
         self.policy_given = policy is not None
         self.rng = np.random.default_rng(seed)
         self.check()
         with OwnGenerator(seed):
-            self.policy = (self.make_policy() if policy is None else policy).to(self.device)
+            own = None if policy is None else given_policy(policy, dag, self.backward.learned, self.learns_flow)
+            self.policy = (self.make_policy() if own is None else own).to(self.device)
+            self.modules = nn.ModuleDict(self.make_modules()).to(self.device)
         if self.learns_flow and not self.policy.learns_flow:
             raise ValueError(f"agent {self.name!r} learns state flows, but the given policy has none (learns_flow)")
         if self.backward.learned and not self.policy.learns_backward:
@@ -100,7 +113,9 @@ class Agent:
         if isinstance(self.config, LogZSettings):
             self.log_z_parameter = nn.Parameter(torch.tensor(float(self.config.init_log_z), device=self.device))
             groups.append({"params": [self.log_z_parameter]})
-        self.optimizer: torch.optim.Optimizer = torch.optim.Adam(groups, lr=1e-3, fused=True)
+        if self.modules:
+            groups.append({"params": list(self.modules.parameters())})
+        self.optimizer = make_optimizer(getattr(self.config, "optimizer", "adam"), groups)
         self.iteration = 0
         self._engine: Engine | None = None
         if getattr(self.config, "engine", "auto") != "auto":
@@ -112,6 +127,13 @@ class Agent:
     def make_policy(self) -> Policy:
         """The networks, sized for the environment."""
         return make_policy(self.dag, self.config, self.backward.learned, self.learns_flow)
+
+    def make_modules(self) -> dict[str, nn.Module]:
+        """Networks beside the policy, by name, such as a guide or an ensemble; none by default.
+
+        They are in :attr:`modules`, the optimizer trains them at the rate ``lr``, and checkpoints hold them.
+        """
+        return {}
 
     @property
     def engine(self) -> Engine:
@@ -161,6 +183,8 @@ class Agent:
             groups[0]["lr"] = self.config.lr(self.iteration)
         if isinstance(self.config, LogZSettings):
             groups[1]["lr"] = self.config.lr_log_z(self.iteration)
+        if self.modules:
+            groups[-1]["lr"] = groups[0]["lr"]
 
     # ------------------------------------------------------------------ sampling
 
@@ -184,19 +208,37 @@ class Agent:
         return logits
 
     def sample_trajectories(
-        self, n: int, epsilon: float = 0.0, temperature: float = 1.0, rng: np.random.Generator | None = None
+        self,
+        n: int,
+        epsilon: float = 0.0,
+        temperature: float = 1.0,
+        rng: np.random.Generator | None = None,
+        rewards: bool = True,
     ) -> Trajectories:
-        """``n`` trajectories of the forward policy."""
+        """``n`` trajectories of the forward policy. Without ``rewards``, none is evaluated, and log R is NaN."""
         n, rng = positive_int("n", n, f"agent {self.name!r}", at_least=0), rng or self.rng
         with rollout.rewound_on_error(rng):
-            return self.engine.sample(n, rng, epsilon, temperature)
+            return self.engine.sample(n, rng, epsilon, temperature, rewards)
+
+    def behavior(self) -> rollout.Logits | None:
+        """The policy that training samples from, as a function of states; None is P_F itself.
+
+        It is asked for once per batch, so that it can draw a member of an ensemble (Thompson sampling) or be a teacher.
+        Exploration by epsilon and temperature comes on top. Evaluations sample P_F, whatever this returns. Objectives
+        that are policy gradients need batches of P_F.
+        """
+        return None
 
     def sample_batch(self) -> Trajectories:
         """The trajectories of this iteration, with its exploration. They stay in :attr:`last_batch`."""
-        config = self.config
-        self.last_batch = self.sample_trajectories(
-            config.batch_size, config.epsilon(self.iteration), config.temperature(self.iteration)
-        )
+        n, i = self.config.batch_size, self.iteration
+        exploration = self.config.epsilon(i), self.config.temperature(i)
+        behavior = self.behavior()
+        if behavior is None:
+            self.last_batch = self.sample_trajectories(n, *exploration)
+        else:
+            with rollout.rewound_on_error(self.rng), torch.inference_mode(), rollout.one_blas_thread():
+                self.last_batch = rollout.sample_forward(self.dag, behavior, n, self.rng, *exploration)
         return self.last_batch
 
     def sample_backward(self, objects: IntArray, log_reward: FloatArray | None = None) -> Trajectories:
@@ -205,8 +247,11 @@ class Agent:
             return rollout.sample_backward(self.dag, objects, self.backward_logits(), self.rng, log_reward)
 
     def sample(self, n: int, rng: np.random.Generator | None = None) -> IntArray:
-        """``n`` objects: terminal states (n, state_width). Default: the agent's own random stream."""
-        return self.sample_trajectories(n, rng=rng).terminal_states
+        """``n`` objects: terminal states (n, state_width). No reward is evaluated.
+
+        Default of ``rng``: the agent's own random stream.
+        """
+        return self.sample_trajectories(n, rng=rng, rewards=False).terminal_states
 
     def probabilities(self, states: IntArray) -> FloatArray:
         """P_F of non-terminal states, float64 (n, num_actions); illegal actions have probability 0.
@@ -238,7 +283,8 @@ class Agent:
     def state_dict(self) -> dict[str, Any]:
         """State that the next iteration depends on: tensors, numbers, strings and plain containers only."""
         log_z = self.log_z_parameter
-        return {
+        modules = {"modules": self.modules.state_dict()} if self.modules else {}
+        return modules | {
             "iteration": self.iteration,
             "policy": self.policy.state_dict(),
             "log_z": None if log_z is None else log_z.detach().clone(),
@@ -255,6 +301,8 @@ class Agent:
             ValueError: the state of another kind of agent or environment. The agent is unchanged.
         """
         self.policy.load_state_dict(state["policy"])
+        if self.modules:
+            self.modules.load_state_dict(state["modules"])
         self.iteration = state["iteration"]
         self.beta = state.get("beta", 1.0)  # Version 0.1 had no beta.
         if self.log_z_parameter is not None:

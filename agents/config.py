@@ -12,8 +12,9 @@ from typing import Any, Literal
 
 import numpy as np
 
-from agents.replay.schemes import SCHEMES, Scheme, register
+from agents.replay.schemes import SCHEMES, Scheme, register, scheme_named
 from agents.schedules import Schedule, schedule
+from gfn_envs import named
 
 
 @dataclass(frozen=True)
@@ -46,8 +47,8 @@ class NetworkSettings(Config):
     """Networks of the policy."""
 
     network: Literal["mlp", "transformer", "graph"] = "mlp"
-    """Architecture: mlp on features, transformer on tokens, or graph (attention over nodes) on states that are
-    graphs."""
+    """Architecture: mlp on features, transformer on tokens (causal if actions append tokens), or graph (attention over
+    nodes) on states that are graphs."""
     hidden: tuple[int, ...] = (256, 256)
     """Widths of the hidden layers (mlp)."""
     width: int = 64
@@ -71,10 +72,14 @@ class NetworkSettings(Config):
 
 @dataclass(frozen=True)
 class OptimizerSettings(Config):
-    """Optimizer of the networks (Adam)."""
+    """Optimizer of the networks."""
 
+    optimizer: str = "adam"
+    """adam, adamw, radam, nadam, adamax, rmsprop, adagrad, sgd, or your own torch.optim.Optimizer as module:name;
+    keywords follow in parentheses: adamw(weight_decay=0.01)."""
     lr: Schedule = Schedule(1e-3, 1e-3, 1)
-    """Learning rate of the networks: a number, or start,end,steps for a linear change."""
+    """Learning rate of the networks: a number, start,end,steps for a linear change, or start,end,steps,shape with the
+    shape cosine, exponential, or a function of your own as module:name."""
     max_grad_norm: float | None = None
     """Scale gradients down to this Euclidean norm."""
 
@@ -162,12 +167,14 @@ class ReplaySettings(Config):
     """Replay buffer of objects."""
 
     replay: str = "none"
-    """Scheme of the replay buffer of distinct objects: none, fifo, uniform, proportional or prioritized (PRT). In
-    Python, also your own Scheme (agents.replay.schemes)."""
+    """Scheme of the replay buffer of distinct objects: none, fifo, uniform, proportional or prioritized (PRT); or your
+    own (agents.replay.schemes) as module:name."""
     replay_batch_size: int = 16
     """Objects drawn from the buffer per iteration."""
     replay_capacity: int = 100_000
     """Capacity of the buffer, in objects."""
+    replay_of: Literal["objects", "trajectories"] = "objects"
+    """Replay objects, each by a new trajectory of P_B, or trajectories as they were sampled."""
     replay_mix: Literal["alternate", "joint"] = "alternate"
     """One gradient step on the sampled batch and one on the replayed batch, or one step on both together."""
 
@@ -176,7 +183,12 @@ class ReplaySettings(Config):
             object.__setattr__(self, "replay", register(self.replay))
         super().__post_init__()
         known = " or ".join(map(repr, ("none", *SCHEMES)))
-        require(self.replay in ("none", *SCHEMES), f"replay must be {known}", repr(self.replay))
+        if named.is_named(self.replay):
+            try:
+                scheme_named(self.replay)
+            except TypeError as error:
+                raise ValueError(str(error)) from error
+        require(self.replay in ("none", *SCHEMES), f"replay must be {known} or module:name", repr(self.replay))
         require_at_least(self, 1, "replay_batch_size", "replay_capacity")
 
 
@@ -203,8 +215,8 @@ class BackwardSettings(Config):
 
     backward: str = "learned"
     """Backward policy P_B: learned with the objective, uniform, maxent (all trajectories to an object equally likely),
-    pessimistic or tlm (both: maximum likelihood of sampled trajectories). In Python, also your own BackwardPolicy
-    (agents.policies.backward)."""
+    pessimistic or tlm (both: maximum likelihood of sampled trajectories); or your own (agents.policies.backward) as
+    module:name."""
 
 
 @dataclass(frozen=True)

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from gfn_envs.arrays import BoolArray, FloatArray, IntArray
+from gfn_envs.closed_levels import ClosedLevels
 from gfn_envs.graph_layout import GraphLayout
 
 
@@ -16,25 +18,35 @@ class Capabilities:
 
     Attributes:
         num_tokens, num_positions: sizes of :meth:`tokens`; None if it is not defined.
+        token_order: positions of :meth:`tokens` in the order in which actions fill them, int64 (num_positions,), if
+            each action fills the next one or changes no token (stop), and an empty one has the token num_tokens - 1.
+            Transformers then evaluate each token once per trajectory. None makes no claim.
         graph_layout: sizes of :meth:`labelled_graphs`; None if it is not defined.
         grid_shape: sizes of the grid of :meth:`grid_cells`, one per dimension; None if it is not defined.
         distance_name: name of :meth:`distance`.
         reward_floor: the lowest level R0 of the reward, which a terminal state without any bonus receives; None if the
             reward has no such level.
         feature_bounds: lowest and largest value of :meth:`gfn_envs.Dag.encode`, such as (0, 1) for one-hot vectors.
+        object_formats: file formats of its field in which :meth:`gfn_envs.Dag.object_names` writes objects, for
+            ``gfn sample``: "smi" (SMILES), "fasta" (nucleotides or amino acids), "nwk" (trees in Newick notation).
         can_stop_anywhere: True if the last action is a stop action that is legal in every non-terminal state and is the
             only edge into the terminal state it leads to. Modified detailed balance (Deleu et al. 2022) requires it.
             False makes no claim.
+        closed_levels: all states in closed form (:mod:`gfn_envs.closed_levels`), which needs ``declared_num_states``.
+            Exact evaluation then holds no table of states. None: the states are enumerated.
     """
 
     num_tokens: int | None = None
     num_positions: int | None = None
+    token_order: IntArray | None = None
     graph_layout: GraphLayout | None = None
     grid_shape: tuple[int, ...] | None = None
     distance_name: str = "the environment's own"
     reward_floor: float | None = None
     feature_bounds: tuple[float, float] = (-np.inf, np.inf)
+    object_formats: tuple[str, ...] = ()
     can_stop_anywhere: bool = False
+    closed_levels: ClosedLevels | None = None
 
     def partial_log_reward(self, states: IntArray) -> FloatArray:
         """Intermediate log reward of any state (n,): 0 at s0, :meth:`log_reward` on terminal states.
@@ -87,6 +99,24 @@ class Capabilities:
         """
         raise NotImplementedError(f"{type(self).__name__} does not define a distance between objects (distance)")
 
+    def exact_log_z(self) -> float:
+        """log Z, the log of the sum of the rewards of all objects, without listing them.
+
+        Raises:
+            NotImplementedError: the environment does not know it, or not with these arguments.
+        """
+        raise NotImplementedError(f"{type(self).__name__} does not know its log Z without enumeration (exact_log_z)")
+
+    def sample_target(self, n: int, rng: np.random.Generator) -> IntArray:
+        """n independent objects x, each with probability R(x) / Z: terminal states (n, state_width).
+
+        Evaluations then have the upper bound of log Z (EUBO) on DAGs that are too large to enumerate.
+
+        Raises:
+            NotImplementedError: the environment cannot draw them, or not with these arguments.
+        """
+        raise NotImplementedError(f"{type(self).__name__} cannot draw from R(x) / Z (sample_target)")
+
     def grid_cells(self, states: IntArray) -> IntArray:
         """Terminal states as cells of a grid of shape ``grid_shape``, int64 (n, len(grid_shape)).
 
@@ -121,3 +151,21 @@ class Capabilities:
             NotImplementedError: the environment does not define it.
         """
         raise NotImplementedError(f"{type(self).__name__} does not define objects as molecules (draw_molecules)")
+
+    def mol_blocks(self, states: IntArray) -> list[str]:
+        """Terminal states as MDL mol blocks, with an empty title line. `gfn sample` writes them to .sdf files.
+
+        Raises:
+            NotImplementedError: the environment does not define it.
+        """
+        raise NotImplementedError(f"{type(self).__name__} does not define objects as mol blocks (mol_blocks)")
+
+    def reward_components(self, states: IntArray) -> Mapping[str, FloatArray]:
+        """What the reward of terminal states (n, state_width) is made of: name -> float64 (n,).
+
+        It may evaluate the reward of objects that are new.
+
+        Raises:
+            NotImplementedError: the environment does not define it.
+        """
+        raise NotImplementedError(f"{type(self).__name__} defines no components of its reward (reward_components)")

@@ -9,14 +9,15 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from typing import Any, NoReturn
 
+from gfn_envs import named
 from gfn_envs.checker import DagError, check_dag
 from gfn_envs.data import command as data_command
 from gfn_envs.registration import (
     environment_parameters,
     environment_summary,
+    known_ids,
     make_dag,
     parse_value,
-    registered_ids,
 )
 from gfn_envs.validation import did_you_mean
 
@@ -37,6 +38,7 @@ FAILURES = (ValueError, TypeError, OSError, ImportError)
 def main(argv: Sequence[str] | None = None) -> NoReturn:
     """Entry point of ``gfn-envs``. Exit codes: 0 success, 1 broken DAG, 2 bad id, argument or data, 130 interrupted."""
     command, *rest = (sys.argv[1:] if argv is None else list(argv)) or ["--help"]
+    named.search_working_directory()
     try:
         if command in ("-h", "--help"):
             print(USAGE)
@@ -68,7 +70,7 @@ def check(argv: Sequence[str] | None = None, prog: str = "gfn-envs check") -> in
         epilog=f"example: {prog} GFN/HyperGrid-v0 --env.ndim 2 --env.side 4; `gfn-envs envs ENV` lists the arguments",
         allow_abbrev=False,
     )
-    parser.add_argument("id", metavar="ENV", help="a registered environment, such as GFN/HyperGrid-v0")
+    parser.add_argument("id", metavar="ENV", help="an environment: GFN/HyperGrid-v0, mine:Mine/MIS-v0")
     parser.add_argument("--env.ARG", metavar="VALUE", help="an argument of the environment", dest="shown_only")
     parser.add_argument(
         "--exact-states",
@@ -166,24 +168,31 @@ def envs(argv: Sequence[str] | None = None, prog: str = "gfn-envs envs") -> int:
         description="List the environments, or the arguments of one.",
         epilog=f"example: {prog} GFN/HyperGrid-v0",
     )
-    parser.add_argument("id", nargs="?", metavar="ENV", help="a registered environment, such as GFN/HyperGrid-v0")
+    parser.add_argument("id", nargs="?", metavar="ENV", help="an environment: GFN/HyperGrid-v0, mine:Mine/MIS-v0")
     options, unknown = parser.parse_known_args(argv)
     if unknown:
         print(f"error: {prog}: unknown argument {unknown[0]}", file=sys.stderr)
         return 2
     try:
         if options.id is None:
-            for id in registered_ids():
-                print(f"{id}\n    {environment_summary(id)}\n    defaults: {_defaults_of(id)}")
+            for id in known_ids():
+                print(f"{id}\n    {_described(id)}")
         else:
             print(f"{options.id}\n    {environment_summary(options.id)}\n")
             for name, parameter in environment_parameters(options.id).items():
                 default = "" if parameter.default is inspect.Parameter.empty else f" (default {parameter.default!r})"
                 print(f"  --env.{name}{default}\n      {parameter.help}".rstrip())
-    except ValueError as error:
+    except FAILURES as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
     return 0
+
+
+def _described(id: str) -> str:
+    try:
+        return f"{environment_summary(id)}\n    defaults: {_defaults_of(id)}"
+    except FAILURES as error:  # an installed package that cannot be imported
+        return str(error)
 
 
 def _defaults_of(id: str) -> str:

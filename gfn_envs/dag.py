@@ -8,24 +8,29 @@ rows. An environment implements the transitions, the masks, the reward and two e
 from __future__ import annotations
 
 import abc
-import itertools
-from collections.abc import Iterator, Mapping
+import copy
+import functools
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import gymnasium
 import numpy as np
 import numpy.typing as npt
 
-from gfn_envs import enumeration
+from gfn_envs import enumeration, rendering
 from gfn_envs.arrays import BoolArray, FloatArray, IntArray
 from gfn_envs.capabilities import Capabilities
+from gfn_envs.closed_levels import ClosedEnumeration
 from gfn_envs.enumeration import EnumerationError
 from gfn_envs.validation import positive_int
 
 #: Optional capabilities whose presence is decided by a call on s0: an override may still raise NotImplementedError.
 CALLED_ON_SOURCE = ("partial_log_reward", "contains", "tokens", "labelled_graphs")
 #: Optional capabilities that an environment has if it overrides the method of this name.
-OVERRIDDEN = ("log_num_paths", "grid_cells", "molecules", "distance")
+OVERRIDDEN = (
+    *("log_num_paths", "grid_cells", "molecules", "distance", "mol_blocks", "reward_components"),
+    *("exact_log_z", "sample_target"),
+)
 
 
 class Dag(Capabilities, abc.ABC):
@@ -40,15 +45,17 @@ class Dag(Capabilities, abc.ABC):
         num_actions: number of forward actions ``A``. The stop action, if there is one, is the last.
         num_backward_actions: number of backward actions ``B``.
         max_length: number of forward actions in the longest trajectory, stop included.
+        max_length_is_bound: True if ``max_length`` is only an upper bound of that number.
         state_width: number of integers in a state row.
         state_dtype: integer dtype of the state rows.
         num_features: width of :meth:`encode`.
-        observation_space: Gymnasium space of one observation, see :meth:`observe`.
+        observation_space: Gymnasium space of one observation, see :meth:`observe`. The default is that of the features.
         num_modes: number of modes of the reward; None if the environment defines none or cannot count them.
         declared_num_states: number of states, if a formula gives it without enumeration; else None.
         declared_num_terminal_states: number of terminal states, likewise.
         expensive_reward: True if only training may evaluate rewards of new objects. Agents are then evaluated without
             rewards unless their user asks for them.
+        oracle: the :class:`gfn_envs.Oracle` that calls the reward; None if there is none.
         on_error: what becomes of objects whose reward raises, or is not finite and > 0. "raise": RewardError. "floor":
             the reward is ``reward_floor``. A number > 0: the reward is that number. "skip": their trajectories are left
             out of training. See :mod:`gfn_envs.border`.
@@ -61,12 +68,13 @@ class Dag(Capabilities, abc.ABC):
     state_width: int
     state_dtype: np.dtype[Any]
     num_features: int
-    observation_space: gymnasium.Space[Any]
+    max_length_is_bound: bool = False
     num_modes: int | None = None
     declared_num_states: int | None = None
     declared_num_terminal_states: int | None = None
     on_error: str | float = "raise"
     expensive_reward: bool = False
+    oracle: Any = None
     arguments: Mapping[str, Any] = {}
 
     # ------------------------------------------------------------------ the contract
@@ -111,13 +119,28 @@ class Dag(Capabilities, abc.ABC):
         :func:`gfn_envs.border.log_rewards` checks the result, and what it does with rewards that fail is ``on_error``.
         """
 
+    def wrap_reward(self, wrap: Callable[..., Any]) -> None:
+        """Replace the function that gives the rewards by ``wrap(function, batched, names)``, for an oracle.
+
+        Environments that are made with a function replace that function. The default replaces :meth:`log_reward`.
+        ``batched``: the function takes a batch. ``names``: gives the names of what it takes.
+        """
+        own = copy.copy(self)
+        self.__dict__["log_reward"] = wrap(own.log_reward, True, own.object_names)
+
     @abc.abstractmethod
     def encode(self, states: IntArray) -> FloatArray:
         """Default network input, float32 (n, num_features)."""
 
-    @abc.abstractmethod
+    @functools.cached_property
+    def observation_space(self) -> gymnasium.Space[Any]:
+        """Gymnasium space of one observation. The default fits the default of :meth:`observe`."""
+        low, high = self.feature_bounds
+        return gymnasium.spaces.Box(np.float32(low), np.float32(high), (self.num_features,), np.float32)
+
     def observe(self, states: IntArray) -> Any:
-        """Observations of Gymnasium, a batch of ``observation_space``."""
+        """Observations of Gymnasium, a batch of ``observation_space``. The default is :meth:`encode`."""
+        return self.encode(states)
 
     def render_text(self, state: IntArray) -> str:
         """One state, shape (state_width,), as text."""
@@ -131,12 +154,13 @@ class Dag(Capabilities, abc.ABC):
         """
         return [self.render_text(state) for state in states]
 
-    @abc.abstractmethod
     def render_image(self, state: IntArray, path: IntArray | None = None) -> npt.NDArray[np.uint8]:
         """One state, shape (state_width,), as an RGB image, uint8 (H, W, 3), of constant size.
 
-        ``path`` (t, state_width) holds the states visited before, for environments that draw them.
+        ``path`` (t, state_width) holds the states visited before, for environments that draw them. The default draws
+        the features as tiles from dark (low) to bright.
         """
+        return rendering.feature_tiles(self.encode(state[None])[0], *self.feature_bounds)
 
     # ------------------------------------------------------------------ optional
 
@@ -145,7 +169,8 @@ class Dag(Capabilities, abc.ABC):
 
         Args:
             name: ``"partial_log_reward"``, ``"contains"``, ``"tokens"``, ``"labelled_graphs"``, ``"log_num_paths"`` (a
-                formula; the default enumerates all states), ``"grid_cells"``, ``"molecules"`` or ``"distance"``.
+                formula; the default enumerates all states), ``"grid_cells"``, ``"molecules"``, ``"distance"``,
+                ``"mol_blocks"``, ``"reward_components"``, ``"exact_log_z"`` or ``"sample_target"``.
 
         Raises:
             ValueError: no capability has this name.
@@ -227,7 +252,7 @@ class Dag(Capabilities, abc.ABC):
         Raises:
             EnumerationError: no formula gives the number, and there are too many states to enumerate.
         """
-        return self.declared_num_states or len(self._enumerated().states)
+        return self.declared_num_states or int(self._enumerated().offsets[-1])
 
     @property
     def num_terminal_states(self) -> int:
@@ -241,7 +266,7 @@ class Dag(Capabilities, abc.ABC):
         if "_enumeration" not in self.__dict__ and self.__dict__.get("_more_states_than", -1) >= num_states:
             return False
         try:
-            return len(self._enumerated(num_states).states) <= num_states
+            return bool(self._enumerated(num_states).offsets[-1] <= num_states)
         except EnumerationError:
             self.__dict__["_more_states_than"] = num_states
             return False
@@ -269,14 +294,16 @@ class Dag(Capabilities, abc.ABC):
         Raises:
             EnumerationError: there are too many states (see :meth:`enumerate`).
         """
-        states, offsets, *_ = self._enumerated()
-        for start, stop in itertools.pairwise(offsets):
-            yield states[start:stop]
+        listed = self._enumerated()
+        yield from map(listed.level, range(len(listed.offsets) - 1))
 
     def terminal_states(self) -> IntArray:
         """All terminal states, shape (num_terminal_states, state_width), in topological order."""
-        listed = self._enumerated()
-        return listed.states[listed.terminal]
+        return self._enumerated().terminal_states()
+
+    def terminal_positions(self) -> IntArray:
+        """Position of each of :meth:`terminal_states` in the concatenation of :meth:`levels`, int64, read-only."""
+        return self._enumerated().terminal
 
     def state_index(self, states: IntArray) -> IntArray:
         """Position of each state in the concatenation of :meth:`levels`, int64 (n,).
@@ -304,14 +331,17 @@ class Dag(Capabilities, abc.ABC):
             raise KeyError(f"{type(self).__name__}: {states[np.argmin(known)].tolist()} is not a terminal state")
         return rank
 
-    def _enumerated(self, max_states: int | None = None) -> enumeration.Enumeration:
+    def _enumerated(self, max_states: int | None = None) -> enumeration.Enumeration | ClosedEnumeration:
         """Every state, enumerated at first use; raises EnumerationError if there are more than ``max_states``."""
-        cached: enumeration.Enumeration | None = self.__dict__.get("_enumeration")
+        cached: enumeration.Enumeration | ClosedEnumeration | None = self.__dict__.get("_enumeration")
         if cached is None:
             if self.declared_num_states:
                 enumeration.check_enumerable(self, self.declared_num_states, max_states)
-            levels = self._breadth_first(max_states)
-            cached = self.__dict__["_enumeration"] = enumeration.enumerate_states(self, levels)
+            if self.declared_num_states and self.closed_levels is not None:
+                cached = ClosedEnumeration(self, self.closed_levels)
+            else:
+                cached = enumeration.enumerate_states(self, self._breadth_first(max_states))
+            self.__dict__["_enumeration"] = cached
         return cached
 
     def _breadth_first(self, max_states: int | None) -> list[IntArray]:

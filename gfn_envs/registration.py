@@ -12,8 +12,9 @@ from typing import Any, NamedTuple
 
 import gymnasium
 
+from gfn_envs import named, plugins
 from gfn_envs.dag import Dag
-from gfn_envs.gym.build import check_arguments, load_dag_class, make
+from gfn_envs.gym.build import check_arguments, is_dag, load_dag_class, make
 from gfn_envs.validation import did_you_mean
 
 #: id -> ("module:Class" of the Dag, default keyword arguments). Importing `gfn_envs` registers this table.
@@ -80,30 +81,56 @@ def registered_ids() -> list[str]:
     return [id for id, spec in gymnasium.registry.items() if spec.entry_point == "gfn_envs.gym:GFNEnv"]
 
 
-def make_dag(id: str, **kwargs: Any) -> Dag:
-    """The Dag of a registered environment, with its default arguments updated by ``kwargs``.
+def known_ids() -> list[str]:
+    """The ids of all registered environments, and of those of installed packages that are registered at first use."""
+    return list(dict.fromkeys([*registered_ids(), *plugins.entry_points(plugins.ENVIRONMENTS)]))
 
-    Every environment also takes ``on_error`` ("raise", "floor", "skip" or a number > 0): what becomes of objects whose
-    reward fails; and ``expensive_reward=True``: agents are evaluated without new rewards (see :class:`gfn_envs.Dag`).
+
+def make_dag(id: str, **kwargs: Any) -> Dag:
+    """The Dag of an environment, with its default arguments updated by ``kwargs``.
+
+    Arguments that take a function also take its name, ``module:name``. Every environment also takes ``on_error``
+    ("raise", "floor", "skip" or a number > 0): what becomes of objects whose reward fails; and
+    ``expensive_reward=True``: agents are evaluated without new rewards (see :class:`gfn_envs.Dag`).
+
+    Args:
+        id: the id of a registered environment; ``module:id``, as in ``gymnasium.make``, for one that ``module``
+            registers; or ``module:Class``, a subclass of Dag that need not be registered.
+        **kwargs: arguments of the environment.
 
     Raises:
-        ValueError: ``id`` is not registered. The message names the nearest id.
-        TypeError: the environment does not have one of the arguments. The message names the nearest argument.
+        ValueError: there is no such id. The message names the nearest id.
+        TypeError: the environment does not have one of the arguments, or takes no such function. The message names the
+            nearest argument.
+        ImportError: a named module does not exist or cannot be imported.
     """
-    dag, defaults = _dag_class(id), _defaults(id)
+    dag, defaults = found(id)
     check_arguments(dag, kwargs, id)
     return make(dag, {**defaults, **kwargs})
 
 
-def _dag_class(id: str) -> type[Dag]:
-    if id not in registered_ids():
-        known = ", ".join(registered_ids())
-        raise ValueError(f"unknown environment {id!r}{did_you_mean(id, registered_ids())} (registered: {known})")
-    return load_dag_class(gymnasium.registry[id].kwargs["dag"])
+def found(id: str) -> tuple[type[Dag], dict[str, Any]]:
+    """Class and default arguments of an environment; ``id`` and errors are those of :func:`make_dag`."""
+    module, colon, name = id.rpartition(":")
+    if colon:
+        imported = named.import_named(module, f"environment {id!r}")
+        if name not in registered_ids() and hasattr(imported, name.split(".")[0]):
+            return load_dag_class(id, f"environment {id!r}"), {}
+    elif name not in registered_ids() and name in plugins.entry_points(plugins.ENVIRONMENTS):
+        register(name, plugins.load(plugins.ENVIRONMENTS, name))
+    if name not in registered_ids():
+        classes = [word for word, value in vars(imported).items() if is_dag(value)] if colon else []
+        place = f": {module} registers no {name!r}" if colon else ""
+        known = f"{did_you_mean(name, [*classes, *known_ids()])} (registered: {', '.join(known_ids())})"
+        raise ValueError(f"unknown environment {id!r}{place}{known}")
+    arguments = dict(gymnasium.registry[name].kwargs)
+    return load_dag_class(arguments.pop("dag")), arguments
 
 
-def _defaults(id: str) -> dict[str, Any]:
-    return {name: value for name, value in gymnasium.registry[id].kwargs.items() if name != "dag"}
+def id_of(dag: type[Dag]) -> str | None:
+    """The first id under which a class is registered; None if it is not."""
+    path = f"{dag.__module__}:{dag.__qualname__}"
+    return next((id for id in registered_ids() if gymnasium.registry[id].kwargs["dag"] == path), None)
 
 
 # ---------------------------------------------------------------------- arguments as text
@@ -138,16 +165,13 @@ SHARED = {
 
 
 def environment_parameters(id: str) -> dict[str, Parameter]:
-    """The arguments of a registered environment by name, those that every environment has last.
+    """The arguments of an environment by name, those that every environment has last.
 
     Raises:
-        ValueError: ``id`` is not registered. The message names the nearest id.
+        ValueError, TypeError, ImportError: there is no such environment; see :func:`make_dag`.
     """
-    dag, defaults = _dag_class(id), _defaults(id)
-    try:
-        hints = typing.get_type_hints(dag.__init__)
-    except NameError:  # an annotation whose name is imported for type checkers only
-        hints = {}
+    dag, defaults = found(id)
+    hints = named.annotations_of(dag.__init__)
     doc = inspect.getdoc(dag) or ""
     own = {
         name: Parameter(hints.get(name, Any), defaults.get(name, parameter.default), _help(doc, name))
@@ -170,7 +194,7 @@ def _class_default(dag: type[Dag], name: str, otherwise: Any) -> Any:
 
 def environment_summary(id: str) -> str:
     """The first line of the docstring of a registered environment."""
-    return (inspect.getdoc(_dag_class(id)) or "").split("\n")[0]
+    return (inspect.getdoc(found(id)[0]) or "").split("\n")[0]
 
 
 def _help(doc: str, name: str) -> str:

@@ -45,6 +45,17 @@ def bars(heights: npt.ArrayLike, top: float, color: npt.NDArray[Any], tile: int 
     return image
 
 
+def feature_tiles(features: npt.ArrayLike, low: float, high: float, tile: int = 16, columns: int = 16) -> Image:
+    """Features (m,) as tiles, row by row, colored from ``low`` to ``high``, which may be infinite."""
+    values = np.asarray(features, dtype=np.float64)
+    bounded = np.isfinite(low) and np.isfinite(high) and high > low
+    scaled = (values - low) / (high - low) if bounded else 0.5 + np.arctan(values) / np.pi
+    columns = min(columns, len(values))
+    colors = np.full((-(-len(values) // columns) * columns, 3), 255, dtype=np.uint8)
+    colors[: len(values)] = colormap(scaled)
+    return tiles(colors.reshape(-1, columns, 3), tile)
+
+
 def mark(image: Image, row: Any, column: Any, tile: int, color: npt.NDArray[Any], inset: int | None = None) -> None:
     """Draw a smaller square inside tile (row, column) of ``image``, in place. ``inset`` is its margin in pixels."""
     inset = tile // 4 if inset is None else inset

@@ -1,4 +1,6 @@
-"""The command line: gfn train | evaluate | compare | plot | agents | envs | check | data (also ``python -m agents``).
+"""The command line: gfn train | sweep | evaluate | compare | plot | agents | envs | check | data ...
+
+Also ``python -m agents``.
 
 Commands are loaded when they are called, so that those on environments alone run without torch, and help without NumPy.
 """
@@ -21,8 +23,11 @@ USAGE = """usage: gfn COMMAND ...
 
 Train and compare
   gfn train AGENT ENV [--env.ARG VALUE ...] [--agent.ARG VALUE ...] [--iterations N] [--seed S] [--out DIR] [--resume]
+  gfn sweep AGENTS ENV  many trainings at once, on this machine or a cluster: --seeds 0:5 --grid agent.lr=1e-3,3e-3
   gfn evaluate DIR      metrics of a run as a table, or as JSON with --json
   gfn compare DIR ...   a table of several runs, aggregated over seeds, and their learning curves in comparison.png
+  gfn sample DIR        objects of a run as .csv, .parquet, .smi, .sdf, .fasta, .nwk or .npy, with their rewards
+  gfn report DIR ...    one HTML file on one or several runs: curves, learned beside target, best objects, diagnostics
   gfn plot DIR          figures of a run; --state-graph draws states and flows of small environments
 
 Look up
@@ -38,6 +43,9 @@ Examples
   gfn compare runs/tb-0 runs/subtb-0
   gfn check GFN/HyperGrid-v0 --env.ndim 2 --env.side 4
 
+Your own parts are named as module:name, from a file mine.py in this folder or an installed package:
+  gfn train mine:MyObjective mine:Mine/Env-v0 --env.reward mine:score --agent.replay mine:MyScheme
+
 `gfn COMMAND --help` explains a command. `gfn train tb GFN/HyperGrid-v0 --help` explains every setting of a training."""
 
 #: Commands on environments, as "module:function". They need neither torch nor tyro.
@@ -45,9 +53,12 @@ ENVIRONMENT_COMMANDS = {"envs": "gfn_envs.cli:envs", "check": "gfn_envs.cli:chec
 #: Commands on agents.
 AGENT_COMMANDS = {
     "train": "agents.cli.train:train",
+    "sweep": "agents.cli.sweep:sweep",
     "evaluate": "agents.cli.evaluate:evaluate",
     "compare": "agents.cli.compare:compare",
     "plot": "agents.cli.plot:plot",
+    "report": "agents.cli.report:report",
+    "sample": "agents.cli.sample:sample",
     "agents": "agents.cli.listing:list_agents",
 }
 COMMANDS = ENVIRONMENT_COMMANDS | AGENT_COMMANDS
@@ -77,8 +88,8 @@ def main(argv: Sequence[str] | None = None, loaded: Callable[[], None] = lambda:
         print(f"error: {' '.join(str(error).split())}", file=sys.stderr)
         sys.exit(2)
     except KeyboardInterrupt:
-        hint = "; continue with --resume" if arguments[:1] == ["train"] else ""
-        print(f"interrupted{hint}", file=sys.stderr)
+        hints = {"train": "; continue with --resume", "sweep": "; the same command goes on"}
+        print(f"interrupted{hints.get(arguments[0], '') if arguments else ''}", file=sys.stderr)
         sys.exit(130)
 
 
@@ -95,6 +106,7 @@ def run(arguments: list[str], loaded: Callable[[], None] = lambda: None) -> int:
         raise UsageError(f"unknown command {command!r}{nearest(command, COMMANDS)}")
     function = load(command)
     loaded()
+    importlib.import_module("gfn_envs.named").search_working_directory()
     show_log_lines()
     # NaN and infinity raise FloatingPointError where they matter. NumPy would print warnings before that line.
     with importlib.import_module("numpy").errstate(over="ignore", invalid="ignore"):

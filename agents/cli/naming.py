@@ -12,6 +12,7 @@ from agents.agent import Agent
 from agents.cli.errors import UsageError
 from agents.runs import directory as runs
 from agents.runs.directory import settings_of
+from agents.runs.sources import agent_sources, source_name
 from gfn_envs.registration import environment_parameters
 
 
@@ -30,7 +31,9 @@ def default_directory(agent: Agent, id: str, environment: Mapping[str, Any]) -> 
     settings = {name: value for name, value in settings_of(agent.config).items() if value != defaults[name]}
     parameters = environment_parameters(id)
     arguments = {name: value for name, value in environment.items() if value != parameters[name].default}
-    name = f"{agent.name}-{id.split('/')[-1]}"
+    if agent.policy_factory is not None:
+        settings["policy"] = source_name(agent_sources(agent)["policy"])
+    name = f"{agent.name}-{id.split('/')[-1].replace(':', '-')}"
     if settings or arguments:
         text = json.dumps([settings, arguments], sort_keys=True, default=repr)
         name += f"-{hashlib.sha256(text.encode()).hexdigest()[:6]}"

@@ -19,11 +19,11 @@ import tyro
 
 from agents.cli.errors import UsageError, nearest
 from agents.schedules import Schedule, schedule
-from gfn_envs.registration import environment_parameters, parse_value, registered_ids
+from gfn_envs.registration import environment_parameters, parse_value
 
 
-def parse(kind: type[Any], arguments: Sequence[str], prog: str) -> Any:
-    """A dataclass of type ``kind`` filled from flags.
+def parse(kind: type[Any], arguments: Sequence[str], prog: str, default: Any = None) -> Any:
+    """A dataclass of type ``kind`` filled from flags; ``default`` holds the values of those that are not given.
 
     Raises:
         UsageError: a flag or value is wrong, in one line.
@@ -33,7 +33,12 @@ def parse(kind: type[Any], arguments: Sequence[str], prog: str) -> Any:
         with contextlib.redirect_stderr(errors):
             # Unknown flags are reported below, with the nearest known flag.
             value, unknown = tyro.cli(
-                kind, args=list(arguments), prog=prog, return_unknown_args=True, registry=_registry()
+                kind,
+                args=list(arguments),
+                prog=prog,
+                return_unknown_args=True,
+                registry=_registry(),
+                **({} if default is None else {"default": default}),
             )
     except SystemExit as stop:
         if not stop.code:
@@ -99,11 +104,11 @@ def environment_arguments(id: str) -> type[Any]:
     """A dataclass with the arguments and defaults of a registered environment.
 
     Raises:
-        UsageError: the environment is not registered.
+        UsageError: there is no such environment.
     """
     try:
         parameters = environment_parameters(id)
-    except ValueError as error:
+    except (ValueError, TypeError) as error:
         raise UsageError(str(error)) from None
     fields = []
     for name, parameter in parameters.items():
@@ -121,7 +126,10 @@ def environment_arguments(id: str) -> type[Any]:
 
 def truth_values(flags: Sequence[str], id: str | None) -> list[str]:
     """``flags`` with ``--env.NAME`` or ``--env.no-NAME`` for ``--env.NAME True`` or ``False``, as in gfn check."""
-    parameters = environment_parameters(id) if id in registered_ids() else {}
+    try:
+        parameters = {} if id is None else environment_parameters(id)
+    except (ValueError, TypeError):  # reported when the environment is made
+        parameters = {}
     names = {f"--env.{name.replace('_', '-')}" for name, p in parameters.items() if p.annotation is bool}
     read, words = [], deque(flags)
     while words:

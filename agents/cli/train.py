@@ -3,22 +3,27 @@
 from __future__ import annotations
 
 import dataclasses
+import itertools
 import shlex
 import sys
 from collections import deque
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, Literal
+
+import tyro
 
 from agents.agent import Agent
-from agents.cli.errors import UsageError
+from agents.cli import training_config
+from agents.cli.errors import UsageError, nearest
 from agents.cli.naming import check_no_older_run, default_directory
 from agents.cli.parsing import check_at_least, check_seed, environment_arguments, parse, truth_values
 from agents.cli.plot import draw
 from agents.cli.printing import print_metrics, print_undefined
-from agents.registry import AGENTS, agent_class, make_agent
+from agents.registry import agent_class, known_agents, make_agent
 from agents.runs import directory as runs
-from gfn_envs.registration import SHARED, environment_parameters, make_dag, registered_ids
+from agents.runs.callbacks import callback_of
+from gfn_envs.registration import SHARED, environment_parameters, known_ids, make_dag
 
 
 @dataclass
@@ -32,6 +37,11 @@ class TrainOptions:
     out: Path | None = None
     """Run directory for config, metrics, checkpoints and figures. Default: runs/AGENT-ENV-sSEED, or
     runs/AGENT-ENV-HASH-sSEED if --agent.* or --env.* differ from their defaults; HASH stands for these settings."""
+    config: Path | None = None
+    """JSON file with agent, env, env_arguments, settings and options, such as the config.json of a run, in place of
+    AGENT and ENV. Other flags change what it says."""
+    trust: bool = False
+    """Import the modules that the file of --config names. This runs their code."""
     resume: bool = False
     """Continue the run in --out if it has a checkpoint. The result equals that of an uninterrupted run."""
     log_every: int | None = None
@@ -45,7 +55,12 @@ class TrainOptions:
     checkpoint_every: int | None = None
     """Iterations between checkpoints. Default: --eval-every, or a tenth of --iterations if it is 0."""
     tensorboard: bool = False
-    """Also write TensorBoard events."""
+    """As --logger tensorboard."""
+    logger: tuple[Literal["tensorboard", "wandb", "mlflow"], ...] = ()
+    """Also send every number of metrics.jsonl there. wandb logs offline with WANDB_MODE=offline; mlflow to a file in
+    the run directory, or to MLFLOW_TRACKING_URI."""
+    callbacks: tuple[str, ...] = ()
+    """Your own callbacks (agents.Callback, or functions of a row of metrics.jsonl), each as module:name."""
     threads: int | None = None
     """Threads for matrix products. Default: 1 for batches of up to 256 trajectories (faster), else all."""
     progress: bool = True
@@ -56,8 +71,11 @@ class TrainOptions:
 
 def train(arguments: list[str]) -> int:
     """gfn train AGENT ENV ..."""
-    named = [word for word in arguments[:2] if not word.startswith("-")]
-    if len(named) < 2:
+    named = list(itertools.takewhile(lambda word: not word.startswith("-"), arguments[:2]))
+    config, _ = training_config.split(arguments)
+    if named and config is not None:
+        raise UsageError(f"--config {config} says agent and environment: leave out {' '.join(named)}")
+    if len(named) < 2 and config is None:
         if "-h" not in arguments and "--help" not in arguments:
             raise UsageError("gfn train needs an agent and an environment, such as: gfn train tb GFN/HyperGrid-v0")
         arguments = [*named, "--help"]
@@ -77,9 +95,16 @@ def prepared(named: list[str], flags: list[str]) -> tuple[Any, Agent, Path]:
     Raises:
         UsageError: a name, flag or value is wrong, in one line.
     """
+    path, flags = training_config.split(flags)
+    given = None
+    if path is not None:
+        names = [field.name for field in dataclasses.fields(TrainOptions) if field.name not in ("config", "trust")]
+        given = training_config.read(path, "--trust" in flags, names)
+        named = [given.agent, given.env]
     prog = " ".join(["gfn train", *named, *("AGENT", "ENV")[len(named) :]])
     flags = engine_for_compiled(truth_values(flags, named[1] if len(named) > 1 else None))
-    options = parse(options_class(*named), flags, prog)
+    kind = options_class(*named)
+    options = parse(kind, flags, prog, None if given is None else defaults(kind, given))
     check_seed(options.seed)
     check_at_least(1, options, "threads", "exact_states")
     check_at_least(2, options, "eval_samples")
@@ -87,12 +112,32 @@ def prepared(named: list[str], flags: list[str]) -> tuple[Any, Agent, Path]:
     try:
         dag = make_dag(id, **given_arguments(id, _values(options.env)))
         agent = make_agent(name, dag, seed=options.seed, **_values(options.agent))
+        options.callbacks = [callback_of(each) for each in options.callbacks]
     except (ValueError, TypeError, RuntimeError) as error:
         raise UsageError(str(error).split("\n")[0]) from None
     out = options.out or default_directory(agent, id, _values(options.env))
     if options.resume and options.out is None:
         check_no_older_run(agent, id, out)
     return options, agent, out
+
+
+def defaults(kind: type[Any], given: training_config.TrainingConfig) -> Any:
+    """Options with the values of a file, an instance of ``kind``, for flags to change.
+
+    Raises:
+        UsageError: the file has a setting or an argument that does not exist, or a setting with a wrong value.
+    """
+    groups = {field.name: field.default_factory for field in dataclasses.fields(kind)}
+    parts = {}
+    for part, values in (("agent", given.settings), ("env", given.env_arguments)):
+        allowed = [field.name for field in dataclasses.fields(groups[part])]
+        if unknown := [name for name in values if name not in allowed]:
+            raise UsageError(f"--config: {part} has no {unknown[0]!r}{nearest(unknown[0], allowed)}")
+        try:
+            parts[part] = groups[part](**values)
+        except (ValueError, TypeError) as error:
+            raise UsageError(f"--config: {error}") from None
+    return kind(**given.options, **parts)
 
 
 def given_arguments(id: str, values: dict[str, Any]) -> dict[str, Any]:
@@ -117,6 +162,7 @@ def print_next(out: Path, arguments: list[str], iterations: int) -> None:
     print("next:")
     print(f"  {shlex.join(['gfn', 'evaluate', str(out)])}")
     print(f"  {shlex.join(['gfn', 'plot', str(out)])}")
+    print(f"  {shlex.join(['gfn', 'report', str(out)])}")
     again = ["gfn", "train", *kept, "--iterations", str(2 * iterations), "--out", str(out), "--resume"]
     print(f"  {shlex.join(again)}")
 
@@ -149,28 +195,39 @@ def options_class(name: str | None = None, id: str | None = None) -> type[Any]:
         UsageError: the agent or the environment is unknown.
     """
     groups: list[Any] = []
-    lists = ""
+    lists = paper = ""
     if id is not None:
         environment = environment_arguments(id)
         groups.append(("env", environment, dataclasses.field(default_factory=environment)))
     if name is None:
-        lists += f"\n\nAgents (details: gfn agents): {', '.join(AGENTS)}"
+        lists += f"\n\nAgents (details: gfn agents): {', '.join(known_agents())}"
     else:
         try:
-            settings = agent_class(name).config_class
-        except ValueError as error:
+            chosen = agent_class(name)
+        except (ValueError, TypeError) as error:
             raise UsageError(str(error)) from None
+        settings = with_policy(chosen.config_class) if chosen.takes_policy else chosen.config_class
+        paper = chosen.paper
         groups.append(("agent", settings, dataclasses.field(default_factory=settings)))
         if "engine" in settings.__dataclass_fields__:
             lists += "\n\nDeprecated: --agent.compiled, which is --agent.engine numba, and --agent.no-compiled (torch)."
     if id is None:
-        lists += f"\n\nEnvironments (details: gfn envs): {', '.join(registered_ids())}"
+        lists += f"\n\nEnvironments (details: gfn envs): {', '.join(known_ids())}"
         lists += f"\n\nAll settings: gfn train {name or 'tb'} GFN/HyperGrid-v0 --help"
     made = dataclasses.make_dataclass("Train", groups, bases=(TrainOptions,))
-    agent = "an agent" if name is None else f"{name} ({AGENTS[name].paper})"
+    agent = "an agent" if name is None else f"{name} ({paper})"
     example = f"gfn train {name or 'tb'} {id or 'GFN/HyperGrid-v0'} --iterations 5000 --seed 0 --out runs/demo"
     made.__doc__ = f"Train {agent} on {id or 'an environment'}. Example: {example}{lists}"
     return made
+
+
+def with_policy(settings: type[Any]) -> type[Any]:
+    """A config class with a further setting for the policy of one's own, which :func:`make_agent` takes beside it."""
+    explain = tyro.conf.arg(help="Your own network as module:name: a class or function that makes an agents.Policy.")
+    kind = Annotated[str | None, explain]
+    return dataclasses.make_dataclass(
+        settings.__name__, [("policy", kind, dataclasses.field(default=None))], bases=(settings,), frozen=True
+    )
 
 
 def _values(options: Any) -> dict[str, Any]:
@@ -193,6 +250,8 @@ def _train(agent: Any, out: Path, options: Any) -> None:
             checkpoint_every=options.checkpoint_every,
             progress=options.progress,
             tensorboard=options.tensorboard,
+            logger=options.logger,
+            callbacks=options.callbacks,
             resume=options.resume,
         )
     except ValueError as error:

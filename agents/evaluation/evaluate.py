@@ -11,6 +11,7 @@ from agents.agent import Agent
 from agents.evaluation import estimates, metrics
 from agents.evaluation.empirical import EmpiricalDistribution
 from agents.evaluation.metrics import EXACT_METRICS, Target
+from agents.memory import states_per_call
 from agents.trajectories import Trajectories
 from gfn_envs import exact
 from gfn_envs.arrays import FloatArray
@@ -76,6 +77,16 @@ def target_of(dag: Dag) -> Target:
     return kept[1]
 
 
+def known_log_z(dag: Dag) -> float | None:
+    """log Z of a DAG that knows it without enumeration (``exact_log_z``), kept with it; None of others."""
+    if "_known_log_z" not in dag.__dict__:
+        try:
+            dag.__dict__["_known_log_z"] = float(dag.exact_log_z()) if dag.has("exact_log_z") else None
+        except NotImplementedError:
+            dag.__dict__["_known_log_z"] = None
+    return dag.__dict__["_known_log_z"]
+
+
 def may_evaluate_rewards(dag: Dag, rewards: str) -> bool:
     """True if an evaluation with this setting may evaluate rewards: see :func:`evaluate`.
 
@@ -101,7 +112,7 @@ def exact_distribution(agent: Agent) -> FloatArray:
     """
     if not agent.samples_by_policy:
         raise ValueError(f"agent {agent.name!r} samples without a policy, so its objects have no exact distribution")
-    return exact.terminal_distribution(agent.dag, agent.probabilities)
+    return exact.terminal_distribution(agent.dag, agent.probabilities, min(exact.CHUNK, states_per_call(agent)))
 
 
 def learned_distribution(agent: Agent) -> FloatArray:
@@ -135,7 +146,7 @@ def evaluate(
 
     Returns:
         ``log_z``: the agent's estimate, or None. :func:`exact_metrics`, with None for each of them if the DAG cannot be
-        enumerated. :func:`sampled_metrics`. An agent that samples without a policy has no exact metrics. On DAGs that
+        enumerated (``log_z_error`` only if it does not know its log Z either: ``exact_log_z``). :func:`sampled_metrics`. An agent that samples without a policy has no exact metrics. On DAGs that
         can be enumerated it has :func:`recorded_metrics` instead.
 
     Raises:
@@ -148,6 +159,8 @@ def evaluate(
         return found | dict.fromkeys(SAMPLED_METRICS)
     if is_enumerable(agent.dag, exact_states):
         found |= watched_metrics(agent, learned_distribution(agent), target_of(agent.dag))
+    elif agent.log_z is not None and (log_z := known_log_z(agent.dag)) is not None:
+        found["log_z_error"] = abs(agent.log_z - log_z)
     return found | sampled_metrics(agent, num_samples, seed)
 
 
@@ -207,15 +220,21 @@ def sampled_metrics(
         the agent samples without a policy, the bound and the standard errors are None: its samples are correlated.
     """
     if trajectories is None:
-        trajectories = agent.sample_trajectories(num_samples, rng=np.random.default_rng(seed))
-    unit = trajectories.log_reward.max()
-    mean, mean_se = metrics.mean_and_error(np.exp(trajectories.log_reward - unit))
+        return metrics_of_samples(agent, estimates.samples(agent, num_samples, np.random.default_rng(seed)))
+    return metrics_of_samples(agent, estimates.samples_of(agent, trajectories))
+
+
+def metrics_of_samples(agent: Agent, samples: estimates.Samples) -> dict[str, Any]:
+    """:func:`sampled_metrics` of samples of the agent."""
+    objects, log_reward, log_ratio = samples
+    unit = log_reward.max()
+    mean, mean_se = metrics.mean_and_error(np.exp(log_reward - unit))
     elbo, elbo_se = None, None
-    if agent.samples_by_policy:
-        elbo, elbo_se = metrics.mean_and_error(estimates.log_ratios(agent, trajectories) + trajectories.log_reward)
+    if log_ratio is not None:
+        elbo, elbo_se = metrics.mean_and_error(log_ratio + log_reward)
     dag, modes_found = agent.dag, None
     if dag.defines_modes:
-        modes = dag.mode_index(trajectories.terminal_states)
+        modes = dag.mode_index(objects)
         modes_found = len(np.unique(modes[modes >= 0]))
     return {
         "sampled_mean_reward": metrics.in_units(mean, unit),

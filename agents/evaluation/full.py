@@ -12,9 +12,10 @@ from agents.evaluation.empirical import EmpiricalDistribution
 from agents.evaluation.evaluate import (
     SAMPLED_METRICS,
     is_enumerable,
+    known_log_z,
     learned_distribution,
     may_evaluate_rewards,
-    sampled_metrics,
+    metrics_of_samples,
     target_of,
     watched_metrics,
 )
@@ -92,7 +93,9 @@ def full_evaluation(
         * ``anderson_darling``: ``metrics.anderson_darling`` with ``num_samples`` rewards per side.
         * ``empirical_tv``, ``empirical_jsd``, ``empirical_kl``, ``empirical_l1_mean``: distances to R / Z of the
           frequencies of these samples. They are fresh samples of the current policy, not those of training.
-        * ``eubo``, ``eubo_se``; ``elbo_gap`` = log Z - ELBO and ``eubo_gap`` = EUBO - log Z, with the exact log Z.
+        * ``eubo``, ``eubo_se``; ``elbo_gap`` = log Z - ELBO and ``eubo_gap`` = EUBO - log Z, with the exact log Z. On
+          DAGs that are too large to enumerate, they need an environment that knows log Z or draws from R / Z
+          (:func:`known_target_metrics`).
         * ``pearson``, ``spearman`` over ``num_test_objects``. ``log_p_source`` is the source of log p(x): "exact" (from
           P_T), "ancestors" (exact, from the ancestors of x) or "estimated" (from K backward trajectories). With given
           test objects, ``pearson_se`` and ``spearman_se`` are bootstrap standard errors over them. If log p(x) is
@@ -121,38 +124,42 @@ def full_evaluation(
     # One stream per kind of samples, so that an optional metric never changes another one.
     backward_rng, target_rng, bootstrap_rng = (np.random.default_rng([seed, k]) for k in (1, 2, 3))
     if trajectories is None:
-        trajectories = agent.sample_trajectories(num_samples, rng=np.random.default_rng(seed))
-    objects = trajectories.terminal_states
+        samples = estimates.samples(agent, num_samples, np.random.default_rng(seed))
+    else:
+        samples = estimates.samples_of(agent, trajectories)
     found: dict[str, Any] = dict.fromkeys((*EXACT_METRICS, *FULL_EXACT_METRICS))
-    found |= {"log_z": agent.log_z} | sampled_metrics(agent, trajectories=trajectories)
+    found |= {"log_z": agent.log_z} | metrics_of_samples(agent, samples)
     learned = None
     if is_enumerable(dag, exact_states):
         learned, target = learned_distribution(agent), target_of(dag)
         found |= watched_metrics(agent, learned, target)
-        found |= metrics.sampled_mean_metrics(trajectories.log_reward, target)
+        found |= metrics.sampled_mean_metrics(samples.log_reward, target)
         if agent.samples_by_policy:
-            found |= _policy_metrics(agent, learned, target, trajectories, found["elbo"], target_rng)
+            found |= _policy_metrics(agent, learned, target, samples, found["elbo"], target_rng)
         else:
             # Correlated samples carry no estimate of their own error.
             found |= dict.fromkeys(("sampled_mean_reward_error_se", "percent_of_target_mean_se"))
+    else:
+        found |= known_target_metrics(agent, num_samples, found["elbo"], target_rng)
     found |= _correlation(agent, learned, test_objects, num_backward, backward_rng, bootstrap_rng)
     measure, name = _distance(dag, distance)
-    found |= metrics.top_k(objects, trajectories.log_reward, distance=measure, reference=reference)
-    return found | {"distance": name, "distinct_objects": len(np.unique(objects, axis=0)), "num_modes": dag.num_modes}
+    found |= metrics.top_k(samples.objects, samples.log_reward, distance=measure, reference=reference)
+    number = len(np.unique(samples.objects, axis=0))
+    return found | {"distance": name, "distinct_objects": number, "num_modes": dag.num_modes}
 
 
 def _policy_metrics(
     agent: Agent,
     learned: FloatArray,
     target: Target,
-    trajectories: Trajectories,
+    samples: estimates.Samples,
     elbo: float,
     rng: np.random.Generator,
 ) -> dict[str, Any]:
     """The exact metrics of :func:`full_evaluation` that only a policy has."""
-    dag, num_samples = agent.dag, len(trajectories)
+    dag, num_samples = agent.dag, len(samples.objects)
     empirical = EmpiricalDistribution(dag, capacity=num_samples)
-    empirical.add(trajectories.terminal_states)
+    empirical.add(samples.objects)
     drawn = rng.choice(len(learned), size=num_samples, p=target.probabilities)
     # Trajectories drawn from R P_B / Z. The mean estimates log Z + KL(R P_B / Z || P_F), an upper bound of log Z.
     ends = rng.choice(len(learned), size=num_samples, p=target.probabilities)
@@ -162,13 +169,41 @@ def _policy_metrics(
         "kl_reverse": exact.kl_divergence(target.probabilities, learned, _log_learned(agent, learned)),
         "accuracy": metrics.accuracy(float(learned @ target.scaled_reward), target.scaled_mean),
         # The statistic depends on ranks only, so log R serves as well as R.
-        "anderson_darling": metrics.anderson_darling(trajectories.log_reward, target.log_reward[drawn]),
+        "anderson_darling": metrics.anderson_darling(samples.log_reward, target.log_reward[drawn]),
         **{f"empirical_{name}": value for name, value in empirical.distances(target.probabilities).items()},
         "eubo": eubo,
         "eubo_se": eubo_se,
         "elbo_gap": target.log_z - elbo,
         "eubo_gap": eubo - target.log_z,
     }
+
+
+def known_target_metrics(
+    agent: Agent, num_samples: int, elbo: float | None, rng: np.random.Generator
+) -> dict[str, Any]:
+    """Metrics on a DAG that is too large to enumerate, if it knows log Z or can draw from R / Z.
+
+    Returns:
+        ``log_z_error`` and ``elbo_gap`` if the DAG knows log Z (``exact_log_z``); ``eubo`` and ``eubo_se`` from
+        ``num_samples`` rewards if it draws from R / Z (``sample_target``); ``eubo_gap`` if both. Those that are not
+        known are left out.
+    """
+    dag, found = agent.dag, {}
+    log_z = known_log_z(dag)
+    if log_z is not None:
+        found["log_z_error"] = None if agent.log_z is None else abs(agent.log_z - log_z)
+        found["elbo_gap"] = None if elbo is None else log_z - elbo
+    if not agent.samples_by_policy or not dag.has("sample_target"):
+        return found
+    try:
+        objects = dag.sample_target(num_samples, rng)
+    except NotImplementedError:
+        return found
+    ratios = estimates.backward_log_ratios(agent, objects, rng)
+    found["eubo"], found["eubo_se"] = metrics.mean_and_error(log_rewards(dag, objects) + ratios)
+    if log_z is not None:
+        found["eubo_gap"] = found["eubo"] - log_z
+    return found
 
 
 def _correlation(

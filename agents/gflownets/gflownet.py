@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -13,12 +14,14 @@ from agents import rollout
 from agents.config import BackwardSettings, EngineSettings, FlowSettings, GFlowNetConfig, LogZSettings
 from agents.local_search import local_search
 from agents.log_probs import LogProbs
-from agents.losses.balance import Balance, balance_loss
+from agents.losses.balance import Balance, balance_loss, select
 from agents.losses.penalty import penalty
 from agents.policies.policy import Policy
 from agents.replay.objects import ReplayBuffer
+from agents.replay.trajectories import follow, paths_of
 from agents.tempered_agent import TemperedAgent
 from agents.trajectories import Trajectories, concatenate
+from gfn_envs.arrays import FloatArray
 from gfn_envs.border import partial_log_rewards
 from gfn_envs.dag import Dag
 
@@ -35,7 +38,8 @@ class GFlowNet(TemperedAgent):
     def __init__(self, dag: Dag, config: Any = None, seed: int = 0, policy: Policy | None = None):
         super().__init__(dag, config, seed, policy)
         scheme, capacity = self.config.replay, self.config.replay_capacity
-        self.replay = None if scheme == "none" else ReplayBuffer(dag, capacity, scheme)
+        keep = self.config.replay_of == "trajectories"
+        self.replay = None if scheme == "none" else ReplayBuffer(dag, capacity, scheme, keep)
 
     def penalty(self, residual: Tensor) -> Tensor:
         """The configured penalty of residuals."""
@@ -86,7 +90,7 @@ class GFlowNet(TemperedAgent):
         searched = 0
         if not self.config.local_search and self.replay is None:
             return others, searched
-        objects, log_reward = batch.terminal_states, batch.log_reward
+        objects, log_reward, seen = batch.terminal_states, batch.log_reward, batch
         if self.config.local_search:
             with torch.inference_mode(), rollout.one_blas_thread():
                 found = local_search(
@@ -105,10 +109,29 @@ class GFlowNet(TemperedAgent):
             others.append(self.sample_backward(found.objects, found.log_reward))
             objects = np.concatenate([objects, found.proposals])
             log_reward = np.concatenate([log_reward, found.proposals_log_reward])
+            if self.replay is not None and self.replay.keep_paths and len(found.proposals):
+                seen = concatenate(seen, self.sample_backward(found.proposals, found.proposals_log_reward))
         if self.replay is not None:
-            self.replay.add(objects, log_reward)
-            others.append(self.sample_backward(*self.replay.sample(self.config.replay_batch_size, self.rng)))
+            self.replay.add(objects, log_reward, paths_of(seen) if self.replay.keep_paths else None)
+            others.append(self.replayed_batch(self.replay))
         return others, searched
+
+    def replayed_batch(self, replay: ReplayBuffer) -> Trajectories:
+        """Trajectories to objects of the buffer: as they were sampled, or sampled backward by P_B."""
+        objects, log_reward = replay.sample(self.config.replay_batch_size, self.rng)
+        if replay.keep_paths:
+            batch = follow(self.dag, replay.paths(objects), log_reward)
+        else:
+            batch = self.sample_backward(objects, log_reward)
+        if replay.scheme.needs_losses:
+            with torch.inference_mode():
+                replay.set_losses(self.trajectory_losses(self.at_beta(batch)))
+        return batch
+
+    def trajectory_losses(self, trajectories: Trajectories) -> FloatArray:
+        """The loss of each trajectory alone, float64 (n,)."""
+        parts = [trajectories.part(i, i + 1) for i in range(len(trajectories))]
+        return np.array([float(self.loss(part)) for part in parts])
 
     # ------------------------------------------------------------------ checkpoints
 
@@ -159,12 +182,35 @@ class BalanceGFlowNet(GFlowNet):
         assert self.balance is not None
         return self.balance_loss(self.balance, self.log_probs(trajectories), trajectories)
 
-    def balance_loss(self, balance: Balance, found: LogProbs, trajectories: Trajectories) -> Tensor:
-        """Balance loss from log-probabilities and flows that are already computed."""
+    def trajectory_losses(self, trajectories: Trajectories) -> FloatArray:
+        """The share of each trajectory in the loss of the batch, times n, float64 (n,)."""
+        if type(self).loss is not BalanceGFlowNet.loss:
+            return super().trajectory_losses(trajectories)
+        assert self.balance is not None
+        penalties: list[Tensor] = []
+
+        def remembered(residual: Tensor) -> Tensor:
+            penalties.append(self.penalty(residual))
+            return penalties[-1]
+
+        self.balance_loss(self.balance, self.log_probs(trajectories), trajectories, remembered)
+        _, _, weight, owner = select(self.balance.pairs, trajectories.offsets)
+        parts = weight * penalties[0].double().cpu().numpy()
+        return np.bincount(owner, parts, len(trajectories)) * len(trajectories)
+
+    def balance_loss(
+        self,
+        balance: Balance,
+        found: LogProbs,
+        trajectories: Trajectories,
+        penalty: Callable[[Tensor], Tensor] | None = None,
+    ) -> Tensor:
+        """Balance loss from log-probabilities and flows that are already computed; default: the configured penalty."""
         log_flow, end_flow = self.log_flow(balance, found, trajectories)
         log_z = self.log_z_parameter if balance.flow == "log_z" else None
         loss, mean = balance_loss(
-            found.log_pf, found.log_pb, log_flow, trajectories.offsets, balance, self.penalty, end_flow, log_z
+            *(found.log_pf, found.log_pb, log_flow, trajectories.offsets, balance),
+            *(penalty or self.penalty, end_flow, log_z),
         )
         if mean is not None and self.log_z_parameter is not None:
             # log Z is not part of the residual. It is fitted to the batch for reporting only.

@@ -7,7 +7,7 @@ class Newest(BackwardPolicy):
     def logits(self, dag, states):
         return np.tile(np.arange(dag.num_backward_actions, dtype=np.float32), (len(states), 1))
 
-agents.make_agent("tb", dag, backward=Newest())
+agents.make_agent("tb", dag, backward=Newest())      # gfn train tb ENV --agent.backward mine:Newest
 """
 
 from __future__ import annotations
@@ -24,6 +24,7 @@ from agents.policies.policy import Policy
 from agents.replay.trajectories import TrajectoryMemory
 from agents.rollout import Logits
 from agents.trajectories import Trajectories
+from gfn_envs import named
 from gfn_envs.arrays import FloatArray, IntArray
 from gfn_envs.dag import Dag
 
@@ -151,10 +152,11 @@ BACKWARD_POLICIES: dict[str, BackwardPolicy] = {
 
 
 def backward_policy(given: str | BackwardPolicy) -> BackwardPolicy:
-    """The backward policy with that name, or a copy of the given one, which is registered under its name.
+    """The backward policy with that name, that ``module:name`` names, or a copy of the given one, which is registered.
 
     Raises:
         ValueError: an unknown name, or a name that a policy of another class has already.
+        ImportError, TypeError: a module that cannot be imported, or has something else under that name.
     """
     if isinstance(given, BackwardPolicy):
         known = BACKWARD_POLICIES.setdefault(given.name, given)
@@ -162,7 +164,11 @@ def backward_policy(given: str | BackwardPolicy) -> BackwardPolicy:
             raise ValueError(f"there is a backward policy named {given.name!r} already; choose another name")
         BACKWARD_POLICIES[given.name] = given
         return copy.deepcopy(given)
+    if given not in BACKWARD_POLICIES and named.is_named(given):
+        found = named.load_instance(given, BackwardPolicy, "backward")
+        found.name = given  # type: ignore[misc]  # Saved runs name the module.
+        BACKWARD_POLICIES[given] = found
     if given not in BACKWARD_POLICIES:
         allowed = " or ".join(map(repr, BACKWARD_POLICIES))
-        raise ValueError(f"backward must be {allowed}, got {given!r}")
+        raise ValueError(f"backward must be {allowed} or module:name, got {given!r}")
     return copy.deepcopy(BACKWARD_POLICIES[given])

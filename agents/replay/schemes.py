@@ -7,7 +7,8 @@
 | proportional | the highest rewards | independent draws, with probability R(x) / sum R |
 | prioritized | the highest rewards | distinct objects: half from the top 10% of rewards, half from the rest |
 
-An agent takes a scheme by its name, or any :class:`Scheme`: ``make_agent("tb", dag, replay=MyScheme())``.
+An agent takes a scheme by its name, any :class:`Scheme`, ``make_agent("tb", dag, replay=MyScheme())``, or the
+``module:name`` of one.
 
 If rewards are equal, the newer object is kept.
 """
@@ -15,25 +16,44 @@ If rewards are equal, the newer object is kept.
 from __future__ import annotations
 
 import abc
+import dataclasses
 import functools
 
 import numpy as np
 
+from gfn_envs import named
 from gfn_envs.arrays import FloatArray, IntArray
+
+
+@dataclasses.dataclass(frozen=True)
+class Stored:
+    """The m objects in a buffer, as schemes see them: arrays that are views, not to be changed."""
+
+    objects: IntArray
+    """(m, state_width)"""
+    log_reward: FloatArray
+    """float64 (m,)"""
+    ages: IntArray
+    """Number of objects added since, int64 (m,): 0 for the newest."""
+    losses: FloatArray
+    """Loss of the trajectory last replayed to each object, float64 (m,); infinite before it is replayed. Only if
+    ``needs_losses``."""
 
 
 class Scheme(abc.ABC):
     """Rule for the objects that a full buffer keeps and for those that a batch replays."""
 
     name: str
+    needs_losses: bool = False
+    """True if :meth:`draw` reads ``stored.losses``. They cost one more evaluation of each replayed batch."""
 
     @abc.abstractmethod
     def rank(self, objects: IntArray, log_reward: FloatArray) -> FloatArray:
         """Rank of objects, float64 (n,): a full buffer drops the lowest first, and the oldest among equals."""
 
     @abc.abstractmethod
-    def draw(self, log_reward: FloatArray, n: int, rng: np.random.Generator) -> IntArray:
-        """Indices, int64 (at most n,), of a batch among objects with ``log_reward`` (m,), m >= 1."""
+    def draw(self, stored: Stored, n: int, rng: np.random.Generator) -> IntArray:
+        """Indices, int64 (at most n,), of a batch among the stored objects, of which there is at least one."""
 
 
 class FIFO(Scheme):
@@ -44,8 +64,8 @@ class FIFO(Scheme):
     def rank(self, objects: IntArray, log_reward: FloatArray) -> FloatArray:
         return np.zeros(len(objects))
 
-    def draw(self, log_reward: FloatArray, n: int, rng: np.random.Generator) -> IntArray:
-        return _distinct_draws(len(log_reward), n, rng)
+    def draw(self, stored: Stored, n: int, rng: np.random.Generator) -> IntArray:
+        return _distinct_draws(len(stored.objects), n, rng)
 
 
 class Uniform(Scheme):
@@ -64,8 +84,8 @@ class Uniform(Scheme):
         hashes = (hashes ^ (hashes >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
         return (hashes >> np.uint64(11)).astype(np.float64)
 
-    def draw(self, log_reward: FloatArray, n: int, rng: np.random.Generator) -> IntArray:
-        return _distinct_draws(len(log_reward), n, rng)
+    def draw(self, stored: Stored, n: int, rng: np.random.Generator) -> IntArray:
+        return _distinct_draws(len(stored.objects), n, rng)
 
 
 class Proportional(Scheme):
@@ -76,7 +96,8 @@ class Proportional(Scheme):
     def rank(self, objects: IntArray, log_reward: FloatArray) -> FloatArray:
         return log_reward
 
-    def draw(self, log_reward: FloatArray, n: int, rng: np.random.Generator) -> IntArray:
+    def draw(self, stored: Stored, n: int, rng: np.random.Generator) -> IntArray:
+        log_reward = stored.log_reward
         return draw_in_proportion(np.exp(log_reward - log_reward.max()), rng.random(n))
 
 
@@ -95,7 +116,8 @@ class Prioritized(Scheme):
     def rank(self, objects: IntArray, log_reward: FloatArray) -> FloatArray:
         return log_reward
 
-    def draw(self, log_reward: FloatArray, n: int, rng: np.random.Generator) -> IntArray:
+    def draw(self, stored: Stored, n: int, rng: np.random.Generator) -> IntArray:
+        log_reward = stored.log_reward
         m = len(log_reward)
         top = -(-m // 10)
         threshold = kth_largest(log_reward, top)
@@ -125,6 +147,23 @@ def _hash_weights(width: int) -> IntArray:
 
 #: name -> scheme
 SCHEMES: dict[str, Scheme] = {scheme.name: scheme for scheme in (FIFO(), Uniform(), Proportional(), Prioritized())}
+
+
+def scheme_named(name: str) -> Scheme:
+    """The scheme with that name, or that ``module:name`` names: a :class:`Scheme` or a class of them.
+
+    Raises:
+        ValueError: an unknown name, or a module without it.
+        ImportError: the module does not exist or cannot be imported.
+        TypeError: it is no scheme.
+    """
+    if name not in SCHEMES:
+        if not named.is_named(name):
+            raise ValueError(f"unknown scheme {name!r} (available: {', '.join(SCHEMES)})")
+        scheme = named.load_instance(name, Scheme, "replay")
+        scheme.name = name  # Saved runs name the module.
+        SCHEMES[name] = scheme
+    return SCHEMES[name]
 
 
 def register(scheme: Scheme) -> str:

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 import torch
 
 from agents.trajectories import Trajectories
-from gfn_envs.arrays import IntArray
+from gfn_envs.arrays import FloatArray, IntArray
+from gfn_envs.dag import Dag
 
 
 class TrajectoryMemory:
@@ -36,6 +38,35 @@ class TrajectoryMemory:
     def load_state_dict(self, state: list[dict[str, Any]]) -> None:
         self.batches.clear()
         self.batches.extend(Trajectories(**{k: v.cpu().numpy() for k, v in batch.items()}) for batch in state)
+
+
+def paths_of(batch: Trajectories) -> list[IntArray]:
+    """The forward actions of each trajectory."""
+    return np.split(batch.actions, batch.edge_offsets[1:-1])
+
+
+def follow(dag: Dag, paths: Sequence[IntArray], log_reward: FloatArray) -> Trajectories:
+    """The trajectories from s0 that take these forward actions.
+
+    Args:
+        dag: the environment.
+        paths: actions of each of n trajectories.
+        log_reward: log R of their ends (n,).
+    """
+    lengths = np.array([len(path) for path in paths], dtype=np.int64)
+    offsets = np.concatenate([[0], np.cumsum(lengths + 1)])
+    actions = np.concatenate(paths).astype(np.int64)
+    first_edge = offsets[:-1] - np.arange(len(paths))
+    packed = np.empty((offsets[-1], dag.state_width), dtype=dag.state_dtype)
+    states, rows = dag.source(len(paths)), np.arange(len(paths))
+    packed[offsets[:-1]] = states
+    for t in range(int(lengths.max(initial=0))):
+        going = lengths[rows] > t
+        states, rows = states[going], rows[going]
+        states = dag.step(states, actions[first_edge[rows] + t])
+        packed[offsets[rows] + t + 1] = states
+    sources = np.arange(len(actions)) + np.repeat(np.arange(len(paths)), lengths)
+    return Trajectories(packed, actions, dag.backward_action(packed[sources], actions), offsets, log_reward)
 
 
 def vars_of(batch: Trajectories) -> dict[str, IntArray]:

@@ -59,7 +59,7 @@ def shown_arguments(config: dict[str, Any]) -> dict[str, Any]:
 
 
 #: What is not part of an experiment: the seed, and where and how a run was made.
-NOT_COMPARED = ("seed", "engine", "probe", "provenance", "env_source")
+NOT_COMPARED = ("seed", "engine", "probe", "provenance", "env_source", "sources")
 
 
 def read_run(path: str | os.PathLike[str]) -> Run:

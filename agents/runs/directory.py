@@ -19,10 +19,9 @@ import os
 from pathlib import Path
 from typing import Any
 
-import gymnasium
-
 from agents.agent import Agent
 from agents.config import Config
+from agents.policies.given import PolicyFactory
 from agents.policies.policy import Policy
 from agents.registry import AGENTS, make_agent
 from agents.runs.checkpoint import load_checkpoint as load_checkpoint
@@ -42,12 +41,23 @@ from agents.runs.history import read_history as read_history
 from agents.runs.history import write_history as write_history
 from agents.runs.inputs import Copies, decode_arguments, encode_arguments
 from agents.runs.legacy import present_settings
+from agents.runs.oracles import describe_oracle, restore_oracle
 from agents.runs.probe import check_config_probe
-from agents.runs.sources import describe_source, import_source, same_source, source_name
+from agents.runs.sources import (
+    IMPORTABLE,
+    Trust,
+    agent_sources,
+    check_trusted,
+    describe_source,
+    import_source,
+    imports_of,
+    same_source,
+    source_name,
+)
 from agents.schedules import Schedule
 from gfn_envs.dag import Dag
 from gfn_envs.gym.build import make as make_from_class
-from gfn_envs.registration import make_dag, registered_ids
+from gfn_envs.registration import found, id_of, make_dag, registered_ids
 
 
 def read_config(out: Path) -> dict[str, Any]:
@@ -81,12 +91,10 @@ def describe(agent: Agent, copies: Copies | None = None) -> dict[str, Any]:
         copies: receives the contents of the files that the run keeps, by their names within the run directory.
     """
     kind = type(agent.dag)
-    path = f"{kind.__module__}:{kind.__qualname__}"
-    ids = [id for id in registered_ids() if gymnasium.registry[id].kwargs["dag"] == path]
     config = {
         "agent": agent.name,
         "settings": settings_of(agent.config),
-        "env": ids[0] if ids else path,
+        "env": id_of(kind) or f"{kind.__module__}:{kind.__qualname__}",
         "env_arguments": encode_arguments(agent.dag, {} if copies is None else copies),
         "seed": agent.seed,
         # The choice of engine="auto" here. It decides the samples of a seed.
@@ -94,8 +102,11 @@ def describe(agent: Agent, copies: Copies | None = None) -> dict[str, Any]:
     }
     if kind.__module__.split(".")[0] != "gfn_envs":
         config["env_source"] = describe_source(kind)
+    config |= describe_oracle(agent.dag)
     if agent.policy_given:
         config["policy"] = f"{type(agent.policy).__module__}:{type(agent.policy).__qualname__}"
+    if sources := agent_sources(agent):
+        config["sources"] = sources
     return config
 
 
@@ -108,9 +119,9 @@ def needs_environment(config: dict[str, Any]) -> list[str]:
 def load_agent(
     out: str | os.PathLike[str],
     dag: Dag | None = None,
-    policy: Policy | None = None,
+    policy: Policy | PolicyFactory | str | None = None,
     device: str | None = None,
-    trust: bool = False,
+    trust: Trust = False,
 ) -> Agent:
     """The agent of a run directory, at its last checkpoint.
 
@@ -118,10 +129,11 @@ def load_agent(
         out: the directory.
         dag: the environment. Needed if one of its arguments cannot be saved, such as a lambda. Its sizes and the log
             rewards of the objects saved with the run must be those of the run.
-        policy: a network of the same architecture as the run's. Needed if the run had a network of the user's own. It
-            receives the run's weights.
+        policy: a network of the same architecture as the run's, or what makes it. Needed if the run had a network that
+            its user made. It receives the run's weights.
         device: device of the networks. Default: the device of training.
-        trust: import modules that the run names, such as that of a reward function, which runs their code.
+        trust: import modules that the run names, such as that of a reward function or of an objective, which runs their
+            code; or the names of the modules that may be imported.
 
     Raises:
         RunError: the directory is not a run or is damaged; the environment, a file or a function has changed since;
@@ -129,14 +141,23 @@ def load_agent(
     """
     out = Path(out)
     config = read_config(out)
+    check_trusted(str(out / CONFIG), _imports(config, dag, policy), trust)
+    sources = config.get("sources", {})
+    policy_source = sources.get("policy", {})
+    if policy is None and IMPORTABLE in policy_source:
+        import_source(policy_source, f"{out / CONFIG}: the policy", trust)
+        policy = policy_source[IMPORTABLE]
     if "policy" in config and policy is None:
         raise RunError(f"{out} has a network of the user's own, {config['policy']}: pass one like it as policy=...")
+    for name in config["settings"].keys() & sources.keys():
+        import_source(sources[name], f"{out / CONFIG}: {name}", trust)
     settings = config["settings"] if device is None else {**config["settings"], "device": device}
     try:
         if dag is None:
             dag = _make_environment(out, config, trust)
+            restore_oracle(dag, config, out)
         check_config_probe(out / CONFIG, config, dag)
-        make = functools.partial(make_agent, config["agent"], dag, config["seed"], policy)
+        make = functools.partial(make_agent, _agent_class(out, config, trust), dag, config["seed"], policy)
         try:
             agent = make(**settings)
         except ValueError:
@@ -152,14 +173,44 @@ def load_agent(
     return agent
 
 
-def _make_environment(out: Path, config: dict[str, Any], trust: bool) -> Dag:
-    arguments = decode_arguments(out, config["env_arguments"], trust)
-    if config["env"] in registered_ids() or "env_source" not in config:
+def _imports(config: dict[str, Any], dag: Dag | None, policy: Any) -> list[tuple[str, dict[str, Any]]]:
+    """What reopening a run would import, and for what, unless it was registered in this process or is given."""
+    given = {"policy"} if policy is not None else set()
+    if config["agent"] in AGENTS:
+        given.add("agent")
+    wanted = {part: each for part, each in config.get("sources", {}).items() if part not in given}
+    if dag is None:
+        if config["env"] not in registered_ids() and "env_source" in config:
+            wanted["the environment"] = config["env_source"]
+        wanted |= config["env_arguments"]
+    return [(part, each) for part, value in wanted.items() for each in imports_of(value)]
+
+
+def _agent_class(out: Path, config: dict[str, Any], trust: Trust) -> str | type[Agent]:
+    """The class of a run's agent, or its name."""
+    described = config.get("sources", {}).get("agent")
+    if described is None:
+        return config["agent"]
+    if config["agent"] in AGENTS:
+        if not same_source(described, describe_source(AGENTS[config["agent"]])):
+            raise RunError(f"{out / CONFIG}: the source of agent {source_name(described)} is not that of the run")
+        return config["agent"]
+    if IMPORTABLE not in described:
+        name = source_name(described)
+        raise RunError(f"{out / CONFIG}: the agent is {name}, which cannot be imported: agents.register it first")
+    return import_source(described, f"{out / CONFIG}: the agent", trust)
+
+
+def _make_environment(out: Path, config: dict[str, Any], trust: Trust) -> Dag:
+    arguments, source = decode_arguments(out, config["env_arguments"], trust), config.get("env_source")
+    if config["env"] in registered_ids() or source is None:
+        if source is not None and not same_source(source, describe_source(found(config["env"])[0])):
+            raise RunError(f"{out / CONFIG}: the source of the environment {config['env']} is not that of the run")
         return make_dag(config["env"], **arguments)
-    if "$import" not in config["env_source"]:
-        name = source_name(config["env_source"])
+    if IMPORTABLE not in source:
+        name = source_name(source)
         raise RunError(f"{out / CONFIG}: the environment is {name}, which cannot be imported: pass it as dag=...")
-    return make_from_class(import_source(config["env_source"], f"{out / CONFIG}: the environment", trust), arguments)
+    return make_from_class(import_source(source, f"{out / CONFIG}: the environment", trust), arguments)
 
 
 def check_same(out: Path, config: dict[str, Any]) -> None:
@@ -183,5 +234,12 @@ def check_same(out: Path, config: dict[str, Any]) -> None:
     old, new = saved.get("env_source"), config.get("env_source")
     if old and new and not same_source(old, new):
         differences.append(f"the source of the environment {source_name(new)} has changed since the run was made")
+    old, new = saved.get("sources", {}), config.get("sources", {})
+    for part in sorted(old.keys() & new.keys()):
+        if not same_source(old[part], new[part]):
+            differences.append(f"{part} {source_name(new[part])}: its source has changed since the run was made")
+    for part in sorted((old.keys() ^ new.keys()) & {"policy"}):
+        names = [source_name(each[part]) if part in each else None for each in (old, new)]
+        differences.append(f"{part} {names[0]} != {names[1]}")
     if differences:
         raise RunError(f"{out} holds another run (saved != given): {'; '.join(differences)}")

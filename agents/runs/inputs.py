@@ -30,7 +30,7 @@ import numpy as np
 
 from agents.runs import files
 from agents.runs.errors import RunError
-from agents.runs.sources import IMPORTABLE, SOURCES, describe_source, import_source, partial_parts
+from agents.runs.sources import IMPORTABLE, SOURCES, Trust, describe_source, import_source, partial_parts
 
 #: A run keeps copies of files of at most this many bytes.
 COPIED_BYTES = 2**20
@@ -158,13 +158,13 @@ def sha256_of(path: Path) -> str:
 # ---------------------------------------------------------------------- back
 
 
-def decode_arguments(out: Path, arguments: dict[str, Any], trust: bool) -> dict[str, Any]:
+def decode_arguments(out: Path, arguments: dict[str, Any], trust: Trust) -> dict[str, Any]:
     """The arguments of an environment from config.json.
 
     Args:
         out: the run directory.
         arguments: encoded arguments by name.
-        trust: whether functions may be imported.
+        trust: the modules whose functions may be imported.
 
     Raises:
         RunError: a file is missing or has changed, a function may not be imported or has changed, or a value needs the
@@ -173,7 +173,7 @@ def decode_arguments(out: Path, arguments: dict[str, Any], trust: bool) -> dict[
     return {name: decode(value, out, f"{out / files.CONFIG}: {name}", trust) for name, value in arguments.items()}
 
 
-def decode(value: Any, out: Path, where: str, trust: bool = False) -> Any:
+def decode(value: Any, out: Path, where: str, trust: Trust = False) -> Any:
     """The value that :func:`encode` encoded. ``where`` begins messages."""
     again = functools.partial(decode, out=out, where=where, trust=trust)
     if isinstance(value, list):

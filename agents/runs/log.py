@@ -1,4 +1,4 @@
-"""Files that a training run writes while it runs: config, inputs, history, TensorBoard events."""
+"""Files that a training run writes while it runs: config, inputs, history."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from agents.runs.inputs import Copies, write_copies
 
 
 class RunLog:
-    """Config, inputs and history of a run directory, with optional TensorBoard events.
+    """Config, inputs and history of a run directory.
 
     Nothing is written before :meth:`begin`, so that a run whose first iteration fails leaves nothing behind.
 
@@ -23,12 +23,9 @@ class RunLog:
         config: contents of config.json.
         copies: contents of the folder ``inputs``.
         rows: rows of the history that a resumed run keeps.
-        tensorboard: also write TensorBoard events.
-
-    Raises:
-        ImportError: TensorBoard is requested but not installed.
 
     Attributes:
+        config: contents of config.json; complete after :meth:`begin`.
         crc: checksum of the last line of the history.
     """
 
@@ -38,13 +35,10 @@ class RunLog:
         config: dict[str, Any],
         copies: Copies,
         rows: Sequence[dict[str, Any]],
-        tensorboard: bool,
     ):
         self.directory, self.config, self.copies, self.rows = directory, config, copies, list(rows)
-        self.make_writer = _summary_writer() if tensorboard else None
         self.crc = 0
         self.file: Any = None
-        self.writer: Any = None
 
     def begin(self, late: Callable[[], dict[str, Any]] = dict) -> None:
         """Write inputs, config and the kept rows. Later calls do nothing.
@@ -55,11 +49,10 @@ class RunLog:
         if self.directory is None or self.file is not None:
             return
         write_copies(self.directory, self.copies)
-        files.write_sealed(self.directory / files.CONFIG, {**self.config, **late()})
+        self.config = {**self.config, **late()}
+        files.write_sealed(self.directory / files.CONFIG, self.config)
         self.crc = write_history(self.directory, self.rows)
         self.file = (self.directory / files.HISTORY).open("a", encoding="utf-8")
-        if self.make_writer is not None:
-            self.writer = self.make_writer(str(self.directory / "tensorboard"))
 
     def add(self, row: dict[str, Any]) -> None:
         """Append a row to the history and flush it.
@@ -75,8 +68,6 @@ class RunLog:
             except OSError as error:
                 path = Path(self.file.name)
                 raise OSError(error.errno, f"{path}: a row was not written: {error.strerror or error}") from error
-        if self.writer is not None:
-            _write_scalars(self.writer, row)
 
     def sync(self) -> str | None:
         """Wait until the rows are on disk, so that no checkpoint is newer. Returns the checksum of the last line."""
@@ -86,22 +77,7 @@ class RunLog:
         return f"{self.crc:08x}"
 
     def close(self) -> None:
-        """Close all open files."""
-        for file in (self.file, self.writer):
-            if file is not None:
-                with contextlib.suppress(OSError):  # a full disk, which has raised its error before
-                    file.close()
-
-
-def _summary_writer() -> Any:
-    try:
-        from torch.utils.tensorboard import SummaryWriter
-    except ImportError as error:
-        raise ImportError("TensorBoard is not installed: pip install 'gfn-envs[tensorboard]'") from error
-    return SummaryWriter
-
-
-def _write_scalars(writer: Any, row: dict[str, Any]) -> None:
-    for key, value in row.items():
-        if key != "iteration" and isinstance(value, (int, float)):
-            writer.add_scalar(key, value, row["iteration"])
+        """Close the history."""
+        if self.file is not None:
+            with contextlib.suppress(OSError):  # a full disk, which has raised its error before
+                self.file.close()

@@ -28,6 +28,10 @@ class Progress:
     loss_sum: float = 0.0
     sums: dict[str, list[float]] = field(default_factory=dict)
     """Sum and count, since the last row, of every other number that the agent's update returned."""
+    latest: dict[str, Any] = field(default_factory=dict)
+    """The last value, since the last row, of text and arrays that it returned."""
+    callbacks: dict[str, Any] = field(default_factory=dict)
+    """States of callbacks by name."""
     tv: float | None = None
     history: str | None = None
     """Checksum of the last row of the history."""

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import functools
 import math
+from collections.abc import Mapping
 from typing import Any
+
+import numpy as np
 
 from agents.agent import Agent
 from agents.evaluation.diagnostics import tempering_warning
@@ -17,6 +20,8 @@ from agents.evaluation.evaluate import (
 )
 from agents.evaluation.full import CORRELATIONS, FULL_EXACT_METRICS
 from agents.evaluation.metrics import EXACT_METRICS
+from agents.runs.progress import Progress
+from gfn_envs.validation import shown
 
 #: Why a run has no metrics.
 NOT_EVALUATED = "training was not evaluated (eval_every=0); gfn evaluate does it"
@@ -24,15 +29,61 @@ NOT_EVALUATED = "training was not evaluated (eval_every=0); gfn evaluate does it
 EVERY_OBJECT = {*EXACT_METRICS, *FULL_EXACT_METRICS, *CORRELATIONS}
 #: What an update returns and a row reports in its own way.
 OWN = ("loss", "log_z", "transitions", "beta")
+#: Columns that no update may return.
+COLUMNS = {
+    *("iteration", "seconds", "failed_rewards", "undefined", "warning", "evaluation_seconds"),
+    *EXACT_METRICS,
+    *SAMPLED_METRICS,
+} - set(OWN)
 
 
-def add_numbers(sums: dict[str, list[float]], info: dict[str, Any]) -> None:
-    """Add the numbers that an update returned to ``sums``: name -> [sum, count]. None and text count nothing."""
-    for name, value in info.items():
-        if name in OWN or value is None or isinstance(value, str):
+def add_info(agent: str, state: Progress, info: Any) -> None:
+    """Add what an update returned to the progress of a run.
+
+    Numbers are averaged until the next row; of text and arrays of numbers the last value counts; a mapping becomes one
+    column per key, ``name.key``; None counts nothing.
+
+    Args:
+        agent: name of the agent, for messages.
+        state: the progress.
+        info: ``loss``, ``transitions`` and whatever else the agent reports.
+
+    Raises:
+        TypeError: it is not a mapping, lacks ``loss`` or ``transitions``, or has a value of another type.
+        ValueError: a value has the name of a column of every history.
+    """
+    if not isinstance(info, Mapping) or not {"loss", "transitions"} <= info.keys():
+        raise TypeError(f"agent {agent!r}: update must return a dict with 'loss' and 'transitions', got {shown(info)}")
+    if taken := info.keys() & COLUMNS:
+        raise ValueError(f"agent {agent!r}: update returned {min(taken)!r}, which is another column of the history")
+    state.transitions += int(info["transitions"])
+    if info["loss"] is not None:
+        state.window, state.loss_sum = state.window + 1, state.loss_sum + float(info["loss"])
+    for name, value in flat({name: value for name, value in info.items() if name not in OWN}).items():
+        if isinstance(value, str):
+            state.latest[name] = value
             continue
-        total = sums.setdefault(name, [0.0, 0])
-        total[0], total[1] = total[0] + float(value), total[1] + 1
+        try:
+            numbers = np.asarray(value.detach().cpu() if hasattr(value, "detach") else value, dtype=np.float64)
+        except (TypeError, ValueError):
+            raise TypeError(
+                f"agent {agent!r}: update returned {name} = {shown(value)}; allowed: numbers, text, arrays of numbers, "
+                "mappings of these"
+            ) from None
+        if numbers.ndim:
+            state.latest[name] = numbers.tolist()
+            continue
+        total = state.sums.setdefault(name, [0.0, 0])
+        total[0], total[1] = total[0] + float(numbers), total[1] + 1
+
+
+def flat(values: Mapping[str, Any]) -> dict[str, Any]:
+    """``{"a": {"b": 1}}`` as ``{"a.b": 1}``, without None."""
+    found: dict[str, Any] = {}
+    for name, value in values.items():
+        inner = {f"{name}.{key}": each for key, each in value.items()} if isinstance(value, Mapping) else None
+        found |= {name: value} if inner is None else flat(inner)
+    return {name: value for name, value in found.items() if value is not None}
 
 
 def means(sums: dict[str, list[float]]) -> dict[str, float]:

@@ -1,19 +1,30 @@
-"""Functions, classes and objects among the arguments of an environment: saved by name and by a hash of their source."""
+"""Code of the user's own that a run depends on: saved by name, file and hash of its source; imported with leave."""
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 import hashlib
-import importlib
 import inspect
 import sys
+from collections.abc import Iterator, Sequence
 from typing import Any
 
+from agents.agent import Agent
+from agents.engines.optimizers import optimizer_name
 from agents.runs.errors import RunError
+from agents.schedules import Schedule
+from gfn_envs import named
 
 #: Tags in config.json: a name that can be imported again, and code that only its user can give again.
 IMPORTABLE, CODE, OBJECT = "$import", "$code", "$object"
 SOURCES = (IMPORTABLE, CODE, OBJECT)
+
+#: Settings of agents that can be ``module:name``.
+NAMED_SETTINGS = {"replay", "backward", "optimizer"}
+
+#: Which modules may be imported: all, none, or those of these names.
+Trust = bool | str | Sequence[str]
 
 
 def describe_source(value: Any) -> dict[str, Any]:
@@ -29,6 +40,63 @@ def describe_source(value: Any) -> dict[str, Any]:
     name = f"{module}:{getattr(named, '__qualname__', type(value).__qualname__)}"
     tag = OBJECT if not is_code else IMPORTABLE if _is_importable(value, name) else CODE
     return {tag: name, "sha256": source_hash(named), "file": _file(named)}
+
+
+def describe_named(text: str) -> dict[str, Any]:
+    """:func:`describe_source` of what the user named ``module:name``. The source of an object is that of its class."""
+    value = named.load(text, "source")
+    kind = value if isinstance(value, type) or inspect.isroutine(value) else type(value)
+    return {IMPORTABLE: text, "sha256": source_hash(kind), "file": _file(kind)}
+
+
+def agent_sources(agent: Agent) -> dict[str, dict[str, Any]]:
+    """The parts of an agent that are its user's own code, described: class, policy, settings that name a module."""
+    found = {}
+    if type(agent).__module__.split(".")[0] != "agents":
+        found["agent"] = describe_source(type(agent))
+    if (factory := agent.policy_factory) is not None:
+        found["policy"] = describe_named(factory) if isinstance(factory, str) else describe_source(factory)
+    for field in dataclasses.fields(agent.config):
+        value = getattr(agent.config, field.name)
+        text = value.shape if isinstance(value, Schedule) else value
+        text = optimizer_name(text) if field.name == "optimizer" else text
+        if (field.name in NAMED_SETTINGS or isinstance(value, Schedule)) and named.is_named(text):
+            found[field.name] = describe_named(text)
+    return found
+
+
+def imports_of(value: Any) -> Iterator[dict[str, Any]]:
+    """Every "$import" within an encoded value."""
+    if isinstance(value, dict) and IMPORTABLE in value:
+        yield value
+    elif isinstance(value, dict | list):
+        for element in value.values() if isinstance(value, dict) else value:
+            yield from imports_of(element)
+
+
+def check_trusted(where: str, imports: Sequence[tuple[str, dict[str, Any]]], trust: Trust) -> None:
+    """Raise RunError, in one line, if some of these imports are not trusted.
+
+    Args:
+        where: start of the message.
+        imports: (what the code is for, its description).
+        trust: the modules that may be imported.
+    """
+    asked = [(what, each) for what, each in imports if not is_trusted(source_name(each), trust)]
+    if asked:
+        parts = ", ".join(dict.fromkeys(f"{what} is {source_name(each)}" for what, each in asked))
+        files = " and ".join(dict.fromkeys(each.get("file") or "no file" for _, each in asked))
+        raise RunError(
+            f"{where}: {parts}, which would be imported from {files}: allow it with trust=True (--trust), "
+            "or pass the environment as dag=..."
+        )
+
+
+def is_trusted(name: str, trust: Trust) -> bool:
+    """True if the module of ``module:name`` may be imported."""
+    if isinstance(trust, bool):
+        return trust
+    return name.partition(":")[0] in ([trust] if isinstance(trust, str) else trust)
 
 
 def _is_importable(value: Any, name: str) -> bool:
@@ -78,29 +146,25 @@ def same_source(old: dict[str, Any], new: dict[str, Any]) -> bool:
     return names[0] == names[1] and old["sha256"] == new["sha256"]
 
 
-def import_source(described: dict[str, Any], where: str, trust: bool) -> Any:
+def import_source(described: dict[str, Any], where: str, trust: Trust) -> Any:
     """The function or class of a "$import".
 
     Args:
         described: result of :func:`describe_source`.
         where: start of messages.
-        trust: whether the module may be imported, which runs its code.
+        trust: the modules that may be imported, which runs their code.
 
     Raises:
         RunError: it may not be imported, cannot be imported, or its source has changed.
     """
+    check_trusted(where, [("it", described)], trust)
     name, file = described[IMPORTABLE], described.get("file") or "no file"
-    if not trust:
-        raise RunError(
-            f"{where} is {name}, which would be imported from {file}: allow it with trust=True (--trust), "
-            "or pass the environment as dag=..."
-        )
-    module, _, path = name.partition(":")
     try:
-        value = _attribute(importlib.import_module(module), path)
-    except (ImportError, AttributeError, ValueError) as error:
+        value = named.load(name, where)
+    except (ImportError, ValueError) as error:
         raise RunError(f"{where}: {name} (of {file}) cannot be imported: {error}") from error
-    if source_hash(value) != described.get("sha256"):
+    kind = value if isinstance(value, type) or inspect.isroutine(value) else type(value)
+    if source_hash(kind) != described.get("sha256"):
         raise RunError(f"{where}: the source of {name} has changed since the run was made")
     return value
 

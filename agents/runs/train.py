@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import sys
 import time
 import warnings
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -15,17 +17,22 @@ from tqdm import tqdm
 from agents.agent import Agent
 from agents.evaluation.diagnostics import batch_diagnostics, policy_warning
 from agents.evaluation.evaluate import enumeration_text, evaluate, is_enumerable, may_evaluate_rewards
+from agents.memory import say_memory_of_training
 from agents.runs import directory as runs
+from agents.runs.callbacks import Callbacks
 from agents.runs.inputs import Copies
 from agents.runs.interrupt import Interrupt
 from agents.runs.lock import RunLock
 from agents.runs.log import RunLog
+from agents.runs.loggers import loggers
+from agents.runs.oracles import oracle_columns, watched_oracle
 from agents.runs.probe import make_probe
 from agents.runs.progress import Progress, restore
 from agents.runs.provenance import provenance
-from agents.runs.rows import add_numbers, final_metrics, means, undefined
+from agents.runs.rows import add_info, final_metrics, means, undefined
 from agents.runs.threads import training_threads
 from gfn_envs.border import reward_record
+from gfn_envs.reward_errors import BudgetSpent
 from gfn_envs.validation import positive_int
 
 #: Columns of the progress bar.
@@ -42,8 +49,8 @@ class Loop:
     eval_samples: int
     exact_states: int | None
     progress: bool
-    tensorboard: bool
     resume: bool
+    callbacks: Callbacks
 
 
 def train(
@@ -60,6 +67,8 @@ def train(
     eval_samples: int = 2000,
     exact_states: int | None = None,
     threads: int | None = None,
+    logger: str | Sequence[str] = (),
+    callbacks: Sequence[Any] = (),
 ) -> list[dict[str, Any]]:
     """Train ``agent`` until it has done ``iterations`` iterations in total.
 
@@ -74,34 +83,46 @@ def train(
         checkpoint_every: iterations between checkpoints. Default: ``eval_every``, or a tenth of ``iterations`` if it is
             0.
         progress: show a progress bar with iterations per second, loss, log Z and the last exact TV.
-        tensorboard: also write TensorBoard events to ``out``.
+        tensorboard: as ``logger="tensorboard"``.
         resume: continue the run in ``out`` if it has a checkpoint. The result equals that of an uninterrupted run.
         eval_samples: number of trajectories of an evaluation, at least 2.
         exact_states: evaluations are exact on DAGs of at most this many states. Default: 2,000,000
             (:func:`agents.evaluation.evaluate.is_enumerable`).
         threads: threads of torch during training (:mod:`agents.runs.threads`). Default: 1 for batches of up to 256
             trajectories, else as many as torch has.
+        logger: "tensorboard", "wandb" or "mlflow", or several: where every number of the history goes, too
+            (:mod:`agents.runs.loggers`).
+        callbacks: :class:`agents.Callback` objects, or functions that are called with every row of the history, or the
+            ``module:name`` of such. Their state is part of checkpoints.
+
+    If the budget of the environment's oracle is spent, training ends: the results are saved, and the final metrics say
+    so (``stopped``).
 
     Returns:
         The history: one dict per log step with ``iteration``, ``loss`` (mean since the last row), ``log_z``,
-        ``transitions`` and ``seconds``, and the mean since the last row of every other number that the agent's update
-        returns; also ``failed_rewards`` if ``on_error`` of the environment is not "raise". Rows of evaluated iterations
-        also hold the metrics of :func:`agents.evaluation.evaluate.evaluate` and of
-        :func:`agents.evaluation.diagnostics.batch_diagnostics`, ``evaluation_seconds``, ``undefined`` (reason -> names
-        of metrics) and, if the policy seems collapsed or has learned R^beta so far, a ``warning``. Rows have ``beta``
-        while it is below 1. An agent without iterations left is evaluated once, with a ``loss`` of None.
+        ``transitions`` and ``seconds``, and everything else that the agent's update returns: the mean since the last
+        row of numbers, the last value of text and arrays; also ``failed_rewards`` if ``on_error`` of the environment is
+        not "raise". Rows of evaluated iterations also hold the metrics of
+        :func:`agents.evaluation.evaluate.evaluate` and of :func:`agents.evaluation.diagnostics.batch_diagnostics`,
+        ``evaluation_seconds``, ``undefined`` (reason -> names of metrics) and, if the policy seems collapsed or has
+        learned R^beta so far, a ``warning``. Rows have ``beta`` while it is below 1. An agent without iterations left
+        is evaluated once, with a ``loss`` of None.
 
     Raises:
         RunError: ``out`` holds a run and ``resume`` is False, holds a run with another configuration, is damaged, has
             lost its config or its checkpoint, or another process trains in it.
         OSError: a file cannot be written, for example because the disk is full. The last checkpoint stays.
-        ValueError: an interval or a number is too small, or TensorBoard is requested without ``out``.
-        ImportError: TensorBoard is requested but not installed.
+        ValueError: an interval or a number is too small, a logger is unknown or requested without ``out``, or the
+            agent's update or a callback returns a value under the name of a metric.
+        TypeError: an element of ``callbacks`` is none, or the agent's update returns something that is not JSON.
+        ImportError: the library of a logger is not installed, or a named module cannot be imported.
         FloatingPointError: the loss or the weights became NaN or infinite. The last checkpoint is from before.
         RewardError: a reward failed. The agent is as it was before the iteration.
+        OracleError: the log of calls of a reward cannot be written, or its workers cannot start.
     """
     if iterations < 1:
         raise ValueError(f"iterations must be at least 1, got {iterations}")
+    wanted = [*(["tensorboard"] if tensorboard else []), *([logger] if isinstance(logger, str) else logger)]
     eval_every = _interval("eval_every", eval_every, iterations // 10, at_least=0)
     loop = Loop(
         log_every=_interval("log_every", log_every, iterations // 100),
@@ -110,13 +131,14 @@ def train(
         eval_samples=positive_int("eval_samples", eval_samples, "train", at_least=2),
         exact_states=None if exact_states is None else positive_int("exact_states", exact_states, "train"),
         progress=progress,
-        tensorboard=tensorboard,
         resume=resume,
+        callbacks=Callbacks([*loggers(wanted), *callbacks]),
     )
-    if tensorboard and out is None:
-        raise ValueError("TensorBoard events need a run directory (out)")
+    if wanted and out is None:
+        raise ValueError(f"logger {wanted[0]!r} needs a run directory (out)")
+    say_memory_of_training(agent)
     directory = None if out is None else Path(out)
-    with RunLock(directory), training_threads(agent.config.batch_size, threads):
+    with RunLock(directory), training_threads(agent.config.batch_size, threads), contextlib.closing(loop.callbacks):
         return _train(agent, iterations, directory, loop)
 
 
@@ -125,7 +147,8 @@ def _train(agent: Agent, iterations: int, directory: Path | None, loop: Loop) ->
     copies: Copies = {}
     config = {} if directory is None else {**runs.describe(agent, copies), "iterations": iterations}
     state, history, earlier = restore(directory, agent, config, loop.resume)
-    log = RunLog(directory, config, copies, history, loop.tensorboard)
+    loop.callbacks.load_state_dict(state.callbacks)
+    log = RunLog(directory, config, copies, history)
     if missing := [] if directory is None else runs.needs_environment(config):
         warnings.warn(
             f"{directory}: {', '.join(missing)} cannot be imported; load_agent will need dag=...", stacklevel=3
@@ -135,10 +158,11 @@ def _train(agent: Agent, iterations: int, directory: Path | None, loop: Loop) ->
 
     def begin() -> None:
         log.begin(lambda: _origin(agent, earlier))
+        loop.callbacks.begin(agent, log.config, directory)
 
     def record(metrics: dict[str, Any]) -> dict[str, Any]:
         begin()
-        row = _row(agent, state, metrics)
+        row = loop.callbacks.row(agent, _row(agent, state, metrics))
         history.append(row)
         log.add(row)
         return row
@@ -146,23 +170,30 @@ def _train(agent: Agent, iterations: int, directory: Path | None, loop: Loop) ->
     def save() -> None:
         if directory is not None:
             state.history = log.sync()
+            state.callbacks = loop.callbacks.state_dict()
             runs.save_checkpoint(directory, agent, asdict(state))
 
     # The first iteration is saved, so that a run can be resumed whenever it is killed.
     unsaved = directory is not None and not (directory / runs.CHECKPOINT).exists()
     bar = tqdm(total=iterations, initial=agent.iteration, disable=not loop.progress, unit="it", dynamic_ncols=True)
     interrupt, sign = Interrupt(), {}
+    stopped: bool | str = False
+    watched_oracle(agent.dag, bar)
     try:
         while agent.iteration < iterations and not interrupt.requested:
             start = time.perf_counter()
             failed = reward_record(agent.dag).failed
-            info = agent.update()
+            try:
+                info = agent.update()
+            except BudgetSpent as spent:
+                stopped, iterations = str(spent), agent.iteration
+                break
             state.seconds += time.perf_counter() - start
             state.failed_rewards += reward_record(agent.dag).failed - failed
+            add_info(agent.name, state, info)
             begin()
-            state.transitions += int(info["transitions"])
-            state.window, state.loss_sum = state.window + 1, state.loss_sum + info["loss"]
-            add_numbers(state.sums, info)
+            if loop.callbacks.iteration(agent, info):
+                stopped, iterations = True, agent.iteration
             i, last = agent.iteration, agent.iteration == iterations
             bar.update()
             evaluated = bool(loop.eval_every) and (i % loop.eval_every == 0 or last)
@@ -190,10 +221,15 @@ def _train(agent: Agent, iterations: int, directory: Path | None, loop: Loop) ->
         bar.close()
         log.close()
     final = final_metrics(agent, history, state.begun, state.evaluation_seconds)
+    if stopped:
+        final["stopped"] = stopped
+    if isinstance(stopped, str):
+        print(f"training ended at iteration {iterations:,}: {stopped}", file=sys.stderr)
     if loop.progress and "warning" in final:
         print(f"warning: {final['warning']}", file=sys.stderr)
     if directory is not None:
         runs.write_sealed(directory / runs.METRICS, final)
+    loop.callbacks.end(agent, final)
     return history
 
 
@@ -254,9 +290,11 @@ def _row(agent: Agent, state: Progress, metrics: dict[str, Any]) -> dict[str, An
         "transitions": state.transitions,
         "seconds": state.seconds,
         **means(state.sums),
+        **state.latest,
         **({"beta": agent.beta} if agent.beta < 1 else {}),
         **({} if agent.dag.on_error == "raise" else {"failed_rewards": state.failed_rewards}),
+        **oracle_columns(agent.dag),
         **metrics,
     }
-    state.window, state.loss_sum, state.sums = 0, 0.0, {}
+    state.window, state.loss_sum, state.sums, state.latest = 0, 0.0, {}, {}
     return row

@@ -32,6 +32,7 @@ def check_capabilities(dag: Dag, states: IntArray, rng: np.random.Generator) -> 
     check_tokens(dag, states)
     check_labelled_graphs(dag, states)
     check_grid_cells(dag, states)
+    check_target(dag, states, rng)
     objects = some_objects(dag, states, rng)
     check_contains_on_walks(dag, objects, rng)
     for chunk in chunks(states, dag.num_actions):
@@ -39,6 +40,28 @@ def check_capabilities(dag: Dag, states: IntArray, rng: np.random.Generator) -> 
         check_can_stop_anywhere(dag, chunk)
         check_log_num_paths(dag, chunk)
         check_contains(dag, chunk, objects)
+
+
+def check_target(dag: Dag, states: IntArray, rng: np.random.Generator) -> None:
+    """log Z is that of the rewards, if ``states`` are all; draws from R / Z are terminal states."""
+    if dag.has("exact_log_z"):
+        try:
+            log_z = dag.exact_log_z()
+        except NotImplementedError:
+            return
+        every = dag.declared_num_states == len(states)
+        listed = np.logaddexp.reduce(log_reward_of(dag, states[terminal_of(dag, states)])) if every else log_z
+        if not np.isclose(log_z, listed, rtol=1e-9, atol=1e-6):
+            raise DagError("exact_log_z", f"is {log_z}, but the rewards add up to {listed}")
+    if dag.has("sample_target"):
+        try:
+            objects = dag.sample_target(32, rng)
+        except NotImplementedError:
+            return
+        if objects.shape != (32, dag.state_width) or objects.dtype != dag.state_dtype:
+            expected = f"{np.dtype(dag.state_dtype)} of shape (32, {dag.state_width})"
+            raise DagError("sample_target", f"must be {expected}, got {objects.dtype} {objects.shape}")
+        expect_none("sample_target", "is not a terminal state", objects, ~terminal_of(dag, objects))
 
 
 def check_partial_log_reward(dag: Dag, states: IntArray) -> None:
@@ -101,6 +124,26 @@ def check_tokens(dag: Dag, states: IntArray) -> None:
     outside = ((tokens < 0) | (tokens >= dag.num_tokens)).any(1)
     expect_none("tokens", f"must lie in 0..{dag.num_tokens - 1}", states, outside)
     _expect_distinct("tokens", dag, states, tokens)
+    check_token_order(dag, states, tokens)
+
+
+def check_token_order(dag: Dag, states: IntArray, tokens: IntArray) -> None:
+    """If declared, filled positions come first in this order, and an action fills the next one or changes none."""
+    if dag.token_order is None:
+        return
+    positions, empty = int(dag.num_positions or 0), int(dag.num_tokens or 0) - 1
+    if not np.array_equal(np.sort(dag.token_order), np.arange(positions)):
+        raise DagError("token_order", f"must be a permutation of 0..{positions - 1}, got {dag.token_order}")
+    filled = tokens[:, dag.token_order] != empty
+    gap = (filled[:, 1:] & ~filled[:, :-1]).any(1)
+    expect_none("token_order", "a position is filled before the one that comes before it", states, gap)
+    row, parents, actions = dag.parents(states)
+    if len(row):
+        before, after = (each[:, dag.token_order] for each in (dag.tokens(parents), tokens[row]))
+        kept = ((before == after) | (before == empty)).all(1)
+        grown = (after != empty).sum(1) - (before != empty).sum(1)
+        wrong = ~kept | (grown > 1)
+        expect_none("token_order", "an action changes more than the next empty position", parents, wrong, actions)
 
 
 def check_labelled_graphs(dag: Dag, states: IntArray) -> None:

@@ -68,7 +68,7 @@ def check_graph(dag: Dag, states: IntArray) -> int:
         for _ in range(len(states)):
             state = before[state]
         raise DagError("no cycle", "a state can be reached from itself", states[state])
-    if depth != dag.max_length:
+    if depth > dag.max_length or (depth < dag.max_length and not dag.max_length_is_bound):
         raise DagError("max_length", f"the longest path has {depth} actions, declared max_length = {dag.max_length}")
     return depth
 

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import importlib
 import inspect
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, TypeGuard
 
+from gfn_envs import named
 from gfn_envs.dag import Dag
 from gfn_envs.gym.stepper import METADATA, Stepper
 from gfn_envs.reward_errors import checked_on_error
@@ -19,20 +19,27 @@ ENV_ARGUMENTS = tuple(inspect.signature(Stepper).parameters)[1:]
 SHARED = ("on_error", "expensive_reward")
 
 
-def load_dag_class(path: str) -> type[Dag]:
+def load_dag_class(path: str, where: str = "environment") -> type[Dag]:
     """The Dag class named by ``"module:Class"``.
 
+    Args:
+        path: the name.
+        where: start of messages.
+
     Raises:
-        ImportError, AttributeError: there is no such module or class.
+        ImportError: there is no such module, or it cannot be imported.
+        ValueError: the module has no such class.
         TypeError: the class is not a subclass of Dag.
     """
-    module, _, name = path.partition(":")
-    target: Any = importlib.import_module(module)
-    for part in name.split("."):
-        target = getattr(target, part)
-    if not (isinstance(target, type) and issubclass(target, Dag)):
-        raise TypeError(f"{path} is not a subclass of gfn_envs.Dag")
+    target = named.load(path, where)
+    if not is_dag(target):
+        raise TypeError(f"{where}: {path} is not a subclass of gfn_envs.Dag")
     return target
+
+
+def is_dag(value: Any) -> TypeGuard[type[Dag]]:
+    """True for subclasses of Dag."""
+    return isinstance(value, type) and issubclass(value, Dag)
 
 
 def check_arguments(dag_class: type[Dag], kwargs: Mapping[str, Any], where: str, others: Sequence[str] = ()) -> None:
@@ -62,15 +69,20 @@ def check_arguments(dag_class: type[Dag], kwargs: Mapping[str, Any], where: str,
 def make(dag_class: type[Dag], kwargs: Mapping[str, Any]) -> Dag:
     """A Dag with these arguments. Those of SHARED become attributes of the Dag if its class does not take them.
 
+    Functions can be given by name, ``module:name``, where the class takes them.
+
     ``dag.arguments`` holds them if they differ from what the Dag has by itself, so that saved runs have them too.
 
     Raises:
-        ValueError: ``on_error`` is not one of the values of :attr:`gfn_envs.Dag.on_error`.
-        TypeError: ``expensive_reward`` is not a bool.
+        ValueError: ``on_error`` is not one of the values of :attr:`gfn_envs.Dag.on_error`, or a named module does not
+            have the function.
+        TypeError: ``expensive_reward`` is not a bool, or a named function takes other arguments.
+        ImportError: a named module does not exist or cannot be imported.
     """
     parameters = inspect.signature(dag_class).parameters
     shared = {name: kwargs[name] for name in SHARED if name in kwargs and name not in parameters}
-    dag = dag_class(**{name: value for name, value in kwargs.items() if name not in shared})
+    own = {name: value for name, value in kwargs.items() if name not in shared}
+    dag = dag_class(**named.with_callables(dag_class, own, dag_class.__name__))
     if "on_error" in shared:
         shared["on_error"] = checked_on_error(shared["on_error"], dag.reward_floor, dag_class.__name__)
     if not isinstance(shared.get("expensive_reward", False), bool):

@@ -161,7 +161,7 @@ def test_bad_options_are_named(make: Any, options: dict[str, Any], message: str)
             TypeError,
             "Test/Bad-v0: unknown argument sied; did you mean 'side'? (allowed: ndim, side, reward",
         ),
-        ("gfn_envs.envs.hypergrid.hypergrid:HyperGird", {}, AttributeError, "HyperGird"),
+        ("gfn_envs.envs.hypergrid.hypergrid:HyperGird", {}, ValueError, "did you mean 'HyperGrid'?"),
         ("gfn_envs.hypergird:HyperGrid", {}, ModuleNotFoundError, "gfn_envs.hypergird"),
         (
             "gfn_envs.envs.hypergrid.hypergrid:REWARDS",

@@ -43,6 +43,10 @@ class Evaluated(NamedTuple):
     """States evaluated, row of each state, hidden layers and outputs."""
 
 
+#: What the kernels do in place of methods of the learner.
+COMPILED = ("loss", "balance_loss", "penalty", "log_flow", "log_probs", "log_pb", "forward_logits")
+
+
 def check(learner: Learner) -> None:
     """Raise ValueError if this engine does not support a learner. The message says what is needed."""
     dag, policy = learner.dag, learner.policy
@@ -50,6 +54,11 @@ def check(learner: Learner) -> None:
     require(learner.backward.in_objective, "a P_B that has no loss of its own", repr(learner.backward.name))
     require(dag.on_error != "skip", "a reward for every object (on_error other than 'skip')", repr(dag.on_error))
     require(learner.device.type == "cpu", "device 'cpu'", repr(str(learner.device)))
+    optimizer = getattr(learner.config, "optimizer", "adam")
+    require(optimizer == "adam", "optimizer 'adam'", repr(optimizer))
+    own = [name for name in COMPILED if not getattr(type(learner), name, check).__module__.startswith("agents.")]
+    require(not getattr(learner, "modules", ()), "no further networks", f"those of {learner.name!r}")
+    require(not own, "the loss that the balance declares", f"{', '.join(own)} of its own in {learner.name!r}")
     # Subclasses may compute something else.
     layered = type(policy) is StateActionPolicy and all(type(network) is MLP for network in policy.networks)
     require(layered, "a multi-layer perceptron (network 'mlp', form 'sa')", "another policy")
@@ -127,12 +136,14 @@ class NumbaEngine(Engine):
 
     # ------------------------------------------------------------------ sampling
 
-    def sample(self, n: int, rng: np.random.Generator, epsilon: float = 0.0, temperature: float = 1.0) -> Trajectories:
+    def sample(
+        self, n: int, rng: np.random.Generator, epsilon: float = 0.0, temperature: float = 1.0, rewards: bool = True
+    ) -> Trajectories:
         dag = self.learner.dag
         piece = max(1, NUMBERS // dag.max_length)
         if n > piece:
             sizes = [min(piece, n - first) for first in range(0, n, piece)]
-            return concatenate(*(self.sample(size, rng, epsilon, temperature) for size in sizes))
+            return concatenate(*(self.sample(size, rng, epsilon, temperature, rewards) for size in sizes))
         u = rng.random((dag.max_length, n), dtype=np.float32)
         explore = rng.random(u.shape, dtype=np.float32) if epsilon > 0 else u
         with flushed_denormals():
@@ -144,7 +155,8 @@ class NumbaEngine(Engine):
             raise NoLegalActionError(f"a trajectory is longer than max_length = {dag.max_length}")
         if bad >= 0:
             raise FloatingPointError(f"the policy gave NaN or infinite logits at state {states[bad].tolist()}")
-        log_reward = log_rewards(dag, states.take(index.take(offsets[1:] - 1), axis=0))
+        objects = states.take(index.take(offsets[1:] - 1), axis=0)
+        log_reward = log_rewards(dag, objects) if rewards else np.full(n, np.nan)
         batch = Trajectories(states.take(index, axis=0), actions, backward_actions, offsets, log_reward)
         self.latest = batch, index
         return batch

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
 from gfn_envs.arrays import FloatArray, IntArray
+from gfn_envs.envs.assignments import elimination
 from gfn_envs.envs.assignments.assignment import MAX_VALUES, Assignment
 from gfn_envs.envs.assignments.factors import FAMILIES, MAX_CLIQUE, FactorSum, checked_factors
 from gfn_envs.validation import check_size, checked_seed, positive_int, shown
@@ -108,6 +110,17 @@ class FactorGraph(Assignment):
             "seed": seed,
         }
         self._log_potential_sum = FactorSum(self.factors, d, k)
+
+    @functools.cached_property
+    def _eliminated(self) -> tuple[list[elimination.Bucket], float]:
+        return elimination.eliminate(self.factors, self.num_variables, self.num_values)
+
+    def exact_log_z(self) -> float:
+        """log Z by elimination of variables, for graphs of small treewidth such as chains of any length."""
+        return self._eliminated[1]
+
+    def sample_target(self, n: int, rng: np.random.Generator) -> IntArray:
+        return elimination.sample(self._eliminated[0], n, rng).astype(self.state_dtype)
 
     def partial_log_reward(self, states: IntArray) -> FloatArray:
         return self._log_potential_sum(states)

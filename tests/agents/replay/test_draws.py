@@ -7,7 +7,7 @@ import pytest
 from scipy import stats
 
 from agents.replay.objects import ReplayBuffer
-from agents.replay.schemes import Prioritized, draw_in_proportion, kth_largest
+from agents.replay.schemes import Prioritized, Stored, draw_in_proportion, kth_largest
 from tests.agents.replay.cells import GRID, cells, numbers
 
 
@@ -53,11 +53,13 @@ def prt_probabilities(log_reward, n):
 def test_the_composition_of_prioritized_batches(log_reward, n):
     log_reward, rng = np.array(log_reward, dtype=float), np.random.default_rng(1)
     expected, draws = prt_probabilities(log_reward, n), 10_000
+    places = np.arange(len(log_reward))
+    stored = Stored(places[:, None], log_reward, places, np.full(len(places), np.inf))
     assert sum(expected.values()) == pytest.approx(1)
     counts = dict.fromkeys(expected, 0)
     top = int(np.ceil(len(log_reward) / 10))
     for _ in range(draws):
-        batch = Prioritized().draw(log_reward, n, rng).tolist()
+        batch = Prioritized().draw(stored, n, rng).tolist()
         assert len(batch) == len(set(batch)) == min(n, len(log_reward))
         # Of every batch: half (or all of the part) from the top, in reward.
         from_top = min((n + 1) // 2, top)

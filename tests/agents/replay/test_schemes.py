@@ -232,8 +232,8 @@ class Worst(Scheme):
     def rank(self, objects, log_reward):
         return -log_reward
 
-    def draw(self, log_reward, n, rng):
-        return np.argsort(log_reward)[:n]
+    def draw(self, stored, n, rng):
+        return np.argsort(stored.log_reward)[:n]
 
 
 def test_a_scheme_of_the_users_own_is_an_argument(monkeypatch, tmp_path):

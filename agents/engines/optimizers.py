@@ -1,0 +1,75 @@
+"""Optimizers by name: those of torch, with keywords if need be, or one's own."""
+
+from __future__ import annotations
+
+import ast
+import re
+from typing import Any
+
+import torch
+
+from gfn_envs import named
+from gfn_envs.validation import did_you_mean
+
+OPTIMIZERS: dict[str, type[torch.optim.Optimizer]] = {
+    "adam": torch.optim.Adam,
+    "adamw": torch.optim.AdamW,
+    "radam": torch.optim.RAdam,
+    "nadam": torch.optim.NAdam,
+    "adamax": torch.optim.Adamax,
+    "rmsprop": torch.optim.RMSprop,
+    "adagrad": torch.optim.Adagrad,
+    "sgd": torch.optim.SGD,
+}
+_TEXT = re.compile(r"([\w.:]+)\s*(?:\((.*)\))?")
+
+
+def optimizer_name(text: str) -> str:
+    """The name in ``name(keyword=value, ...)``."""
+    return text.partition("(")[0].strip()
+
+
+def make_optimizer(text: str, groups: list[dict[str, Any]]) -> torch.optim.Optimizer:
+    """The optimizer that a setting describes. Schedules set its learning rates.
+
+    Args:
+        text: a name in :data:`OPTIMIZERS` or ``module:name``, then keywords in parentheses if need be, such as
+            ``sgd(momentum=0.9)``.
+        groups: groups of parameters.
+
+    Raises:
+        ValueError: an unknown name, or keywords that the optimizer does not take.
+        ImportError: a named module does not exist or cannot be imported.
+        TypeError: ``module:name`` is not a subclass of torch.optim.Optimizer.
+    """
+    match = _TEXT.fullmatch(text.strip())
+    name = match[1] if match else text
+    if named.is_named(name):
+        kind = named.load(name, "optimizer")
+        if not (isinstance(kind, type) and issubclass(kind, torch.optim.Optimizer)):
+            raise TypeError(f"optimizer {name} is not a subclass of torch.optim.Optimizer")
+    elif match is None or name not in OPTIMIZERS:
+        known = f"{did_you_mean(name, OPTIMIZERS)} (available: {', '.join(OPTIMIZERS)} and module:name)"
+        raise ValueError(f"unknown optimizer {text!r}{known}")
+    else:
+        kind = OPTIMIZERS[name]
+    keywords = _keywords(text, match[2] or "") if match else {}
+    if kind is torch.optim.Adam:
+        keywords = {"fused": True, **keywords}
+    try:
+        return kind(groups, lr=1e-3, **keywords)  # type: ignore[call-arg]
+    except (TypeError, ValueError) as error:
+        raise ValueError(f"optimizer {text}: {error}") from None
+
+
+def _keywords(text: str, inside: str) -> dict[str, Any]:
+    try:
+        call = ast.parse(f"f({inside})", mode="eval").body
+        if not isinstance(call, ast.Call) or call.args or any(each.arg is None for each in call.keywords):
+            raise ValueError
+        found = {str(each.arg): ast.literal_eval(each.value) for each in call.keywords}
+    except (ValueError, SyntaxError):
+        raise ValueError(f"optimizer {text!r}: expected keywords such as (weight_decay=0.01)") from None
+    if "lr" in found:
+        raise ValueError(f"optimizer {text!r}: the learning rate is the setting lr")
+    return found
