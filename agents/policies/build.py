@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from torch import nn
 
 from agents.config import NetworkSettings
+from agents.policies.causal_transformer import CausalTransformer
 from agents.policies.graph_network import GraphNetwork
 from agents.policies.mlp import MLP
 from agents.policies.policy import Policy
@@ -58,6 +59,8 @@ def _mlp(dag: Dag, config: NetworkSettings, sizes: Sequence[int]) -> nn.Module:
 
 def _transformer(dag: Dag, config: NetworkSettings, sizes: Sequence[int]) -> nn.Module:
     num_tokens, num_positions = int(dag.num_tokens or 0), int(dag.num_positions or 0)
+    if dag.token_order is not None:
+        return CausalTransformer(num_tokens, dag.token_order, sum(sizes), config.width, config.layers, config.heads)
     return Transformer(num_tokens, num_positions, sum(sizes), config.width, config.layers, config.heads)
 
 

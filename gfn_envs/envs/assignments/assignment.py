@@ -58,6 +58,7 @@ class Assignment(Dag):
         self.state_dtype = np.dtype(np.int8 if num_values <= 127 else np.int32)
         self.num_features = num_variables * num_values
         self.num_tokens, self.num_positions = num_values + 1, num_variables
+        self.token_order = self.order if self.autoregressive else None
         self.observation_space: spaces.Space[Any] = spaces.MultiDiscrete([num_values + 1] * num_variables)
         k, d = num_values, num_variables
         self.declared_num_terminal_states = k**d

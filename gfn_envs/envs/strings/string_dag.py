@@ -12,7 +12,7 @@ from gfn_envs import rendering
 from gfn_envs.arrays import BoolArray, FloatArray, IntArray, one_hot_table, row_keys
 from gfn_envs.dag import Dag
 from gfn_envs.envs.strings import numbering
-from gfn_envs.envs.strings.constructions import CONSTRUCTIONS
+from gfn_envs.envs.strings.constructions import CONSTRUCTIONS, Append
 from gfn_envs.envs.strings.edit_distance import pairwise_distances
 from gfn_envs.user_arrays import ordered
 from gfn_envs.validation import check_size, one_of, positive_int, shown
@@ -151,6 +151,10 @@ class StringDag(Dag):
     def tokens(self, states: IntArray) -> IntArray:
         """The letter at each position, q if the position is empty, int64 (n, length)."""
         return states[:, :-1].astype(np.int64)
+
+    @property
+    def token_order(self) -> IntArray | None:  # type: ignore[override]
+        return np.arange(self.length) if isinstance(self._build, Append) else None
 
     def contains(self, states: IntArray, objects: IntArray) -> BoolArray:
         """True at [i, j] if the finished string j can still be built from state i, bool (n, m).

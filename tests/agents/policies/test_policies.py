@@ -162,7 +162,8 @@ def test_transformers_read_integer_tokens(env_id, kwargs):
     policy.networks[0].embedding.register_forward_hook(lambda _, inputs, __: seen.append(inputs[0]))
     heads = policy(states)
     assert seen[0].dtype == torch.int64
-    np.testing.assert_array_equal(seen[0], dag.tokens(states))
+    if dag.token_order is None:  # Otherwise prefixes are left out: see test_causal_transformer.py.
+        np.testing.assert_array_equal(seen[0], dag.tokens(states))
     # Each row on its own: attention is within a state.
     for row in range(len(states)):
         alone = policy(states[row : row + 1])

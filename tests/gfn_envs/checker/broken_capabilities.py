@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from gfn_envs import Sequence
 from gfn_envs.graph_layout import GraphLayout, NodeActions, PairActions
 from tests.gfn_envs.checker.broken_dags import Anything, Grid, Table, at, breaks
 from tests.helpers import TableDag
@@ -187,6 +188,28 @@ class TokensNotCounted(Grid):
 class TokensDeclaredAlone(Grid):
     def tokens(self, states: np.ndarray) -> np.ndarray:
         raise NotImplementedError
+
+
+@breaks("token_order")
+class TokensOrderedTwice(Grid):
+    token_order = np.array([0, 0])
+
+
+@breaks("token_order", [2, 0, 0])
+class TokensWithGaps(Grid):
+    """A coordinate of 2 would be an empty position."""
+
+    token_order = np.array([0, 1])
+
+
+@breaks("token_order", Anything, 0)
+class TokensMoved(Sequence):
+    """Prepending moves all letters."""
+
+    token_order = np.arange(3)  # type: ignore[assignment]
+
+    def __init__(self) -> None:
+        super().__init__("AB", 3, construction="prepend_append")
 
 
 class Pairs(Grid):

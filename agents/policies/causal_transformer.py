@@ -1,0 +1,181 @@
+"""Causal transformer over tokens that are appended one by one: what a prefix gives is computed once."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from agents.policies.prefixes import find_prefixes, sizes
+from gfn_envs.arrays import IntArray, row_keys
+
+#: Keys and values of one attention layer, each (n, heads, tokens, width per head).
+KeysAndValues = tuple[Tensor, Tensor]
+
+#: Most numbers in the keys and values that are kept between two steps of a rollout.
+MOST_CACHED = 2**25
+
+
+class CausalTransformer(nn.Module):
+    """Attention from each token to itself and those before it, and a linear map of the last token to the outputs.
+
+    Actions append a token and change none, so the states of a trajectory are prefixes of its last one. Each token's
+    embedding depends on the tokens up to it alone. A batch is therefore evaluated on the states that begin no other
+    state, and a step of a rollout on the new tokens, with the keys and values of the others from the step before.
+
+    Args:
+        num_tokens: size of the vocabulary. Token ``num_tokens - 1`` is an empty position; it also begins each sequence.
+        order: positions of the tokens of a state in the order in which actions fill them (num_positions,).
+        outputs: width of the output.
+        width: embedding size, a multiple of ``heads``.
+        layers: attention layers.
+        heads: attention heads.
+    """
+
+    def __init__(self, num_tokens: int, order: IntArray, outputs: int, width: int, layers: int, heads: int):
+        super().__init__()
+        self.empty, self.order = num_tokens - 1, np.asarray(order)
+        self.embedding = nn.Embedding(num_tokens, width)
+        self.position = nn.Parameter(torch.randn(len(order) + 1, width) * 0.02)
+        self.layers = nn.ModuleList(CausalLayer(width, heads) for _ in range(layers))
+        self.norm = nn.LayerNorm(width)
+        self.out = nn.Linear(width, outputs)
+
+    @property
+    def last_bias(self) -> Tensor:
+        """The bias of the outputs."""
+        return self.out.bias
+
+    def forward(self, tokens: Tensor) -> Tensor:
+        """tokens, int64 (n, num_positions) -> (n, outputs)."""
+        return self.out(self.evaluate(self.in_order(tokens))[0])
+
+    def columns(self, first: int, last: int) -> Callable[[Tensor], Tensor]:
+        """Outputs ``first:last`` only, as a function that keeps the keys and values of the states of its last call."""
+        return Rollout(self, first, last)
+
+    def in_order(self, tokens: Tensor) -> IntArray:
+        """The tokens in the order in which they were appended, a NumPy array (n, num_positions)."""
+        return tokens.cpu().numpy().take(self.order, axis=1)
+
+    def evaluate(self, rows: IntArray) -> tuple[Tensor, IntArray, list[KeysAndValues]]:
+        """Embeddings of rows of tokens in order.
+
+        Returns:
+            ``(embedded, longest, past)``: the embedding of the last token of each row (n, width), the rows that begin
+            no other row, and the keys and values of their tokens, one pair per layer.
+        """
+        longest, row, size = find_prefixes(rows, self.empty)
+        count = int(size.max(initial=0)) + 1
+        start = np.full((len(longest), 1), self.empty)
+        tokens = torch.from_numpy(np.concatenate([start, longest[:, : count - 1]], axis=1)).to(self.position.device)
+        x, past = self.embedding(tokens) + self.position[:count], []
+        mask = x.new_full((count, count), -math.inf).triu_(1)
+        for layer in self.layers:
+            x, known = layer(x, mask)
+            past.append(known)
+        place = torch.from_numpy(row * count + size).to(x.device)
+        return self.norm(x.flatten(0, 1).index_select(0, place)), longest, past
+
+    def append(self, tokens: IntArray, size: int, past: list[KeysAndValues]) -> tuple[Tensor, list[KeysAndValues]]:
+        """Embeddings (n, width) of ``tokens`` (n,), each of which follows ``size`` - 1 tokens with the given past.
+
+        Returns:
+            The embeddings, and the keys and values of all ``size`` tokens.
+        """
+        x = (self.embedding(torch.from_numpy(tokens).to(self.position.device)) + self.position[size])[:, None]
+        present = []
+        for layer, known in zip(self.layers, past, strict=True):
+            x, known = layer(x, None, known)
+            present.append(known)
+        return self.norm(x[:, 0]), present
+
+
+class CausalLayer(nn.Module):
+    """A pre-norm layer without dropout: a policy must be the same function in rollouts and in the loss.
+
+    Args:
+        width: embedding size.
+        heads: attention heads.
+    """
+
+    def __init__(self, width: int, heads: int):
+        super().__init__()
+        self.heads = heads
+        self.before, self.between = nn.LayerNorm(width), nn.LayerNorm(width)
+        self.project, self.merge = nn.Linear(width, 3 * width), nn.Linear(width, width)
+        self.widen, self.narrow = nn.Linear(width, 4 * width), nn.Linear(4 * width, width)
+
+    def forward(
+        self, x: Tensor, mask: Tensor | None, past: KeysAndValues | None = None
+    ) -> tuple[Tensor, KeysAndValues]:
+        """x (n, k, width), and what is added to the scores (k, k) -> (n, k, width), and the keys and values.
+
+        With ``past``, those of earlier tokens, ``k`` is 1 and there is no mask.
+        """
+        n, k, width = x.shape
+        query, key, value = (
+            self.project(self.before(x)).view(n, k, 3, self.heads, width // self.heads).permute(2, 0, 3, 1, 4)
+        )
+        if past is not None:
+            key, value = torch.cat([past[0], key], dim=2), torch.cat([past[1], value], dim=2)
+        scores = query @ key.transpose(2, 3) / math.sqrt(key.shape[3])
+        if mask is not None:
+            scores = scores + mask
+        x = x + self.merge((scores.softmax(3) @ value).transpose(1, 2).reshape(n, k, width))
+        return x + self.narrow(self.widen(self.between(x)).relu()), (key, value)
+
+
+class Rollout:
+    """Outputs ``first:last`` of a causal transformer, for one state after another of the same trajectories.
+
+    If each row has one token more than a row of the last call, only these tokens are evaluated; otherwise all tokens
+    are. The result is the same up to rounding, whatever was called before. New weights need a new rollout.
+
+    Args:
+        network: the network.
+        first, last: the outputs.
+    """
+
+    def __init__(self, network: CausalTransformer, first: int, last: int):
+        self.network, self.first, self.last = network, first, last
+        self.known: IntArray | None = None
+        self.past: list[KeysAndValues] = []
+
+    def __call__(self, tokens: Tensor) -> Tensor:
+        network = self.network
+        rows = network.in_order(tokens)
+        size = sizes(rows, network.empty)
+        parents = self._parents(rows, size)
+        if parents is None:
+            embedded, self.known, self.past = network.evaluate(rows)
+        else:
+            if not np.array_equal(parents, np.arange(len(self.known))):  # type: ignore[arg-type]
+                at = torch.from_numpy(parents).to(network.position.device)
+                self.past = [(k.index_select(0, at), v.index_select(0, at)) for k, v in self.past]
+            last = int(size[0])
+            embedded, self.past = network.append(rows[:, last - 1], last, self.past)
+            self.known = rows
+        if sum(k.numel() + v.numel() for k, v in self.past) > MOST_CACHED:
+            self.known, self.past = None, []
+        return torch.addmm(
+            network.out.bias[self.first : self.last], embedded, network.out.weight[self.first : self.last].t()
+        )
+
+    def _parents(self, rows: IntArray, size: IntArray) -> IntArray | None:
+        """The row of the last call that each row extends by one token (n,); None if there is none for some row."""
+        if self.known is None or not len(rows) or not len(self.known):
+            return None
+        if (size != size[0]).any() or self.past[0][0].shape[2] != size[0]:
+            return None
+        parents = rows.copy()
+        parents[:, size[0] - 1] = self.network.empty
+        if np.array_equal(parents, self.known):
+            return np.arange(len(rows))
+        keys, known = row_keys(parents), row_keys(self.known)
+        order = known.argsort(kind="stable")
+        at = order.take(np.searchsorted(known, keys, sorter=order), mode="clip")
+        return at if (known.take(at) == keys).all() else None

@@ -1,0 +1,166 @@
+"""Transformers where actions append tokens: what is evaluated once and kept gives the logits of each state alone."""
+
+import numpy as np
+import pytest
+import torch
+
+import agents
+import gfn_envs
+from agents import rollout
+from agents.config import NetworkSettings
+from agents.policies import CausalTransformer, causal_transformer
+from agents.policies.build import make_policy
+from agents.policies.prefixes import find_prefixes
+from gfn_envs.envs.assignments.factor_graph import FactorGraph
+from tests.helpers import all_states
+
+SETTINGS = {"network": "transformer", "width": 8, "layers": 2, "heads": 2}
+STOPS = {"alphabet": "ACG", "length": 4, "min_length": 1}
+DAGS = {
+    "bits": ("GFN/BitSequence-v0", {"n": 8, "word_size": 2, "num_modes": 3}),
+    "strings that stop": ("GFN/Sequence-v0", STOPS),
+    "another order": (
+        "GFN/FactorGraph-v0",
+        {"graph": "permuted_chain", "num_variables": 5, "num_values": 2, "construction": "autoregressive"},
+    ),
+}
+
+
+def dag_of(which):
+    env_id, arguments = DAGS[which]
+    return gfn_envs.make_dag(env_id, **arguments)
+
+
+def policy_on(dag, **settings):
+    torch.manual_seed(0)
+    made = make_policy(dag, NetworkSettings(**SETTINGS | settings), backward=True, flow=True).double()
+    for parameter in made.parameters():  # Positions differ, and so do all tokens.
+        torch.nn.init.normal_(parameter, std=0.5)
+    return made
+
+
+def alone(policy, states):
+    """Forward logits of each state in a batch of its own."""
+    with torch.inference_mode():
+        return np.concatenate([policy(state[None]).forward_logits.numpy() for state in states])
+
+
+def test_environments_that_append_say_so():
+    assert gfn_envs.BitSequence().token_order.tolist() == list(range(15))
+    assert gfn_envs.BitSequence(construction="non_autoregressive").token_order is None
+    assert gfn_envs.make_dag("GFN/Sequence-v0", construction="insert", **STOPS).token_order is None
+    order = FactorGraph("permuted_chain", 5, 2, construction="autoregressive").token_order
+    assert sorted(order.tolist()) == list(range(5)) != order.tolist()
+
+
+@pytest.mark.parametrize("which", DAGS)
+@pytest.mark.parametrize("form", ["sa", "ssr"])
+def test_states_are_evaluated_together_as_alone(which, form):
+    dag = dag_of(which)
+    policy = policy_on(dag, form=form)
+    states = all_states(dag)
+    states = states[np.random.default_rng(0).permutation(len(states))[:60]]
+    expected = alone(policy, states)
+    assert len(np.unique(expected.round(9), axis=0)) > 10
+    with torch.inference_mode():
+        for rows in (np.arange(len(states)), np.arange(len(states))[::-1], np.repeat(np.arange(9), 7)):
+            found = policy(states[rows])
+            np.testing.assert_allclose(found.forward_logits, expected[rows], rtol=1e-9, atol=1e-11)
+        assert policy(states[:0]).log_flow.shape == (0,)
+
+
+def test_gradients_are_those_of_states_alone():
+    dag = dag_of("strings that stop")
+    policy = policy_on(dag)
+    states = all_states(dag)[:40]
+    weight = torch.from_numpy(np.random.default_rng(0).normal(size=(len(states), dag.num_actions)))
+    (policy(states).forward_logits * weight).sum().backward()
+    together = [p.grad.clone() for p in policy.parameters() if p.grad is not None]
+    policy.zero_grad(set_to_none=True)
+    sum((policy(s[None]).forward_logits * w).sum() for s, w in zip(states, weight, strict=True)).backward()
+    for mine, other in zip(together, (p.grad for p in policy.parameters() if p.grad is not None), strict=True):
+        torch.testing.assert_close(mine, other, rtol=1e-8, atol=1e-10)
+
+
+def watched(policy, monkeypatch):
+    """The number of states in each call that evaluated whole sequences."""
+    calls, evaluate = [], CausalTransformer.evaluate
+    monkeypatch.setattr(
+        CausalTransformer, "evaluate", lambda self, rows: calls.append(len(rows)) or evaluate(self, rows)
+    )
+    return calls
+
+
+@pytest.mark.parametrize("which", DAGS)
+@pytest.mark.parametrize("n", [3, 80])
+def test_rollouts_evaluate_new_tokens_only_and_see_the_same_logits(which, n, monkeypatch):
+    dag = dag_of(which)
+    policy, seen = policy_on(dag), []
+    calls = watched(policy, monkeypatch)
+    with torch.inference_mode():
+        logits = policy.logits("forward")
+
+        def noted(states):
+            seen.append((states.copy(), logits(states)))
+            return seen[-1][1]
+
+        rollout.sample_forward(dag, noted, n, np.random.default_rng(0))
+    assert calls == [1]  # s0
+    assert len(seen) > 3
+    for states, found in seen:
+        np.testing.assert_allclose(found, alone(policy, states), rtol=1e-9, atol=1e-11)
+
+
+def test_any_calls_in_any_order_give_the_same_logits():
+    """Rows that are repeated, permuted, dropped, from elsewhere, of several sizes, or none."""
+    dag, rng = dag_of("strings that stop"), np.random.default_rng(0)
+    policy, states = policy_on(dag), all_states(dag)
+    size = np.where(states[:, -1] > 4, -1, states[:, -1])
+    with torch.inference_mode():
+        logits = policy.head("forward")
+        for step in range(60):
+            of_size = states if step % 9 == 8 else states[size == step % 5]
+            rows = of_size[rng.integers(len(of_size), size=rng.integers(0, 6))]
+            np.testing.assert_allclose(logits(rows).numpy().reshape(-1, 4), _stacked(policy, rows), atol=1e-11)
+
+
+def _stacked(policy, rows):
+    return alone(policy, rows) if len(rows) else np.zeros((0, 4))
+
+
+def test_large_batches_are_not_kept(monkeypatch):
+    monkeypatch.setattr(causal_transformer, "MOST_CACHED", 1)
+    dag = dag_of("bits")
+    policy = policy_on(dag)
+    calls = watched(policy, monkeypatch)
+    with torch.inference_mode():
+        rollout.sample_forward(dag, policy.logits("forward"), 3, np.random.default_rng(0))
+    assert calls == [1, 3, 3, 3]
+
+
+def test_a_batch_of_trajectories_costs_one_evaluation_of_each_token(monkeypatch):
+    agent = agents.make_agent("tb", dag_of("bits"), engine="torch", batch_size=6, **SETTINGS)
+    shapes = []
+    agent.policy.networks[0].layers[0].register_forward_hook(lambda _, inputs, __: shapes.append(inputs[0].shape[:2]))
+    batch = agent.sample_trajectories(6)
+    shapes.clear()
+    agent.loss(batch)
+    distinct = len(np.unique(batch.states[batch.last - 1], axis=0))
+    assert shapes == [(distinct, 4)]  # the start and three words; a full row has no action
+
+
+def test_prefixes_by_hand():
+    rows = np.array([[1, 9, 9], [9, 9, 9], [1, 0, 9], [0, 1, 0], [1, 9, 9], [1, 0, 1], [1, 1, 9]])
+    found = find_prefixes(rows, 9)
+    assert found.rows.tolist() == [[0, 1, 0], [1, 0, 1], [1, 1, 9]]
+    assert found.row.tolist() == [1, 0, 1, 0, 1, 1, 2]
+    assert found.size.tolist() == [1, 0, 2, 3, 1, 3, 2]
+
+
+def test_it_learns():
+    dag = gfn_envs.make_dag("GFN/BitSequence-v0", n=8, word_size=2, num_modes=3)
+    agent = agents.make_agent("tb", dag, lr="5e-3,1e-4,150", **SETTINGS)
+    target = gfn_envs.exact.target_distribution(dag)
+    before = gfn_envs.exact.total_variation(agents.exact_distribution(agent), target)
+    agents.train(agent, 150, progress=False)
+    assert gfn_envs.exact.total_variation(agents.exact_distribution(agent), target) < 0.5 * before
