@@ -99,9 +99,9 @@ def stepping(env: str, arguments: dict[str, Any]) -> Run:
         while (elapsed := time.process_time() - start) < seconds:
             for _ in range(20):
                 # One of the legal actions of each row, counted along all rows.
-                legal, end = np.flatnonzero(mask), np.count_nonzero(mask, axis=1).cumsum()
-                start = np.concatenate([[0], end[:-1]])
-                chosen = legal.take((start + rng.random(NUM_ENVS) * (end - start)).astype(np.int64))
+                legal, end = np.flatnonzero(mask.view(bool)), np.count_nonzero(mask, axis=1).cumsum()
+                first = np.concatenate([[0], end[:-1]])
+                chosen = legal.take((first + rng.random(NUM_ENVS) * (end - first)).astype(np.int64))
                 mask = envs.step(chosen - rows * mask.shape[1])[-1]["action_mask"]
             steps += 20
         return steps * NUM_ENVS / elapsed

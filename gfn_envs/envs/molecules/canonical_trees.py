@@ -45,10 +45,10 @@ class Trees(NamedTuple):
 
 
 class Contents(NamedTuple):
-    """Codes of the blocks of :class:`Trees`.
+    """Codes of the blocks of :class:`Trees`. Automorphisms come first, which makes minima over them fast.
 
     Attributes:
-        totals: weighted sums of the codes at the positions of each block, per automorphism, uint64 (n, m, g).
+        totals: weighted sums of the codes at the positions of each block, per automorphism, uint64 (g, m, n).
         root: code of each block as the root, uint64 (n, m). It is equal for blocks that an automorphism exchanges.
         down: code of each block seen from its parent, uint64 (n, m).
         up: code of the parent seen from each block, without the block itself, uint64 (n, m).
@@ -66,17 +66,28 @@ class Relabeling(NamedTuple):
     Attributes:
         block: new index of each block, int64 (n, m).
         position: new index of each position of each block, int64 (n, m, s).
+        contents: the codes of the relabeled trees.
     """
 
     block: IntArray
     position: IntArray
+    contents: Contents
 
 
 def mix(x: Codes) -> Codes:
     """The finalizer of splitmix64 (Steele et al. 2014), a bijection of 64-bit integers that scrambles all bits."""
-    x = (x ^ (x >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
-    x = (x ^ (x >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
-    return x ^ (x >> np.uint64(31))
+    x = x ^ (x >> np.uint64(30))
+    x *= np.uint64(0xBF58476D1CE4E5B9)
+    x ^= x >> np.uint64(27)
+    x *= np.uint64(0x94D049BB133111EB)
+    x ^= x >> np.uint64(31)
+    return x
+
+
+def _products(images: IntArray) -> IntArray:
+    """Numbers [b, a] of the automorphisms that apply b first and then a, for automorphisms (g, s), int64 (g, g)."""
+    number = {tuple(image): a for a, image in reversed(list(enumerate(images.tolist())))}
+    return np.array([[number[tuple(after[image].tolist())] for after in images] for image in images])
 
 
 def _constants(start: int, count: int) -> Codes:
@@ -104,38 +115,49 @@ class BlockTrees:
         for k, group in enumerate(automorphisms):
             self.image[k + 1, : len(group), : group.shape[1]] = group
         # The hash of the contents of a block is the sum of code * weight of the image of the position.
-        self.weight = (_constants(100, self.num_positions) | np.uint64(1))[self.image]
+        weight = (_constants(100, self.num_positions) | np.uint64(1))[self.image]
+        #: Weights by automorphism, and by kind * positions + position, (g, (kinds + 1) s).
+        self.weight = np.ascontiguousarray(weight.transpose(1, 0, 2).reshape(order, -1))
         self.salt = _constants(10_000, kinds + 1)
+        #: Number of the automorphism that applies automorphism b first and then a, by kind * order + b and a, (.., g).
+        self.product = np.array([_products(images) for images in self.image]).reshape(-1, order)
+
+    def _weights(self, kind: IntArray, position: IntArray) -> Codes:
+        """Weights of one position of each block, for kinds and positions (m, n), uint64 (g, m, n)."""
+        return self.weight.take(kind * self.num_positions + position, axis=1)
 
     def contents(self, trees: Trees) -> Contents:
         """Codes of every block of ``trees``, seen from both ends of each bond."""
-        kind, parent, port, entry = trees
-        n, m = kind.shape
-        rows = np.arange(n)
-        weight = [self.weight[kind[:, v]] for v in range(m)]
-        salt = self.salt[kind]
-        totals = np.zeros((n, m, self.weight.shape[1]), dtype=np.uint64)
-        down, up = np.zeros((2, n, m), dtype=np.uint64)
-        last = int((kind > 0).any(0).sum())
+        kind, parent, port, entry = (np.ascontiguousarray(array.T) for array in trees)
+        m, n = kind.shape
+        last = int(np.count_nonzero(kind.any(1)))
+        bonded = kind > 0
+        bonded[0] = False
+        salt, at_entry = self.salt[kind], self._weights(kind, entry)
+        above = parent * n + np.arange(n)
+        # A block that is not bonded adds nothing to its parent, which is the root.
+        at_port = self._weights(kind.take(above), port) * bonded
+        totals = np.zeros(at_entry.shape, dtype=np.uint64)
+        flat = totals.reshape(len(totals), m * n)
+        down, up = np.zeros((2, m, n), dtype=np.uint64)
+        own = PARENT * at_entry + salt
         for v in range(last - 1, 0, -1):
-            seen = totals[:, v] + PARENT * weight[v][rows, :, entry[:, v]]
-            down[:, v] = np.where(kind[:, v] > 0, mix(seen + salt[:, v, None]).min(1), 0)
-            above = parent[:, v]
-            totals[rows, above] += down[:, v, None] * self.weight[kind[rows, above], :, port[:, v]]
+            down[v] = mix(totals[:, v] + own[:, v]).min(0)
+            flat[:, above[v]] += down[v] * at_port[:, v]
+        down *= bonded
+        other = (PARENT - down) * at_port + salt.take(above)
         for v in range(1, last):
-            above = parent[:, v]
-            seen = totals[rows, above]
-            seen = seen + (PARENT - down[:, v])[:, None] * self.weight[kind[rows, above], :, port[:, v]]
-            up[:, v] = np.where(kind[:, v] > 0, mix(seen + salt[rows, above, None]).min(1), 0)
-            totals[:, v] += up[:, v, None] * weight[v][rows, :, entry[:, v]]
-        root = np.where(kind > 0, mix(totals + salt[:, :, None]).min(2), LARGEST)
-        return Contents(totals, root, down, up)
+            up[v] = mix(flat.take(above[v], axis=1) + other[:, v]).min(0)
+            up[v] *= bonded[v]
+            totals[:, v] += up[v] * at_entry[:, v]
+        root = np.where(kind > 0, mix(totals + salt).min(0), LARGEST)
+        return Contents(totals, *(np.ascontiguousarray(array.T) for array in (root, down, up)))
 
     def stem_codes(self, trees: Trees, contents: Contents) -> Codes:
         """Code of each position of each block, uint64 (n, m, s); equal for positions that an automorphism exchanges."""
-        weight, salt = self.weight[trees.kind], self.salt[trees.kind][:, :, None]
-        base = contents.totals + salt
-        codes = [mix(base + STEM * weight[..., p]).min(2) for p in range(self.num_positions)]
+        kind = trees.kind.T
+        base = contents.totals + self.salt[kind]
+        codes = [mix(base + STEM * self._weights(kind, np.int64(p))).min(0).T for p in range(self.num_positions)]
         return np.stack(codes, axis=2)
 
     def canonical(self, trees: Trees, contents: Contents) -> tuple[Trees, Relabeling]:
@@ -146,10 +168,11 @@ class BlockTrees:
         root = contents.root.argmin(1)
         parent, port, entry, code, above = _rerooted(trees, contents, root)
         # ``best`` is the automorphism of each block that gives the smallest code.
-        not_root = (np.arange(m) != root[:, None])[:, :, None]
-        at_entry = np.take_along_axis(self.weight[trees.kind], entry[:, :, None, None], axis=3)[..., 0]
-        seen = contents.totals + np.where(not_root, (PARENT - above)[:, :, None] * at_entry, 0)
-        best = mix(seen + self.salt[trees.kind][:, :, None]).argmin(2)
+        not_root = np.arange(m) != root[:, None]
+        seen = np.where(not_root, PARENT - above, 0).T * self._weights(trees.kind.T, entry.T)
+        seen += contents.totals
+        seen += self.salt[trees.kind.T]
+        best = mix(seen).argmin(0).T
         position = self.image[trees.kind, best]
         entry = np.take_along_axis(position, entry[:, :, None], axis=2)[:, :, 0]
         port = position[rows, parent, port]
@@ -157,10 +180,17 @@ class BlockTrees:
         # Absent blocks get the indices after the others, so each row of ``block`` is a permutation.
         out = Trees(*(np.zeros_like(trees.kind) for _ in range(4)))
         out.kind[rows, block] = trees.kind
-        linked = present & not_root[:, :, 0]
+        linked = present & not_root
         for array, values in zip(out[1:], (block[rows, parent], port, entry), strict=True):
             array[rows, block] = np.where(linked, values, 0)
-        return out, Relabeling(block, position)
+        # The new position p of a block is position[p] of the old one, so its automorphisms change places.
+        moved = Contents(np.empty_like(contents.totals), *(np.zeros((n, m), dtype=np.uint64) for _ in range(3)))
+        each = self.product.take(trees.kind * len(seen) + best, axis=0)
+        place = np.arange(m) * n + rows
+        moved.totals[:, block, rows] = contents.totals.reshape(-1).take(each.transpose(2, 0, 1) * (m * n) + place)
+        moved.root[rows, block] = contents.root
+        moved.down[rows, block], moved.up[rows, block] = np.where(not_root, code, 0), np.where(not_root, above, 0)
+        return out, Relabeling(block, position, moved)
 
 
 def _rerooted(trees: Trees, contents: Contents, root: IntArray) -> tuple[IntArray, IntArray, IntArray, Codes, Codes]:
@@ -188,25 +218,23 @@ def _rerooted(trees: Trees, contents: Contents, root: IntArray) -> tuple[IntArra
 def _ranks(parent: IntArray, port: IntArray, code: Codes, present: npt.NDArray[np.bool_], root: IntArray) -> IntArray:
     """New index of each block, (n, m): breadth first, with the children of a block in order of port and code."""
     n, m = parent.shape
-    rows = np.arange(n)
+    size = np.count_nonzero(present, axis=1)
     key = (port.astype(np.uint64) << np.uint64(58)) | (code >> np.uint64(6))
     # Absent blocks come last, in the order of their indices.
     by_key = np.argsort(np.where(present, key, LARGEST), axis=1, kind="stable")
     child = np.take_along_axis(present, by_key, axis=1) & (by_key != root[:, None])
-    parent = np.take_along_axis(parent, by_key, axis=1)
-    order = np.zeros((n, m), dtype=np.int64)
+    # No block is bonded to block m, so blocks that are not placed yet have no children.
+    parent = np.where(child, np.take_along_axis(parent, by_key, axis=1), -1)
+    order = np.full((n, m), m)
     order[:, 0] = root
     count = np.ones(n, dtype=np.int64)
-    for i in range(m):
-        mine = child & (parent == order[:, i, None]) & (i < count)[:, None]
-        place = count[:, None] + mine.cumsum(1) - 1
+    for i in range(int(size.max(initial=0))):
+        mine = parent == order[:, i, None]
+        place = mine.cumsum(1)
         which = np.nonzero(mine)
-        order[which[0], place[which]] = by_key[which]
-        count += mine.sum(1)
-    block = np.zeros((n, m), dtype=np.int64)
-    absent = np.cumsum(~present, axis=1) - 1 + present.sum(1)[:, None]
-    block[:] = absent
-    for i in range(m):
-        here = i < count
-        block[rows[here], order[here, i]] = i
-    return block
+        order[which[0], (place + (count - 1)[:, None])[which]] = by_key[which]
+        count += place[:, -1]
+    block = np.empty((n, m + 1), dtype=np.int64)
+    block[:, :m] = np.cumsum(~present, axis=1) - 1 + size[:, None]
+    block[np.arange(n)[:, None], order] = np.arange(m)
+    return block[:, :m]

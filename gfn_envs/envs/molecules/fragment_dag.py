@@ -96,10 +96,10 @@ class FragmentDag(Dag):
 
     def forward_mask(self, states: IntArray) -> BoolArray:
         mask = np.zeros((len(states), self.num_actions), dtype=bool)
-        for part in _chunks(len(states)):
-            trees, unfinished = self._tree(states[part]), states[part, -1] == 0
-            mask[part, :-1] = self._moves.additions(trees) & unfinished[:, None]
-            mask[part, -1] = ((trees.kind > 0).sum(1) >= self.min_blocks) & unfinished
+        for rows in _chunks_of(~self.is_terminal(states)):
+            trees = self._tree(states[rows])
+            self._moves.allow_additions(trees, mask[:, :-1], rows)
+            mask[rows, -1] = np.count_nonzero(trees.kind, axis=1) >= self.min_blocks
         return mask
 
     def backward_mask(self, states: IntArray) -> BoolArray:

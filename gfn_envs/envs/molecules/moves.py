@@ -9,6 +9,7 @@ import numpy as np
 
 from gfn_envs.arrays import BoolArray, IntArray
 from gfn_envs.envs.molecules.canonical_trees import LARGEST, BlockTrees, Codes, Contents, Trees
+from gfn_envs.envs.molecules.recent_contents import RecentContents
 from gfn_envs.envs.molecules.vocabulary import Vocabulary
 
 
@@ -27,6 +28,7 @@ class BlockMoves:
         kinds = vocabulary.kinds
         self.max_blocks = max_blocks
         self.trees = BlockTrees([kind.automorphisms for kind in kinds])
+        self._contents = RecentContents(self.trees)
         self.num_kinds, self.num_arms, self.num_stems = len(kinds), len(vocabulary.arms), self.trees.num_positions
         self.num_locations = (max_blocks - 1) * self.num_stems
         # For each kind + 1 and position: the number of stems, and the first arm with this stem, or -1 if there is none.
@@ -38,6 +40,7 @@ class BlockMoves:
                 same = np.isin(vocabulary.arms[:, 1], kind.automorphisms[:, position])
                 found = np.flatnonzero(same & (vocabulary.arms[:, 0] == k))
                 self._arm[k + 1, position] = found[0] if len(found) else -1
+        self._num_stems = self.capacity.sum(1)
         self._arm_kind, self._arm_position = vocabulary.arms[:, 0] + 1, vocabulary.arms[:, 1]
         self._legal_arms = self._arm[self._arm_kind, self._arm_position] == np.arange(self.num_arms)
         # One arm per kind adds the first block.
@@ -51,26 +54,39 @@ class BlockMoves:
         left = self.capacity[trees.kind]
         row, block = np.nonzero(trees.kind[:, 1:])
         block += 1
-        np.subtract.at(left, (row, block, trees.entry[row, block]), 1)
-        np.subtract.at(left, (row, trees.parent[row, block], trees.port[row, block]), 1)
+        start = row * trees.kind.shape[1]
+        used = np.concatenate(
+            [
+                (start + block) * self.num_stems + trees.entry[row, block],
+                (start + trees.parent[row, block]) * self.num_stems + trees.port[row, block],
+            ]
+        )
+        left -= np.bincount(used, minlength=left.size).reshape(left.shape)
         return left
 
     def must_end(self, trees: Trees) -> BoolArray:
         """True if a tree has ``max_blocks`` blocks or no open stem, bool (n,)."""
-        count = (trees.kind > 0).sum(1)
-        return (count == self.max_blocks) | ((count > 0) & ~self.open_stems(trees).any((1, 2)))
+        count = np.count_nonzero(trees.kind, axis=1)
+        # Each bond takes two stems.
+        full = self._num_stems.take(trees.kind).sum(1) == 2 * (count - 1)
+        return (count == self.max_blocks) | ((count > 0) & full)
 
-    def additions(self, trees: Trees) -> BoolArray:
-        """Legal forward actions, bool (n, num_locations * num_arms): the first of equivalent stems and arms."""
-        mask = np.zeros((len(trees.kind), self.num_locations, self.num_arms), dtype=bool)
-        row, location = np.nonzero(_first_of_each(self._stems(trees, self.trees.contents(trees))))
-        mask[row, location] = self._legal_arms
-        mask[trees.kind[:, 0] == 0, 0] = self._first_arms
-        return mask.reshape(len(mask), -1)
+    def allow_additions(self, trees: Trees, mask: BoolArray, rows: IntArray) -> None:
+        """Set the legal forward actions of ``trees`` in rows of a mask: the first of equivalent stems and arms.
+
+        Args:
+            trees: n trees.
+            mask: (k, num_locations * num_arms), False in these rows.
+            rows: the row of each tree (n,).
+        """
+        by_location = mask.reshape(len(mask), self.num_locations, self.num_arms)  # A view, as actions are contiguous.
+        row, location = np.nonzero(_first_of_each(self._stems(trees, self._contents(trees))))
+        by_location[rows.take(row), location] = self._legal_arms
+        by_location[rows[trees.kind[:, 0] == 0], 0] = self._first_arms
 
     def removals(self, trees: Trees) -> BoolArray:
         """Leaves that can be removed, bool (n, m): the first of equivalent leaves."""
-        return _first_of_each(np.where(self._leaf_arms(trees) >= 0, self.trees.contents(trees).root, LARGEST))
+        return _first_of_each(np.where(self._leaf_arms(trees) >= 0, self._contents(trees).root, LARGEST))
 
     def _leaf_arms(self, trees: Trees) -> IntArray:
         """The arm that adds each leaf again, (n, m); -1 for blocks that are not leaves or have no such arm."""
@@ -78,8 +94,7 @@ class BlockMoves:
         present = trees.kind > 0
         row, block = np.nonzero(present[:, 1:])
         block += 1
-        children = np.zeros((n, m), dtype=np.int64)
-        np.add.at(children, (row, trees.parent[row, block]), 1)
+        children = np.bincount(row * m + trees.parent[row, block], minlength=n * m).reshape(n, m)
         position = trees.entry.copy()
         # A root with one child is a leaf. Its own position of the bond is the port of that child, which is block 1.
         position[:, 0] = trees.port[:, 1]
@@ -99,7 +114,9 @@ class BlockMoves:
     def add(self, trees: Trees, actions: IntArray) -> Trees:
         """Trees with one more block, in canonical form."""
         larger, _ = self._with_block(trees, actions)
-        return self.trees.canonical(larger, self.trees.contents(larger))[0]
+        grown, moved = self.trees.canonical(larger, self.trees.contents(larger))
+        self._contents.keep(grown, moved.contents)
+        return grown
 
     def added_leaf(self, trees: Trees, actions: IntArray) -> IntArray:
         """Index of the new block in the result of :meth:`add`, (n,): the first of the leaves equivalent to it."""

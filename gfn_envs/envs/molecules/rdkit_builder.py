@@ -2,11 +2,23 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Sequence
 from typing import Any
 
 from gfn_envs.arrays import IntArray
 from gfn_envs.envs.molecules.kinds import Kind, chemistry, drop_hydrogen
+
+
+@functools.cache
+def _needed_steps() -> Any:
+    """The steps of RDKit's sanitization that bonds between sanitized blocks need.
+
+    A single bond in place of a hydrogen changes neither the aromaticity of a block nor its charges.
+    """
+    steps = chemistry().SanitizeFlags
+    done = steps.SANITIZE_CLEANUP | steps.SANITIZE_CLEANUP_ORGANOMETALLICS | steps.SANITIZE_ADJUSTHS
+    return steps.SANITIZE_ALL ^ done ^ steps.SANITIZE_KEKULIZE ^ steps.SANITIZE_SETAROMATICITY
 
 
 class MoleculeBuilder:
@@ -18,6 +30,8 @@ class MoleculeBuilder:
 
     def __init__(self, kinds: Sequence[Kind]):
         self.kinds = kinds
+        #: For each kind and position: True if hydrogens of the atom are explicit, so that a bond must remove one.
+        self._explicit = [[k.mol.GetAtomWithIdx(a).GetNumExplicitHs() > 0 for a in k.atoms] for k in kinds]
 
     def mol(self, kind: Sequence[int], parent: Sequence[int], port: Sequence[int], entry: Sequence[int]) -> Any:
         """The sanitized Mol of one tree, whose fields are those of :class:`Trees`, each of m numbers.
@@ -30,12 +44,14 @@ class MoleculeBuilder:
         for k in kind[: len(starts)]:
             mol.InsertMol(self.kinds[k - 1].mol)
         for block in range(1, len(starts)):
-            ends = (parent[block], port[block]), (block, entry[block])
-            atoms = [starts[b] + self.kinds[kind[b] - 1].atoms[position] for b, position in ends]
-            for atom in atoms:
-                drop_hydrogen(mol.GetAtomWithIdx(atom))
+            atoms = []
+            for b, position in ((parent[block], port[block]), (block, entry[block])):
+                k = kind[b] - 1
+                atoms.append(starts[b] + self.kinds[k].atoms[position])
+                if self._explicit[k][position]:
+                    drop_hydrogen(mol.GetAtomWithIdx(atoms[-1]))
             mol.AddBond(*atoms, chem.BondType.SINGLE)
-        chem.SanitizeMol(mol)
+        chem.SanitizeMol(mol, _needed_steps())
         return mol.GetMol()
 
     def stem_atoms(self, kind: Sequence[int], open_stems: IntArray) -> list[int]:

@@ -14,6 +14,7 @@ import numpy.typing as npt
 from gfn_envs.arrays import FloatArray
 from gfn_envs.data import registry as datasets
 from gfn_envs.envs.molecules.kinds import chemistry
+from gfn_envs.envs.molecules.qed import properties
 from gfn_envs.reward_errors import RewardError
 from gfn_envs.user_arrays import problem_of
 from gfn_envs.validation import one_of, real, shown
@@ -160,7 +161,7 @@ def qed(mol: Any) -> float:
     """Quantitative estimate of drug-likeness, in (0, 1) (Bickerton et al. 2012)."""
     from rdkit.Chem import QED
 
-    return float(QED.qed(mol))
+    return float(QED.qed(mol, qedProperties=properties(mol)))
 
 
 def synthetic_accessibility(mol: Any) -> float:

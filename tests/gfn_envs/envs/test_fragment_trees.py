@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import itertools
 import json
+import pickle
 import re
 from collections import defaultdict
 from collections.abc import Sequence
 from typing import Any
 
+import gymnasium
 import numpy as np
 import pytest
 from rdkit import Chem
@@ -218,12 +220,50 @@ def test_all_representations_of_a_tree_have_one_canonical_form() -> None:
     drawings = [random_drawing(rng, groups, 8) for _ in range(400)]
     first = packed(drawings, 8)
     second = packed([redrawn(rng, groups, tree) for tree in drawings], 8)
-    one, two = (forms.canonical(trees, forms.contents(trees))[0] for trees in (first, second))
+    one, moved = forms.canonical(first, forms.contents(first))
+    two, _ = forms.canonical(second, forms.contents(second))
     for a, b in zip(one, two, strict=True):
+        np.testing.assert_array_equal(a, b)
+    # The codes of a canonical form follow from those of any other, without a new hash.
+    for a, b in zip(moved.contents, forms.contents(one), strict=True):
         np.testing.assert_array_equal(a, b)
     again = forms.canonical(one, forms.contents(one))[0]
     for a, b in zip(one, again, strict=True):
         np.testing.assert_array_equal(a, b)
+
+
+def test_masks_do_not_depend_on_the_steps_before() -> None:
+    """A step keeps codes for the masks of its children."""
+    dag, rng = FragmentMolecule(max_blocks=6), np.random.default_rng(0)
+    states = dag.source(40)
+    while len(states):
+        actions = np.array([rng.choice(np.flatnonzero(row)) for row in dag.forward_mask(states)])
+        children = dag.step(states, actions)
+        rows = rng.permutation(len(children))
+        for asked in (children, children[rows[:9]], np.repeat(children[rows], 2, axis=0), states):
+            fresh = pickle.loads(pickle.dumps(dag))
+            np.testing.assert_array_equal(dag.forward_mask(asked), fresh.forward_mask(asked))
+            np.testing.assert_array_equal(dag.backward_mask(asked), fresh.backward_mask(asked))
+        states = children[~dag.is_terminal(children)]
+
+
+def test_a_step_and_its_mask_hash_each_tree_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    envs, calls, contents = (
+        gymnasium.make_vec("GFN/FragmentMolecule-v0", num_envs=8, reward=len_of),
+        [],
+        BlockTrees.contents,
+    )
+    mask = envs.reset()[1]["action_mask"]
+    monkeypatch.setattr(
+        BlockTrees, "contents", lambda self, trees: calls.append(len(trees.kind)) or contents(self, trees)
+    )
+    for _ in range(4):
+        mask = envs.step(mask.argmax(1))[-1]["action_mask"]
+    assert calls == [8] * 4
+
+
+def len_of(mol: Any) -> float:
+    return float(1 + mol.GetNumAtoms())
 
 
 # ---------------------------------------------------------------------- vocabularies

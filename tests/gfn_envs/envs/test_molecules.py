@@ -16,6 +16,7 @@ from rdkit.Contrib.SA_Score import sascorer
 
 from gfn_envs import FragmentMolecule
 from gfn_envs.checker.explore import random_legal
+from gfn_envs.envs.molecules import qed
 from gfn_envs.envs.molecules import seh_proxy as seh
 from tests.helpers import run_python
 
@@ -306,3 +307,54 @@ def test_unsupported_molecules_raise() -> None:
         proxy([Chem.MolFromSmiles("C[Au]")], [[]])
     with pytest.raises(ValueError, match="without atoms"):
         proxy([Chem.Mol()], [[]])
+
+
+def test_properties_of_qed_are_those_of_rdkit() -> None:
+    """Charges, rings of both kinds, open stems with hydrogens, and hydrogens that are atoms."""
+    dag, rng = FragmentMolecule(), np.random.default_rng(0)
+    states, mols = (
+        dag.source(60),
+        [Chem.AddHs(Chem.MolFromSmiles("CCO")), Chem.MolFromSmiles("C1CC2CCC1CC2.[Na+].[Cl-]")],
+    )
+    while len(states):
+        actions = np.array([rng.choice(np.flatnonzero(row)) for row in dag.forward_mask(states)])
+        states = dag.step(states, actions)
+        mols += dag.molecules(states)
+        states = states[~dag.is_terminal(states)]
+    rings = [[tuple(ring) for ring in mol.GetRingInfo().AtomRings()] for mol in mols]
+    assert [qed.properties(mol) for mol in mols] == [QED.properties(mol) for mol in mols]
+    assert rings == [[tuple(ring) for ring in mol.GetRingInfo().AtomRings()] for mol in mols]
+    assert sum(QED.properties(mol).ALERTS > 0 for mol in mols) > 20
+
+
+@pytest.mark.parametrize(
+    "blocks", [None, "pdb105", ["*n1c(*)c(*)c2[nH]c(*)cc12", "*[N+](*)(*)C", "*C(*)=O", "*S(=O)(=O)*"]]
+)
+def test_bonded_blocks_are_sanitized_as_a_whole_molecule_is(blocks: Any) -> None:
+    """Sanitization leaves out steps that bonds between blocks do not need."""
+    dag, rng, states = FragmentMolecule(blocks), np.random.default_rng(1), None
+    states, seen = dag.source(40), []
+    while len(states):
+        states = dag.step(states, random_legal(dag.forward_mask(states), rng))
+        seen += dag.molecules(states)
+        states = states[~dag.is_terminal(states)]
+    for mol in seen:
+        whole = Chem.RWMol(mol)
+        for atom in whole.GetAtoms():
+            atom.SetHybridization(Chem.HybridizationType.UNSPECIFIED)
+        for bond in whole.GetBonds():
+            bond.SetIsConjugated(False)
+        Chem.SanitizeMol(whole)
+        assert described(whole) == described(mol)
+        assert described(Chem.MolFromSmiles(Chem.MolToSmiles(mol)), ordered=False) == described(mol, ordered=False)
+
+
+def described(mol: Any, ordered: bool = True) -> Any:
+    """All that RDKit perceives, by atom and bond."""
+    atoms = [
+        (a.GetAtomicNum(), a.GetFormalCharge(), a.GetTotalNumHs(), a.GetNumRadicalElectrons(), a.GetIsAromatic())
+        + (str(a.GetHybridization()), a.IsInRing(), a.GetTotalValence())
+        for a in mol.GetAtoms()
+    ]
+    bonds = [(str(b.GetBondType()), b.GetIsAromatic(), b.GetIsConjugated(), b.IsInRing()) for b in mol.GetBonds()]
+    return (atoms, bonds) if ordered else (sorted(atoms), sorted(bonds))
