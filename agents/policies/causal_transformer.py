@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from agents.policies.attention import attend
 from agents.policies.prefixes import find_prefixes, sizes
 from gfn_envs.arrays import IntArray, row_keys
 
@@ -122,10 +123,7 @@ class CausalLayer(nn.Module):
         )
         if past is not None:
             key, value = torch.cat([past[0], key], dim=2), torch.cat([past[1], value], dim=2)
-        scores = query @ key.transpose(2, 3) / math.sqrt(key.shape[3])
-        if mask is not None:
-            scores = scores + mask
-        x = x + self.merge((scores.softmax(3) @ value).transpose(1, 2).reshape(n, k, width))
+        x = x + self.merge(attend(query, key, value, mask).transpose(1, 2).reshape(n, k, width))
         return x + self.narrow(self.widen(self.between(x)).relu()), (key, value)
 
 

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from agents.policies.attention import attend
 from gfn_envs.graph_layout import GraphLayout, NodeActions, PairActions
 
 
@@ -98,8 +99,6 @@ class GraphNetwork(nn.Module):
 class AttentionLayer(nn.Module):
     """A pre-norm transformer layer without dropout: a policy must be the same function in rollouts and in the loss.
 
-    Attention is written out, because torch's fused attention is slower for graphs with few nodes.
-
     Args:
         width: embedding size.
         heads: attention heads.
@@ -116,8 +115,7 @@ class AttentionLayer(nn.Module):
         """x (n, k, width) and attention bias (n, heads, k, k) -> (n, k, width)."""
         n, k, width = x.shape
         query, key, value = self.project(self.before(x)).view(n, k, 3, self.heads, -1).permute(2, 0, 3, 1, 4)
-        scores = query @ key.transpose(2, 3) / math.sqrt(key.shape[3]) + bias
-        x = x + self.merge((scores.softmax(3) @ value).transpose(1, 2).reshape(n, k, width))
+        x = x + self.merge(attend(query, key, value, bias).transpose(1, 2).reshape(n, k, width))
         return x + self.narrow(self.widen(self.between(x)).relu())
 
 

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import cast
 
 import torch
 from torch import Tensor, nn
+
+from agents.policies.attention import attend
 
 
 class Transformer(nn.Module):
@@ -38,8 +41,21 @@ class Transformer(nn.Module):
 
     def forward(self, tokens: Tensor) -> Tensor:
         """tokens, int64 (n, num_positions) -> (n, outputs)."""
-        return self.out(self.encoder(self.embedding(tokens) + self.position).flatten(1))
+        x = self.embedding(tokens) + self.position
+        for layer in self.encoder.layers:
+            x = _encode(cast(nn.TransformerEncoderLayer, layer), x)
+        return self.out(cast(nn.LayerNorm, self.encoder.norm)(x).flatten(1))
 
     def columns(self, first: int, last: int) -> Callable[[Tensor], Tensor]:
         """Outputs ``first:last`` only."""
         return lambda tokens: self(tokens)[:, first:last]
+
+
+def _encode(layer: nn.TransformerEncoderLayer, x: Tensor) -> Tensor:
+    """``layer(x)`` of a pre-norm layer without dropout, (n, k, width), with attention that is fast for few tokens."""
+    n, k, width = x.shape
+    attention, heads = layer.self_attn, layer.self_attn.num_heads
+    projected = nn.functional.linear(layer.norm1(x), attention.in_proj_weight, attention.in_proj_bias)
+    query, key, value = projected.view(n, k, 3, heads, width // heads).permute(2, 0, 3, 1, 4)
+    x = x + attention.out_proj(attend(query, key, value).transpose(1, 2).reshape(n, k, width))
+    return x + layer.linear2(layer.linear1(layer.norm2(x)).relu())

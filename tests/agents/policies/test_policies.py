@@ -1,5 +1,6 @@
 """Policy forms and networks: relative edge flows against a slow evaluation, transformers, and every combination."""
 
+import math
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
@@ -11,6 +12,7 @@ import gfn_envs
 from agents import policies
 from agents.config import NetworkSettings
 from agents.log_probs import log_probs
+from agents.policies.attention import attend
 from agents.policies.backward import BACKWARD_POLICIES
 from agents.policies.build import make_policy
 from agents.policies.mlp import product
@@ -169,6 +171,28 @@ def test_transformers_read_integer_tokens(env_id, kwargs):
         alone = policy(states[row : row + 1])
         torch.testing.assert_close(alone.forward_logits[0], heads.forward_logits[row], rtol=1e-9, atol=1e-11)
         torch.testing.assert_close(alone.log_flow[0], heads.log_flow[row], rtol=1e-9, atol=1e-11)
+
+
+def test_transformers_are_those_of_torch():
+    torch.manual_seed(0)
+    network, tokens = policies.Transformer(5, 7, 3, 8, 2, 2).double(), torch.randint(5, (6, 7))
+    encoded = network.encoder(network.embedding(tokens) + network.position)
+    expected = network.out(encoded.flatten(1))
+    torch.testing.assert_close(network(tokens), expected, rtol=1e-10, atol=1e-12)
+    grads = [torch.autograd.grad(f.sin().sum(), list(network.parameters())) for f in (network(tokens), expected)]
+    torch.testing.assert_close(grads[0], grads[1], rtol=1e-9, atol=1e-11)
+    torch.testing.assert_close(network(tokens[:0]), expected[:0])
+
+
+def test_attention_of_large_scores_and_hidden_keys():
+    """exp of these scores is infinite; hidden keys get no weight."""
+    query = torch.tensor([[[[40.0, 0.0]]]])
+    key = torch.tensor([[[[40.0, 1.0], [38.0, 0.0], [90.0, 0.0]]]])
+    value = torch.eye(3)[None, None]
+    bias = torch.tensor([0.0, 0.0, -math.inf])
+    expected = (query @ key.transpose(2, 3) / math.sqrt(2) + bias).softmax(3)
+    torch.testing.assert_close(attend(query, key, value, bias), expected)
+    assert expected[0, 0, 0, 0] > 0.9999
 
 
 class Untold(TableDag):
