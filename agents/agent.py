@@ -14,6 +14,7 @@ from agents import rollout
 from agents.config import (
     BackwardSettings,
     Config,
+    DelaySettings,
     EngineSettings,
     LogZSettings,
     OptimizerSettings,
@@ -98,6 +99,9 @@ class Agent:
         self.policy_given = policy is not None
         self.rng = np.random.default_rng(seed)
         self.check()
+        delay = getattr(self.config, "delay_stop", None)
+        if delay is not None and max(delay.start, delay.end) > 0 and not dag.can_stop_anywhere:
+            raise ValueError(f"delay_stop needs an environment where every state can stop, got {dag!r}; use 0")
         with OwnGenerator(seed):
             own = None if policy is None else given_policy(policy, dag, self.backward.learned, self.learns_flow)
             self.policy = (self.make_policy() if own is None else own).to(self.device)
@@ -214,11 +218,12 @@ class Agent:
         temperature: float = 1.0,
         rng: np.random.Generator | None = None,
         rewards: bool = True,
+        delay_stop: float = 0.0,
     ) -> Trajectories:
         """``n`` trajectories of the forward policy. Without ``rewards``, none is evaluated, and log R is NaN."""
         n, rng = positive_int("n", n, f"agent {self.name!r}", at_least=0), rng or self.rng
         with rollout.rewound_on_error(rng):
-            return self.engine.sample(n, rng, epsilon, temperature, rewards)
+            return self.engine.sample(n, rng, epsilon, temperature, rewards, delay_stop)
 
     def behavior(self) -> rollout.Logits | None:
         """The policy that training samples from, as a function of states; None is P_F itself.
@@ -232,13 +237,15 @@ class Agent:
     def sample_batch(self) -> Trajectories:
         """The trajectories of this iteration, with its exploration. They stay in :attr:`last_batch`."""
         n, i = self.config.batch_size, self.iteration
-        exploration = self.config.epsilon(i), self.config.temperature(i)
+        exploration = {"epsilon": self.config.epsilon(i), "temperature": self.config.temperature(i)}
+        if isinstance(self.config, DelaySettings):
+            exploration["delay_stop"] = self.config.delay_stop(i)
         behavior = self.behavior()
         if behavior is None:
-            self.last_batch = self.sample_trajectories(n, *exploration)
+            self.last_batch = self.sample_trajectories(n, **exploration)
         else:
             with rollout.rewound_on_error(self.rng), torch.inference_mode(), rollout.one_blas_thread():
-                self.last_batch = rollout.sample_forward(self.dag, behavior, n, self.rng, *exploration)
+                self.last_batch = rollout.sample_forward(self.dag, behavior, n, self.rng, **exploration)
         return self.last_batch
 
     def sample_backward(self, objects: IntArray, log_reward: FloatArray | None = None) -> Trajectories:

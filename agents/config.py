@@ -157,9 +157,22 @@ class ExplorationSettings(Config):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        require(min(self.epsilon.start, self.epsilon.end) >= 0, "epsilon must lie in [0, 1]", self.epsilon)
-        require(max(self.epsilon.start, self.epsilon.end) <= 1, "epsilon must lie in [0, 1]", self.epsilon)
+        require_share(self, "epsilon")
         require(min(self.temperature.start, self.temperature.end) > 0, "temperature must be > 0", self.temperature)
+
+
+@dataclass(frozen=True)
+class DelaySettings(Config):
+    """Exploration of long trajectories."""
+
+    delay_stop: Schedule = Schedule(0.0, 0.0, 1)
+    """Share of trajectories that may stop only after a random number of steps, uniform up to the longest trajectory: a
+    number or start,end,steps. It finds modes far from s0 where every state can stop. Exploring steps of epsilon do not,
+    because they stop too."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        require_share(self, "delay_stop")
 
 
 @dataclass(frozen=True)
@@ -233,6 +246,7 @@ class EngineSettings(Config):
 class GFlowNetConfig(
     LocalSearchSettings,
     ReplaySettings,
+    DelaySettings,
     ExplorationSettings,
     TemperingSettings,
     PenaltySettings,
@@ -287,6 +301,13 @@ def require_at_least(config: Any, least: int, *names: str) -> None:
         lowest = min(value.start, value.end) if isinstance(value, Schedule) else value
         message = f"{name} must not be negative" if least == 0 else f"{name} must be at least {least}"
         require(lowest >= least, message, value)
+
+
+def require_share(config: Any, name: str) -> None:
+    """Raise ValueError if an end of a schedule is outside [0, 1]."""
+    share: Schedule = getattr(config, name)
+    require(min(share.start, share.end) >= 0, f"{name} must lie in [0, 1]", share)
+    require(max(share.start, share.end) <= 1, f"{name} must lie in [0, 1]", share)
 
 
 def require_positive(config: Any, *names: str) -> None:

@@ -86,9 +86,11 @@ def _noise(rng: np.random.Generator, steps: int, n: int, width: int, epsilon: fl
 
 
 def _noise_of_steps(rng: np.random.Generator, n: int, width: int, epsilon: float) -> Iterator[FloatArray]:
-    """The noise (n, width) of one step after another, drawn for several at once."""
+    """The noise (n, width) of one step after another, drawn for several at once: as for a whole batch if ``rng`` gives a
+    part of its numbers (:mod:`agents.distributed.engine`)."""
+    steps = max(1, 2048 // (getattr(rng, "batch", n) * width))
     while True:
-        yield from _noise(rng, max(1, 2048 // (n * width)), n, width, epsilon)
+        yield from _noise(rng, steps, n, width, epsilon)
 
 
 def _choose(logits: FloatArray, mask: BoolArray, gumbel: FloatArray, temperature: float) -> tuple[IntArray, FloatArray]:
@@ -118,6 +120,23 @@ def _check(scores: list[FloatArray], masks: list[BoolArray], actions: list[IntAr
         )
 
 
+def first_stops(rng: np.random.Generator, n: int, delay_stop: float, max_length: int) -> IntArray:
+    """The step, from 1, at which each trajectory may stop at the earliest, int64 (n,).
+
+    With probability ``delay_stop``, independently for each trajectory, it is uniform in 1 ... ``max_length``; otherwise
+    it is 1.
+    """
+    delayed, place = rng.random((2, n))
+    return np.where(delayed < delay_stop, 1 + (max_length * place).astype(np.int64), 1)
+
+
+def _without_stop(mask: BoolArray, early: BoolArray) -> BoolArray:
+    """Legal actions (n, actions) without the last, which stops, in rows where it is ``early`` and another is legal."""
+    mask = mask.copy()
+    mask[early & mask[:, :-1].any(1), -1] = False
+    return mask
+
+
 def sample_forward(
     dag: Dag,
     logits: Logits,
@@ -125,8 +144,12 @@ def sample_forward(
     rng: np.random.Generator,
     epsilon: float = 0.0,
     temperature: float = 1.0,
+    rewards: bool = True,
+    delay_stop: float = 0.0,
 ) -> Trajectories:
     """``n`` trajectories from s0 under a forward policy; fewer if ``dag.on_error`` is "skip" and rewards fail.
+
+    Without ``rewards``, no reward is evaluated, and log R is NaN. ``delay_stop``: see :func:`first_stops`.
 
     Raises:
         RewardError: a reward fails and ``dag.on_error`` is "raise", or all of them fail.
@@ -144,13 +167,19 @@ def sample_forward(
     def check() -> None:
         _check(scores, masks, actions_taken[len(actions_taken) - len(scores) :])
 
+    stops = None if delay_stop == 0 else first_stops(rng, n, delay_stop, dag.max_length)
     noise = _noise_of_steps(rng, n, dag.num_actions, epsilon)
     try:
         while len(rows):
             # All start in s0.
             shown = states[:1] if len(visited) == 1 else states
             mask = dag.forward_mask(states)
-            actions, score = _choose(logits(shown), mask, next(noise), temperature)
+            if stops is not None:
+                mask = _without_stop(mask, stops[rows] > len(visited))
+            # Each trajectory has its own noise, whenever the others end, so that processes can share a batch.
+            gumbel = next(noise)
+            gumbel = gumbel if len(rows) == n else gumbel.take(rows, axis=0)
+            actions, score = _choose(logits(shown), mask, gumbel, temperature)
             scores.append(score)
             masks.append(mask)
             actions_taken.append(actions)
@@ -176,6 +205,8 @@ def sample_forward(
     actions, backward_actions = np.empty((2, len(edge)), dtype=np.int64)
     actions[edge] = taken
     backward_actions[edge] = dag.backward_action(packed.take(place[n:] - 1, axis=0), taken)
+    if not rewards:
+        return Trajectories(packed, actions, backward_actions, offsets, np.full(n, np.nan))
     log_reward = log_rewards(dag, packed[offsets[1:] - 1])
     return rewarded(dag, Trajectories(packed, actions, backward_actions, offsets, log_reward))
 

@@ -83,7 +83,15 @@ class Engine(abc.ABC):
         self.learner = learner
 
     @abc.abstractmethod
-    def sample(self, n: int, rng: np.random.Generator, epsilon: float = 0.0, temperature: float = 1.0) -> Trajectories:
+    def sample(
+        self,
+        n: int,
+        rng: np.random.Generator,
+        epsilon: float = 0.0,
+        temperature: float = 1.0,
+        rewards: bool = True,
+        delay_stop: float = 0.0,
+    ) -> Trajectories:
         """``n`` trajectories of P_F.
 
         Args:
@@ -91,6 +99,9 @@ class Engine(abc.ABC):
             rng: source of randomness.
             epsilon: probability, at each step, of a uniformly random legal action.
             temperature: softmax temperature.
+            rewards: evaluate the rewards; otherwise log R is NaN.
+            delay_stop: share of trajectories that may stop only after a random step
+                (:func:`agents.rollout.first_stops`).
 
         Raises:
             FloatingPointError: NaN or infinite logits.

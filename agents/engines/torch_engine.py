@@ -17,10 +17,18 @@ class TorchEngine(Engine):
 
     name = "torch"
 
-    def sample(self, n: int, rng: np.random.Generator, epsilon: float = 0.0, temperature: float = 1.0) -> Trajectories:
+    def sample(
+        self,
+        n: int,
+        rng: np.random.Generator,
+        epsilon: float = 0.0,
+        temperature: float = 1.0,
+        rewards: bool = True,
+        delay_stop: float = 0.0,
+    ) -> Trajectories:
         with torch.inference_mode(), rollout.one_blas_thread(), flushed_denormals():
             logits = self.learner.forward_logits()
-            return rollout.sample_forward(self.learner.dag, logits, n, rng, epsilon=epsilon, temperature=temperature)
+            return rollout.sample_forward(self.learner.dag, logits, n, rng, epsilon, temperature, rewards, delay_stop)
 
     def step(self, batch: Trajectories, sampled: Trajectories | None = None) -> float:
         learner = self.learner

@@ -19,6 +19,7 @@ from agents.engines.numba.tables import Tables, tables
 from agents.errors import NoLegalActionError
 from agents.policies.mlp import MLP
 from agents.policies.state_action import StateActionPolicy
+from agents.rollout import first_stops
 from agents.trajectories import Trajectories, concatenate
 from gfn_envs.arrays import FloatArray, IntArray
 from gfn_envs.border import log_rewards, partial_log_rewards
@@ -26,6 +27,8 @@ from gfn_envs.enumeration import state_graph
 
 #: Larger batches are sampled in pieces of this many random numbers.
 NUMBERS = 2**22
+#: No trajectory is delayed.
+NO_DELAY = np.zeros(0, np.int64)
 
 
 class Evaluated(NamedTuple):
@@ -137,18 +140,26 @@ class NumbaEngine(Engine):
     # ------------------------------------------------------------------ sampling
 
     def sample(
-        self, n: int, rng: np.random.Generator, epsilon: float = 0.0, temperature: float = 1.0, rewards: bool = True
+        self,
+        n: int,
+        rng: np.random.Generator,
+        epsilon: float = 0.0,
+        temperature: float = 1.0,
+        rewards: bool = True,
+        delay_stop: float = 0.0,
     ) -> Trajectories:
         dag = self.learner.dag
         piece = max(1, NUMBERS // dag.max_length)
         if n > piece:
             sizes = [min(piece, n - first) for first in range(0, n, piece)]
-            return concatenate(*(self.sample(size, rng, epsilon, temperature, rewards) for size in sizes))
+            return concatenate(*(self.sample(size, rng, epsilon, temperature, rewards, delay_stop) for size in sizes))
         u = rng.random((dag.max_length, n), dtype=np.float32)
         explore = rng.random(u.shape, dtype=np.float32) if epsilon > 0 else u
+        stops = NO_DELAY if delay_stop == 0 else first_stops(rng, n, delay_stop, dag.max_length)
+        network, heat = self.arrays(self.learner.policy), (np.float32(epsilon), np.float32(temperature))
         with flushed_denormals():
             index, actions, backward_actions, offsets, bad = kernels.sample(
-                self.tables, *self.arrays(self.learner.policy), u, explore, np.float32(epsilon), np.float32(temperature)
+                self.tables, *network, u, explore, *heat, stops
             )
         states = state_graph(dag).states
         if bad == kernels.TOO_LONG:

@@ -148,7 +148,7 @@ def pack(tables, states, actions, lengths):
 
 
 @compiled
-def sample(tables, weights, biases, u, explore, epsilon, temperature):
+def sample(tables, weights, biases, u, explore, epsilon, temperature, stops):
     """Sample trajectories from state 0, of at most ``len(u)`` steps.
 
     Args:
@@ -156,6 +156,8 @@ def sample(tables, weights, biases, u, explore, epsilon, temperature):
         weights, biases: the network.
         u: uniform numbers that choose the actions, float32 (max_length, n).
         explore: uniform numbers, float32 (max_length, n): below ``epsilon``, the action is uniform.
+        stops: step, from 1, at which each trajectory may take the last action, stop, at the earliest (n,); empty if
+            none is delayed.
 
     Returns:
         ``(packed, actions, backward_actions, offsets, bad)``, int64; ``bad`` is a state with NaN or infinite
@@ -182,10 +184,13 @@ def sample(tables, weights, biases, u, explore, epsilon, temperature):
         going = 0
         for i in range(left):
             s, row = int(current[i]), rows[i]
+            child = tables.child[s]
+            if len(stops) and stops[row] > t + 1 and child[:-1].max() >= 0:
+                child = child[:-1]
             if explore[t, row] < epsilon:
-                action = draw_uniform(tables.child[s], u[t, row])
+                action = draw_uniform(child, u[t, row])
             else:
-                action = draw(logits[min(i, shown - 1)], biases[hidden], tables.child[s], u[t, row], temperature)
+                action = draw(logits[min(i, shown - 1)], biases[hidden], child, u[t, row], temperature)
             if action < 0:
                 return *pack(tables, states, actions, lengths), s
             actions[t, row] = action
