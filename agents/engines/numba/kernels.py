@@ -21,10 +21,8 @@ from numba import njit
 #: Sums may be reordered, but NaN and infinity keep their meaning: the code tests for them.
 compiled: Any = njit(cache=True, nogil=True, error_model="numpy", fastmath={"reassoc", "contract", "nsz", "arcp"})
 
-#: OpenBLAS has a kernel for products of at most this many multiplications: twice as fast, and on one thread.
-SMALL_PRODUCT = 1_000_000
-#: Batches of at most this many rows are split so that each product is small enough for it.
-FEW_ROWS = 48
+#: Products of at most this many rows are summed here, without the zeros of ReLU: 2 to 9 times as fast as OpenBLAS.
+FEW_ROWS = 16
 
 #: States that the network evaluates at a time.
 ROWS = 1024
@@ -34,13 +32,17 @@ OK, TOO_LONG = -1, -2
 
 @compiled
 def product(x, weight, out):
-    """``out = x @ weight``."""
-    piece = SMALL_PRODUCT // weight.size // 4 * 4
-    if piece == 0 or len(x) > FEW_ROWS:
+    """``out = x @ weight``, where about half of ``x`` is 0."""
+    if len(x) > FEW_ROWS:
         np.dot(x, weight, out)
-    else:
-        for i in range(0, len(x), piece):
-            np.dot(x[i : i + piece], weight, out[i : i + piece])
+        return
+    for i in range(len(x)):
+        out[i] = 0
+        for k in range(x.shape[1]):
+            value = x[i, k]
+            if value != 0:
+                for j in range(weight.shape[1]):
+                    out[i, j] += value * weight[k, j]
 
 
 @compiled
