@@ -24,6 +24,10 @@ from gfn_envs.validation import check_size, checked_seed, positive, positive_int
 MAX_TAXA = 2**13
 
 
+#: Number of forests whose features are computed at once: their subtrees fit in the cache of a processor.
+CHUNK = 128
+
+
 class PhyloTree(Dag):
     """Join taxa into a rooted binary tree, two subtrees at a time; the reward is higher for trees with fewer mutations.
 
@@ -84,6 +88,8 @@ class PhyloTree(Dag):
 
     feature_bounds = (0.0, 1.0)
 
+    object_formats = ("nwk",)
+
     def __init__(
         self,
         alignment: str | os.PathLike[str] | Mapping[str, str] | None = None,
@@ -129,6 +135,7 @@ class PhyloTree(Dag):
         }
         # The labels i < j of each action.
         self._first, self._second = np.triu_indices(n, 1)
+        self._one_per_taxon = np.ones((n, 1), dtype=np.float32)
         self.num_actions, self.num_backward_actions = len(self._first), n - 1
         self.max_length, self.state_width = n - 1, 2 * (n - 1)
         self.state_dtype = np.dtype(np.int8 if n < 127 else np.int16)
@@ -202,12 +209,23 @@ class PhyloTree(Dag):
         return (self.constant - self.mutations(states)) / self.temperature
 
     def encode(self, states: IntArray) -> FloatArray:
+        features = np.empty((len(states), self.num_features), dtype=np.float32)
+        # Forests with similar numbers of joins share a chunk, because a chunk costs as much as its longest.
+        order = forests.num_joins(states).argsort(kind="stable")
+        for start in range(0, len(states), CHUNK):
+            rows = order[start : start + CHUNK]
+            features[rows] = self._common_subtrees(states[rows])
+        return features
+
+    def _common_subtrees(self, states: IntArray) -> FloatArray:
+        """Share of the taxa in the smallest common subtree of each pair of taxa, 0 if there is none, (n, pairs)."""
         left, right = (side.astype(np.float32) for side in forests.subtrees(states))
-        size = (left.sum(2) + right.sum(2)) / np.float32(self.num_taxa)
+        size = (left + right) @ self._one_per_taxon
+        left *= size / np.float32(self.num_taxa)
         # At most one join has one taxon of a pair on its left and the other on its right.
-        together = ((left * size[:, :, None]).transpose(0, 2, 1) @ right).reshape(len(states), self.num_taxa**2)
-        entry, mirrored = (i * self.num_taxa + j for i, j in [(self._first, self._second), (self._second, self._first)])
-        return together.take(entry, axis=1) + together.take(mirrored, axis=1)
+        together = left.transpose(0, 2, 1) @ right
+        together = (together + together.transpose(0, 2, 1)).reshape(len(states), self.num_taxa**2)
+        return together.take(self._first * self.num_taxa + self._second, axis=1)
 
     def observe(self, states: IntArray) -> IntArray:
         return states.astype(np.int64)
