@@ -66,7 +66,7 @@ ITERATIONS: dict[str, tuple[str, dict[str, Any], str, dict[str, Any]]] = {
 }
 
 #: Evaluations: name -> (environment, arguments, agent, settings).
-EVALUATIONS = {
+EVALUATIONS: dict[str, tuple[str, dict[str, Any], str, dict[str, Any]]] = {
     "bits n=120 k=8, transformer, one evaluation": ("BitSequence", {}, "tb", {"network": "transformer"}),
 }
 
@@ -146,8 +146,9 @@ def cases() -> dict[str, tuple[str, Callable[[], Run]]]:
     import gfn_envs
 
     found: dict[str, tuple[str, Callable[[], Run]]] = {}
-    every = {env_id.removeprefix("GFN/").removesuffix("-v0"): {} for env_id in gfn_envs.ENVIRONMENTS}
-    for name, (env, arguments) in {**{name: (name, {}) for name in every}, **VECTORS}.items():
+    every = [env_id.removeprefix("GFN/").removesuffix("-v0") for env_id in gfn_envs.ENVIRONMENTS]
+    vectors: dict[str, tuple[str, dict[str, Any]]] = {**{name: (name, {}) for name in every}, **VECTORS}
+    for name, (env, arguments) in vectors.items():
         found[f"make_vec {name}"] = ("transitions/s", lambda env=env, arguments=arguments: stepping(env, arguments))  # type: ignore[misc]
     for name, case in ITERATIONS.items():
         found[name] = ("ms", lambda case=case: iterating(*case))  # type: ignore[misc]

@@ -122,7 +122,7 @@ class BlockTrees:
         #: Number of the automorphism that applies automorphism b first and then a, by kind * order + b and a, (.., g).
         self.product = np.array([_products(images) for images in self.image]).reshape(-1, order)
 
-    def _weights(self, kind: IntArray, position: IntArray) -> Codes:
+    def _weights(self, kind: IntArray, position: IntArray | int) -> Codes:
         """Weights of one position of each block, for kinds and positions (m, n), uint64 (g, m, n)."""
         return self.weight.take(kind * self.num_positions + position, axis=1)
 
@@ -157,7 +157,7 @@ class BlockTrees:
         """Code of each position of each block, uint64 (n, m, s); equal for positions that an automorphism exchanges."""
         kind = trees.kind.T
         base = contents.totals + self.salt[kind]
-        codes = [mix(base + STEM * self._weights(kind, np.int64(p))).min(0).T for p in range(self.num_positions)]
+        codes = [mix(base + STEM * self._weights(kind, p)).min(0).T for p in range(self.num_positions)]
         return np.stack(codes, axis=2)
 
     def canonical(self, trees: Trees, contents: Contents) -> tuple[Trees, Relabeling]:

@@ -309,9 +309,10 @@ def test_unsupported_molecules_raise() -> None:
         proxy([Chem.Mol()], [[]])
 
 
-def test_properties_of_qed_are_those_of_rdkit() -> None:
+@pytest.mark.parametrize("blocks", [None, "pdb105"])
+def test_properties_of_qed_are_those_of_rdkit(blocks: str | None) -> None:
     """Charges, rings of both kinds, open stems with hydrogens, and hydrogens that are atoms."""
-    dag, rng = FragmentMolecule(), np.random.default_rng(0)
+    dag, rng = FragmentMolecule(blocks), np.random.default_rng(0)
     states, mols = (
         dag.source(60),
         [Chem.AddHs(Chem.MolFromSmiles("CCO")), Chem.MolFromSmiles("C1CC2CCC1CC2.[Na+].[Cl-]")],
