@@ -10,7 +10,7 @@ def test_cases_exist_and_run():
     found = throughput.cases()
     assert {f"make_vec {env_id[4:-3]}" for env_id in gfn_envs.ENVIRONMENTS} <= set(found)
     assert throughput.stepping("Bag", {})(0.01) > 1000
-    assert 0 < throughput.iterating("BitSequence", {"n": 16}, "tb", {"hidden": (8,)})(0.01) < 1000
+    assert 0 < throughput.iterating("BitSequence", {"n": 16, "num_modes": 4}, "tb", {"hidden": (8,)})(0.01) < 1000
     assert throughput.evaluating("HyperGrid", {"ndim": 1, "side": 2}, "tb", {"hidden": (8,)})(0.0) > 0
     assert throughput.stepping("FragmentMolecule", {"reward": "one", "max_blocks": 2})(0.01) > 100
 
