@@ -149,6 +149,23 @@ def _weights(pairs: Pairs, gap: IntArray, owner: IntArray, edges: IntArray) -> F
     return weight / (total * np.count_nonzero(total))[owner]
 
 
+def share(pairs: Pairs, offsets: IntArray, first: int, last: int) -> float:
+    """Sum of the weights of the pairs of trajectories ``first`` to ``last - 1``, in [0, 1].
+
+    The loss of a batch is the sum of the losses of its parts times their shares. (A centered loss is not.)
+
+    Args:
+        pairs: the rule.
+        offsets: as in :func:`select`, of the whole batch.
+        first, last: the part.
+    """
+    if pairs.over == "trajectory":
+        counted = np.diff(offsets) > (1 if pairs.terminal else 2)
+        return np.count_nonzero(counted[first:last]) / max(1, np.count_nonzero(counted))
+    _, _, weight, owner = select(pairs, offsets)
+    return float(weight[(owner >= first) & (owner < last)].sum())
+
+
 def path_sums(values: Tensor, pairs: Pairs, edge: IntArray, length: IntArray) -> Tensor:
     """Sums of ``values`` (e,) over the edges of each pair, ``edge`` to ``edge + length`` (p,)."""
     if pairs.longest == 1:
