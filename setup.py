@@ -15,17 +15,23 @@ EXTRAS = {
     "data": ["pooch", "tqdm"],
     "diversity": ["rapidfuzz"],
     "plot": ["matplotlib"],
+    "report": ["plotly>=6", "jinja2"],
+    "parquet": ["pyarrow"],
     "tensorboard": ["tensorboard"],
     "sb3": ["stable-baselines3", "sb3-contrib"],
     "mols": ["rdkit", "networkx"],
     "video": ["moviepy"],
+    "oracle": ["joblib"],
+    "acquire": ["scikit-learn"],
+    "ray": ["ray"],
+    "search": ["optuna"],
 }
 EXTRAS["all"] = [requirement for extra in EXTRAS.values() for requirement in extra]
 EXTRAS["docs"] = ["pdoc"]
-# Ray pins a version of Gymnasium that is not ours: an environment apart, with constraints-interop.txt.
+# RLlib pins a version of Gymnasium that is not ours: an environment apart, with constraints-interop.txt.
 EXTRAS["interop"] = ["torchrl", "tensordict", "ray[rllib]", "hypothesis", "pytest", "pytest-timeout"]
 EXTRAS["test"] = ["pytest", "pytest-xdist", "pytest-timeout", "hypothesis", "ruff", "mypy", "import-linter"]
-EXTRAS["test"] += ["scikit-learn", "biopython", "dendropy", "mpmath", "pandas", *EXTRAS["all"]]
+EXTRAS["test"] += ["scikit-learn", "biopython", "dendropy", "mpmath", "pandas", "playwright", *EXTRAS["all"]]
 
 setup(
     name="gfn-envs",
@@ -54,7 +60,10 @@ setup(
     extras_require=EXTRAS,
     py_modules=["gfn_command"],
     packages=find_packages(include=["gfn_envs", "gfn_envs.*", "agents", "agents.*"]),
-    package_data={"gfn_envs": ["py.typed", "data/*.npz", "data/*.json", "data/*.md"], "agents": ["py.typed"]},
+    package_data={
+        "gfn_envs": ["py.typed", "data/*.npz", "data/*.json", "data/*.md"],
+        "agents": ["py.typed", "report/*.html", "report/*.css", "report/*.js"],
+    },
     entry_points={"console_scripts": ["gfn = gfn_command:main", "gfn-envs = gfn_envs.cli:main"]},
     zip_safe=False,
 )

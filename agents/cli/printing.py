@@ -12,56 +12,10 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from agents.evaluation.labels import LABELS
 from agents.runs import directory as runs
 from agents.runs.compare import Group, Summary, final_metrics, short_environments
 
-LABELS = {
-    "tv": "total variation (exact)",
-    "jsd": "Jensen-Shannon divergence (exact, nats)",
-    "kl": "KL(learned || target) (exact, nats)",
-    "kl_reverse": "KL(target || learned) (exact, nats)",
-    "l1_mean": "mean |learned - target| (exact)",
-    "log_z": "log Z, learned",
-    "log_z_error": "|log Z learned - exact|",
-    "mean_reward": "mean reward (exact)",
-    "target_mean_reward": "mean reward of the target (exact)",
-    "mean_reward_error": "relative mean-reward error (exact)",
-    "sampled_mean_reward": "mean reward (sampled)",
-    "sampled_mean_reward_error": "relative mean-reward error (sampled)",
-    "percent_of_target_mean": "percent of the target's mean reward (sampled)",
-    "accuracy": "mean reward / target's, at most 1 (exact)",
-    "anderson_darling": "Anderson-Darling of rewards / 5% critical value",
-    "empirical_tv": "total variation of the samples' frequencies",
-    "empirical_jsd": "Jensen-Shannon divergence of the samples' frequencies",
-    "empirical_kl": "KL(samples' frequencies || target)",
-    "empirical_l1_mean": "mean |samples' frequency - target|",
-    "elbo": "lower bound of log Z (ELBO, sampled)",
-    "elbo_gap": "log Z - ELBO",
-    "eubo": "upper bound of log Z (EUBO, sampled)",
-    "eubo_gap": "EUBO - log Z",
-    "pearson": "Pearson correlation of log R(x), log p(x)",
-    "pearson_bias": "its bias, as log p(x) is estimated",
-    "spearman": "Spearman correlation of log R(x), log p(x)",
-    "spearman_bias": "its bias, as log p(x) is estimated",
-    "num_test_objects": "objects in the correlations",
-    "log_p_source": "source of log p(x) in the correlations",
-    "modes_found": "modes found (sampled)",
-    "batch_ess": "effective share of the last batch",
-    "batch_distinct": "distinct objects in the last batch (share)",
-    "num_modes": "modes of the environment",
-    "distinct_objects": "distinct objects (sampled)",
-    "distance": "distance between objects",
-    **{f"top_{k}_reward": f"mean reward of the {k} best" for k in (10, 50, 100)},
-    **{f"top_{k}_diversity": f"mean distance between the {k} best" for k in (10, 50, 100)},
-    **{f"top_{k}_novelty": f"mean distance of the {k} best to the reference" for k in (10, 50, 100)},
-    "iterations_per_second": "iterations per second",
-    "transitions_per_second": "transitions per second",
-    "seconds": "seconds of training",
-    "total_evaluation_seconds": "seconds of evaluation",
-    "failed_rewards": "objects whose reward failed",
-    "beta": "beta (the policy samples R^beta)",
-    "warning": "warning",
-}
 #: Reasons list at most this many metrics by name.
 NAMED = 8
 
@@ -99,8 +53,8 @@ def print_objects(objects: Sequence[Mapping[str, Any]], title: str) -> None:
     for name in ("reward", "log R", "samples"):
         table.add_column(name, justify="right")
     for found in objects:
-        reward = "-" if found["reward"] is None else f"{found['reward']:.6g}"
-        table.add_row(escape(found["object"]), reward, f"{found['log_reward']:.6g}", f"{found['samples']:,}")
+        values = ("-" if found[name] is None else f"{found[name]:.6g}" for name in ("reward", "log_reward"))
+        table.add_row(escape(found["object"]), *values, f"{found['samples']:,}")
     Console(width=100).print(table)
 
 

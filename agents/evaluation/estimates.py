@@ -3,19 +3,44 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import NamedTuple
 
 import numpy as np
 import torch
 
 from agents.agent import Agent
 from agents.evaluation.metrics import log_mean_exp
+from agents.memory import states_per_call, trajectories_per_part
 from agents.rollout import sample_backward
 from agents.trajectories import Trajectories
 from gfn_envs.arrays import FloatArray, IntArray, row_keys
 from gfn_envs.enumeration import EnumerationError
 
-#: Numbers that one call of a network may read and return. It bounds the memory in use.
-CHUNK_NUMBERS = 2**24
+
+class Samples(NamedTuple):
+    """What evaluations need of n trajectories of an agent."""
+
+    objects: IntArray
+    """Their terminal states (n, state_width)."""
+    log_reward: FloatArray
+    """log R of each, float64 (n,)."""
+    log_ratio: FloatArray | None
+    """log P_B(tau|x) - log P_F(tau) of each, float64 (n,); None if the agent samples without a policy."""
+
+
+def samples(agent: Agent, n: int, rng: np.random.Generator) -> Samples:
+    """``n`` samples of the agent. They are drawn in parts if long trajectories would take much memory."""
+    size = trajectories_per_part(agent.dag)
+    parts = [samples_of(agent, agent.sample_trajectories(min(size, n - start), rng=rng)) for start in range(0, n, size)]
+    objects, log_reward, ratios = zip(*parts, strict=True)
+    log_ratio = np.concatenate(ratios) if agent.samples_by_policy else None
+    return Samples(np.concatenate(objects), np.concatenate(log_reward), log_ratio)
+
+
+def samples_of(agent: Agent, trajectories: Trajectories) -> Samples:
+    """The samples that trajectories of the agent are."""
+    log_ratio = log_ratios(agent, trajectories) if agent.samples_by_policy else None
+    return Samples(trajectories.terminal_states, trajectories.log_reward, log_ratio)
 
 
 def log_ratios(agent: Agent, trajectories: Trajectories) -> FloatArray:
@@ -30,10 +55,20 @@ def log_ratios(agent: Agent, trajectories: Trajectories) -> FloatArray:
     return np.concatenate(parts)
 
 
+def log_pf(agent: Agent, trajectories: Trajectories) -> FloatArray:
+    """log P_F(tau) of each trajectory, float64 (n,)."""
+    chunk, parts = _chunk(agent), []
+    for start in range(0, len(trajectories), chunk):
+        part = trajectories.part(start, min(start + chunk, len(trajectories)))
+        with torch.inference_mode():
+            edges = agent.log_probs(part).log_pf.double().cpu().numpy()
+        parts.append(np.add.reduceat(edges, part.edge_offsets[:-1]))
+    return np.concatenate(parts)
+
+
 def _chunk(agent: Agent) -> int:
-    """Number of trajectories of the greatest length, with their features and logits, that one call may hold."""
-    dag = agent.dag
-    return max(1, CHUNK_NUMBERS // ((dag.num_features + dag.num_actions) * (dag.max_length + 1)))
+    """Number of trajectories of the greatest length that one call of a network may hold."""
+    return max(1, states_per_call(agent) // (agent.dag.max_length + 1))
 
 
 def backward_log_ratios(agent: Agent, objects: IntArray, rng: np.random.Generator) -> FloatArray:
@@ -128,8 +163,7 @@ def ancestor_log_p(agent: Agent, objects: IntArray, max_states: int = 20_000) ->
 
 
 def _probabilities(agent: Agent, states: IntArray) -> FloatArray:
-    chunk = max(1, CHUNK_NUMBERS // agent.dag.num_features)
-    return np.concatenate([agent.probabilities(part) for part in _chunks(states, chunk)])
+    return np.concatenate([agent.probabilities(part) for part in _chunks(states, states_per_call(agent))])
 
 
 def _chunks(rows: IntArray, size: int) -> Iterator[IntArray]:

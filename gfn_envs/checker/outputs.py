@@ -26,6 +26,8 @@ def check_outputs(dag: Dag, states: IntArray) -> None:
     is_image = isinstance(image, np.ndarray) and image.dtype == np.uint8 and image.ndim == 3 and image.shape[2] == 3
     _expect("render_image", is_image, f"a uint8 array (H, W, 3), got {kind_text(image)}", states)
     objects = states[terminal_of(dag, states)]
+    if len(objects) and dag.has("mol_blocks"):
+        _expect("mol_blocks", len(dag.mol_blocks(objects)) == len(objects), "one text per state", objects)
     if len(objects) and dag.has("distance"):
         table = dag.distance(objects, objects[:2])
         shape = (len(objects), len(objects[:2]))

@@ -15,7 +15,7 @@ from gfn_envs.envs.molecules.canonical_trees import Trees
 from gfn_envs.envs.molecules.counting import count_states
 from gfn_envs.envs.molecules.kinds import chemistry, with_asterisks
 from gfn_envs.envs.molecules.moves import BlockMoves
-from gfn_envs.envs.molecules.rdkit_builder import MoleculeBuilder
+from gfn_envs.envs.molecules.rdkit_builder import MoleculeBuilder, mol_block
 from gfn_envs.envs.molecules.vocabulary import load_vocabulary
 from gfn_envs.graph_layout import GraphLayout, NodeActions
 from gfn_envs.validation import positive_int
@@ -43,6 +43,8 @@ class FragmentDag(Dag):
     Raises:
         ValueError: an argument is out of range, or a block is invalid.
     """
+
+    object_formats = ("smi",)
 
     def __init__(self, blocks: str | os.PathLike[str] | Sequence[str] | None, max_blocks: int, min_blocks: int):
         where = type(self).__name__
@@ -197,6 +199,9 @@ class FragmentDag(Dag):
     def molecules(self, states: IntArray) -> list[Any]:
         """:meth:`to_mol` of each state."""
         return [self.to_mol(state) for state in states]
+
+    def mol_blocks(self, states: IntArray) -> list[str]:
+        return [mol_block(mol) for mol in self.molecules(states)]
 
     def to_smiles(self, states: IntArray, asterisks: bool = False) -> list[str]:
         """Canonical SMILES of each state, with hydrogens or with asterisks at open stems."""

@@ -72,3 +72,12 @@ class MoleculeBuilder:
                 starts.append(total)
                 total += self.kinds[k - 1].mol.GetNumAtoms()
         return starts
+
+
+def mol_block(mol: Any) -> str:
+    """The MDL mol block of a Mol, with 2-D coordinates and an empty title."""
+    from rdkit.Chem import rdDepictor
+
+    drawn = chemistry().Mol(mol)
+    rdDepictor.Compute2DCoords(drawn)
+    return chemistry().MolToMolBlock(drawn)

@@ -15,9 +15,10 @@ from gfn_envs.arrays import FloatArray
 from gfn_envs.data import registry as datasets
 from gfn_envs.envs.molecules.kinds import chemistry
 from gfn_envs.envs.molecules.qed import properties
+from gfn_envs.oracle import Oracle
 from gfn_envs.reward_errors import RewardError
 from gfn_envs.user_arrays import problem_of
-from gfn_envs.validation import one_of, real, shown
+from gfn_envs.validation import checked_reward_function, one_of, real, shown
 
 #: Function from Mols (n) and the atoms with open stems of each Mol to scores (n,).
 Scorer = Callable[[Sequence[Any], Sequence[Sequence[int]]], FloatArray]
@@ -41,12 +42,14 @@ class Score:
         floor: lower bound of the scores, >= 0.
         exponent: power of the scores, > 0.
         needs_stems: True if the scores depend on the atoms with open stems.
+        parts: the named scores that the score is made of, in the order of the user.
     """
 
     scorer: Scorer
     floor: float
     exponent: float
     needs_stems: bool
+    parts: tuple[tuple[str, Scorer], ...] = ()
 
     def __call__(self, mols: Sequence[Any], stems: Sequence[Sequence[int]]) -> FloatArray:
         """max(score, floor) of each Mol, float64 (n,)."""
@@ -82,17 +85,21 @@ def make_score(
             f"got target={shown(target)}, reward={shown(reward)}"
         )
     default_floor, default_exponent = 0.0, 1.0
+    parts = {name: named(name, target) for name in names}
     if isinstance(reward, str):
-        scorer = named(reward, target)
+        scorer = parts[reward]
         default_floor, default_exponent = DEFAULTS[reward]
     elif isinstance(reward, Mapping):
         if not reward or not all(np.isfinite(power) for power in reward.values()):
             raise ValueError(
                 f"{where}: a product of scores needs at least one name, and finite powers, got {dict(reward)}"
             )
-        factors = [(named(name, target), DEFAULTS[name][0], float(reward[name])) for name in names]
+        factors = [(parts[name], DEFAULTS[name][0], float(reward[name])) for name in names]
         scorer = functools.partial(_product, factors)
+    elif isinstance(reward, Oracle):
+        scorer = functools.partial(_by_oracle, reward, reward_of == "smiles")
     elif callable(reward):
+        checked_reward_function(reward, where, "a SMILES" if reward_of == "smiles" else "an RDKit Mol")
         scorer = functools.partial(_each, functools.partial(_of_smiles, reward) if reward_of == "smiles" else reward)
     else:
         raise ValueError(
@@ -103,6 +110,7 @@ def make_score(
         default_floor if floor is None else float(floor),
         default_exponent if exponent is None else float(exponent),
         "seh" in names,
+        tuple(parts.items()),
     )
 
 
@@ -140,6 +148,11 @@ def _score_of(function: Callable[[Any], float], mol: Any) -> float:
         message = f"FragmentMolecule: the reward of object {smiles} is {problem}: {shown(value)}; allowed: a number"
         raise RewardError(message, smiles, value)
     return float(value)
+
+
+def _by_oracle(oracle: Oracle, of_smiles: bool, mols: Sequence[Any], stems: Sequence[Sequence[int]]) -> FloatArray:
+    smiles = [chemistry().MolToSmiles(mol) for mol in mols]
+    return oracle(smiles if of_smiles else list(mols), smiles)
 
 
 def _of_smiles(function: Callable[[str], float], mol: Any) -> float:

@@ -17,6 +17,9 @@ from gfn_envs.envs.strings.edit_distance import pairwise_distances
 from gfn_envs.user_arrays import ordered
 from gfn_envs.validation import check_size, one_of, positive_int, shown
 
+#: Letters of sequences in FASTA files: nucleotides and amino acids with their ambiguity codes, stop and gap.
+FASTA_LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ*-"
+
 
 class StringDag(Dag):
     """Strings over q letters, of one length or of several, built in one of four ways.
@@ -43,6 +46,7 @@ class StringDag(Dag):
         self.length = length = positive_int("length", length, where)
         self.min_length = length if min_length is None else positive_int("min_length", min_length, where)
         self.num_letters = q = len(self.letters)
+        self.object_formats = ("fasta",) if set(self.letters) <= set(FASTA_LETTERS) else ()
         one_of("construction", construction, CONSTRUCTIONS, where)
         if self.min_length > length or (min_length is not None and construction == "fill"):
             raise ValueError(

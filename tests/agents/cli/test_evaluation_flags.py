@@ -245,7 +245,7 @@ def test_the_end_says_what_to_do_next(gfn: Gfn) -> None:
     code, out, _ = gfn("train", "tb", GRID, *SMALL, *QUIET, "--out", "my run")
     assert code == 0
     lines = [shlex.split(line) for line in out.split("next:\n")[1].splitlines()]
-    assert [line[:2] for line in lines] == [["gfn", "evaluate"], ["gfn", "plot"], ["gfn", "train"]]
+    assert [line[:2] for line in lines] == [["gfn", command] for command in ("evaluate", "plot", "report", "train")]
     for line in lines:
         assert gfn(*line[1:])[0] == 0
     assert runs.read_history(Path("my run"))[-1]["iteration"] == 20

@@ -1,0 +1,6 @@
+"""Samples of an agent, and the files that they are written to."""
+
+from agents.export.formats import suffixes, write_samples
+from agents.export.samples import Samples, draw_samples, select
+
+__all__ = ["Samples", "draw_samples", "select", "suffixes", "write_samples"]

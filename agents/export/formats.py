@@ -1,0 +1,70 @@
+"""The formats of files of samples, and which of them an environment can write."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, BinaryIO, NamedTuple
+
+from agents.export import fields, tables
+from agents.export.parquet import write_parquet
+from agents.export.samples import Samples
+from agents.runs.files import write_atomically
+from gfn_envs.dag import Dag
+
+
+class Format(NamedTuple):
+    """A file format.
+
+    Attributes:
+        write: writes samples to a file.
+        allowed: whether an environment has it.
+        needs: what an environment needs to have it.
+    """
+
+    write: Callable[[BinaryIO, Samples, Dag], Any]
+    allowed: Callable[[Dag], bool] = lambda dag: True
+    needs: str = ""
+
+
+def _declared(name: str) -> Callable[[Dag], bool]:
+    return lambda dag: name in dag.object_formats
+
+
+FORMATS = {
+    ".csv": Format(tables.write_csv),
+    ".parquet": Format(write_parquet),
+    ".npy": Format(tables.write_npy),
+    ".smi": Format(fields.write_smiles, _declared("smi"), "objects that are molecules"),
+    ".sdf": Format(fields.write_sdf, lambda dag: dag.has("mol_blocks"), "objects that are molecules (mol_blocks)"),
+    ".fasta": Format(fields.write_fasta, _declared("fasta"), "objects that are sequences of upper-case letters"),
+    ".nwk": Format(fields.write_newick, _declared("nwk"), "objects that are trees"),
+}
+
+
+def suffixes(dag: Dag) -> list[str]:
+    """The suffixes of files that the samples of an environment can be written to."""
+    return [suffix for suffix, format in FORMATS.items() if format.allowed(dag)]
+
+
+def check_suffix(path: Path, dag: Dag) -> None:
+    """Raise ValueError unless samples of ``dag`` can be written to a file with the suffix of ``path``."""
+    suffix, known = path.suffix.lower(), suffixes(dag)
+    if suffix in known:
+        return
+    needs = f" needs {FORMATS[suffix].needs}, and" if suffix in FORMATS else " is no format of samples:"
+    given = suffix or "a name without a suffix"
+    raise ValueError(f"{path}: {given}{needs} {type(dag).__name__} can be written to {', '.join(known)}")
+
+
+def write_samples(path: str | Path, samples: Samples, dag: Dag) -> None:
+    """Write samples to a file, whose suffix sets the format, atomically.
+
+    Raises:
+        ValueError: the environment cannot be written in this format.
+        ImportError: a package that the format needs is not installed.
+        OSError: the file cannot be written, for example because the disk is full. An older file stays.
+    """
+    path = Path(path)
+    check_suffix(path, dag)
+    write_atomically(path, lambda file: FORMATS[path.suffix.lower()].write(file, samples, dag))

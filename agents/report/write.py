@@ -1,0 +1,217 @@
+"""One HTML report on one or several runs."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from agents.agent import Agent
+from agents.errors import NoLegalActionError
+from agents.evaluation.diagnostics import batch_diagnostics, policy_warning
+from agents.evaluation.evaluate import may_evaluate_rewards, rewards_reason
+from agents.evaluation.full import full_evaluation
+from agents.export.samples import Samples, draw_samples, samples_of, select
+from agents.report import facts
+from agents.report.charts import Chart
+from agents.report.curves import curve_charts
+from agents.report.distributions import distribution_charts
+from agents.report.page import page
+from agents.report.pictures import picture
+from agents.runs.compare import Group, Run, group_runs, read_run
+from agents.runs.directory import load_agent
+from agents.runs.errors import RunError
+from agents.runs.files import write_bytes
+from agents.runs.ranking import best_per_environment, direction
+from agents.runs.rows import undefined
+from gfn_envs.reward_errors import BudgetSpent
+
+#: Best objects that are shown.
+NUM_BEST = 12
+
+
+@dataclass(frozen=True)
+class Options:
+    """What a report may do.
+
+    Attributes:
+        num_samples: trajectories of the evaluation of each setting.
+        seed: seed of those trajectories.
+        rewards: "auto", "all" or "none", as in :func:`agents.evaluation.evaluate.evaluate`.
+        exact_states: see :func:`agents.evaluation.evaluate.is_enumerable`.
+        trust: import modules that the runs name, which runs their code.
+    """
+
+    num_samples: int = 2000
+    seed: int = 0
+    rewards: str = "auto"
+    exact_states: int | None = None
+    trust: bool = False
+
+
+@dataclass
+class Learned:
+    """What an agent of a group has learned.
+
+    Attributes:
+        run: the run that was opened.
+        metrics: its metrics.
+        undefined: reason -> names of metrics that are missing.
+        charts: the learned distribution beside the target.
+        objects: its best objects: name, reward, samples, picture.
+        notes: what is left out, and why.
+    """
+
+    run: Run
+    metrics: dict[str, Any]
+    undefined: dict[str, list[str]] = field(default_factory=dict)
+    charts: list[Chart] = field(default_factory=list)
+    objects: list[dict[str, Any]] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+
+
+def write_report(
+    runs: Iterable[str | os.PathLike[str]],
+    out: str | os.PathLike[str] = "report.html",
+    options: Options | None = None,
+    advance: Callable[[str], object] = lambda step: None,
+) -> Path:
+    """Write one self-contained HTML file on one or several run directories, finished or not.
+
+    Runs that differ only in their seed are one setting. The agent of one run per setting is opened and evaluated. If
+    that is not possible, the report says why, and has the rest.
+
+    Args:
+        runs: run directories.
+        out: the file.
+        options: what to evaluate.
+        advance: called with the name of each step when it begins.
+
+    Returns:
+        The path of the file.
+
+    Raises:
+        RunError: a directory is not a run, or there is none.
+        ImportError: plotly or jinja2 is not installed.
+        OSError: the file cannot be written, for example because the disk is full. An older file stays.
+    """
+    options, out = options or Options(), Path(out)
+    groups = group_runs(read_run(path) for path in runs)
+    if not groups:
+        raise RunError("a report needs at least one run directory")
+    advance("learning curves")
+    curves = curve_charts(groups)
+    sections = []
+    for group in groups:
+        advance(f"{group.label} on {group.environment}")
+        sections.append(section(group, learned(group, options)))
+    advance("page")
+    content = page(title_of(groups), sections, curves, comparison(groups)).encode()
+    write_bytes(out, content)
+    return out
+
+
+def title_of(groups: Sequence[Group]) -> str:
+    """The heading of a report."""
+    names = list(dict.fromkeys(group.environment for group in groups))
+    where = names[0] if len(names) == 1 else f"{len(names)} environments"
+    what = groups[0].label if len(groups) == 1 else f"{len(groups)} settings"
+    return f"{what} on {where}"
+
+
+def comparison(groups: Sequence[Group]) -> dict[str, Any] | None:
+    """The table of several settings, and the best of each environment; None for a single setting."""
+    if len(groups) < 2:
+        return None
+    header, rows = facts.compared_rows(groups)
+    known = {name for group in groups for run in group.runs for name in run.final}
+    metric = next((name for name in ("tv", "elbo", "sampled_mean_reward") if name in known), None)
+    best = []
+    if metric is not None and (which := direction(metric)) is not None:
+        for found in best_per_environment(groups, metric, which):
+            error = "" if found.summary.se is None else f" ± {found.summary.se:.2g}"
+            value = f"{facts.number(found.summary.mean)}{error}"
+            best.append(f"{found.group.environment}: {found.group.label} has the best {metric}, {value}")
+    return {"header": header, "rows": rows, "best": best}
+
+
+def section(group: Group, found: Learned) -> dict[str, Any]:
+    """What the page shows of a group."""
+    metrics = {**found.run.final, **found.metrics}
+    warnings = facts.warnings_of(group)
+    if (warning := found.metrics.get("warning")) and warning not in " ".join(warnings):
+        warnings.append(warning)
+    return {
+        "label": group.label,
+        "environment": group.environment,
+        "run": facts.what_was_run(group),
+        "settings": facts.settings_facts(group),
+        "arguments": facts.argument_facts(group),
+        "headlines": facts.headlines(metrics, group),
+        "warnings": warnings,
+        "notes": found.notes,
+        "charts": found.charts,
+        "objects": found.objects,
+        "metrics": facts.metric_rows(metrics),
+        "undefined": [(reason, ", ".join(names)) for reason, names in found.undefined.items()],
+        "reproduction": facts.reproduction(group),
+        "opened": str(found.run.path) if len(group.runs) > 1 else "",
+    }
+
+
+def learned(group: Group, options: Options) -> Learned:
+    """Open and evaluate the first finished run of a group."""
+    run = next((run for run in group.runs if run.finished), group.runs[0])
+    found = Learned(run, {}, run.final.get("undefined") or {})
+    try:
+        agent = load_agent(run.path, trust=options.trust)
+    except (RunError, OSError, ImportError) as error:
+        found.notes.append(f"The agent was not opened, so its samples are missing: {error}")
+        return found
+    try:
+        _evaluate(agent, options, found)
+    except (ValueError, ArithmeticError, NoLegalActionError, BudgetSpent, OSError, ImportError) as error:
+        found.notes.append(f"The evaluation stopped: {error}")
+    return found
+
+
+def _evaluate(agent: Agent, options: Options, found: Learned) -> None:
+    """Add metrics, charts and best objects of an agent to ``found``."""
+    dag, rewards = agent.dag, options.rewards
+    if may_evaluate_rewards(dag, rewards):
+        trajectories = agent.sample_trajectories(options.num_samples, rng=np.random.default_rng(options.seed))
+        samples = samples_of(dag, trajectories)
+        found.metrics = full_evaluation(
+            agent,
+            options.num_samples,
+            options.seed,
+            rewards=rewards,
+            exact_states=options.exact_states,
+            trajectories=trajectories,
+        )
+        found.metrics |= batch_diagnostics(agent)
+        found.undefined = undefined(agent, found.metrics, rewards, options.exact_states)
+        if warning := policy_warning(agent, found.metrics):
+            found.metrics["warning"] = warning
+        found.charts = distribution_charts(agent, samples, options.exact_states, options.seed)
+    else:
+        samples = draw_samples(agent, options.num_samples, options.seed, rewards=rewards)
+        found.notes.append(f"Without the learned distribution beside the target: {rewards_reason(rewards)}.")
+    found.objects = best_objects(dag, samples)
+
+
+def best_objects(dag: Any, samples: Samples) -> list[dict[str, Any]]:
+    """The objects with the most reward, or with the most samples if no reward is known: name, reward, picture."""
+    sort = "samples" if np.isnan(samples.log_reward).all() else "reward"
+    best = select(samples, unique=True, sort=sort, top=NUM_BEST)
+    shown = []
+    for k, name in enumerate(best.names):
+        log_reward = best.log_reward[k]
+        reward = "" if np.isnan(log_reward) else facts.number(float(np.exp(log_reward)))
+        facts_of = {"name": name, "reward": reward, "samples": f"{best.samples[k]:,}"}
+        shown.append({**facts_of, "picture": picture(dag, best.states[k])})
+    return shown
