@@ -110,7 +110,12 @@ def test_joins_by_hand() -> None:
 def test_features_of_different_forests_differ() -> None:
     dag = PhyloTree(num_taxa=5, num_sites=10)
     states = np.concatenate(list(dag.levels()))
-    assert len(np.unique(dag.encode(states), axis=0)) == len(states)
+    features = dag.encode(states)
+    assert len(np.unique(features, axis=0)) == len(states)
+    # In any order, and whatever shares a chunk.
+    order = np.random.default_rng(0).permutation(len(states))
+    np.testing.assert_array_equal(dag.encode(states[order]), features[order])
+    np.testing.assert_array_equal(np.concatenate([dag.encode(state[None]) for state in states]), features)
 
 
 # ---------------------------------------------------------------------- parsimony
