@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from typing import Any
 
 import numpy as np
 import torch
@@ -49,6 +50,14 @@ class CausalTransformer(nn.Module):
     def last_bias(self) -> Tensor:
         """The bias of the outputs."""
         return self.out.bias
+
+    def _load_from_state_dict(self, state_dict: Mapping[str, Any], prefix: str, *others: Any) -> None:
+        if f"{prefix}encoder.norm.weight" in state_dict:
+            raise ValueError(
+                "these weights are of a transformer that is not causal; actions of this environment append tokens, so "
+                "its transformers are causal since version 0.1: train anew, or load the weights with the older version"
+            )
+        super()._load_from_state_dict(state_dict, prefix, *others)
 
     def forward(self, tokens: Tensor) -> Tensor:
         """tokens, int64 (n, num_positions) -> (n, outputs)."""

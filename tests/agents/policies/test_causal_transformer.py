@@ -8,7 +8,7 @@ import agents
 import gfn_envs
 from agents import rollout
 from agents.config import NetworkSettings
-from agents.policies import CausalTransformer, causal_transformer
+from agents.policies import CausalTransformer, Transformer, causal_transformer
 from agents.policies.build import make_policy
 from agents.policies.prefixes import find_prefixes
 from gfn_envs.envs.assignments.factor_graph import FactorGraph
@@ -164,3 +164,12 @@ def test_it_learns():
     before = gfn_envs.exact.total_variation(agents.exact_distribution(agent), target)
     agents.train(agent, 150, progress=False)
     assert gfn_envs.exact.total_variation(agents.exact_distribution(agent), target) < 0.5 * before
+
+
+def test_weights_of_the_other_transformer_are_refused_with_the_reason():
+    agent = agents.make_agent("tb", dag_of("bits"), **SETTINGS)
+    state = agent.state_dict()
+    agent.load_state_dict(state)
+    older = Transformer(5, 4, 4, 8, 2, 2).state_dict()
+    with pytest.raises(ValueError, match="these weights are of a transformer that is not causal"):
+        agent.load_state_dict(state | {"policy": {f"networks.0.{name}": weight for name, weight in older.items()}})
