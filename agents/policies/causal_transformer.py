@@ -55,7 +55,7 @@ class CausalTransformer(nn.Module):
         if f"{prefix}encoder.norm.weight" in state_dict:
             raise ValueError(
                 "these weights are of a transformer that is not causal; actions of this environment append tokens, so "
-                "its transformers are causal since version 0.1: train anew, or load the weights with the older version"
+                "its transformers are causal now: train anew, or load the weights with the version that saved them"
             )
         super()._load_from_state_dict(state_dict, prefix, *others)
 
