@@ -31,6 +31,7 @@ from gfn_envs.envs.strings.sequence import Sequence
 from gfn_envs.envs.strings.tfbind8 import TFBind8
 from gfn_envs.gym import GFNEnv, GFNVectorEnv
 from gfn_envs.networkx_export import to_networkx
+from gfn_envs.oracle import Oracle
 from gfn_envs.registration import ENVIRONMENTS, make_dag, register, registered_ids
 
 __version__ = "0.1.0"
@@ -53,6 +54,7 @@ __all__ = [
     "HyperGrid",
     "InverseFolding",
     "Ising",
+    "Oracle",
     "PhyloTree",
     "QM9Str",
     "SEHStr",

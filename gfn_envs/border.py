@@ -14,12 +14,9 @@ import numpy as np
 
 from gfn_envs.arrays import FloatArray, IntArray
 from gfn_envs.dag import Dag
-from gfn_envs.data.registry import DatasetError
-from gfn_envs.reward_errors import RewardError, RewardRecord, RewardShapeError
+from gfn_envs.reward_errors import NOT_OF_THE_REWARD, RewardError, RewardRecord, RewardShapeError
 
-#: Errors that do not concern an object: data, libraries or memory are missing ...
-NOT_OF_THE_REWARD = (ImportError, DatasetError, MemoryError)
-#: ... or the rewards of a batch have a wrong shape.
+#: Errors that do not concern an object, or the rewards of a batch have a wrong shape.
 NOT_OF_AN_OBJECT = (*NOT_OF_THE_REWARD, RewardShapeError)
 
 #: Log rewards or partial log rewards of states (n, state_width).

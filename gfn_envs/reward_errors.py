@@ -8,6 +8,8 @@ import sys
 from dataclasses import dataclass
 from typing import Any
 
+from gfn_envs.data.registry import DatasetError
+
 logger = logging.getLogger(__name__)
 
 POLICIES = ("raise", "floor", "skip")
@@ -24,6 +26,18 @@ class RewardError(ValueError):
     def __init__(self, message: str, object: str | None = None, value: Any = None):
         super().__init__(message)
         self.object, self.value = object, value
+
+
+class BudgetSpent(RuntimeError):
+    """The calls that an oracle may make are spent. What they returned is in its log; training ends without an error."""
+
+
+class OracleError(OSError):
+    """An oracle cannot work: its log cannot be written, or its workers cannot start."""
+
+
+#: Errors that do not concern an object: data, libraries, memory, workers or the budget of calls are missing.
+NOT_OF_THE_REWARD = (ImportError, DatasetError, MemoryError, BudgetSpent, OracleError)
 
 
 class RewardShapeError(RewardError):

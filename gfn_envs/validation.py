@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import inspect
 import math
 import numbers
 from collections.abc import Callable, Iterable, Mapping
@@ -108,6 +109,27 @@ def real(name: str, value: Any, where: str, at_least: float | None = None, above
         )
         raise ValueError(f"{where}: {name} must be finite{limit}, got {shown(value)}")
     return number
+
+
+def checked_reward_function(function: Any, where: str, what: str) -> Callable[[Any], Any]:
+    """``function``, which must take one argument. ``what`` says what that is.
+
+    Raises:
+        TypeError: it is not callable, or cannot be called with one argument.
+    """
+    if not callable(function):
+        raise TypeError(f"{where}: the reward must be a function, got {shown(function)}")
+    try:
+        signature = inspect.signature(function)
+    except (TypeError, ValueError):  # a function that is not written in Python
+        return function
+    try:
+        signature.bind(None)
+    except TypeError as error:
+        name = getattr(function, "__name__", type(function).__name__)
+        message = f"{where}: the reward must take one argument, {what}, but {name}{signature} does not: {error}"
+        raise TypeError(message) from None
+    return function
 
 
 #: Names of objects: rows (n, width) -> n texts.

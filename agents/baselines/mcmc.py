@@ -152,11 +152,17 @@ class MCMC(Agent):
         return self.recorded[(rng or self.rng).integers(len(self.recorded), size=n)]
 
     def sample_trajectories(
-        self, n: int, epsilon: float = 0.0, temperature: float = 1.0, rng: np.random.Generator | None = None
+        self,
+        n: int,
+        epsilon: float = 0.0,
+        temperature: float = 1.0,
+        rng: np.random.Generator | None = None,
+        rewards: bool = True,
     ) -> Trajectories:
         """Trajectories to objects of :meth:`sample`, by uniform P_B. ``epsilon`` and ``temperature`` have no effect."""
         rng = rng or self.rng
-        return rollout.sample_backward(self.dag, self.sample(n, rng), None, rng)
+        objects = self.sample(n, rng)
+        return rollout.sample_backward(self.dag, objects, None, rng, None if rewards else np.zeros(n))
 
     # ------------------------------------------------------------------ checkpoints
 

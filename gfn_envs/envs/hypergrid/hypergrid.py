@@ -14,7 +14,15 @@ from gfn_envs import rendering
 from gfn_envs.arrays import BoolArray, FloatArray, IntArray, all_columns, log_factorials, one_hot_table
 from gfn_envs.dag import Dag
 from gfn_envs.envs.hypergrid.rewards import REWARDS
-from gfn_envs.validation import check_size, checked_log_reward, parameters, positive_int, shown
+from gfn_envs.oracle import Oracle
+from gfn_envs.validation import (
+    check_size,
+    checked_log_reward,
+    checked_reward_function,
+    parameters,
+    positive_int,
+    shown,
+)
 
 #: Named rewards are tabulated at first use (milliseconds, 2 MB) if the grid has at most this many cells.
 TABULATED_CELLS = 2**18
@@ -132,6 +140,10 @@ class HyperGrid(Dag):
             if kwargs:
                 raise ValueError(f"HyperGrid: reward_kwargs {kwargs} were given with a callable reward")
             return functools.partial(_without_modes, reward)
+            if isinstance(reward, Oracle):
+                reward.serve(self, cell_names)
+            else:
+                checked_reward_function(reward, "HyperGrid", f"cells (n, {self.ndim})")
         if not isinstance(reward, str) or reward not in REWARDS:
             raise ValueError(f"HyperGrid: unknown reward {shown(reward)}; allowed: {', '.join(REWARDS)}, or a callable")
         function, named = REWARDS[reward]
@@ -144,6 +156,12 @@ class HyperGrid(Dag):
         return functools.partial(function, side=self.side, **values)
 
     @functools.cached_property
+    def wrap_reward(self, wrap: Callable[..., Any]) -> None:
+        if callable(reward := self.arguments["reward"]):
+            self._reward = functools.partial(_without_modes, wrap(reward, True, cell_names))
+        else:
+            super().wrap_reward(wrap)
+
     def num_modes(self) -> int | None:  # type: ignore[override]
         """Number of modes; None if there are none or if the grid has more than 10^6 cells, too many to count."""
         if callable(self.arguments["reward"]) or self.side**self.ndim > 10**6:

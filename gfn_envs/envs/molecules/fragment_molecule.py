@@ -12,6 +12,7 @@ from gfn_envs import rendering
 from gfn_envs.arrays import FloatArray, IntArray
 from gfn_envs.envs.molecules import scores
 from gfn_envs.envs.molecules.fragment_dag import FragmentDag
+from gfn_envs.oracle import Oracle
 from gfn_envs.row_cache import RowCache
 from gfn_envs.validation import checked_log_reward, real
 
@@ -121,8 +122,18 @@ class FragmentMolecule(FragmentDag):
             None if mode_threshold is None else real("mode_threshold", mode_threshold, "FragmentMolecule")
         )
         self._score_of = RowCache(self._log_scores, self.state_dtype)
+        if isinstance(reward, Oracle):
+            reward.serve(self)
 
     # ------------------------------------------------------------------ rewards
+
+    def wrap_reward(self, wrap: Callable[..., Any]) -> None:
+        reward, names = self.arguments["reward"], ("target", "reward_of", "exponent", "floor")
+        if callable(reward):
+            # It takes one Mol or SMILES; the scorer gives the oracle the SMILES as names.
+            self.score = scores.make_score(wrap(reward, False), *(self.arguments[name] for name in names))
+        else:
+            super().wrap_reward(wrap)
 
     def log_score(self, states: IntArray) -> FloatArray:
         """log max(score, floor) of any states but s0, float64 (n,). Scores that are not cached share one batch."""

@@ -15,9 +15,20 @@ from gfn_envs.envs.strings.modes import top_fraction
 from gfn_envs.envs.strings.numbering import string_at
 from gfn_envs.envs.strings.reward_table import table_values
 from gfn_envs.envs.strings.string_dag import StringDag
-from gfn_envs.validation import checked_log_reward, checked_numbers, positive, real
+from gfn_envs.oracle import Oracle
+from gfn_envs.reward_errors import RewardError
+from gfn_envs.user_arrays import problem_of
+from gfn_envs.validation import (
+    checked_log_reward,
+    checked_numbers,
+    checked_reward_function,
+    one_of,
+    positive,
+    real,
+    shown,
+)
 
-Reward = Callable[[IntArray], FloatArray] | Mapping[str, float] | Letters[float] | str | os.PathLike[str]
+Reward = Callable[[Any], Any] | Mapping[str, float] | Letters[float] | str | os.PathLike[str]
 
 
 class Sequence(StringDag):
@@ -68,9 +79,11 @@ class Sequence(StringDag):
     * ``alphabet``: the letters: a string of different characters, or a list of different names.
     * ``length``: number of letters of a finished string, or the largest number if ``min_length`` is given.
     * ``construction``: "append", "prepend_append", "insert" or "fill".
-    * ``reward``: a callable from tokens, int64 (n, length), with q after the end of a string, to values (n,); a mapping
-      from strings to values, or a pandas Series labeled by strings; a list of values in order of length and alphabet;
-      or the path of a text file with a string and its value per line. None gives every string the value 1.
+    * ``reward``: a callable, see ``reward_of``; a mapping from strings to values or a pandas Series labeled by strings;
+      a list of values in order of length and alphabet; or the path of a text file with a string and its value per line.
+      None gives every string the value 1.
+    * ``reward_of``: "tokens": a callable reward maps tokens, int64 (n, length), with q after the end of a string, to
+      values (n,); "string": it maps one string to its value.
     * ``exponent``: power beta of the value, > 0.
     * ``floor``: lower bound of the values, > 0; None: all values must be > 0.
     * ``min_length``: smallest number of letters of a finished string; None: all strings have ``length`` letters.
@@ -93,6 +106,7 @@ class Sequence(StringDag):
         floor: float | None = None,
         min_length: int | None = None,
         mode_fraction: float | None = None,
+        reward_of: str = "tokens",
     ):
         super().__init__(alphabet, length, construction, min_length)
         where = type(self).__name__
@@ -102,6 +116,11 @@ class Sequence(StringDag):
             raise ValueError(f"{where}: mode_fraction must be in (0, 1], got {mode_fraction}")
         self.mode_fraction = mode_fraction
         self._reward = reward
+        self.reward_of = one_of("reward_of", reward_of, ("tokens", "string"), where)
+        if isinstance(reward, Oracle):
+            reward.serve(self, None if reward_of == "string" else self._token_names)
+        elif callable(reward):
+            checked_reward_function(reward, where, "tokens (n, length)" if reward_of == "tokens" else "a string")
         self.arguments = {
             "alphabet": alphabet if isinstance(alphabet, str) else list(self.letters),
             "length": self.length,
@@ -111,6 +130,7 @@ class Sequence(StringDag):
             "floor": floor,
             "min_length": None if min_length is None else self.min_length,
             "mode_fraction": mode_fraction,
+            **({} if reward_of == "tokens" else {"reward_of": reward_of}),
         }
         if self._reward is not None and not callable(self._reward):
             self.reward_table  # noqa: B018  # A wrong table raises here, not at the first terminal state.
@@ -127,7 +147,7 @@ class Sequence(StringDag):
             TypeError: the reward is a table; its rewards are in :attr:`reward_table`.
         """
         if callable(self._reward):
-            return np.asarray(self._reward(tokens), dtype=np.float64)
+            return np.asarray(self._values(tokens), dtype=np.float64)
         if self.reward_table is not None:
             raise TypeError(f"{type(self).__name__}: values of a table are in reward_table")
         return np.ones(len(tokens))
@@ -159,7 +179,31 @@ class Sequence(StringDag):
 
     def _values(self, tokens: IntArray) -> Any:
         """:meth:`values`, unchecked."""
-        return self._reward(tokens) if callable(self._reward) else self.values(tokens)
+        if not callable(self._reward):
+            return self.values(tokens)
+        if self.reward_of == "tokens":
+            return self._reward(tokens)
+        strings = self._token_names(tokens)
+        return self._reward(strings) if isinstance(self._reward, Oracle) else list(map(self._value_of, strings))
+
+    def _value_of(self, string: str) -> float:
+        """The value of a string. Raises RewardError, with the string, if it is not a number."""
+        value = self._reward(string)  # type: ignore[operator]
+        if problem := problem_of(value):
+            message = f"{type(self).__name__}: the reward of object {string} is {problem}: {shown(value)}"
+            raise RewardError(f"{message}; allowed: a number", string, value)
+        return float(value)
+
+    def _token_names(self, tokens: IntArray) -> list[str]:
+        """Strings of tokens (n, length), as :meth:`object_names` writes them."""
+        return self.object_names(np.column_stack([tokens, np.zeros(len(tokens), tokens.dtype)]))
+
+    def wrap_reward(self, wrap: Callable[..., Any]) -> None:
+        if callable(self._reward):
+            batched = self.reward_of == "tokens"
+            self._reward = wrap(self._reward, batched, self._token_names if batched else None)
+        else:
+            super().wrap_reward(wrap)
 
     @functools.cached_property
     def _log_reward_table(self) -> FloatArray:

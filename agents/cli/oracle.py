@@ -1,0 +1,49 @@
+"""The flags of an expensive reward."""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import dataclass
+from pathlib import Path
+
+from gfn_envs.dag import Dag
+from gfn_envs.oracle import Oracle
+
+
+@dataclass
+class OracleOptions:
+    """An expensive reward: each object is called once. Any of these flags keeps a log of the calls."""
+
+    workers: int = 0
+    """Processes that call the reward at the same time; 0: the process of the training."""
+    address: str | None = None
+    """Ray cluster on which the workers run: auto, HOST:PORT, ray://HOST:PORT or local."""
+    budget: int | None = None
+    """The most calls, failed ones and those before --resume included. Training ends when they are spent."""
+    timeout: float | None = None
+    """Seconds per object, after which its call is ended and has failed. Needs --oracle.workers."""
+    retries: int = 0
+    """How often a failed call is repeated. What becomes of objects that fail at last: --env.on-error."""
+    batch_size: int | None = None
+    """Objects per call of a reward that takes a batch. Default: 1."""
+    log: Path | None = None
+    """SQLite file of all calls. Objects in it are not called again. Default: oracle.sqlite in the run directory."""
+
+
+def attach(dag: Dag, options: OracleOptions, out: Path) -> Oracle | None:
+    """The oracle that the flags ask for, around the reward of ``dag``; None without flags.
+
+    Args:
+        dag: the environment.
+        options: the flags.
+        out: the run directory. A log of its own counts all its calls towards the budget, another the calls of this run.
+
+    Raises:
+        ValueError: a value is out of range, or flags contradict each other or the environment.
+    """
+    if options == OracleOptions():
+        return None
+    settings = {field.name: getattr(options, field.name) for field in dataclasses.fields(options)}
+    if options.log is None:
+        return Oracle.of(dag, **{**settings, "log": out / "oracle.sqlite"})
+    return Oracle.of(dag, **settings, run=str(out.absolute()))
