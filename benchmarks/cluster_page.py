@@ -1,0 +1,77 @@
+"""The figures in docs/cluster.md, from the results of :mod:`benchmarks.cluster`."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from benchmarks.report import table
+
+
+def sweep_text(found: dict[str, Any]) -> str:
+    """The part of the page on the sweep of 24 runs."""
+    per_run = (found["sweep"] * found["cores"] - found["training"]) / found["runs"]
+    rows = [
+        [f"`gfn train` {found['runs']} times in one process", f"{found['serial']:.0f}", "1"],
+        [f"`gfn sweep`, one run per core ({found['cores']})", f"{found['sweep']:.0f}", f"{found['times']:.2f}"],
+    ]
+    head = (
+        f"{found['runs']} runs of {found['iterations']:,} iterations. Both times include the start of Python, and "
+        f"that of the sweep the start of Ray. {found['same']} of {found['runs']} histories are equal to the bit."
+    )
+    tail = (
+        f"Beside its iterations, a run of the sweep costs {per_run:.1f} s of a core: evaluations, files, and its part "
+        f"of the start. One `gfn train` of such a run from a shell takes {found['one']:.1f} s."
+    )
+    return "\n\n".join([head, table(["", "seconds", "times as fast"], rows), tail])
+
+
+def calls_text(calls: dict[str, Any], plans: dict[str, Any], numbers: Sequence[int]) -> str:
+    """The part of the page on calls of an oracle, by number of workers."""
+    driver, whole = plans["driver"]["cost"], plans["machine"]["cost"]
+    seconds, empty = calls["seconds"], calls["empty"]
+    rows = []
+    for number in numbers:
+        real, low, high = calls["real"].get(str(number)), plans["machine"][str(number)], plans["driver"][str(number)]
+        rows.append(
+            [
+                f"{number:,}",
+                f"{number / seconds:,.0f}",
+                f"{low['rate']:,.1f} to {high['rate']:,.1f}",
+                "" if real is None else f"{real:,.1f}",
+                f"{100 * high['scheduler']:.1f} to {100 * low['scheduler']:.1f}%",
+            ]
+        )
+    head = (
+        f"A call and its answer take {1e3 * calls['latency']:.1f} ms if nothing else happens, and "
+        f"{1e3 * driver:.2f} ms of processor time in the process that asks. One worker that answers at once makes "
+        f"{empty['1']:,.0f} calls per second, two make {empty['2']:,.0f}: {1e3 * whole:.2f} ms per call, on "
+        f"{calls['cores']} cores that the workers need, too."
+    )
+    tail = (
+        f"An oracle of {seconds:g} s. The scheduler is the process that asks; each worker has one call at a time. "
+        f"The scheduler saturates at {seconds / whole:,.0f} workers if a call costs what it does with all processes on "
+        f"this machine, and at {seconds / driver:,.0f} if the workers are elsewhere. Simulated: durations are uniform "
+        f"within a tenth of the mean. Measured: calls that sleep, in a process each up to {calls['processes']}, and "
+        f"{calls['per_process']} in one process above."
+    )
+    header = ["workers", "ideal calls/s", "simulated calls/s", "measured calls/s", "scheduler busy"]
+    return "\n\n".join([head, table(header, rows), tail])
+
+
+def draw(calls: dict[str, Any], plans: dict[str, Any], numbers: Sequence[int], path: Path) -> None:
+    """Calls a second by number of workers."""
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(5.5, 3.6), layout="constrained")
+    axes = figure.add_subplot()
+    axes.plot(numbers, [n / calls["seconds"] for n in numbers], color="0.6", lw=1, label="ideal")
+    for name, label in (("driver", "simulated, workers elsewhere"), ("machine", "simulated, cost on this machine")):
+        axes.plot(numbers, [plans[name][str(n)]["rate"] for n in numbers], marker=".", label=label)
+    axes.plot([int(n) for n in calls["real"]], list(calls["real"].values()), "kx", label="measured on Ray")
+    title = f"An oracle of {calls['seconds']:g} s"
+    axes.set(xscale="log", yscale="log", xlabel="workers", ylabel="calls per second", title=title)
+    axes.legend(frameon=False)
+    axes.grid(alpha=0.3)
+    figure.savefig(path, dpi=120)
