@@ -77,8 +77,9 @@ def draw_samples(
         agent: the agent.
         n: number of trajectories, at least 1.
         seed: seed of the samples.
-        rewards: "all": evaluate rewards that are not known, within the budget of calls if there is one. "none": evaluate and look up none. "auto": "all", or, if
-            ``agent.dag.expensive_reward``, the known rewards alone (:func:`known_log_rewards`).
+        rewards: "all": evaluate rewards that are not known, within the budget of calls if there is one. "none":
+            evaluate and look up none. "auto": "all", or, if ``agent.dag.expensive_reward``, the known rewards alone
+            (:func:`known_log_rewards`).
         with_log_pf: also give ``log_pf``, log P_F(tau) of the trajectory that led to the object.
         advance: called after every batch of trajectories, and then of rewards.
 

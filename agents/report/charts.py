@@ -110,7 +110,9 @@ def scatter_chart(
         ends = np.array([x.min(), x.max()])
         ideal = {"x": numbers(ends), "y": numbers(ends + offset), "mode": "lines", "name": "proportional to reward"}
         traces.append({**ideal, "line": {"color": LINE_COLOR, "width": 1.5, "dash": "dash"}, "hoverinfo": "skip"})
-    return Chart(title, caption, {"data": traces, "layout": layout(x_label, y_label)})
+    shown = layout(x_label, y_label)
+    shown["showlegend"] = False  # The caption says what the line is.
+    return Chart(title, caption, {"data": traces, "layout": shown})
 
 
 def histogram_chart(title: str, caption: str, values: FloatArray, x: str, y: str, bins: int = 40) -> Chart:
@@ -129,7 +131,7 @@ def layout(x: str, y: str, log_y: bool = False) -> dict[str, Any]:
     axis = {"showline": True, "linecolor": "#9aa3ad", "gridcolor": "#e6e9ed", "zeroline": False, "automargin": True}
     y_axis = {**axis, "title": {"text": y, "standoff": 8}}
     if log_y:
-        y_axis |= {"type": "log", "exponentformat": "power", "dtick": 1, "minor": {"showgrid": False}}
+        y_axis |= {"type": "log", "exponentformat": "power"}
     return {
         "xaxis": {**axis, "title": {"text": x, "standoff": 8}},
         "yaxis": y_axis,

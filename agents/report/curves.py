@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import NamedTuple
 
+import numpy as np
+
 from agents.report.charts import Chart, Line, line_chart
 from agents.runs.compare import Group, learning_curves, logged_metrics, short_environments
 
@@ -32,6 +34,8 @@ CURVES = (
 )
 #: Curves in one report.
 MAX_CURVES = 6
+#: Axes are logarithmic if the largest value is this many times the smallest: others would lack labels.
+DECADES = 30
 
 
 def curve_charts(groups: Sequence[Group]) -> list[Chart]:
@@ -44,6 +48,7 @@ def curve_charts(groups: Sequence[Group]) -> list[Chart]:
             if not any(len(line.x) > 1 for line in lines):
                 continue
             title = f"{kind.title}: {short[environment]}" if len(short) > 1 else kind.title
-            is_log = kind.log and any((line.y > 0).any() for line in lines)
+            positive = np.concatenate([line.y[line.y > 0] for line in lines])
+            is_log = kind.log and len(positive) > 0 and positive.max() > DECADES * positive.min()
             charts.append(line_chart(title, kind.caption, lines, "iteration", kind.metric, is_log))
     return charts

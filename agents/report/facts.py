@@ -56,6 +56,7 @@ def what_was_run(group: Group) -> list[Fact]:
         Fact("engine", str(config.get("engine", ""))),
         Fact("transitions", _range(group, "transitions")),
         Fact("seconds of training", _range(group, "seconds")),
+        Fact("calls of the reward", _range(group, "oracle_calls")),
         Fact("machine", _last_origin(first).get("platform") or ""),
         Fact("date", _last_origin(first).get("date") or ""),
         Fact("run directories", ", ".join(str(run.path) for run in group.runs)),

@@ -22,7 +22,7 @@ from agents.report.curves import curve_charts
 from agents.report.distributions import distribution_charts
 from agents.report.page import page
 from agents.report.pictures import picture
-from agents.runs.compare import Group, Run, group_runs, read_run
+from agents.runs.compare import Group, Run, group_runs, read_run, short_environments
 from agents.runs.directory import load_agent
 from agents.runs.errors import RunError
 from agents.runs.files import write_bytes
@@ -117,7 +117,7 @@ def write_report(
 
 def title_of(groups: Sequence[Group]) -> str:
     """The heading of a report."""
-    names = list(dict.fromkeys(group.environment for group in groups))
+    names = list(dict.fromkeys(short_environments(groups)))
     where = names[0] if len(names) == 1 else f"{len(names)} environments"
     what = groups[0].label if len(groups) == 1 else f"{len(groups)} settings"
     return f"{what} on {where}"
@@ -143,7 +143,7 @@ def section(group: Group, found: Learned) -> dict[str, Any]:
     """What the page shows of a group."""
     metrics = {**found.run.final, **found.metrics}
     warnings = facts.warnings_of(group)
-    if (warning := found.metrics.get("warning")) and warning not in " ".join(warnings):
+    if (warning := found.metrics.get("warning")) and not any(run.final.get("warning") for run in group.runs):
         warnings.append(warning)
     return {
         "label": group.label,
