@@ -16,11 +16,18 @@ import numpy as np
 import numpy.typing as npt
 
 from gfn_envs.arrays import BoolArray, FloatArray, IntArray, row_keys, unique_rows
+from gfn_envs.closed_levels import ClosedLevels, rows_of_width
 
 logger = logging.getLogger(__name__)
 
 #: The most memory, in bytes, that the enumerated states of one DAG and their index may take (:func:`bytes_per_state`).
 ENUMERATION_BYTES = 2 * 1024**3
+#: Memory of an exact evaluation per state, in bytes, if no states are held: probabilities, rewards, distances.
+CLOSED_BYTES = 64
+#: What needs more memory than this, in bytes, says so first.
+MUCH = 2 * 1024**3
+#: Memory of an edge of a :class:`StateGraph`, in bytes, with as much again to make it.
+EDGE_BYTES = 2 * 3 * 8
 #: Entries of the forward masks that are computed at once.
 CHUNK = 2**22
 #: An enumeration that takes longer than this many seconds is logged as a warning, and again after as many.
@@ -39,6 +46,7 @@ class Enumerable(Protocol):
     max_length: int
     num_actions: int
     declared_num_states: int | None
+    closed_levels: ClosedLevels | None
 
     def source(self, n: int) -> IntArray: ...
     def is_terminal(self, states: IntArray) -> BoolArray: ...
@@ -64,14 +72,20 @@ class Enumeration(NamedTuple):
     order: IntArray
     terminal: IntArray
 
+    def level(self, t: int) -> IntArray:
+        """The states of level t (n, state_width)."""
+        return self.states[self.offsets[t] : self.offsets[t + 1]]
+
+    def terminal_states(self) -> IntArray:
+        """The terminal states (x, state_width), in topological order."""
+        return self.states[self.terminal]
+
     def position(self, rows: IntArray) -> tuple[IntArray, BoolArray]:
         """Position of each of ``rows`` (n, state_width) among the states, int64 (n,), and whether it is one, bool (n,).
 
         The position of a row that is not a state is arbitrary. Raises ValueError if the rows have another width.
         """
-        rows = np.asarray(rows)
-        if rows.ndim != 2 or rows.shape[1] != self.states.shape[1]:
-            raise ValueError(f"states must have shape (n, {self.states.shape[1]}), got {rows.shape}")
+        rows = rows_of_width(rows, self.states.shape[1])
         converted = rows.astype(self.states.dtype)
         keys = row_keys(converted)
         place = np.minimum(np.searchsorted(self.sorted_keys, keys), len(self.sorted_keys) - 1)
@@ -155,12 +169,17 @@ class Progress:
     def __init__(self, dag: Enumerable):
         self.dag, self.start = dag, time.monotonic()
         self.last = self.start
+        # Known numbers of states are reported before the enumeration begins.
+        self.much = np.inf if dag.declared_num_states else MUCH
 
     def report(self, found: int) -> None:
-        """Log that ``found`` states are known, at most once in ``QUIET_SECONDS``."""
-        now = time.monotonic()
-        if now - self.last >= QUIET_SECONDS:
+        """Log that ``found`` states are known, at most once in ``QUIET_SECONDS``, or once they take 2 GiB."""
+        now, size = time.monotonic(), found * bytes_per_state(self.dag)
+        if now - self.last >= QUIET_SECONDS or size > self.much:
             self.last = now
+            if size > self.much:
+                self.much = np.inf
+                logger.warning("enumerating %s takes more than %.3g MB", type(self.dag).__name__, size / 1e6)
             name, seconds, count = type(self.dag).__name__, now - self.start, f"{found:,}"
             if total := self.dag.declared_num_states:
                 left = f" of {total:,}, about {seconds * (total / found - 1):.0f} s left"
@@ -187,20 +206,25 @@ def state_limit(dag: Enumerable) -> int:
 
 
 def check_enumerable(dag: Enumerable, num_states: int, max_states: int | None = None) -> None:
-    """Log how many states are about to be enumerated and how much memory they take.
+    """Log how many states are about to be enumerated and how much memory they take; above 2 GiB as a warning.
 
     Raises:
         EnumerationError: there are more than ``max_states``, or more than :func:`state_limit`.
     """
     if not is_listable(dag, num_states) or (max_states is not None and num_states > max_states):
         raise EnumerationError(_too_large(dag, f"{num_states:,}", max_states))
-    name, megabytes = type(dag).__name__, num_states * bytes_per_state(dag) / 1e6
-    text = "enumerating %s: %s states, about %.3g MB"
-    logger.info(text, name, f"{num_states:,}", megabytes, extra={"states": num_states})
+    size = num_states * bytes_per_state(dag)
+    text, level = "enumerating %s: %s states, about %.3g MB", logging.WARNING if size > MUCH else logging.INFO
+    logger.log(level, text, type(dag).__name__, f"{num_states:,}", size / 1e6, extra={"states": num_states})
 
 
 def bytes_per_state(dag: Enumerable) -> int:
-    """Memory of an enumeration, per state: the row, its key in order and its place, with as much again to make them."""
+    """Memory of an enumeration, per state: the row, its key in order and its place, with as much again to make them.
+
+    If the levels are known in closed form, it is the memory of an exact evaluation: a few floats.
+    """
+    if dag.declared_num_states and dag.closed_levels is not None:
+        return CLOSED_BYTES
     return 2 * (2 * dag.state_width * np.dtype(dag.state_dtype).itemsize + 16)
 
 
@@ -280,11 +304,28 @@ def state_graph(dag: Enumerable) -> StateGraph:
     return graph
 
 
+def _check_edges(dag: Enumerable, size: float, total: int) -> None:
+    """Raise EnumerationError if the edges of ``total`` states take ``size`` bytes and that is too much.
+
+    A limit that the user has set for the states holds for their edges as well, whose memory is only reported.
+    """
+    text = f"{type(dag).__name__}: the edges of {total:,} states take about {size / 1e6:.3g} MB"
+    if "_state_limit" not in dag.__dict__:
+        limit = f"limit {ENUMERATION_BYTES / 1e6:.3g} MB"
+        raise EnumerationError(f"{text} ({limit}); to list them nevertheless, raise it: dag.enumerate(limit=...)")
+    logger.warning(text)
+
+
 def _edges(dag: Enumerable, states: IntArray) -> tuple[IntArray, IntArray, IntArray]:
     """Parent, action and child of every edge, positions in ``states``, sorted by parent."""
-    parts, start = [], 0
+    parts, start, count, checked = [], 0, 0, False
     for chunk in chunks(states, dag.num_actions):
         source, children, action = dag.children(chunk)
+        count += len(source)
+        size = count * EDGE_BYTES + len(states) * bytes_per_state(dag)
+        if size > ENUMERATION_BYTES and not checked:
+            _check_edges(dag, count * EDGE_BYTES * len(states) / (start + len(chunk)), len(states))
+            checked = True
         if (source[1:] < source[:-1]).any():  # An override of children() may list the edges in any order.
             order = source.argsort(kind="stable")
             source, children, action = source[order], children[order], action[order]

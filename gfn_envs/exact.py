@@ -7,24 +7,25 @@ over objects follow ``dag.terminal_states()``; arrays over states and edges (s,)
 
 from __future__ import annotations
 
-import logging
-import time
+import itertools
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from gfn_envs import border
 from gfn_envs.arrays import FloatArray, IntArray
 from gfn_envs.dag import Dag
-from gfn_envs.enumeration import QUIET_SECONDS, state_graph
-
-logger = logging.getLogger(__name__)
+from gfn_envs.edge_blocks import Block, Countdown, edge_blocks, graph_blocks
+from gfn_envs.enumeration import state_graph
 
 ForwardPolicy = Callable[[IntArray], FloatArray]
 
 #: Largest number whose exp is finite in double precision.
 LARGEST_LOG = float(np.log(np.finfo(np.float64).max))
+
+#: States for which a policy is called at a time.
+CHUNK = 8192
 
 #: Objects whose rewards are evaluated at a time.
 REWARDS = 10_000
@@ -40,15 +41,10 @@ def log_rewards(dag: Dag) -> FloatArray:
 
 def _log_rewards(dag: Dag, objects: IntArray) -> FloatArray:
     """log R of objects, a few at a time: rewards of molecules or trees need far more memory than their rows."""
-    found, begin = np.empty(len(objects)), time.monotonic()
-    reported = begin
+    found, progress = np.empty(len(objects)), Countdown(dag, "rewards", "objects", len(objects))
     for start in range(0, len(objects), REWARDS):
         found[start : start + REWARDS] = border.log_rewards(dag, objects[start : start + REWARDS])
-        done, now = min(start + REWARDS, len(objects)), time.monotonic()
-        if now - reported >= QUIET_SECONDS:
-            reported, left = now, (now - begin) * (len(objects) / done - 1)
-            text = "rewards of %s: %s of %s objects, about %.0f s left"
-            logger.warning(text, type(dag).__name__, f"{done:,}", f"{len(objects):,}", left)
+        progress.report(min(start + REWARDS, len(objects)))
     return np.where(np.isnan(found), -np.inf, found)
 
 
@@ -79,18 +75,9 @@ def softmax(values: FloatArray) -> FloatArray:
     return weights / weights.sum()
 
 
-def edge_probabilities(dag: Dag, policy: ForwardPolicy, chunk: int = 8192) -> FloatArray:
+def edge_probabilities(dag: Dag, policy: ForwardPolicy, chunk: int = CHUNK) -> FloatArray:
     """P_F of every edge, float64 (e,). The policy is called on ``chunk`` states at a time."""
-    graph = state_graph(dag)
-    inner = np.unique(graph.source)
-    edge_starts = np.searchsorted(graph.source, inner[::chunk])
-    probabilities = np.empty(len(graph.source))
-    for k, start in enumerate(edge_starts):
-        stop = edge_starts[k + 1] if k + 1 < len(edge_starts) else len(graph.source)
-        rows = inner[k * chunk : (k + 1) * chunk]
-        row_of_edge = np.searchsorted(rows, graph.source[start:stop])
-        probabilities[start:stop] = np.asarray(policy(graph.states[rows]))[row_of_edge, graph.action[start:stop]]
-    return probabilities
+    return np.concatenate([_probabilities(policy, block) for block in graph_blocks(state_graph(dag), chunk)])
 
 
 def state_probabilities(dag: Dag, edge_probability: FloatArray) -> FloatArray:
@@ -107,28 +94,62 @@ def state_probabilities(dag: Dag, edge_probability: FloatArray) -> FloatArray:
     return reach
 
 
-def terminal_distribution(dag: Dag, policy: ForwardPolicy, chunk: int = 8192) -> FloatArray:
-    """P_T(x), the exact distribution of the objects that a policy samples, float64 (num_terminal_states,)."""
-    return state_probabilities(dag, edge_probabilities(dag, policy, chunk))[state_graph(dag).terminal]
+def terminal_distribution(dag: Dag, policy: ForwardPolicy, chunk: int = CHUNK) -> FloatArray:
+    """P_T(x), the exact distribution of the objects that a policy samples, float64 (num_terminal_states,).
+
+    Level after level, the probability of each state is passed on to its children. Memory is needed for one float per
+    state, and for the states of one level if ``dag.closed_levels`` is defined.
+    """
+    return _passed_on(dag, policy, chunk, PROBABILITIES)
 
 
-def log_terminal_distribution(dag: Dag, policy: ForwardPolicy, chunk: int = 8192) -> FloatArray:
+def log_terminal_distribution(dag: Dag, policy: ForwardPolicy, chunk: int = CHUNK) -> FloatArray:
     """log of :func:`terminal_distribution`, also if probabilities are below double precision (1e-308).
 
     -inf only if the policy never builds the object. If one probability underflows, all are computed in logs.
     """
-    graph, edge_probability = state_graph(dag), edge_probabilities(dag, policy, chunk)
-    probability = state_probabilities(dag, edge_probability)[graph.terminal]
+    probability = terminal_distribution(dag, policy, chunk)
     with np.errstate(divide="ignore"):
         if probability.min() > SMALLEST_EXACT:
             return np.log(probability)
-        log_pf = np.log(edge_probability)
-    log_reach = np.full(len(graph.states), -np.inf)
-    log_reach[0] = 0.0
-    for start, stop in zip(graph.edge_offsets[:-1], graph.edge_offsets[1:], strict=True):
-        edges = slice(start, stop)
-        np.logaddexp.at(log_reach, graph.target[edges], log_reach[graph.source[edges]] + log_pf[edges])
-    return log_reach[graph.terminal]
+
+        def log_policy(states: IntArray) -> FloatArray:
+            return np.log(policy(states))
+
+        return _passed_on(dag, log_policy, chunk, LOGS)
+
+
+class _Arithmetic(NamedTuple):
+    """Sum, product, 0 and 1 of probabilities."""
+
+    add: Any
+    multiply: Any
+    zero: float
+    one: float
+
+
+PROBABILITIES = _Arithmetic(np.add, np.multiply, 0.0, 1.0)
+LOGS = _Arithmetic(np.logaddexp, np.add, -np.inf, 0.0)
+
+
+def _passed_on(dag: Dag, policy: ForwardPolicy, chunk: int, use: _Arithmetic) -> FloatArray:
+    """Probability of every object (x,), or its log if that is what the policy returns."""
+    blocks, terminal = edge_blocks(dag, chunk)
+    reach = np.full(dag.num_states, use.zero)
+    reach[0] = use.one
+    progress = Countdown(dag, "terminal distribution", "states", len(reach))
+    for block in blocks:
+        probability = _probabilities(policy, block)
+        # The states of a block can be on several levels.
+        for start, stop in itertools.pairwise(block.cuts):
+            arriving = use.multiply(reach[block.source[start:stop]], probability[start:stop])
+            use.add.at(reach, block.target[start:stop], arriving)
+        progress.report(int(block.source[-1]) + 1)
+    return reach[terminal()]
+
+
+def _probabilities(policy: ForwardPolicy, block: Block) -> FloatArray:
+    return np.asarray(policy(block.states))[block.row, block.action].astype(np.float64)
 
 
 def uniform_log_pb(dag: Dag) -> FloatArray:

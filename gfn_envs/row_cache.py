@@ -11,6 +11,9 @@ import numpy.typing as npt
 
 from gfn_envs.arrays import FloatArray, IntArray
 
+#: Memory of the rows that a cache keeps, in bytes, at most; each takes about ``ENTRY_BYTES`` in addition to itself.
+MAX_BYTES, ENTRY_BYTES = 2**28, 200
+
 
 class RowCache:
     """A function of rows that is evaluated once per distinct row.
@@ -21,7 +24,8 @@ class RowCache:
     Args:
         function: maps rows (n, width) to float64 values (n,).
         dtype: dtype to which rows are converted first.
-        max_rows: number of values kept between calls. The oldest are dropped first.
+        max_rows: number of values kept between calls, fewer if the rows take more than ``MAX_BYTES``. The oldest are
+            dropped first.
     """
 
     def __init__(
@@ -47,6 +51,7 @@ class RowCache:
             values = self.function(rows[list(new.values())])
             known.update(zip(new, values.tolist(), strict=True))
         result = np.array([known[key] for key in keys], dtype=np.float64)
-        for key in list(itertools.islice(known, max(0, len(known) - self.max_rows))):
+        most = min(self.max_rows, MAX_BYTES // (size + ENTRY_BYTES))
+        for key in list(itertools.islice(known, max(0, len(known) - most))):
             del known[key]
         return result

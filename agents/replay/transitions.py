@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
+from agents.memory import say_if_much, transition_bytes
 from agents.replay.objects import check_same_buffer, checked_tensor, environment_signature
 from agents.replay.schemes import draw_in_proportion
 from agents.trajectories import Trajectories
@@ -73,6 +74,7 @@ class PrioritizedTransitions:
             raise ValueError(f"PrioritizedTransitions: alpha must be >= 0 and eps > 0, finite, got {alpha=}, {eps=}")
         self.dag, self.alpha, self.eps = dag, float(alpha), float(eps)
         self.capacity = positive_int("capacity", capacity, "PrioritizedTransitions")
+        say_if_much(f"a replay buffer of {self.capacity:,} transitions", self.capacity * transition_bytes(dag))
         self._fields: dict[str, npt.NDArray[Any]] = {
             name: np.zeros((self.capacity, *shape), dtype=dtype) for name, (shape, dtype) in self._layout().items()
         }

@@ -12,6 +12,7 @@ from gymnasium import spaces
 
 from gfn_envs import rendering
 from gfn_envs.arrays import BoolArray, FloatArray, IntArray, all_columns, log_factorials, row_keys, unique_rows
+from gfn_envs.closed_levels import ProductLevels, product_levels
 from gfn_envs.dag import Dag
 from gfn_envs.text_files import read_text
 from gfn_envs.user_arrays import real_array
@@ -115,6 +116,11 @@ class Bag(Dag):
         self.modes = unique_rows(self._generated_modes() if modes is None else self._read_modes(Path(modes)))
         self.num_modes = len(self.modes)
         self._mode_keys = row_keys(self.modes)
+
+    @functools.cached_property
+    def closed_levels(self) -> ProductLevels | None:  # type: ignore[override]
+        """The level of a state is its number of letters."""
+        return product_levels([range(self.capacity + 1)] * self.num_letters, self.state_dtype, self.capacity)
 
     # ------------------------------------------------------------------ modes
 

@@ -405,6 +405,7 @@ def test_a_dag_that_declares_no_count_stops_at_the_limit(monkeypatch: pytest.Mon
 @pytest.mark.parametrize("declared", [True, False])
 def test_the_limit_can_be_set(declared: bool, caplog: pytest.LogCaptureFixture) -> None:
     dag = HyperGrid(ndim=3, side=10)
+    dag.closed_levels = None
     if not declared:
         dag.declared_num_states = dag.declared_num_terminal_states = None
     with pytest.raises(EnumerationError, match=r"raise the limit: dag.enumerate\(limit=\.\.\.\)"):
@@ -427,6 +428,7 @@ def test_long_enumerations_say_how_far_they_are(
 ) -> None:
     monkeypatch.setattr(enumeration, "QUIET_SECONDS", 0.0)
     dag = HyperGrid(ndim=2, side=5)
+    dag.closed_levels = None
     if not declared:
         dag.declared_num_states = dag.declared_num_terminal_states = None
     dag.enumerate()

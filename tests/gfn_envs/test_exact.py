@@ -15,7 +15,7 @@ from scipy import special, stats
 from scipy.spatial import distance
 
 import gfn_envs
-from gfn_envs import Dag, EnumerationError, HyperGrid, exact, make_dag
+from gfn_envs import Dag, EnumerationError, HyperGrid, edge_blocks, exact, make_dag
 from gfn_envs.enumeration import state_graph
 from tests.helpers import BAG, BITS, GRID, SMALL, TINY, UNEVEN_EDGES, TableDag, all_states, small_dag
 
@@ -370,7 +370,7 @@ def test_rewards_of_many_objects_are_evaluated_a_few_at_a_time(monkeypatch, capl
     dag = gfn_envs.make_dag("GFN/HyperGrid-v0", ndim=2, side=8)
     expected, largest, whole = dag.log_reward(dag.terminal_states()), [], dag.log_reward
     monkeypatch.setattr(exact, "REWARDS", 10)
-    monkeypatch.setattr(exact, "QUIET_SECONDS", 0)
+    monkeypatch.setattr(edge_blocks, "QUIET_SECONDS", 0)
     dag.log_reward = lambda states: (largest.append(len(states)), whole(states))[1]
     np.testing.assert_array_equal(exact.log_rewards(dag), expected)
     assert max(largest) == 10

@@ -10,6 +10,7 @@ from gymnasium import spaces
 
 from gfn_envs import rendering
 from gfn_envs.arrays import BoolArray, FloatArray, IntArray, all_columns, log_factorials, one_hot_table
+from gfn_envs.closed_levels import ProductLevels, product_levels
 from gfn_envs.dag import Dag
 from gfn_envs.validation import check_size, one_of
 
@@ -123,6 +124,12 @@ class Assignment(Dag):
 
     def log_reward(self, states: IntArray) -> FloatArray:
         return self.partial_log_reward(states)
+
+    @functools.cached_property
+    def closed_levels(self) -> ProductLevels | None:  # type: ignore[override]
+        """In non-autoregressive construction, the level of a state is its number of assigned variables."""
+        depths = [[1] * self.num_values + [0]] * self.num_variables
+        return None if self.autoregressive else product_levels(depths, self.state_dtype)
 
     @functools.cached_property
     def _one_hot(self) -> FloatArray:

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 import agents
+from agents import memory
 from agents.evaluation import estimates
 from agents.evaluation import evaluate as evaluation
 from gfn_envs import exact
@@ -80,7 +81,7 @@ def test_chunks_change_no_estimate(monkeypatch):
     objects = np.repeat(agent.dag.terminal_states(), 50, axis=0)
     sampled = agent.sample_trajectories(101, rng=np.random.default_rng(1))
     at_once = estimates.log_ratios(agent, sampled)
-    monkeypatch.setattr(estimates, "CHUNK_NUMBERS", 300)
+    monkeypatch.setattr(memory, "CALL_NUMBERS", 300)
     np.testing.assert_allclose(estimates.log_ratios(agent, sampled), at_once, rtol=0, atol=1e-12)
     ratios = estimates.backward_log_ratios(agent, objects, np.random.default_rng(0))
     possible = [np.log(pb / pf) for _, pf, pb in paths(agent.dag, agent)]

@@ -1,0 +1,65 @@
+"""Estimates of the memory that agents take, and one line before they take much."""
+
+from __future__ import annotations
+
+import logging
+import math
+from typing import Any
+
+logger = logging.getLogger(__name__)
+
+#: What needs more memory than this, in bytes, says so first.
+MUCH = 2 * 1024**3
+#: Numbers that one call of a network may hold, if it can be divided. It bounds the memory in use.
+CALL_NUMBERS = 2**24
+
+
+def say_if_much(what: str, size: float) -> None:
+    """Log one warning if ``what`` takes more than ``MUCH`` bytes."""
+    if size > MUCH:
+        logger.warning("%s: up to %.3g GB", what, size / 1e9)
+
+
+def numbers_per_state(agent: Any) -> int:
+    """Numbers that a network of the agent holds for one state, roughly: features, hidden layers and outputs."""
+    dag, config = agent.dag, agent.config
+    if getattr(config, "network", "mlp") == "mlp":
+        numbers = dag.num_features + sum(getattr(config, "hidden", ()))
+    else:
+        tokens = dag.num_positions or (dag.graph_layout.num_nodes if dag.graph_layout else 1)
+        numbers = tokens * (8 * config.width + config.heads * tokens)
+    # Relative edge flows evaluate the children of each state.
+    return (numbers + dag.num_actions) * (dag.num_actions if getattr(config, "form", "sa") == "ssr" else 1)
+
+
+def states_per_call(agent: Any) -> int:
+    """Number of states that a network may evaluate at a time, at least 1."""
+    return max(1, CALL_NUMBERS // numbers_per_state(agent))
+
+
+def object_bytes(dag: Any) -> int:
+    """Memory of an object in a replay buffer: its row, the row as a key, its reward and its places."""
+    return int(2 * dag.state_width * dag.state_dtype.itemsize + 300)
+
+
+def transition_bytes(dag: Any) -> int:
+    """Memory of a transition in a replay buffer: two states and five numbers."""
+    return int(2 * dag.state_width * dag.state_dtype.itemsize + 40)
+
+
+def trajectory_bytes(dag: Any) -> int:
+    """Memory of the longest trajectory: its states, with as much again to join them to a batch."""
+    return int(2 * (dag.max_length + 1) * (dag.state_width * dag.state_dtype.itemsize + 16))
+
+
+def say_memory_of_training(agent: Any) -> None:
+    """One line if a batch of the longest trajectories, with its gradients, takes much memory."""
+    dag, batch = agent.dag, agent.config.batch_size
+    # Each number in single precision, with its gradient.
+    each = trajectory_bytes(dag) + 8 * (dag.max_length + 1) * numbers_per_state(agent)
+    say_if_much(f"a training batch of {batch:,} trajectories with up to {dag.max_length:,} steps", batch * each)
+
+
+def trajectories_per_part(dag: Any, limit: int = MUCH // 4) -> int:
+    """Number of trajectories that take at most ``limit`` bytes together, at least 1."""
+    return max(1, math.floor(limit / trajectory_bytes(dag)))
