@@ -12,6 +12,7 @@ from gymnasium import spaces
 
 from gfn_envs import rendering
 from gfn_envs.arrays import BoolArray, FloatArray, IntArray, all_columns, log_factorials, one_hot_table
+from gfn_envs.closed_levels import ProductLevels, product_levels
 from gfn_envs.dag import Dag
 from gfn_envs.envs.hypergrid.rewards import REWARDS
 from gfn_envs.oracle import Oracle
@@ -240,6 +241,11 @@ class HyperGrid(Dag):
         return states[:, :-1].astype(np.int64)
 
     # ------------------------------------------------------------------ optional capabilities
+
+    @functools.cached_property
+    def closed_levels(self) -> ProductLevels | None:  # type: ignore[override]
+        """The level of a state is the sum of its row: one step adds 1 to a coordinate, or to the flag."""
+        return product_levels([*[range(self.side)] * self.ndim, range(2)], self.state_dtype)
 
     def partial_log_reward(self, states: IntArray) -> FloatArray:
         return np.where(states.any(1), self.log_reward(states), 0.0)
