@@ -18,6 +18,8 @@ EXTRAS = {
     "report": ["plotly>=6", "jinja2"],
     "parquet": ["pyarrow"],
     "tensorboard": ["tensorboard"],
+    "wandb": ["wandb"],
+    "mlflow": ["mlflow-skinny", "sqlalchemy", "alembic"],
     "sb3": ["stable-baselines3", "sb3-contrib"],
     "mols": ["rdkit", "networkx"],
     "video": ["moviepy"],

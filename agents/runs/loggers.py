@@ -6,6 +6,7 @@ import hashlib
 import json
 import math
 import os
+import time
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -146,12 +147,10 @@ class MLflow(Callback):
             raise OSError(f"MLflow ({uri}): {' '.join(str(error).split())}") from error
 
     def row(self, agent: Agent, row: dict[str, Any]) -> None:
-        self._log(row)
-
-    def _log(self, row: dict[str, Any]) -> None:
         if self.client is not None:
-            for key, value in numbers(row).items():
-                self.client.log_metric(self.id, key, value, step=row["iteration"])
+            now, metric = int(time.time() * 1000), self.mlflow.entities.Metric
+            found = [metric(key, value, now, row["iteration"]) for key, value in numbers(row).items()]
+            self.client.log_batch(self.id, metrics=found)
 
     def close(self) -> None:
         if self.client is not None and self.id:

@@ -212,6 +212,26 @@ class TokensMoved(Sequence):
         super().__init__("AB", 3, construction="prepend_append")
 
 
+@breaks("exact_log_z")
+class LogZOfAnotherReward(Grid):
+    def exact_log_z(self) -> float:
+        return 1.0
+
+
+@breaks("sample_target", Anything)
+class TargetDrawsAnyState(Grid):
+    """Draws are states, but s0 is no object."""
+
+    def sample_target(self, n: int, rng: np.random.Generator) -> np.ndarray:
+        return self.source(n)
+
+
+@breaks("sample_target")
+class TargetDrawsOthers(Grid):
+    def sample_target(self, n: int, rng: np.random.Generator) -> np.ndarray:
+        return np.zeros((n, 2), dtype=self.state_dtype)
+
+
 class Pairs(Grid):
     """A node for each coordinate, labelled by it, and one that is absent; all present ones are related."""
 

@@ -1,0 +1,93 @@
+"""What an environment need not define: observations, images, an exact max_length; and log Z, if it knows it."""
+
+from __future__ import annotations
+
+import gymnasium as gym
+import numpy as np
+import pytest
+from gymnasium.utils.env_checker import check_env
+from scipy import stats
+
+import gfn_envs
+from gfn_envs import Dag, DagError, FactorGraph, GFNEnv, HyperGrid, Ising, check_dag, exact
+
+
+class Plain(HyperGrid):
+    """A grid without observations and images of its own, which only bounds the length of its trajectories."""
+
+    observe, render_image = Dag.observe, Dag.render_image
+    max_length_is_bound = True
+
+    def __init__(self, ndim: int = 2, side: int = 3, bound: int = 50):
+        super().__init__(ndim, side)
+        self.arguments = {**self.arguments, "bound": bound}
+        self.max_length = bound
+        del self.observation_space
+
+
+def test_observations_and_images_have_defaults() -> None:
+    dag = Plain()
+    assert dag.observation_space == gym.spaces.Box(0.0, 1.0, (6,), np.float32)
+    states = dag.step(dag.source(2), np.array([0, 1]))
+    np.testing.assert_array_equal(dag.observe(states), dag.encode(states))
+    images = [dag.render_image(state) for state in (*states, dag.source(1)[0])]
+    assert {image.shape for image in images} == {(16, 96, 3)}
+    assert not np.array_equal(images[0], images[1])
+    check_env(GFNEnv(dag, reward_mode="log_reward"), skip_render_check=True)
+
+
+def test_features_without_bounds_have_an_image() -> None:
+    dag = Plain()
+    dag.feature_bounds = (-np.inf, np.inf)
+    assert dag.observation_space.low.min() == -np.inf
+    first, last = (dag.render_image(s) for s in (dag.source(1)[0], np.array([2, 2, 1], dtype=np.int16)))
+    assert not np.array_equal(first, last)
+
+
+def test_a_bound_may_be_too_large_and_not_too_small() -> None:
+    assert check_dag(Plain()).longest_path == 5
+    with pytest.raises(DagError, match="the longest path has 5 actions, declared max_length = 4"):
+        check_dag(Plain(bound=4))
+    dag = Plain()
+    dag.max_length_is_bound = False
+    with pytest.raises(DagError, match="declared max_length = 50"):
+        check_dag(dag)
+
+
+@pytest.mark.parametrize(
+    ("graph", "variables", "values"),
+    [
+        ("chain", 5, 3),
+        ("permuted_chain", 5, 3),
+        ("factor_graph_1", 7, 2),
+        ("factor_graph_2", 8, 2),
+        ([([1], [0.5, -1.0]), ([2, 0], [[0.0, 1.0], [2.0, 0.25]])], 4, 2),
+    ],
+)
+def test_elimination_equals_enumeration(graph: object, variables: int, values: int) -> None:
+    dag = FactorGraph(graph, variables, values, construction="autoregressive")  # type: ignore[arg-type]
+    log_reward, states = exact.log_rewards(dag), dag.terminal_states()
+    assert dag.exact_log_z() == pytest.approx(np.logaddexp.reduce(log_reward), abs=1e-9)
+    drawn = dag.sample_target(4000, np.random.default_rng(1))
+    assert drawn.dtype == dag.state_dtype
+    counts = np.bincount(dag.terminal_index(drawn), minlength=len(states))
+    expected = 4000 * np.exp(log_reward - dag.exact_log_z())
+    often = expected > 5
+    found, wanted = np.append(counts[often], counts[~often].sum()), np.append(expected[often], expected[~often].sum())
+    keep = wanted > 0
+    assert stats.chisquare(found[keep], wanted[keep] * found.sum() / wanted.sum()).pvalue > 1e-4
+
+
+def test_long_chains_are_exact_and_dense_graphs_say_why_not() -> None:
+    dag = FactorGraph("permuted_chain", 200, 4)
+    assert dag.exact_log_z() == pytest.approx(np.log(4.0))  # conditional probabilities add up to 1 for each first value
+    assert dag.is_terminal(dag.sample_target(3, np.random.default_rng(0))).all()
+    pairs = [((i, j), [[0.0] * 9] * 9) for i in range(12) for j in range(i)]
+    with pytest.raises(NotImplementedError, match="elimination needs a table over"):
+        FactorGraph(pairs, 12, 9).exact_log_z()
+
+
+def test_ising_knows_its_log_z() -> None:
+    assert Ising(side=3, sigma=0.3).exact_log_z() == pytest.approx(exact.log_partition(Ising(side=3, sigma=0.3)))
+    assert not HyperGrid().has("exact_log_z")
+    assert gfn_envs.make_dag("GFN/FactorGraph-v0").has("sample_target")
