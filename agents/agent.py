@@ -31,12 +31,16 @@ from agents.policies.build import make_policy
 from agents.policies.given import PolicyFactory, given_policy
 from agents.policies.policy import Head, Policy
 from agents.policies.seeding import OwnGenerator
+from agents.schedules import schedule
+from agents.threads import on_working_threads
 from agents.trajectories import Trajectories
 from gfn_envs.arrays import FloatArray, IntArray, distinct
 from gfn_envs.border import check_once
 from gfn_envs.dag import Dag
 from gfn_envs.validation import positive_int
 
+#: Share of trajectories that may not stop early by default, where every state can stop.
+DELAY_STOP = 0.1
 #: Below this many rows, evaluating repeated states again costs less than finding them.
 DISTINCT_ROWS = 48
 
@@ -99,9 +103,11 @@ class Agent:
         self.policy_given = policy is not None
         self.rng = np.random.default_rng(seed)
         self.check()
-        delay = getattr(self.config, "delay_stop", None)
-        if delay is not None and max(delay.start, delay.end) > 0 and not dag.can_stop_anywhere:
-            raise ValueError(f"delay_stop needs an environment where every state can stop, got {dag!r}; use 0")
+        if isinstance(self.config, DelaySettings):
+            delay = self.config.delay_stop or schedule(DELAY_STOP if dag.can_stop_anywhere else 0.0)
+            if max(delay.start, delay.end) > 0 and not dag.can_stop_anywhere:
+                raise ValueError(f"delay_stop needs an environment where every state can stop, got {dag!r}; use 0")
+            self.config = dataclasses.replace(self.config, delay_stop=delay)
         with OwnGenerator(seed):
             own = None if policy is None else given_policy(policy, dag, self.backward.learned, self.learns_flow)
             self.policy = (self.make_policy() if own is None else own).to(self.device)
@@ -175,6 +181,7 @@ class Agent:
         """log P_B of the edges (e,), with its gradient."""
         return log_probs(self.dag, self.policy, trajectories, self.backward).log_pb
 
+    @on_working_threads
     def step_optimizer(self, loss: Tensor) -> None:
         """Backpropagate and step, at this iteration's learning rates."""
         self.set_learning_rates()
@@ -248,6 +255,7 @@ class Agent:
                 self.last_batch = rollout.sample_forward(self.dag, behavior, n, self.rng, **exploration)
         return self.last_batch
 
+    @on_working_threads
     def sample_backward(self, objects: IntArray, log_reward: FloatArray | None = None) -> Trajectories:
         """One trajectory to each object (n, state_width), sampled backward from its end by P_B."""
         with torch.inference_mode(), rollout.one_blas_thread():
@@ -260,6 +268,7 @@ class Agent:
         """
         return self.sample_trajectories(n, rng=rng, rewards=False).terminal_states
 
+    @on_working_threads
     def probabilities(self, states: IntArray) -> FloatArray:
         """P_F of non-terminal states, float64 (n, num_actions); illegal actions have probability 0.
 

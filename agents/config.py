@@ -165,14 +165,15 @@ class ExplorationSettings(Config):
 class DelaySettings(Config):
     """Exploration of long trajectories."""
 
-    delay_stop: Schedule = Schedule(0.0, 0.0, 1)
+    delay_stop: Schedule | None = None
     """Share of trajectories that may stop only after a random number of steps, uniform up to the longest trajectory: a
-    number or start,end,steps. It finds modes far from s0 where every state can stop. Exploring steps of epsilon do not,
-    because they stop too."""
+    number or start,end,steps. It finds modes far from s0; exploring steps of epsilon do not, because they stop too.
+    Default: 0.1 where every state can stop, else 0. With 0 and epsilon 0, batches are samples of P_F (on-policy)."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        require_share(self, "delay_stop")
+        if self.delay_stop is not None:
+            require_share(self, "delay_stop")
 
 
 @dataclass(frozen=True)

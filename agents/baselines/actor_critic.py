@@ -99,7 +99,7 @@ class ReturnAgent(Agent):
             "log_z": None,
             "transitions": batch.num_edges,
             "mean_log_reward": float(batch.log_reward.mean()),
-            "mean_reward": float(np.exp(batch.log_reward).mean()),
+            "batch_mean_reward": float(np.exp(batch.log_reward).mean()),
         }
 
 

@@ -11,21 +11,6 @@ from torch import Tensor, nn
 
 from gfn_envs.arrays import FloatArray
 
-#: OpenBLAS has a kernel for products of at most this many multiplications, 1.5 times as fast as the general one.
-SMALL_PRODUCT = 10**6
-
-
-def product(x: FloatArray, weight: FloatArray) -> FloatArray:
-    """``x @ weight`` (n, out), in blocks of rows that are small products."""
-    pieces = -(-len(x) * weight.size // SMALL_PRODUCT)
-    if pieces <= 1:
-        return x @ weight
-    rows, out = -(-len(x) // pieces), np.empty((len(x), weight.shape[1]), np.result_type(x, weight))
-    for first in range(0, len(x), rows):
-        np.matmul(x[first : first + rows], weight, out=out[first : first + rows])
-    return out
-
-
 class MLP(nn.Module):
     """Linear layers with ReLU between them; sizes (in, hidden..., out); initialized as ``nn.Linear``.
 
@@ -75,7 +60,7 @@ class MLP(nn.Module):
 
         def run(x: FloatArray) -> FloatArray:
             for w, b in hidden:
-                x = product(x, w)
+                x = x @ w
                 np.maximum(np.add(x, b, out=x), 0, out=x)
             return x @ head + head_bias
 

@@ -41,7 +41,7 @@ DEFAULTS = {
     "compiled": False,
 }
 #: What version 0.1 did, of settings that it did not have.
-NEWER = {"beta": "1.0", "track_log_z": False}
+NEWER = {"beta": "1.0", "track_log_z": False, "delay_stop": "0.0"}
 #: Agents whose default of ``backward`` was "learned", among those that no longer have the setting.
 LEARNED_BACKWARD = ("gtb", "rl-b", "rl-g")
 

@@ -92,7 +92,7 @@ def test_a_resumed_agent_has_its_beta():
 @pytest.mark.parametrize("engine", ["torch", "numba"])
 def test_log_z_jumps_to_the_batch_if_it_is_far_off(engine):
     dag = gfn_envs.make_dag("GFN/HyperGrid-v0", ndim=2, side=8)
-    agent = agents.make_agent("tb", dag, seed=0, engine=engine, init_log_z=500.0, lr_log_z=0.0)
+    agent = agents.make_agent("tb", dag, seed=0, engine=engine, init_log_z=500.0, lr_log_z=0.0, batch_size=256)
     agent.update()
     assert abs(agent.log_z) < 10
     followed = agent.log_z

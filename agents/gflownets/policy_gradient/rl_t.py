@@ -65,4 +65,4 @@ class RLT(PolicyGradient):
                 self.config.damping,
                 self.config.cg_iterations,
             )
-        return {"kl": result.kl, "accepted": float(result.accepted), "backtracks": float(result.backtracks)}
+        return {"kl_of_step": result.kl, "accepted": float(result.accepted), "backtracks": float(result.backtracks)}

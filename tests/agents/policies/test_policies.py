@@ -15,7 +15,6 @@ from agents.log_probs import log_probs
 from agents.policies.attention import attend
 from agents.policies.backward import BACKWARD_POLICIES
 from agents.policies.build import make_policy
-from agents.policies.mlp import product
 from agents.registry import GFLOWNETS
 from gfn_envs import exact
 from tests.agents.tabular import all_paths, packed
@@ -266,16 +265,6 @@ def test_other_forms_learn_too(form, network):
     agents.train(agent, 250, progress=False)
     after = exact.total_variation(agents.exact_distribution(agent), exact.target_distribution(dag))
     assert after < 0.5 * before
-
-
-@pytest.mark.parametrize("rows", [0, 1, 15, 16, 17, 31, 47])
-@pytest.mark.parametrize("dtype", [np.float32, np.float64])
-def test_products_in_pieces_are_the_product(rows, dtype):
-    rng = np.random.default_rng(0)
-    x, weight = rng.integers(-9, 10, (rows, 256)).astype(dtype), rng.integers(-9, 10, (256, 256)).astype(dtype)
-    found = product(x, weight)
-    assert found.dtype == dtype
-    np.testing.assert_array_equal(found, x.astype(np.int64) @ weight.astype(np.int64))  # small integers are exact
 
 
 @pytest.mark.parametrize("name", ["tb", "db", "rl-b"])

@@ -87,7 +87,8 @@ def test_settings_without_a_use_are_dropped_only_with_their_old_defaults():
     assert present_settings("random", {"lr": "0.5"}) == {"lr": "0.5"}
     assert present_settings("gtb", {"backward": "learned"}) == NEWER
     assert present_settings("gtb", {"backward": "uniform"}) == {"backward": "uniform", **NEWER}
-    assert present_settings("gtb", {"beta": None, "track_log_z": True}) == {"beta": None, "track_log_z": True}
+    own = {"beta": None, "track_log_z": True}
+    assert present_settings("gtb", own) == {**NEWER, **own}
     assert present_settings("an agent of my own", {"compiled": False}) == {"compiled": False}
 
 
