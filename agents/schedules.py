@@ -51,7 +51,9 @@ class Schedule:
             object.__setattr__(self, "_own", own)
         elif self.shape not in SHAPES:
             allowed = ", ".join([*SHAPES, "exponential"])
-            raise ValueError(f"the shape in start,end,steps,shape must be one of {allowed} or module:name, got {self.shape!r}")
+            raise ValueError(
+                f"the shape in start,end,steps,shape must be one of {allowed} or module:name, got {self.shape!r}"
+            )
 
     def __call__(self, iteration: int) -> float:
         progress = min(iteration / self.steps, 1.0)

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from gfn_envs.arrays import FloatArray
 
+
 class MLP(nn.Module):
     """Linear layers with ReLU between them; sizes (in, hidden..., out); initialized as ``nn.Linear``.
 
