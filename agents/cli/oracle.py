@@ -30,20 +30,29 @@ class OracleOptions:
     """SQLite file of all calls. Objects in it are not called again. Default: oracle.sqlite in the run directory."""
 
 
-def attach(dag: Dag, options: OracleOptions, out: Path) -> Oracle | None:
+def attach(dag: Dag, options: OracleOptions) -> Oracle | None:
     """The oracle that the flags ask for, around the reward of ``dag``; None without flags.
 
     Args:
         dag: the environment.
         options: the flags.
-        out: the run directory. A log of its own counts all its calls towards the budget, another the calls of this run.
 
     Raises:
         ValueError: a value is out of range, or flags contradict each other or the environment.
     """
     if options == OracleOptions():
         return None
-    settings = {field.name: getattr(options, field.name) for field in dataclasses.fields(options)}
-    if options.log is None:
-        return Oracle.of(dag, **{**settings, "log": out / "oracle.sqlite"})
-    return Oracle.of(dag, **settings, run=str(out.absolute()))
+    return Oracle.of(dag, **{field.name: getattr(options, field.name) for field in dataclasses.fields(options)})
+
+
+def place_log(oracle: Oracle | None, out: Path) -> None:
+    """Tell an oracle the run directory, before its first call.
+
+    In a log of the run's own, all calls count towards the budget; in another, those of this run.
+    """
+    if oracle is None:
+        return
+    if oracle.log_path is None:
+        oracle.log_path = out / "oracle.sqlite"
+    else:
+        oracle.run = str(out.absolute())
