@@ -78,6 +78,9 @@ def worker(case: Case, tree: str, weights: str) -> None:
             raise RuntimeError(f"{package.__name__} was imported from {package.__file__}, not from {tree}")
     dag = gfn_envs.make_dag(f"GFN/{case.env}-v0", **case.kwargs)
     settings = {"target_every": 100, "epsilon": 0.0} if case.agent == "mdb" else {}
+    # A later tree explores long trajectories by default; equal work is compared.
+    if "delay_stop" in getattr(agents.AGENTS[case.agent].config_class, "__dataclass_fields__", {}):
+        settings["delay_stop"] = 0.0
     agent = agents.make_agent(case.agent, dag, seed=0, batch_size=case.batch, compiled=case.compiled, **settings)
     log_z = getattr(agent, "log_z_parameter", None)
 

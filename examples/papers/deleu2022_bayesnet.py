@@ -21,7 +21,7 @@ from runner import Column, Experiment, Row
 from structure_figures import draw_marginals, marginal_errors
 from tables import main
 
-BOTH: dict[str, Any] = {"batch_size": 32, "backward": "uniform", "epsilon": 0.1}
+BOTH: dict[str, Any] = {"batch_size": 32, "backward": "uniform", "epsilon": 0.1, "delay_stop": 0}
 
 EXPERIMENT = Experiment(
     name="deleu2022_bayesnet",

@@ -25,7 +25,7 @@ from sequence_figures import top_sequences
 from tables import main
 
 TRANSFORMER: dict[str, Any] = {"network": "transformer", "width": 64, "layers": 3, "heads": 8}
-BOTH: dict[str, Any] = {"batch_size": 16, "lr": 1e-3, "epsilon": 1e-3, **TRANSFORMER}
+BOTH: dict[str, Any] = {"batch_size": 16, "lr": 1e-3, "epsilon": 1e-3, "delay_stop": 0, **TRANSFORMER}
 #: Logarithm of the number of proteins: the initial log Z.
 LOG_SIZE = 710.0
 

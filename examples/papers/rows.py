@@ -57,7 +57,7 @@ def niu2024_rows() -> dict[str, Row]:
     The settings are those of the authors' code: four hidden layers of 256, batches of 128, on-policy samples, and Adam
     with learning rates 1e-3, 0.1 for log Z and 5e-3 for the value networks.
     """
-    balance = {"batch_size": 128, "hidden": (256, 256, 256, 256), "shared": False}
+    balance = {"batch_size": 128, "hidden": (256, 256, 256, 256), "shared": False, "delay_stop": 0}
     rows = {"rl-u": Row("rl-u", {}), "rl-b": Row("rl-b", {}), "rl-g": Row("rl-g", {}), "rl-t": Row("rl-t", {})}
     for agent in ("tb", "db", "subtb"):
         for backward in ("uniform", "learned"):
