@@ -272,8 +272,11 @@ def main(arguments: Sequence[str] | None = None) -> None:
     if options.serve:
         serve()
         return
+    import torch
+
     from benchmarks import report
 
+    torch.set_num_threads(1)  # As in the processes that measure, so that report.machine() says so.
     known = cases()
     chosen = [name for name in known if any(part.lower() in name.lower() for part in options.only.split(","))]
     if not chosen:
