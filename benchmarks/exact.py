@@ -111,9 +111,7 @@ def main() -> None:
     names = [f"{ndim}x{side}" for ndim, side in GRIDS]
     parser.add_argument("--only", choices=names, help="one grid, as dimensions x side; writes nothing")
     parser.add_argument("--iterations", type=int, default=300, help="of training (default 300)")
-    parser.add_argument(
-        "--repeats", type=int, default=2, help="evaluations after the first (default 2)"
-    )
+    parser.add_argument("--repeats", type=int, default=2, help="evaluations after the first (default 2)")
     parser.add_argument("--threads", type=int, help="threads of torch (default: as it is)")
     parser.add_argument("--json", action="store_true", help="print the record of --only as JSON")
     options = parser.parse_args()

@@ -72,8 +72,13 @@ class ProductLevels:
         return rows
 
     def position(self, rows: IntArray) -> tuple[IntArray, BoolArray]:
-        known: Any = ((rows >= 0) & (rows < self.sizes)).all(1)
-        values = (rows if known.all() else np.where(known[:, None], rows, 0)).T.astype(np.int64)
+        values = np.array(rows.T, dtype=np.int64, order="C")
+        known: Any = np.ones(len(rows), dtype=bool)
+        # Whole columns are compared first: most calls hold states only.
+        for value, size in zip(values, self.sizes, strict=True):
+            if len(value) and not 0 <= value.min() <= value.max() < size:
+                known &= (value >= 0) & (value < size)
+                np.clip(value, 0, size - 1, out=value)
         depths = [depth.take(value) for depth, value in zip(self.depths, values, strict=True)]
         left = np.sum(depths, axis=0)
         known &= left <= self.deepest

@@ -51,8 +51,10 @@ def test_levels_and_positions_are_those_of_the_enumeration(env_id: str, kwargs: 
 def test_rows_that_are_no_states_are_not_found(env_id: str, kwargs: dict[str, Any]) -> None:
     dag, listed = make_dag(env_id, **kwargs), enumerated(env_id, kwargs)
     top = int(np.concatenate(list(listed.levels())).max())
-    rows = np.random.default_rng(0).integers(-1, top + 2, (2000, dag.state_width))
+    rows = np.asfortranarray(np.random.default_rng(0).integers(-1, top + 2, (2000, dag.state_width)))
+    given = rows.copy()
     position, found = dag._enumerated().position(rows)
+    np.testing.assert_array_equal(rows, given)
     place, known = listed._enumerated().position(rows)
     assert 0 < known.sum() < len(rows)
     np.testing.assert_array_equal(found, known)
