@@ -89,7 +89,7 @@ def sample(arguments: list[str]) -> int:
         )
     except ValueError as error:
         raise UsageError(str(error)) from None
-    print(summary(agent, drawn, chosen, excluded))
+    print(summary(agent, drawn, chosen, excluded, options))
     if not options.out:
         print_rows(chosen)
     return write_all(options.out, chosen, agent)
@@ -124,7 +124,7 @@ def drawn_with_progress(agent: Agent, options: SampleOptions) -> Samples:
         )
 
 
-def summary(agent: Agent, drawn: Samples, chosen: Samples, excluded: list[str]) -> str:
+def summary(agent: Agent, drawn: Samples, chosen: Samples, excluded: list[str], options: SampleOptions) -> str:
     """One line on the samples, the rewards that are known, and the rows that are left."""
     known, distinct = ~np.isnan(chosen.log_reward), len(set(drawn.names))
     text = f"{len(drawn):,} samples of {agent.name}, {distinct:,} distinct; {len(chosen):,} rows"
@@ -133,7 +133,9 @@ def summary(agent: Agent, drawn: Samples, chosen: Samples, excluded: list[str]) 
         text += f"; {found:,} of the {len(set(excluded)):,} excluded objects were sampled"
     if not known.all():
         text += f"; {known.sum():,} rows with a known reward"
-        if not may_evaluate_rewards(agent.dag, "auto"):
+        if options.rewards == "all" and agent.dag.oracle is not None:
+            text += f" ({agent.dag.oracle.text})"
+        elif options.rewards == "auto" and not may_evaluate_rewards(agent.dag, "auto"):
             text += " (rewards are expensive: --rewards all evaluates them)"
     return text
 

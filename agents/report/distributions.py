@@ -38,7 +38,7 @@ def distribution_charts(agent: Agent, samples: Samples, exact_states: int | None
     """
     rng = np.random.default_rng(seed)
     if not is_enumerable(agent.dag, exact_states):
-        return [*_estimated(agent, samples, rng), _rewards(samples)]
+        return sampled_charts(agent, samples, seed)
     learned, target = learned_distribution(agent), target_of(agent.dag).probabilities
     shape = agent.dag.grid_shape
     if shape is not None and len(shape) >= 2:
@@ -49,6 +49,13 @@ def distribution_charts(agent: Agent, samples: Samples, exact_states: int | None
         caption = "Exact probability of every object. The points are on the bars of a perfect sampler."
         return [bar_chart("Every object", caption, names, target[order], learned[order])]
     return [_points(agent.dag, learned, target, rng)]
+
+
+def sampled_charts(agent: Agent, samples: Samples, seed: int = 0) -> list[Chart]:
+    """log p(x) over log R(x) of samples whose reward is known, and a histogram of the rewards; [] if none is known."""
+    if np.isnan(samples.log_reward).all():
+        return []
+    return [*_estimated(agent, samples, np.random.default_rng(seed)), _rewards(samples)]
 
 
 def _marginals(dag: Dag, shape: tuple[int, ...], learned: FloatArray, target: FloatArray) -> list[Chart]:
@@ -92,8 +99,8 @@ def _estimated(agent: Agent, samples: Samples, rng: np.random.Generator) -> list
     log_p, _ = sampled_log_p(agent, samples.states[rows], rng)
     x = samples.log_reward[rows]
     caption = (
-        f"{len(rows)} sampled objects; log p(x) is estimated from 10 backward trajectories each. {PROPORTIONAL} "
-        "Its height is free."
+        f"{len(rows)} sampled objects of known reward; log p(x) is estimated from 10 backward trajectories each. "
+        f"{PROPORTIONAL} Its height is free."
     )
     names = [samples.names[row] for row in rows.tolist()]
     offset = float(np.median(log_p - x))
@@ -103,4 +110,5 @@ def _estimated(agent: Agent, samples: Samples, rng: np.random.Generator) -> list
 def _rewards(samples: Samples) -> Chart:
     """Log rewards of the samples."""
     known = samples.log_reward[~np.isnan(samples.log_reward)]
-    return histogram_chart("Rewards of samples", f"{len(known):,} samples.", known, "log R(x)", "samples")
+    caption = f"{len(known):,} samples of known reward."
+    return histogram_chart("Rewards of samples", caption, known, "log R(x)", "samples")

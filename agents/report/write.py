@@ -19,7 +19,7 @@ from agents.export.samples import Samples, draw_samples, samples_of, select
 from agents.report import facts
 from agents.report.charts import Chart
 from agents.report.curves import curve_charts
-from agents.report.distributions import distribution_charts
+from agents.report.distributions import distribution_charts, sampled_charts
 from agents.report.page import page
 from agents.report.pictures import picture
 from agents.runs.compare import Group, Run, group_runs, read_run, short_environments
@@ -200,7 +200,8 @@ def _evaluate(agent: Agent, options: Options, found: Learned) -> None:
         found.charts = distribution_charts(agent, samples, options.exact_states, options.seed)
     else:
         samples = draw_samples(agent, options.num_samples, options.seed, rewards=rewards)
-        found.notes.append(f"Without the learned distribution beside the target: {rewards_reason(rewards)}.")
+        found.charts = sampled_charts(agent, samples, options.seed)
+        found.notes.append(f"No new reward was evaluated: {rewards_reason(rewards)}.")
     found.objects = best_objects(dag, samples)
 
 

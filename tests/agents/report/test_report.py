@@ -83,7 +83,13 @@ def test_a_run_says_what_was_run_and_how_it_went(capsys, grid_run):
     assert (grid_run / "report.html").exists()
     metrics = runs.read_metrics(grid_run)
     assert f"total variation (exact) {facts.number(metrics['tv'])}" in page.text
-    for words in ("tb on HyperGrid-v0", "GFN/HyperGrid-v0(ndim=2, side=8", "Learning curves", "Learned beside target", "Best objects"):
+    for words in (
+        "tb on HyperGrid-v0",
+        "GFN/HyperGrid-v0(ndim=2, side=8",
+        "Learning curves",
+        "Learned beside target",
+        "Best objects",
+    ):
         assert words in page.text
     for words in ("Trajectory balance", "gfn sample", f'load_agent("{grid_run}")', "hidden [16]", "Versions: gfn_envs"):
         assert words in page.text
