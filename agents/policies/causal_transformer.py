@@ -18,7 +18,7 @@ from gfn_envs.arrays import IntArray, row_keys
 KeysAndValues = tuple[Tensor, Tensor]
 
 #: Most numbers in the keys and values that are kept between two steps of a rollout.
-MOST_CACHED = 2**25
+MOST_CACHED = 2**26
 
 
 class CausalTransformer(nn.Module):
