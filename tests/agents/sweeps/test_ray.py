@@ -11,11 +11,12 @@ import time
 from pathlib import Path
 
 import pytest
+import torch
 
+from agents.cli.main import run
 from agents.runs import directory as runs
 from agents.sweeps.drive import last_iteration
 from benchmarks.robustness.small_runs import difference
-from tests.helpers import run_python
 
 pytestmark = pytest.mark.slow
 
@@ -38,13 +39,15 @@ FLAGS += ["--eval-every", "0", "--agent.engine", "torch"]
 def folder(tmp_path, monkeypatch):
     (tmp_path / "slow.py").write_text(REWARD)
     monkeypatch.chdir(tmp_path)
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.delitem(sys.modules, "slow", raising=False)
     return tmp_path
 
 
-def iterations(run: Path) -> int:
+def iterations(out: Path) -> int:
     """How far a run is."""
     with contextlib.suppress(OSError):
-        return last_iteration(run / runs.HISTORY)
+        return last_iteration(out / runs.HISTORY)
     return 0
 
 
@@ -69,23 +72,9 @@ def start(folder, *arguments):
 
 
 def trained(folder, name, seed):
-    """The same run, uninterrupted, by gfn train."""
+    """How a run differs from the same one, uninterrupted, by gfn train."""
     out = folder / f"one-{seed}"
-    done = run_python(
-        "-m",
-        "agents",
-        "train",
-        "tb",
-        GRID,
-        *FLAGS,
-        "--seed",
-        str(seed),
-        "--no-progress",
-        "--no-figures",
-        "--out",
-        str(out),
-    )
-    assert done.returncode == 0, done.stderr
+    run(["train", "tb", GRID, *FLAGS, "--seed", str(seed), "--no-progress", "--no-figures", "--out", str(out)])
     return difference(out, folder / "all" / name)
 
 
@@ -131,6 +120,7 @@ def workers_of(process) -> list[int]:
     return [pid for pid, name in names.items() if name.startswith(b"ray::train_run") and descends(pid)]
 
 
+@pytest.mark.skipif("GFN_ACCEPTANCE" not in os.environ, reason="half a minute; see docs/cluster.md")
 def test_a_killed_worker_and_ctrl_c(folder, monkeypatch):
     monkeypatch.setenv("SLEEP", "0.03")
     names = [f"tb-s{seed}" for seed in range(2)]
@@ -145,9 +135,8 @@ def test_a_killed_worker_and_ctrl_c(folder, monkeypatch):
     assert sweep.returncode == 130, output
     assert "the same command goes on" in output
     assert len(runs.read_config(first)["provenance"]) == 2
-    reached = runs.load_agent(second, trust=True).iteration
-    assert 40 <= reached < 200
-    assert reached % 20 != 0 or reached == iterations(second)  # Its checkpoint is that of the interrupt.
+    reached = torch.load(second / runs.CHECKPOINT, weights_only=True)["agent"]["iteration"]
+    assert iterations(second) <= reached < 200  # Its checkpoint is that of the interrupt.
     sweep = start(folder, "tb", GRID, "--seeds", "0:2", "--workers", "1")
     output, _ = sweep.communicate(timeout=60)
     assert sweep.returncode == 0, output
