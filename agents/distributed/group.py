@@ -145,3 +145,10 @@ def join() -> bool:
         with lost_process(rank, size):
             dist.init_process_group("gloo", rank=rank, world_size=size, timeout=TIMEOUT, **settings)
     return True
+
+
+def leave() -> bool:
+    """Close the connections of :func:`join`. Returns whether this is process 0."""
+    first = dist.get_rank() == 0
+    dist.destroy_process_group()
+    return first

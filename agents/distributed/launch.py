@@ -10,7 +10,7 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +27,7 @@ def started_here() -> bool:
     return STORE in os.environ
 
 
-def launch(command: Sequence[str], processes: int, hint: str) -> int:
+def launch(command: Sequence[str], processes: int, hint: Callable[[], str]) -> int:
     """Run a command in several processes, which find each other through :func:`agents.distributed.group.join`.
 
     Process 0 has the terminal. Ctrl-C reaches process 0 alone, which agrees with the others on when to stop. If a
@@ -36,7 +36,7 @@ def launch(command: Sequence[str], processes: int, hint: str) -> int:
     Args:
         command: the program and its arguments.
         processes: how many.
-        hint: end of the error if a process was killed.
+        hint: returns the end of the error if a process was killed.
 
     Returns:
         The exit code: that of process 0, or of the process that failed first; 1 if that was killed.
@@ -73,16 +73,16 @@ def cause(codes: Sequence[int | None]) -> int | None:
     return next(iter([*killed, *own, *failed]), None)
 
 
-def _report(rank: int, codes: Sequence[int | None], folder: Path, hint: str) -> int:
+def _report(rank: int, codes: Sequence[int | None], folder: Path, hint: Callable[[], str]) -> int:
     code = codes[rank] or 0
     if code < 0:
         name = signal.Signals(-code).name if -code in set(signal.Signals) else f"signal {-code}"
-        print(f"error: process {rank} of {len(codes)} (counted from 0) was killed ({name}); {hint}", file=sys.stderr)
+        print(f"error: process {rank} of {len(codes)} (counted from 0) was killed ({name}); {hint()}", file=sys.stderr)
         return 1
     if rank > 0:
         sys.stderr.write((folder / f"errors-{rank}").read_text("utf-8", "replace"))
     if code == LOST:
-        print(f"error: the processes have lost each other; {hint}", file=sys.stderr)
+        print(f"error: the processes have lost each other; {hint()}", file=sys.stderr)
         return 1
     return code
 
@@ -99,7 +99,8 @@ def _start(command: Sequence[str], rank: int, processes: int, folder: Path) -> s
     streams: dict[str, Any] = {}
     with contextlib.ExitStack() as opened:
         if rank > 0:
-            streams = {"stdout": subprocess.DEVNULL, "stderr": opened.enter_context((folder / f"errors-{rank}").open("wb"))}
+            errors = opened.enter_context((folder / f"errors-{rank}").open("wb"))
+            streams = {"stdout": subprocess.DEVNULL, "stderr": errors}
         # A session of its own, so that Ctrl-C in a terminal does not reach it twice. Its stdin closes if this process
         # is killed.
         return subprocess.Popen(

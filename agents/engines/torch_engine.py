@@ -8,6 +8,7 @@ import torch
 from agents import rollout
 from agents.engines.adam import flushed_denormals, minimize
 from agents.engines.engine import Engine
+from agents.threads import on_working_threads
 from agents.trajectories import Trajectories
 from gfn_envs.arrays import FloatArray
 
@@ -17,6 +18,7 @@ class TorchEngine(Engine):
 
     name = "torch"
 
+    @on_working_threads
     def sample(
         self,
         n: int,
@@ -30,6 +32,7 @@ class TorchEngine(Engine):
             logits = self.learner.forward_logits()
             return rollout.sample_forward(self.learner.dag, logits, n, rng, epsilon, temperature, rewards, delay_stop)
 
+    @on_working_threads
     def step(self, batch: Trajectories, sampled: Trajectories | None = None) -> float:
         learner = self.learner
         with flushed_denormals():
@@ -43,6 +46,7 @@ class TorchEngine(Engine):
             minimize(loss, learner.optimizer, learner.config.max_grad_norm, combine)
         return value
 
+    @on_working_threads
     def log_ratio(self, batch: Trajectories) -> FloatArray:
         with torch.inference_mode(), flushed_denormals():
             found = self.learner.log_probs(batch)

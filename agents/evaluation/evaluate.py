@@ -12,6 +12,7 @@ from agents.evaluation import estimates, metrics
 from agents.evaluation.empirical import EmpiricalDistribution
 from agents.evaluation.metrics import EXACT_METRICS, Target
 from agents.memory import states_per_call
+from agents.threads import on_working_threads
 from agents.trajectories import Trajectories
 from gfn_envs import exact
 from gfn_envs.arrays import FloatArray
@@ -103,6 +104,7 @@ def rewards_reason(rewards: str) -> str:
     return "rewards='none' was given" if rewards == "none" else "rewards are expensive: ask with rewards='all'"
 
 
+@on_working_threads
 def exact_distribution(agent: Agent) -> FloatArray:
     """P_T(x) of every object, float64 (num_terminal_states,), by dynamic programming over the DAG.
 
@@ -130,6 +132,7 @@ def learned_distribution(agent: Agent) -> FloatArray:
     return empirical.probabilities()
 
 
+@on_working_threads
 def evaluate(
     agent: Agent, num_samples: int = 2000, seed: int = 0, *, rewards: str = "auto", exact_states: int | None = None
 ) -> dict[str, Any]:

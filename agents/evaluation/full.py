@@ -20,6 +20,7 @@ from agents.evaluation.evaluate import (
     watched_metrics,
 )
 from agents.evaluation.metrics import EXACT_METRICS, Target
+from agents.threads import on_working_threads
 from agents.trajectories import Trajectories
 from gfn_envs import exact
 from gfn_envs.arrays import FloatArray, IntArray
@@ -50,6 +51,7 @@ NAMES = (
 )
 
 
+@on_working_threads
 def full_evaluation(
     agent: Agent,
     num_samples: int = 2000,

@@ -20,6 +20,7 @@ from agents.policies.policy import Policy
 from agents.replay.objects import ReplayBuffer
 from agents.replay.trajectories import follow, paths_of
 from agents.tempered_agent import TemperedAgent
+from agents.threads import on_working_threads
 from agents.trajectories import Trajectories, concatenate
 from gfn_envs.arrays import FloatArray
 from gfn_envs.border import partial_log_rewards
@@ -45,6 +46,7 @@ class GFlowNet(TemperedAgent):
         """The configured penalty of residuals."""
         return penalty(residual, self.config.loss, self.config.clamp_loss)
 
+    @on_working_threads
     def update(self) -> dict[str, Any]:
         """One iteration: gradient steps on a sampled batch, and on replayed and searched objects.
 

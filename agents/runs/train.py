@@ -15,6 +15,7 @@ from typing import Any
 from tqdm import tqdm
 
 from agents.agent import Agent
+from agents.distributed.team import Team
 from agents.evaluation.diagnostics import batch_diagnostics, policy_warning
 from agents.evaluation.evaluate import enumeration_text, evaluate, is_enumerable, may_evaluate_rewards
 from agents.memory import say_memory_of_training
@@ -30,7 +31,7 @@ from agents.runs.probe import make_probe
 from agents.runs.progress import Progress, restore
 from agents.runs.provenance import provenance
 from agents.runs.rows import add_info, final_metrics, means, undefined
-from agents.runs.threads import training_threads
+from agents.threads import working_threads
 from gfn_envs.border import reward_record
 from gfn_envs.reward_errors import BudgetSpent
 from gfn_envs.validation import positive_int
@@ -69,6 +70,7 @@ def train(
     threads: int | None = None,
     logger: str | Sequence[str] = (),
     callbacks: Sequence[Any] = (),
+    distributed: bool = False,
 ) -> list[dict[str, Any]]:
     """Train ``agent`` until it has done ``iterations`` iterations in total.
 
@@ -88,12 +90,15 @@ def train(
         eval_samples: number of trajectories of an evaluation, at least 2.
         exact_states: evaluations are exact on DAGs of at most this many states. Default: 2,000,000
             (:func:`agents.evaluation.evaluate.is_enumerable`).
-        threads: threads of torch during training (:mod:`agents.runs.threads`). Default: 1 for batches of up to 256
-            trajectories, else as many as torch has.
+        threads: threads of torch and of NumPy's and SciPy's matrix products during training and evaluation. Default: 1
+            (:mod:`agents.threads`).
         logger: "tensorboard", "wandb" or "mlflow", or several: where every number of the history goes, too
             (:mod:`agents.runs.loggers`).
         callbacks: :class:`agents.Callback` objects, or functions that are called with every row of the history, or the
             ``module:name`` of such. Their state is part of checkpoints.
+        distributed: share every batch with the other processes of ``torch.distributed``, which must be initialized and
+            call this function with the same arguments (:mod:`agents.distributed`). Process 0 evaluates, writes ``out``
+            and calls the callbacks; the others return an empty history.
 
     If the budget of the environment's oracle is spent, training ends: the results are saved, and the final metrics say
     so (``stopped``).
@@ -113,8 +118,8 @@ def train(
             lost its config or its checkpoint, or another process trains in it.
         OSError: a file cannot be written, for example because the disk is full. The last checkpoint stays.
         ValueError: an interval or a number is too small, a logger is unknown or requested without ``out``, or the
-            agent's update or a callback returns a value under the name of a metric.
-        TypeError: an element of ``callbacks`` is none, or the agent's update returns something that is not JSON.
+            agent's update or a callback returns what the history cannot hold.
+        TypeError: an element of ``callbacks`` is none.
         ImportError: the library of a logger is not installed, or a named module cannot be imported.
         FloatingPointError: the loss or the weights became NaN or infinite. The last checkpoint is from before.
         RewardError: a reward failed. The agent is as it was before the iteration.
@@ -138,15 +143,37 @@ def train(
         raise ValueError(f"logger {wanted[0]!r} needs a run directory (out)")
     say_memory_of_training(agent)
     directory = None if out is None else Path(out)
-    with RunLock(directory), training_threads(agent.config.batch_size, threads), contextlib.closing(loop.callbacks):
-        return _train(agent, iterations, directory, loop)
+    with working_threads(threads), contextlib.closing(loop.callbacks):
+        team = Team(agent, iterations) if distributed else None
+        if team is not None and not team.leads:
+            return _follow(team, iterations)
+        with RunLock(directory):
+            return _train(agent, iterations, directory, loop, team)
 
 
-def _train(agent: Agent, iterations: int, directory: Path | None, loop: Loop) -> list[dict[str, Any]]:
+def _follow(team: Team, iterations: int) -> list[dict[str, Any]]:
+    """Training in a process that neither evaluates nor writes."""
+    team.synchronize()
+    interrupt = Interrupt()
+    try:
+        while team.agent.iteration < iterations:
+            team.update()
+            if team.agree(stop=interrupt.requested):
+                break
+    finally:
+        interrupt.restore()
+    return []
+
+
+def _train(
+    agent: Agent, iterations: int, directory: Path | None, loop: Loop, team: Team | None
+) -> list[dict[str, Any]]:
     """:func:`train` in a directory that this process holds."""
     copies: Copies = {}
     config = {} if directory is None else {**runs.describe(agent, copies), "iterations": iterations}
     state, history, earlier = restore(directory, agent, config, loop.resume)
+    if team is not None:
+        team.synchronize()
     loop.callbacks.load_state_dict(state.callbacks)
     log = RunLog(directory, config, copies, history)
     if missing := [] if directory is None else runs.needs_environment(config):
@@ -157,7 +184,7 @@ def _train(agent: Agent, iterations: int, directory: Path | None, loop: Loop) ->
         _enumerate(agent, loop)
 
     def begin() -> None:
-        log.begin(lambda: _origin(agent, earlier))
+        log.begin(lambda: _origin(agent, earlier, 1 if team is None else team.group.size))
         loop.callbacks.begin(agent, log.config, directory)
 
     def record(metrics: dict[str, Any]) -> dict[str, Any]:
@@ -178,13 +205,14 @@ def _train(agent: Agent, iterations: int, directory: Path | None, loop: Loop) ->
     bar = tqdm(total=iterations, initial=agent.iteration, disable=not loop.progress, unit="it", dynamic_ncols=True)
     interrupt, sign = Interrupt(), {}
     stopped: bool | str = False
+    halted = False
     watched_oracle(agent.dag, bar)
     try:
-        while agent.iteration < iterations and not interrupt.requested:
+        while agent.iteration < iterations and not halted:
             start = time.perf_counter()
             failed = reward_record(agent.dag).failed
             try:
-                info = agent.update()
+                info = agent.update() if team is None else team.update()
             except BudgetSpent as spent:
                 stopped, iterations = str(spent), agent.iteration
                 break
@@ -205,7 +233,10 @@ def _train(agent: Agent, iterations: int, directory: Path | None, loop: Loop) ->
                 if evaluated:
                     sign = {"warning": "collapsed?"} if "warning" in row and agent.beta == 1 else {}
                 bar.set_postfix({k: f"{row[k]:.4g}" for k in POSTFIX if row.get(k) is not None} | sign)
-            if unsaved or i % loop.checkpoint_every == 0 or last or interrupt.requested:
+            due, halted = unsaved or i % loop.checkpoint_every == 0 or last, interrupt.requested
+            if team is not None:
+                halted = team.agree(stop=halted or bool(stopped), save=due)
+            if due or halted:
                 save()
                 unsaved = False
         if agent.iteration < iterations:
@@ -259,16 +290,18 @@ def _evaluated(agent: Agent, state: Progress, loop: Loop) -> dict[str, Any]:
     }
 
 
-def _origin(agent: Agent, earlier: dict[str, Any]) -> dict[str, Any]:
+def _origin(agent: Agent, earlier: dict[str, Any], processes: int) -> dict[str, Any]:
     """The part of the config that is known after the first iteration: log rewards of a few objects, provenance.
 
     Args:
         agent: the agent.
         earlier: config of the run that is resumed. Its probe stays.
+        processes: number of processes that share the batches.
     """
+    shared = {"processes": processes} if processes > 1 else {}
     return {
         "probe": earlier["probe"] if "probe" in earlier else make_probe(agent),
-        "provenance": [*earlier.get("provenance", []), provenance()],
+        "provenance": [*earlier.get("provenance", []), provenance() | shared],
     }
 
 

@@ -8,8 +8,8 @@ from collections.abc import Iterable
 from typing import Any, NamedTuple
 
 import numpy as np
+import scipy.linalg.cython_blas  # noqa: F401 - Numba would load it in a matrix product, on all threads.
 import torch
-from threadpoolctl import threadpool_limits
 from torch import Tensor
 
 from agents.engines.adam import flushed_denormals
@@ -20,6 +20,7 @@ from agents.errors import NoLegalActionError
 from agents.policies.mlp import MLP
 from agents.policies.state_action import StateActionPolicy
 from agents.rollout import first_stops
+from agents.threads import on_working_threads
 from agents.trajectories import Trajectories, concatenate
 from gfn_envs.arrays import FloatArray, IntArray
 from gfn_envs.border import log_rewards, partial_log_rewards
@@ -123,7 +124,6 @@ class NumbaEngine(Engine):
         self.views = Views()
         self.place = np.full(len(tables(learner.dag).child), -1, np.int32)
         self.latest: tuple[Trajectories, IntArray] | None = None
-        self.threads = 0
 
     @property
     def tables(self) -> Tables:
@@ -139,6 +139,7 @@ class NumbaEngine(Engine):
 
     # ------------------------------------------------------------------ sampling
 
+    @on_working_threads
     def sample(
         self,
         n: int,
@@ -196,6 +197,7 @@ class NumbaEngine(Engine):
 
     # ------------------------------------------------------------------ learning
 
+    @on_working_threads
     def step(self, batch: Trajectories, sampled: Trajectories | None = None) -> float:
         """One gradient step on a batch; returns its loss.
 
@@ -206,10 +208,6 @@ class NumbaEngine(Engine):
         learner = self.learner
         plain = type(learner.optimizer) is torch.optim.Adam
         require(plain, "the optimizer torch.optim.Adam", type(learner.optimizer).__name__)
-        # The thread pool of NumPy and SciPy gets as many threads as torch.
-        if self.threads != torch.get_num_threads():
-            self.threads = torch.get_num_threads()
-            threadpool_limits(self.threads, user_api="blas")
         with flushed_denormals():
             evaluated = self.evaluate(batch)
             loss, d_log_probs, d_log_z = self.objective(evaluated, batch)
@@ -226,6 +224,7 @@ class NumbaEngine(Engine):
                 self.step_group("log_z", group, (log_z_gradient,))
         return float(loss)
 
+    @on_working_threads
     def log_ratio(self, batch: Trajectories) -> FloatArray:
         with flushed_denormals():
             evaluated = self.evaluate(batch)

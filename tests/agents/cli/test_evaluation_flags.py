@@ -266,7 +266,7 @@ def test_a_run_in_the_older_default_directory_is_named(gfn: Gfn) -> None:
 
 
 @pytest.mark.parametrize(
-    ("batch_size", "threads", "expected"), [(16, None, 1), (300, None, 2), (16, 2, 2), (300, 1, 1)]
+    ("batch_size", "threads", "expected"), [(16, None, 1), (300, None, 1), (16, 2, 2), (300, 1, 1)]
 )
 def test_threads_of_training(batch_size: int, threads: int | None, expected: int) -> None:
     before = torch.get_num_threads()
