@@ -76,7 +76,7 @@ def read_run(path: str | os.PathLike[str]) -> Run:
     if not isinstance(final.get("iteration"), int):
         raise RunError(f"{path / runs.METRICS} is damaged: its iteration is {final.get('iteration')!r}")
     # A run that was resumed for more iterations still holds the metrics of the earlier end.
-    finished = final["iteration"] >= config["iterations"]
+    finished = final["iteration"] >= config["iterations"] or "stopped" in final
     if not finished:
         final = next((row for row in reversed(history) if "elbo" in row), {})
     return Run(path, config, history, final, finished)

@@ -49,11 +49,11 @@ def add_info(agent: str, state: Progress, info: Any) -> None:
         info: ``loss``, ``transitions`` and whatever else the agent reports.
 
     Raises:
-        TypeError: it is not a mapping, lacks ``loss`` or ``transitions``, or has a value of another type.
-        ValueError: a value has the name of a column of every history.
+        ValueError: it is not a mapping, lacks ``loss`` or ``transitions``, or has a value of another type or under the
+            name of a column of every history.
     """
     if not isinstance(info, Mapping) or not {"loss", "transitions"} <= info.keys():
-        raise TypeError(f"agent {agent!r}: update must return a dict with 'loss' and 'transitions', got {shown(info)}")
+        raise ValueError(f"agent {agent!r}: update must return a dict with 'loss' and 'transitions', got {shown(info)}")
     if taken := info.keys() & COLUMNS:
         raise ValueError(f"agent {agent!r}: update returned {min(taken)!r}, which is another column of the history")
     state.transitions += int(info["transitions"])
@@ -66,7 +66,7 @@ def add_info(agent: str, state: Progress, info: Any) -> None:
         try:
             numbers = np.asarray(value.detach().cpu() if hasattr(value, "detach") else value, dtype=np.float64)
         except (TypeError, ValueError):
-            raise TypeError(
+            raise ValueError(
                 f"agent {agent!r}: update returned {name} = {shown(value)}; allowed: numbers, text, arrays of numbers, "
                 "mappings of these"
             ) from None
