@@ -17,6 +17,7 @@ settings.load_profile("suite")
 #: What `make test-fast` leaves out beside tests marked slow: tests that start processes, compile, train, or compare
 #: with many samples. Each entry is the beginning of a test's id.
 SLOW = (
+    "tests/agents/acquire/",
     "tests/agents/baselines/test_baselines.py::test_soft_agents_learn_the_target",
     "tests/agents/cli/",
     "tests/agents/engines/test_adam.py::test_the_same_numbers_as_torch_to_the_bit",
@@ -34,6 +35,7 @@ SLOW = (
     "tests/agents/runs/test_inputs.py::test_a_reward_of_a_script_resumes_in_a_new_process",
     "tests/agents/runs/test_integrity.py",
     "tests/agents/runs/test_legacy.py",
+    "tests/agents/runs/test_oracle_runs.py",
     "tests/agents/runs/test_runs.py",
     "tests/agents/test_agents.py::test_a_tabular_policy_learns_the_target",
     "tests/agents/test_agents.py::test_exact_distribution_agrees_with_samples",
@@ -60,6 +62,10 @@ SLOW = (
     "tests/gfn_envs/gym/test_gymnasium_conventions.py::test_truncated_vectors_equal_sync_vector_env",
     "tests/gfn_envs/gym/test_rendering.py::test_vectors_render_as_sync_does",
     "tests/gfn_envs/gym/test_vector_env.py",
+    "tests/gfn_envs/oracle/test_cluster.py",
+    "tests/gfn_envs/oracle/test_oracle.py::test_calls_that_hang_or_die_fail_alone",
+    "tests/gfn_envs/oracle/test_oracle.py::test_every_call_is_accounted_for",
+    "tests/gfn_envs/oracle/test_oracle.py::test_four_workers_make_the_calls_of_four",
     "tests/gfn_envs/test_data.py",
     "tests/gfn_envs/test_exact.py::test_terminal_distribution_against_samples",
 )
