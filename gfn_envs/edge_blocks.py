@@ -39,7 +39,8 @@ class Block(NamedTuple):
 def edge_blocks(dag: Dag, chunk: int) -> tuple[Iterator[Block], Callable[[], IntArray]]:
     """Every edge of ``dag``, in blocks of up to ``chunk`` states, and a function for positions of terminal states (x,).
 
-    The edges come from the state graph, which ``dag`` keeps, or are computed anew if it would be large.
+    The function is called after the last block. The edges come from the state graph, which ``dag`` keeps, or are
+    computed anew if it would be large.
 
     Raises:
         EnumerationError: the DAG has too many states.
@@ -48,7 +49,8 @@ def edge_blocks(dag: Dag, chunk: int) -> tuple[Iterator[Block], Callable[[], Int
     if small or "_state_graph" in dag.__dict__:
         graph = state_graph(dag)
         return graph_blocks(graph, chunk), lambda: graph.terminal
-    return _computed_blocks(dag, chunk), dag.terminal_positions
+    ends: list[IntArray] = []
+    return _computed_blocks(dag, chunk, ends), lambda: np.concatenate(ends)
 
 
 def graph_blocks(graph: StateGraph, chunk: int) -> Iterator[Block]:
@@ -69,11 +71,13 @@ def graph_blocks(graph: StateGraph, chunk: int) -> Iterator[Block]:
         )
 
 
-def _computed_blocks(dag: Dag, chunk: int) -> Iterator[Block]:
-    """The blocks of a DAG whose edges are not kept. Each is on one level."""
+def _computed_blocks(dag: Dag, chunk: int, ends: list[IntArray]) -> Iterator[Block]:
+    """The blocks of a DAG whose edges are not kept, each on one level. Positions of terminal states go to ``ends``."""
     start = 0
     for level in dag.levels():
-        inner = np.flatnonzero(~dag.is_terminal(level))
+        terminal = dag.is_terminal(level)
+        inner = np.flatnonzero(~terminal)
+        ends.append(start + np.flatnonzero(terminal))
         for first in range(0, len(inner), chunk):
             place = inner[first : first + chunk]
             states = level[place]
