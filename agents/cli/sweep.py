@@ -119,7 +119,7 @@ def _sweep(
             source = Grid(plan(table, seeds))
         else:
             maximize = options.maximize is not None
-            metric = functools.partial(final_value, options.out, options.maximize or options.minimize)
+            metric = functools.partial(final_value, options.out, str(options.maximize or options.minimize))
             at_once = math.ceil(room / len(seeds))
             source = Search(table, seeds, options.search, maximize, at_once, metric, record)
         record.save(command=["gfn", "sweep", *arguments], folder=str(place.cwd), token=place.token)
@@ -261,7 +261,8 @@ def check_settings(table: dict[str, list[Axis]], seeds: Sequence[int], words: fu
     Raises:
         UsageError: a flag or value is wrong, or two values of an axis are the same.
     """
-    threads, read = 1, {}
+    threads = 1
+    read: dict[tuple[str, str, str], str] = {}
     ends = {name: [_ends(axis) for axis in axes] for name, axes in table.items()}
     for run in showing_each_value(plan(ends, seeds[:1])):
         name, id, *flags = words(run)

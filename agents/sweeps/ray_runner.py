@@ -111,7 +111,7 @@ def connected(address: str | None, workers: int | None) -> Iterator[Any]:
         raise ImportError(INSTALL) from error
     if address is not None:
         _check_address(address)
-    common = {"log_to_driver": False, "logging_level": "ERROR"}
+    common: dict[str, Any] = {"log_to_driver": False, "logging_level": "ERROR"}
     if address is None:
         ray.init("local", num_cpus=workers, include_dashboard=False, object_store_memory=OBJECT_STORE, **common)
     else:

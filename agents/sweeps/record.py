@@ -55,11 +55,10 @@ class Record:
         self.runs: dict[str, dict[str, Any]] = self._part("runs", dict)
         self.trials: list[dict[str, Any]] = self._part("trials", list)
 
-    def _part(self, name: str, kind: type) -> Any:
-        value = self.saved.get(name, kind())
-        if not isinstance(value, kind) or not all(
-            isinstance(v, dict) for v in (value.values() if kind is dict else value)
-        ):
+    def _part(self, name: str, kind: type[Any]) -> Any:
+        value: Any = self.saved.get(name, kind())
+        entries = value.values() if isinstance(value, dict) else value
+        if not isinstance(value, kind) or not all(isinstance(entry, dict) for entry in entries):
             raise RunError(f"{self.folder / SWEEP} is damaged: {name} is no {kind.__name__} of objects")
         return value
 
