@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any, BinaryIO, NamedTuple
 
 from agents.export import fields, tables
-from agents.export.parquet import write_parquet
+from agents.export.parquet import check_pyarrow, write_parquet
 from agents.export.samples import Samples
 from agents.runs.files import write_atomically
 from gfn_envs.dag import Dag
@@ -48,9 +48,16 @@ def suffixes(dag: Dag) -> list[str]:
 
 
 def check_suffix(path: Path, dag: Dag) -> None:
-    """Raise ValueError unless samples of ``dag`` can be written to a file with the suffix of ``path``."""
+    """Check that samples of ``dag`` can be written to a file with the suffix of ``path``.
+
+    Raises:
+        ValueError: they cannot. The message has the suffixes that are allowed.
+        ImportError: a package that the format needs is not installed.
+    """
     suffix, known = path.suffix.lower(), suffixes(dag)
     if suffix in known:
+        if suffix == ".parquet":
+            check_pyarrow()
         return
     needs = f" needs {FORMATS[suffix].needs}, and" if suffix in FORMATS else " is no format of samples:"
     given = suffix or "a name without a suffix"

@@ -71,8 +71,8 @@ def _iterations(group: Group) -> str:
 
 
 def _range(group: Group, column: str) -> str:
-    values = [run.history[-1].get(column) for run in group.runs if run.history]
-    found = sorted(value for value in values if is_number(value))
+    values: list[Any] = [run.history[-1].get(column) for run in group.runs if run.history]
+    found = sorted(float(value) for value in values if is_number(value))
     if not found:
         return ""
     return number(found[0]) if found[0] == found[-1] else f"{number(found[0])} to {number(found[-1])}"

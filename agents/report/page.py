@@ -15,6 +15,16 @@ from agents.report.charts import Chart
 HERE = Path(__file__).parent
 
 
+def check_installed() -> Any:
+    """The module jinja2. Raises ImportError, with the extra to install, if it or plotly is missing."""
+    try:
+        import jinja2
+        import plotly.offline  # noqa: F401
+    except ImportError:
+        raise ImportError('reports need jinja2 and plotly: pip install "gfn-envs[report]"') from None
+    return jinja2
+
+
 def page(
     title: str, sections: Sequence[dict[str, Any]], curves: Sequence[Chart], comparison: dict[str, Any] | None
 ) -> str:
@@ -23,10 +33,7 @@ def page(
     Raises:
         ImportError: jinja2 or plotly is not installed.
     """
-    try:
-        import jinja2
-    except ImportError:
-        raise ImportError('reports need jinja2 and plotly: pip install "gfn-envs[report]"') from None
+    jinja2 = check_installed()
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(HERE),
         autoescape=True,
@@ -57,8 +64,6 @@ def chart_json(chart: Chart) -> str:
 @functools.cache
 def compressed_plotly() -> str:
     """plotly.js as base64 of gzip: two fifths of its size. Browsers since 2023 can decompress it."""
-    try:
-        from plotly.offline import get_plotlyjs
-    except ImportError:
-        raise ImportError('reports need jinja2 and plotly: pip install "gfn-envs[report]"') from None
+    from plotly.offline import get_plotlyjs
+
     return base64.b64encode(gzip.compress(get_plotlyjs().encode(), mtime=0)).decode()

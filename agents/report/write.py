@@ -20,7 +20,7 @@ from agents.report import facts
 from agents.report.charts import Chart
 from agents.report.curves import curve_charts
 from agents.report.distributions import distribution_charts, sampled_charts
-from agents.report.page import page
+from agents.report.page import check_installed, page
 from agents.report.pictures import picture
 from agents.runs.compare import Group, Run, group_runs, read_run, short_environments
 from agents.runs.directory import load_agent
@@ -99,6 +99,7 @@ def write_report(
         ImportError: plotly or jinja2 is not installed.
         OSError: the file cannot be written, for example because the disk is full. An older file stays.
     """
+    check_installed()
     options, out = options or Options(), Path(out)
     groups = group_runs(read_run(path) for path in runs)
     if not groups:

@@ -1,6 +1,7 @@
 """gfn sample: files, filters, and mistakes in one line."""
 
 import csv
+import sys
 
 import numpy as np
 import pytest
@@ -106,6 +107,14 @@ def test_a_file_that_cannot_be_written_does_not_cost_the_others(run, tmp_path, c
     assert code == 2
     assert printed.err.splitlines() == [f"error: {tmp_path / 'taken.csv'} is not a regular file and was not written"]
     assert len(rows_of(tmp_path / "good.csv")) == 20
+
+
+def test_a_missing_package_is_one_line_before_sampling(run, tmp_path, capsys, monkeypatch):
+    monkeypatch.setitem(sys.modules, "pyarrow.parquet", None)
+    monkeypatch.setattr(agents.Agent, "sample", lambda *arguments, **kwargs: pytest.fail("it sampled"))
+    code, printed = gfn(capsys, run, "--out", tmp_path / "a.parquet")
+    assert code == 2
+    assert printed.err == 'error: .parquet files need pyarrow: pip install "gfn-envs[parquet]"\n'
 
 
 def test_an_agent_without_a_policy(tmp_path, capsys):

@@ -3,6 +3,7 @@
 import json
 import re
 import struct
+import sys
 import zlib
 from html.parser import HTMLParser
 
@@ -182,6 +183,14 @@ def test_a_full_disk_is_one_line_and_the_old_report_stays(tmp_path, capsys, grid
     assert code == 2
     assert printed.err.splitlines() == [f"error: [Errno 28] {old} was not written: No space left on device"]
     assert old.read_text() == "old"
+
+
+@pytest.mark.parametrize("package", ["plotly.offline", "jinja2"])
+def test_a_missing_package_is_one_line(capsys, grid_run, monkeypatch, package):
+    monkeypatch.setitem(sys.modules, package, None)
+    code, printed = gfn(capsys, "report", grid_run, "--no-progress")
+    assert code == 2
+    assert printed.err == 'error: reports need jinja2 and plotly: pip install "gfn-envs[report]"\n'
 
 
 def full_disk(file):
