@@ -109,12 +109,17 @@ def stepping(env: str, arguments: dict[str, Any]) -> Run:
     return run
 
 
-def iterating(env: str, arguments: dict[str, Any], agent: str, settings: dict[str, Any]) -> Run:
-    """CPU milliseconds per iteration."""
+def made(env: str, arguments: dict[str, Any], agent: str, settings: dict[str, Any]) -> Any:
+    """An agent on an environment."""
     import agents
     import gfn_envs
 
-    learner = agents.make_agent(agent, gfn_envs.make_dag(f"GFN/{env}-v0", **_arguments(arguments)), **settings)
+    return agents.make_agent(agent, gfn_envs.make_dag(f"GFN/{env}-v0", **_arguments(arguments)), **settings)
+
+
+def iterating(*case: Any) -> Run:
+    """CPU milliseconds per iteration of an agent as of :func:`made`."""
+    learner = made(*case)
 
     def run(seconds: float) -> float:
         count, start = 0, time.process_time()
@@ -126,12 +131,11 @@ def iterating(env: str, arguments: dict[str, Any], agent: str, settings: dict[st
     return run
 
 
-def evaluating(env: str, arguments: dict[str, Any], agent: str, settings: dict[str, Any]) -> Run:
-    """CPU milliseconds per evaluation."""
+def evaluating(*case: Any) -> Run:
+    """CPU milliseconds per evaluation of an agent as of :func:`made`."""
     import agents
-    import gfn_envs
 
-    learner = agents.make_agent(agent, gfn_envs.make_dag(f"GFN/{env}-v0", **_arguments(arguments)), **settings)
+    learner = made(*case)
 
     def run(seconds: float) -> float:
         start = time.process_time()
