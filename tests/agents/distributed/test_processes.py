@@ -136,8 +136,8 @@ def test_a_killed_process_leaves_a_checkpoint_to_resume_from(tmp_path):
     _, errors = training.communicate(timeout=60)
     assert training.returncode == 1
     assert errors.splitlines() == [
-        f"error: process 1 of 2 (counted from 0) was killed (SIGKILL); the last checkpoint in {out} is intact: continue "
-        "with --resume"
+        "error: process 1 of 2 (counted from 0) was killed (SIGKILL); "
+        f"the last checkpoint in {out} is intact: continue with --resume"
     ]
     assert all(not Path(f"/proc/{child}").exists() for child in children)
     config = json.loads((out / "config.json").read_text())
@@ -166,8 +166,8 @@ def test_the_process_that_failed_first():
         EDGES,
         EDGES_BEFORE_STOP,
         paths(2),
-        balances.sub_trajectories(0.7),
-        balances.sub_trajectories(1.4, "batch"),
+        sub_trajectories(0.7),
+        sub_trajectories(1.4, "batch"),
     ],
 )
 def test_losses_of_parts_times_their_shares_add_up(pairs):
