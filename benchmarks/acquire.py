@@ -43,12 +43,12 @@ def section(results: dict[str, Any], best: float) -> str:
         [
             "## Rounds of expensive calls on TFBind8",
             "",
-            f"`python -m benchmarks.acquire`: {BATCH} new 8-mers per round, {ROUNDS} rounds. Mean reward of the 100 best so "
-            f"far (of all 65,536: {best:.2f}), and diversity, the mean number of letters in which two of them differ; mean "
-            "± standard error over seeds; CPU seconds. The GFlowNets are `tb`, trained anew in each round on the upper "
-            "confidence bound (UCB) or the expected improvement (EI) of a random forest (`agents.acquire`). The genetic "
-            "algorithm has crossover and point mutations of the 100 best. All search for the best objects; sampling in "
-            "proportion to the reward is another task.",
+            f"`python -m benchmarks.acquire`: {BATCH} new 8-mers per round, {ROUNDS} rounds. Mean reward of the 100 "
+            f"best so far (of all 65,536: {best:.3f}), and diversity, the mean number of letters in which two differ; "
+            "mean ± standard error over seeds; CPU seconds. The GFlowNets are `tb`, trained anew in each round on the "
+            "upper confidence bound (UCB) or the expected improvement (EI) of a random forest (`agents.acquire`). The "
+            "genetic algorithm has crossover and point mutations of the 100 best. All search for the best objects; "
+            "sampling in proportion to the reward is another task.",
             "",
             report.table(["method", *header, "seconds", "seeds"], rows),
         ]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 from dataclasses import dataclass
 from typing import Any
@@ -158,11 +159,16 @@ class MCMC(Agent):
         temperature: float = 1.0,
         rng: np.random.Generator | None = None,
         rewards: bool = True,
+        delay_stop: float = 0.0,
     ) -> Trajectories:
-        """Trajectories to objects of :meth:`sample`, by uniform P_B. ``epsilon`` and ``temperature`` have no effect."""
+        """Trajectories to objects of :meth:`sample`, by uniform P_B. Without ``rewards``, log R is NaN. ``epsilon``,
+        ``temperature`` and ``delay_stop`` have no effect."""
         rng = rng or self.rng
         objects = self.sample(n, rng)
-        return rollout.sample_backward(self.dag, objects, None, rng, None if rewards else np.zeros(n))
+        if rewards:
+            return rollout.sample_backward(self.dag, objects, None, rng)
+        unknown = rollout.sample_backward(self.dag, objects, None, rng, np.zeros(n))
+        return dataclasses.replace(unknown, log_reward=np.full(n, np.nan))
 
     # ------------------------------------------------------------------ checkpoints
 

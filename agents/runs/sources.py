@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import functools
-import hashlib
 import inspect
 import sys
 from collections.abc import Iterator, Sequence
@@ -15,6 +14,7 @@ from agents.engines.optimizers import optimizer_name
 from agents.runs.errors import RunError
 from agents.schedules import Schedule
 from gfn_envs import named
+from gfn_envs.oracle.identity import source_hash
 
 #: Tags in config.json: a name that can be imported again, and code that only its user can give again.
 IMPORTABLE, CODE, OBJECT = "$import", "$code", "$object"
@@ -111,15 +111,6 @@ def _is_importable(value: Any, name: str) -> bool:
 
 def _attribute(value: Any, path: str) -> Any:
     return functools.reduce(getattr, path.split("."), value)
-
-
-def source_hash(value: Any) -> str | None:
-    """SHA-256 of the source of a function or class; None if Python has none, as for compiled ones."""
-    try:
-        source = inspect.getsource(value)
-    except (OSError, TypeError):
-        return None
-    return hashlib.sha256(inspect.cleandoc(source).encode()).hexdigest()
 
 
 def _file(value: Any) -> str | None:

@@ -9,15 +9,15 @@ import os
 import weakref
 from collections import Counter, deque
 from collections.abc import Callable, Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
 from gfn_envs.arrays import FloatArray
-from gfn_envs.oracle.call import Reply, is_missing
 from gfn_envs.oracle.identity import default_name, function_name, function_version, object_text
 from gfn_envs.oracle.slots import Here, LokySlot, Pool, Slot, pickled
 from gfn_envs.oracle.store import Call, CallLog
+from gfn_envs.oracle.tasks import Task, calls_of, decided, reason, split, taken
 from gfn_envs.reward_errors import BudgetSpent, OracleError, RewardError
 from gfn_envs.validation import checked_reward_function, positive, positive_int
 
@@ -25,15 +25,6 @@ logger = logging.getLogger(__name__)
 
 #: Names of objects as their user writes them: objects (n) -> n texts.
 Names = Callable[[Any], list[str]]
-
-
-class Task(NamedTuple):
-    """Objects that are called together: their texts and names, and the attempt of each."""
-
-    objects: Any
-    texts: list[str]
-    names: list[str]
-    attempts: list[int]
 
 
 class Oracle:
@@ -198,7 +189,7 @@ class Oracle:
         tasks: list[int] = []
         attempts: dict[str, int] = {}
         for text, i in sorted(first.items(), key=lambda item: item[1]):
-            result, attempts[text] = self._result(self.log.of(text))
+            result, attempts[text] = decided(self.log.of(text), self.retries)
             if result is None:
                 tasks.append(i)
             else:
@@ -211,7 +202,7 @@ class Oracle:
             size = self.batch_size or 1
             parts = [tasks[k : k + size] for k in range(0, len(tasks), size)]
             queue = deque(
-                Task(_taken(objects, part), [texts[i] for i in part], [names[i] for i in part],
+                Task(taken(objects, part), [texts[i] for i in part], [names[i] for i in part],
                      [attempts[texts[i]] + 1 for i in part])
                 for part in parts
             )  # fmt: skip
@@ -220,16 +211,8 @@ class Oracle:
         if failed:
             self._again = Counter(texts) if len(texts) > 1 else self._again
             call = known[failed[0]]
-            raise RewardError(f"object {call.name}: {_reason(call)}", call.name)
+            raise RewardError(f"object {call.name}: {reason(call)}", call.name)
         return np.array([known[text].value for text in texts], dtype=np.float64)
-
-    def _result(self, calls: list[Call]) -> tuple[Call | None, int]:
-        """What the earlier calls of an object decide, and the number of attempts that failed."""
-        for call in calls:
-            if call.status == "ok":
-                return call, 0
-        failed = [call for call in calls if call.status != "started" and call.attempt > 0]
-        return (failed[-1] if len(failed) > self.retries else None), len(failed)
 
     def _make_calls(self, queue: deque[Task], known: dict[str, Call]) -> None:
         """Call the function on all tasks, within the budget, and add the results to ``known``."""
@@ -242,7 +225,7 @@ class Oracle:
                 while queue and left > 0 and not problems and len(tasks) < len(pool.free):
                     task = queue.popleft()
                     if len(task.texts) > left:
-                        task, rest = _split(task, int(left))
+                        task, rest = split(task, int(left))
                         queue.appendleft(rest)
                     left -= len(task.texts)
                     tasks.append(task)
@@ -252,7 +235,7 @@ class Oracle:
                     problems.append(error)
                 # Whatever has gone wrong, calls that have begun are waited for: they are paid.
                 ended = pool.wait() if pool.running or not problems else []
-                calls = [_calls(task, reply) for (task, _), reply in ended]
+                calls = [calls_of(task, reply) for (task, _), reply in ended]
                 try:
                     self.log.end([id for (_, ids), _ in ended for id in ids], [call for each in calls for call in each])
                 except OracleError as error:
@@ -314,37 +297,3 @@ class Oracle:
     def __getstate__(self) -> dict[str, Any]:
         # Copies and pickles open the log, and start workers, for themselves.
         return {**self.__dict__, "_log": None, "_pool": None, "watch": None}
-
-
-def _taken(objects: Any, part: list[int]) -> Any:
-    """Some of the objects: rows of an array, or a list."""
-    return objects[part] if isinstance(objects, np.ndarray) else [objects[i] for i in part]
-
-
-def _split(task: Task, n: int) -> tuple[Task, Task]:
-    """A task with the first n objects of ``task``, and one with the others."""
-    return Task(*(part[:n] for part in task)), Task(*(part[n:] for part in task))
-
-
-def _calls(task: Task, reply: Reply) -> list[Call]:
-    """The calls of a task that has ended."""
-    n = len(task.texts)
-    seconds, whole = reply.seconds / n, reply.status != "ok" and n > 1
-    calls = []
-    for i, (text, name, attempt) in enumerate(zip(task.texts, task.names, task.attempts, strict=True)):
-        if reply.status != "ok":
-            # The batch failed, and perhaps because of another object.
-            calls.append(Call(text, name, 0 if whole else attempt, reply.status, None, {}, seconds, reply.error))
-        elif is_missing(reply.values[i][0]):
-            calls.append(Call(text, name, attempt, "nan", None, reply.values[i][1], seconds, "the reward is nan"))
-        else:
-            calls.append(Call(text, name, attempt, "ok", *reply.values[i], seconds, ""))
-    return calls
-
-
-def _reason(call: Call) -> str:
-    if call.status == "nan":
-        return "the reward is nan; allowed: finite and > 0"
-    return {"error": f"the reward raised {call.error}", "timeout": f"the reward gave {call.error}"}.get(
-        call.status, f"the reward failed: {call.error}"
-    )

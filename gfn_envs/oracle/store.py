@@ -127,7 +127,8 @@ class CallLog:
         columns = "object, name, attempt, status, value, components, seconds, error"
         query = f"SELECT {columns} FROM calls WHERE reward = ? {where} ORDER BY id"
         for row in self.connection.execute(query, (self.reward, *values)):
-            yield Call(*row[:5], json.loads(row[5] or "{}"), *row[6:])
+            object, name, attempt, status, value, components, seconds, error = row
+            yield Call(object, name, attempt, status, value, json.loads(components or "{}"), seconds, error)
 
     def others(self, prefix: str) -> int:
         """Number of calls of other rewards whose name begins with ``prefix``."""

@@ -19,6 +19,8 @@ HERE = [
     "sb3_maskable_ppo.py",
     "cleanrl_style_ppo.py",
     "soft_rl_equals_gflownet.py",
+    "acquire_tfbind8.py",
+    "acquire_molecules.py",
 ]
 CUSTOM = ["custom_backward_policy.py", "custom_network.py"]
 ELSEWHERE = ["torchrl_ppo.py", "rllib_ppo.py", "custom_environment.py"]
@@ -113,3 +115,17 @@ def test_soft_rl_is_a_gflownet() -> None:
     assert all(float(tv) <= 1e-9 for tv in re.findall(r"with log P_B (\S+),", text))
     assert len(re.findall("with log P_B", text)) == 5
     assert figure(text, "soft Q-learning: total variation") < 1e-6
+
+
+def test_rounds_of_calls_find_better_strings_than_random_search() -> None:
+    rewards = dict(re.findall(r"^(.+?)  +180 calls: mean reward ([\d.]+)", run("acquire_tfbind8.py", "--quick"), re.M))
+    assert float(rewards["GFlowNet, UCB"]) > 1.3 * float(rewards["random"])
+    assert len(rewards) == 5
+
+
+def test_rounds_on_molecules_take_calls_from_the_log(tmp_path: Path) -> None:
+    pytest.importorskip("rdkit")
+    log = str(tmp_path / "calls.sqlite")
+    assert "60 calls, 0 saved" in (text := run("acquire_molecules.py", "--quick", "--log", log))
+    assert figure(text, "GFlowNet mean reward of the 30 best:") > 0
+    assert "60 calls, 60 saved" in run("acquire_molecules.py", "--quick", "--log", log)

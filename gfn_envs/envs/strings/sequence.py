@@ -188,7 +188,7 @@ class Sequence(StringDag):
 
     def _value_of(self, string: str) -> float:
         """The value of a string. Raises RewardError, with the string, if it is not a number."""
-        value = self._reward(string)  # type: ignore[operator]
+        value = self._reward(string)  # type: ignore[operator, misc]
         if problem := problem_of(value):
             message = f"{type(self).__name__}: the reward of object {string} is {problem}: {shown(value)}"
             raise RewardError(f"{message}; allowed: a number", string, value)
