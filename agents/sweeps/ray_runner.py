@@ -133,12 +133,21 @@ def _check_address(address: str) -> None:
     if not colon or not port.isdigit() or "/" in address:
         raise ConnectionError(f"--address {address}: expected HOST:PORT, such as 10.0.0.1:6379, or auto")
     try:
-        socket.create_connection((host, int(port)), timeout=CONNECT).close()
+        with socket.create_connection((host, int(port)), timeout=CONNECT) as connection:
+            spoken = os.environ.get("RAY_USE_TLS", "0") != "0" or _speaks_grpc(connection)
+        reason = "another server does"
     except (OSError, OverflowError) as error:
-        reason = getattr(error, "strerror", None) or error
-        raise ConnectionError(
-            f"--address {address}: no Ray answers ({reason}); start one there with: ray start --head --port {port}"
-        ) from None
+        spoken, reason = False, getattr(error, "strerror", None) or str(error)
+    if not spoken:
+        start = f"start one there with: ray start --head --port {port}"
+        raise ConnectionError(f"--address {address}: no Ray answers ({reason}); {start}")
+
+
+def _speaks_grpc(connection: socket.socket) -> bool:
+    """True if the server greets as one of HTTP/2 does, with a frame of settings (RFC 9113, 3.4)."""
+    connection.sendall(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + bytes([0, 0, 0, 4, 0, 0, 0, 0, 0]))
+    frame = connection.recv(9)
+    return len(frame) == 9 and frame[3] == 4
 
 
 def _first_line(error: BaseException) -> str:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import contextlib
+import http.server
 import json
 import sys
+import threading
 
 import pytest
 
@@ -305,6 +307,15 @@ def test_an_address_without_a_ray(address, words, capsys, monkeypatch, tmp_path)
     (line,) = printed.err.strip().splitlines()
     assert all(word in line for word in words), line
     assert not list(tmp_path.iterdir())
+
+
+def test_another_server_at_the_address(capsys, monkeypatch):
+    pytest.importorskip("ray")
+    monkeypatch.setattr(command, "connected", connected)
+    with http.server.HTTPServer(("127.0.0.1", 0), http.server.BaseHTTPRequestHandler) as server:
+        threading.Thread(target=server.handle_request, daemon=True).start()
+        _, printed = sweep(capsys, "tb", "--address", f"127.0.0.1:{server.server_port}")
+    assert "no Ray answers (another server does)" in printed.err.strip().splitlines()[-1]
 
 
 def test_an_outcome_is_json():
