@@ -53,7 +53,8 @@ class ProductLevels:
         self.deepest = deepest = _deepest(depths) if deepest is None else deepest
         # ways[i][r]: number of ways to choose entries i, i + 1, ... so that their depths sum to r.
         # before[i][r, v]: number of them whose entry i is below v.
-        ways, before = [np.eye(1, deepest + 1, dtype=np.int64)[0]], []
+        ways: list[IntArray] = [np.eye(1, deepest + 1, dtype=np.int64)[0]]
+        before: list[IntArray] = []
         for depth in reversed(self.depths):
             rest = np.arange(deepest + 1)[:, None] - depth
             each = np.where(rest >= 0, ways[0][np.maximum(rest, 0)], 0)

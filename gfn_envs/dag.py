@@ -337,8 +337,8 @@ class Dag(Capabilities, abc.ABC):
         if cached is None:
             if self.declared_num_states:
                 enumeration.check_enumerable(self, self.declared_num_states, max_states)
-            if self.declared_num_states and self.closed_levels is not None:
-                cached = ClosedEnumeration(self, self.closed_levels)
+            if (levels := enumeration.closed_form(self)) is not None:
+                cached = ClosedEnumeration(self, levels)
             else:
                 cached = enumeration.enumerate_states(self, self._breadth_first(max_states))
             self.__dict__["_enumeration"] = cached

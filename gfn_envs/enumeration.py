@@ -218,12 +218,20 @@ def check_enumerable(dag: Enumerable, num_states: int, max_states: int | None = 
     logger.log(level, text, type(dag).__name__, f"{num_states:,}", size / 1e6, extra={"states": num_states})
 
 
+def closed_form(dag: Enumerable) -> ClosedLevels | None:
+    """``dag.closed_levels``, unless they contradict what the DAG declares, as those of a base class can."""
+    levels = dag.closed_levels
+    if levels is None or len(levels.offsets) != dag.max_length + 2 or levels.offsets[-1] != dag.declared_num_states:
+        return None
+    return levels
+
+
 def bytes_per_state(dag: Enumerable) -> int:
     """Memory of an enumeration, per state: the row, its key in order and its place, with as much again to make them.
 
     If the levels are known in closed form, it is the memory of an exact evaluation: a few floats.
     """
-    if dag.declared_num_states and dag.closed_levels is not None:
+    if closed_form(dag) is not None:
         return CLOSED_BYTES
     return 2 * (2 * dag.state_width * np.dtype(dag.state_dtype).itemsize + 16)
 

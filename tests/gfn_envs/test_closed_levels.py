@@ -73,6 +73,13 @@ def test_levels_of_a_large_grid_by_counting() -> None:
         np.testing.assert_array_equal(position, np.arange(*levels.offsets[t : t + 2]))
 
 
+def test_closed_levels_that_contradict_the_declarations_are_not_used() -> None:
+    dag, other = make_dag(GRID, ndim=2, side=4), make_dag(GRID, ndim=2, side=5)
+    dag.closed_levels = other.closed_levels
+    assert len(list(dag.levels())) == dag.max_length + 1
+    assert sum(map(len, dag.levels())) == dag.num_states == 32
+
+
 def test_tables_that_would_be_large_are_not_made(monkeypatch: pytest.MonkeyPatch) -> None:
     assert product_levels([range(4096)] * 2, np.int16) is None
     assert make_dag(GRID, ndim=2, side=4096).closed_levels is None
