@@ -5,7 +5,7 @@ python -m benchmarks.threads --quick    two minutes
 
 Prints ratios of medians, from blocks that alternate between the situations, so that drift of the machine cancels:
 
-- default beside 1 and 2 busy processes, over one thread beside as many (at most 1.5): the rule for threads costs nothing;
+- default beside 1 and 2 busy processes, over one thread beside as many (at most 1.5): what the rule for threads costs;
 - the same over an idle machine: what the busy processes take, which no rule changes;
 - each of two trainings side by side, over one alone (at most 1.3);
 - one process over two that share each batch (at least 1.7 from batch 128 on).
@@ -25,14 +25,18 @@ import time
 from collections.abc import Iterator
 from typing import Any
 
-SETTINGS: dict[str, Any] = {"lr": 1e-3, "epsilon": 0.1}
+SETTINGS: dict[str, Any] = {"lr": 1e-6}
+#: Added to the logit of stopping, so that trajectories are about as long as those of a trained policy.
+STOP_BIAS = -1.8
 WARM = 30
 
 
 @contextlib.contextmanager
 def busy(processes: int) -> Iterator[None]:
     """Processes that use a core each."""
-    running = [subprocess.Popen([sys.executable, "-c", "while True: pass"]) for _ in range(processes)]
+    # They end by themselves if this process is killed.
+    loop = "import time\nend = time.time() + 120\nwhile time.time() < end: pass"
+    running = [subprocess.Popen([sys.executable, "-c", loop]) for _ in range(processes)]
     try:
         time.sleep(0.2)
         yield
@@ -47,6 +51,8 @@ def worker(pipe: Any, engine: str, batch: int, threads: int | None, rank: int, s
     os.environ.update(RANK=str(rank), WORLD_SIZE=str(size))
     if size > 1:
         os.environ.update(GFN_PROCESS_STORE=store, **({"GLOO_SOCKET_IFNAME": "lo"} if sys.platform == "linux" else {}))
+    import torch
+
     import agents
     from agents.distributed.group import join
     from agents.distributed.team import Team
@@ -54,6 +60,8 @@ def worker(pipe: Any, engine: str, batch: int, threads: int | None, rank: int, s
 
     dag = agents_dag()
     agent = agents.make_agent("tb", dag, seed=0, engine=engine, batch_size=batch, **SETTINGS)
+    with torch.no_grad():
+        agent.policy.networks[0].layers[-1][1][dag.num_actions - 1] += STOP_BIAS
     join()
     update = Team(agent, 0).update if size > 1 else agent.update
     with contextlib.ExitStack() as stack:
