@@ -205,7 +205,9 @@ def with_callables(function: Any, arguments: dict[str, Any], where: str) -> dict
     """
     if not any(map(is_named, arguments.values())):
         return arguments
-    annotations = annotations_of(function.__init__ if isinstance(function, type) else function)
+    annotations = annotations_of(
+        inspect.getattr_static(function, "__init__") if isinstance(function, type) else function
+    )
     return {
         name: load_callable(value, f"{where}: {name}", kind)
         if is_named(value) and takes_callables(kind := annotations.get(name, Any)) and not os.path.exists(value)

@@ -149,7 +149,7 @@ def defaults(kind: type[Any], given: training_config.TrainingConfig) -> Any:
     Raises:
         UsageError: the file has a setting or an argument that does not exist, or a setting with a wrong value.
     """
-    groups = {field.name: field.default_factory for field in dataclasses.fields(kind)}
+    groups: dict[str, Any] = {field.name: field.default_factory for field in dataclasses.fields(kind)}
     parts = {}
     for part, values in (("agent", given.settings), ("env", given.env_arguments)):
         allowed = [field.name for field in dataclasses.fields(groups[part])]

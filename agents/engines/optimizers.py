@@ -57,7 +57,7 @@ def make_optimizer(text: str, groups: list[dict[str, Any]]) -> torch.optim.Optim
     if kind is torch.optim.Adam:
         keywords = {"fused": True, **keywords}
     try:
-        return kind(groups, lr=1e-3, **keywords)  # type: ignore[call-arg]
+        return kind(groups, lr=1e-3, **keywords)
     except (TypeError, ValueError) as error:
         raise ValueError(f"optimizer {text}: {error}") from None
 

@@ -202,9 +202,10 @@ def known_target_metrics(
     except NotImplementedError:
         return found
     ratios = estimates.backward_log_ratios(agent, objects, rng)
-    found["eubo"], found["eubo_se"] = metrics.mean_and_error(log_rewards(dag, objects) + ratios)
+    eubo, found["eubo_se"] = metrics.mean_and_error(log_rewards(dag, objects) + ratios)
+    found["eubo"] = eubo
     if log_z is not None:
-        found["eubo_gap"] = found["eubo"] - log_z
+        found["eubo_gap"] = eubo - log_z
     return found
 
 

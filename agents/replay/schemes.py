@@ -160,7 +160,7 @@ def scheme_named(name: str) -> Scheme:
     if name not in SCHEMES:
         if not named.is_named(name):
             raise ValueError(f"unknown scheme {name!r} (available: {', '.join(SCHEMES)})")
-        scheme = named.load_instance(name, Scheme, "replay")
+        scheme: Scheme = named.load_instance(name, Scheme, "replay")  # type: ignore[type-abstract]
         scheme.name = name  # Saved runs name the module.
         SCHEMES[name] = scheme
     return SCHEMES[name]

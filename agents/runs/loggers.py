@@ -50,7 +50,7 @@ class TensorBoard(Callback):
             from torch.utils.tensorboard import SummaryWriter
         except ImportError as error:
             raise ImportError("TensorBoard is not installed: pip install 'gfn-envs[tensorboard]'") from error
-        self.make, self.writer = SummaryWriter, None
+        self.make, self.writer = SummaryWriter, None  # type: Any, Any
 
     def begin(self, agent: Agent, config: dict[str, Any], directory: Path | None) -> None:
         self.writer = self.make(str((directory or Path()) / "tensorboard"))
@@ -79,7 +79,7 @@ class WandB(Callback):
             import wandb
         except ImportError as error:
             raise ImportError("Weights & Biases is not installed: pip install 'gfn-envs[wandb]'") from error
-        self.wandb, self.run = wandb, None
+        self.wandb, self.run = wandb, None  # type: Any, Any
 
     def begin(self, agent: Agent, config: dict[str, Any], directory: Path | None) -> None:
         try:
@@ -124,7 +124,7 @@ class MLflow(Callback):
             import mlflow
         except ImportError as error:
             raise ImportError("MLflow is not installed: pip install 'gfn-envs[mlflow]'") from error
-        self.mlflow, self.client, self.id = mlflow, None, ""
+        self.mlflow, self.client, self.id = mlflow, None, ""  # type: Any, Any, str
 
     def begin(self, agent: Agent, config: dict[str, Any], directory: Path | None) -> None:
         place = (directory or Path()).absolute()

@@ -60,9 +60,10 @@ def check(learner: Learner) -> None:
     require(learner.device.type == "cpu", "device 'cpu'", repr(str(learner.device)))
     optimizer = getattr(learner.config, "optimizer", "adam")
     require(optimizer == "adam", "optimizer 'adam'", repr(optimizer))
-    own = [name for name in COMPILED if not getattr(type(learner), name, check).__module__.startswith("agents.")]
+    overridden = [name for name in COMPILED if not getattr(type(learner), name, check).__module__.startswith("agents.")]
     require(not getattr(learner, "modules", ()), "no further networks", f"those of {learner.name!r}")
-    require(not own, "the loss that the balance declares", f"{', '.join(own)} of its own in {learner.name!r}")
+    given = f"{', '.join(overridden)} of its own in {learner.name!r}"
+    require(not overridden, "the loss that the balance declares", given)
     # Subclasses may compute something else.
     layered = type(policy) is StateActionPolicy and all(type(network) is MLP for network in policy.networks)
     require(layered, "a multi-layer perceptron (network 'mlp', form 'sa')", "another policy")
