@@ -12,6 +12,7 @@ from __future__ import annotations
 import argparse
 import itertools
 import json
+import os
 import resource
 import subprocess
 import sys
@@ -23,6 +24,7 @@ import torch
 import agents
 import gfn_envs
 from agents.evaluation.evaluate import exact_distribution, is_enumerable, target_of, watched_metrics
+from agents.threads import working_threads
 from benchmarks import report
 from benchmarks.matmul_peak import peak
 
@@ -30,10 +32,8 @@ from benchmarks.matmul_peak import peak
 GRIDS: dict[tuple[int, int], tuple[float, float]] = {(4, 20): (0.3, 6e9), (6, 8): (10.0, 6e9), (8, 8): (120.0, 6e9)}
 
 
-def measure(ndim: int, side: int, iterations: int, repeats: int, threads: int | None) -> dict[str, Any]:
+def measure(ndim: int, side: int, iterations: int, repeats: int) -> dict[str, Any]:
     """Train ``tb`` and evaluate it exactly: seconds, CPU seconds, peak memory and distances."""
-    if threads is not None:
-        torch.set_num_threads(threads)
     dag = gfn_envs.make_dag("GFN/HyperGrid-v0", ndim=ndim, side=side)
     agent = agents.make_agent("tb", dag, batch_size=64, epsilon=0.1)
     for _ in range(iterations):
@@ -54,6 +54,7 @@ def measure(ndim: int, side: int, iterations: int, repeats: int, threads: int | 
         "objects": dag.num_terminal_states,
         "iterations": iterations,
         "threads": torch.get_num_threads(),
+        "load": os.getloadavg()[1],
         "first_seconds": seconds[0],
         "seconds": min(seconds[1:], default=seconds[0]),
         "cpu_seconds": min(cpu[1:], default=cpu[0]),
@@ -78,6 +79,7 @@ def markdown(records: list[dict[str, Any]]) -> str:
                 f"{r['first_seconds']:.3g}",
                 f"{r['seconds']:.3g} (limit {limit:g})",
                 f"{r['cpu_seconds']:.3g}",
+                f"{r['load']:.1f}",
                 f"{network:.2g}",
                 f"{r['peak_bytes'] / 1e9:.2g} (limit {memory / 1e9:g})",
                 f"{r['tv']:.4f}",
@@ -86,7 +88,18 @@ def markdown(records: list[dict[str, Any]]) -> str:
                 f"{abs(r['mass'] - 1):.0e}",
             ]
         )
-    header = ["grid", "objects", "first, s", "then, s", "CPU, s", "products at peak, s", "peak memory, GB", "TV", "JSD"]
+    header = [
+        "grid",
+        "objects",
+        "first, s",
+        "then, s",
+        "CPU, s",
+        "load",
+        "products at peak, s",
+        "peak memory, GB",
+        "TV",
+        "JSD",
+    ]
     return report.table([*header, "log Z error", "1 - mass"], rows)
 
 
@@ -96,7 +109,8 @@ def section(records: list[dict[str, Any]]) -> str:
 
 `python -m benchmarks.exact` ({report.machine()}; evaluated on {records[0]["threads"]} thread).
 `tb` with two hidden layers of 256, after {records[0]["iterations"]} iterations with batches of 64. It has not
-converged, because only the evaluation is measured. Total variation, JSD and log Z are exact: the probability of every
+converged, because only the evaluation is measured. "Load" is the mean number of processes that wanted a core: at more
+than the number of cores, only the CPU seconds count. Total variation, JSD and log Z are exact: the probability of every
 cell is computed, level after level. "First" includes the rewards of all cells. "Products at peak" is the time of the
 network's matrix products at the highest speed measured here. Memory is the peak of the whole process.
 
@@ -111,12 +125,13 @@ def main() -> None:
     parser.add_argument("--only", choices=names, help="one grid, as dimensions x side; writes nothing")
     parser.add_argument("--iterations", type=int, default=300, help="of training (default 300)")
     parser.add_argument("--repeats", type=int, default=2, help="evaluations after the first (default 2)")
-    parser.add_argument("--threads", type=int, help="threads of torch (default: as it is)")
+    parser.add_argument("--threads", type=int, help="number of threads (default 1)")
     parser.add_argument("--json", action="store_true", help="print the record of --only as JSON")
     options = parser.parse_args()
     if options.only:
         ndim, side = map(int, options.only.split("x"))
-        record = measure(ndim, side, options.iterations, options.repeats, options.threads)
+        with working_threads(options.threads):
+            record = measure(ndim, side, options.iterations, options.repeats)
         print(json.dumps(record) if options.json else markdown([record]))
         return
     records = []
