@@ -108,6 +108,7 @@ def test_cells_show_what_they_hold(sweep):
     (grid,) = setting_grids(grouped(sweep), "lr", "env.side", "tv")
     axes = heat_map([grid], "lr", "side", "tv").axes[0]
     assert [text.get_text() for text in axes.texts] == ["0.35\n± 0.05", "0.15\n± 0.05", "0.55\n± 0.05"]
+    assert [text.get_position() for text in axes.texts] == [(0, 0), (1, 0), (0, 1)]
     assert [label.get_text() for label in axes.get_xticklabels()] == ["0.01", "0.1"]
 
 
