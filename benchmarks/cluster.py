@@ -216,7 +216,7 @@ def main() -> None:
         prog="python -m benchmarks.cluster", description=__doc__, formatter_class=argparse.RawTextHelpFormatter
     )
     parser.add_argument("--only", choices=["sweep", "calls", "plan"], help="one part")
-    parser.add_argument("--iterations", type=int, default=1000, help="of each of the 24 runs (default 1000)")
+    parser.add_argument("--iterations", type=int, default=2000, help="of each of the 24 runs (default 2000)")
     options = parser.parse_args()
     results = load(FILE)
     if options.only in (None, "sweep"):
