@@ -223,12 +223,13 @@ def _correlation(
     every = objects is None
     if not agent.samples_by_policy or (every and learned is None):
         return found
-    if objects is None:
-        objects = dag.terminal_states()
     if learned is not None:
-        place = dag.terminal_index(objects)
-        log_p, log_reward = _log_learned(agent, learned)[place], target_of(dag).log_reward[place]
+        log_p, log_reward = _log_learned(agent, learned), target_of(dag).log_reward
+        if objects is not None:
+            place = dag.terminal_index(objects)
+            log_p, log_reward = log_p[place], log_reward[place]
     else:
+        assert objects is not None
         log_reward = log_rewards(dag, objects)
         try:
             log_p, source = estimates.ancestor_log_p(agent, objects), "ancestors"
@@ -239,7 +240,7 @@ def _correlation(
     found["pearson"], found["spearman"] = correlations.correlations(log_reward, log_p)
     if not every:
         found["pearson_se"], found["spearman_se"] = correlations.correlation_errors(log_reward, log_p, bootstrap_rng)
-    return found | {"num_test_objects": len(objects), "log_p_source": source}
+    return found | {"num_test_objects": len(log_p), "log_p_source": source}
 
 
 def _log_learned(agent: Agent, learned: FloatArray) -> FloatArray:
