@@ -55,8 +55,14 @@ def line_chart(title: str, caption: str, lines: Sequence[Line], x: str, y: str, 
         xs, ys, error = line.x[keep], line.y[keep], line.error[keep]
         if (error > 0).any():
             low = np.maximum(ys - error, ys * 0.05) if log else ys - error
-            band = {"x": numbers(np.r_[xs, xs[::-1]]), "y": numbers(np.r_[ys + error, low[::-1]])}
-            style = {"fill": "toself", "fillcolor": color, "opacity": 0.18, "line": {"width": 0}, "mode": "lines"}
+            band: dict[str, Any] = {"x": numbers(np.r_[xs, xs[::-1]]), "y": numbers(np.r_[ys + error, low[::-1]])}
+            style: dict[str, Any] = {
+                "fill": "toself",
+                "fillcolor": color,
+                "opacity": 0.18,
+                "line": {"width": 0},
+                "mode": "lines",
+            }
             traces.append({**band, **style, "hoverinfo": "skip", "showlegend": False})
         mode = "lines+markers" if len(keep) < 30 else "lines"
         curve = {"x": numbers(xs), "y": numbers(ys), "mode": mode, "name": line.label}
@@ -68,7 +74,7 @@ def line_chart(title: str, caption: str, lines: Sequence[Line], x: str, y: str, 
 
 def heat_chart(title: str, caption: str, grid: FloatArray, x: str, y: str, top: float) -> Chart:
     """A grid of numbers >= 0 on a color scale that ends at ``top``. The first row is at the bottom."""
-    trace = {"type": "heatmap", "z": [numbers(row) for row in grid], "zmin": 0, "zmax": number(top)}
+    trace: dict[str, Any] = {"type": "heatmap", "z": [numbers(row) for row in grid], "zmin": 0, "zmax": number(top)}
     trace |= {"colorscale": "Viridis", "colorbar": {"thickness": 10, "outlinewidth": 0, "tickformat": ".2~g"}}
     trace |= {"hovertemplate": f"{x} %{{x}}, {y} %{{y}}: %{{z:.4g}}<extra></extra>"}
     shown = layout(x, y)
@@ -82,8 +88,14 @@ def bar_chart(
 ) -> Chart:
     """Target as bars and learned as points, one per object."""
     place, shown = list(range(len(names))), layout("objects, by reward", y)
-    bars = {"type": "bar", "x": place, "y": numbers(target), "name": "target", "marker": {"color": TARGET_COLOR}}
-    points = {"x": place, "y": numbers(learned), "name": "learned", "mode": "markers"}
+    bars: dict[str, Any] = {
+        "type": "bar",
+        "x": place,
+        "y": numbers(target),
+        "name": "target",
+        "marker": {"color": TARGET_COLOR},
+    }
+    points: dict[str, Any] = {"x": place, "y": numbers(learned), "name": "learned", "mode": "markers"}
     points |= {"marker": {"color": LEARNED_COLOR, "size": 6}}
     for trace in (bars, points):
         trace |= {"text": list(names), "textposition": "none", "hovertemplate": "%{text}: %{y:.4g}"}
@@ -102,13 +114,24 @@ def scatter_chart(
     offset: float | None = 0.0,
 ) -> Chart:
     """One point per object, and the line y = x + ``offset``."""
-    points = {"x": numbers(x), "y": numbers(y), "mode": "markers", "text": list(names), "name": "objects"}
+    points: dict[str, Any] = {
+        "x": numbers(x),
+        "y": numbers(y),
+        "mode": "markers",
+        "text": list(names),
+        "name": "objects",
+    }
     points |= {"marker": {"color": COLORS[0], "size": 5, "opacity": 0.45}}
     points |= {"hovertemplate": "%{text}<br>%{x:.4g}, %{y:.4g}<extra></extra>"}
     traces = [points]
     if offset is not None and len(x):
         ends = np.array([x.min(), x.max()])
-        ideal = {"x": numbers(ends), "y": numbers(ends + offset), "mode": "lines", "name": "proportional to reward"}
+        ideal: dict[str, Any] = {
+            "x": numbers(ends),
+            "y": numbers(ends + offset),
+            "mode": "lines",
+            "name": "proportional to reward",
+        }
         traces.append({**ideal, "line": {"color": LINE_COLOR, "width": 1.5, "dash": "dash"}, "hoverinfo": "skip"})
     shown = layout(x_label, y_label)
     shown["showlegend"] = False  # The caption says what the line is.
@@ -118,7 +141,12 @@ def scatter_chart(
 def histogram_chart(title: str, caption: str, values: FloatArray, x: str, y: str, bins: int = 40) -> Chart:
     """Counts of values in equal intervals."""
     counts, edges = np.histogram(values, bins=bins)
-    trace = {"type": "bar", "x": numbers((edges[1:] + edges[:-1]) / 2), "y": counts.tolist(), "name": "samples"}
+    trace: dict[str, Any] = {
+        "type": "bar",
+        "x": numbers((edges[1:] + edges[:-1]) / 2),
+        "y": counts.tolist(),
+        "name": "samples",
+    }
     trace |= {"width": numbers(np.diff(edges)), "marker": {"color": COLORS[0]}}
     trace |= {"hovertemplate": "%{x:.4g}: %{y}<extra></extra>"}
     shown = layout(x, y)
