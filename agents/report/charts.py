@@ -14,6 +14,8 @@ from gfn_envs.arrays import FloatArray
 #: Colors that differ in hue and in lightness.
 COLORS = ("#2f6db3", "#d1603d", "#3d8f64", "#8a63b5", "#b58a1f", "#3f9fb3", "#b34f7d", "#5d6673")
 TARGET_COLOR, LEARNED_COLOR, LINE_COLOR = "#b9c0c9", "#d1603d", "#5d6673"
+#: What plotly.js calls a trace: the points of one curve, with their style.
+Trace = dict[str, Any]
 #: Points per curve. More are thinned out.
 MAX_POINTS = 400
 
@@ -55,8 +57,8 @@ def line_chart(title: str, caption: str, lines: Sequence[Line], x: str, y: str, 
         xs, ys, error = line.x[keep], line.y[keep], line.error[keep]
         if (error > 0).any():
             low = np.maximum(ys - error, ys * 0.05) if log else ys - error
-            band: dict[str, Any] = {"x": numbers(np.r_[xs, xs[::-1]]), "y": numbers(np.r_[ys + error, low[::-1]])}
-            style: dict[str, Any] = {
+            band: Trace = {"x": numbers(np.r_[xs, xs[::-1]]), "y": numbers(np.r_[ys + error, low[::-1]])}
+            style: Trace = {
                 "fill": "toself",
                 "fillcolor": color,
                 "opacity": 0.18,
@@ -74,7 +76,7 @@ def line_chart(title: str, caption: str, lines: Sequence[Line], x: str, y: str, 
 
 def heat_chart(title: str, caption: str, grid: FloatArray, x: str, y: str, top: float) -> Chart:
     """A grid of numbers >= 0 on a color scale that ends at ``top``. The first row is at the bottom."""
-    trace: dict[str, Any] = {"type": "heatmap", "z": [numbers(row) for row in grid], "zmin": 0, "zmax": number(top)}
+    trace: Trace = {"type": "heatmap", "z": [numbers(row) for row in grid], "zmin": 0, "zmax": number(top)}
     trace |= {"colorscale": "Viridis", "colorbar": {"thickness": 10, "outlinewidth": 0, "tickformat": ".2~g"}}
     trace |= {"hovertemplate": f"{x} %{{x}}, {y} %{{y}}: %{{z:.4g}}<extra></extra>"}
     shown = layout(x, y)
@@ -88,14 +90,14 @@ def bar_chart(
 ) -> Chart:
     """Target as bars and learned as points, one per object."""
     place, shown = list(range(len(names))), layout("objects, by reward", y)
-    bars: dict[str, Any] = {
+    bars: Trace = {
         "type": "bar",
         "x": place,
         "y": numbers(target),
         "name": "target",
         "marker": {"color": TARGET_COLOR},
     }
-    points: dict[str, Any] = {"x": place, "y": numbers(learned), "name": "learned", "mode": "markers"}
+    points: Trace = {"x": place, "y": numbers(learned), "name": "learned", "mode": "markers"}
     points |= {"marker": {"color": LEARNED_COLOR, "size": 6}}
     for trace in (bars, points):
         trace |= {"text": list(names), "textposition": "none", "hovertemplate": "%{text}: %{y:.4g}"}
@@ -114,7 +116,7 @@ def scatter_chart(
     offset: float | None = 0.0,
 ) -> Chart:
     """One point per object, and the line y = x + ``offset``."""
-    points: dict[str, Any] = {
+    points: Trace = {
         "x": numbers(x),
         "y": numbers(y),
         "mode": "markers",
@@ -126,7 +128,7 @@ def scatter_chart(
     traces = [points]
     if offset is not None and len(x):
         ends = np.array([x.min(), x.max()])
-        ideal: dict[str, Any] = {
+        ideal: Trace = {
             "x": numbers(ends),
             "y": numbers(ends + offset),
             "mode": "lines",
@@ -141,7 +143,7 @@ def scatter_chart(
 def histogram_chart(title: str, caption: str, values: FloatArray, x: str, y: str, bins: int = 40) -> Chart:
     """Counts of values in equal intervals."""
     counts, edges = np.histogram(values, bins=bins)
-    trace: dict[str, Any] = {
+    trace: Trace = {
         "type": "bar",
         "x": numbers((edges[1:] + edges[:-1]) / 2),
         "y": counts.tolist(),
