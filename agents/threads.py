@@ -17,7 +17,8 @@ from typing import Any, ParamSpec, TypeVar
 import torch
 from threadpoolctl import ThreadpoolController
 
-P, R = ParamSpec("P"), TypeVar("R")
+P = ParamSpec("P")
+R = TypeVar("R")
 
 #: ``number``: threads of the innermost context of each Python thread.
 _context = threading.local()

@@ -161,7 +161,7 @@ def share(pairs: Pairs, offsets: IntArray, first: int, last: int) -> float:
     """
     if pairs.over == "trajectory":
         counted = np.diff(offsets) > (1 if pairs.terminal else 2)
-        return np.count_nonzero(counted[first:last]) / max(1, np.count_nonzero(counted))
+        return float(counted[first:last].sum() / max(1, int(counted.sum())))
     _, _, weight, owner = select(pairs, offsets)
     return float(weight[(owner >= first) & (owner < last)].sum())
 
