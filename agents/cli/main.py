@@ -110,7 +110,10 @@ def run(arguments: list[str], loaded: Callable[[], None] = lambda: None) -> int:
     show_log_lines()
     # NaN and infinity raise FloatingPointError where they matter. NumPy would print warnings before that line.
     with importlib.import_module("numpy").errstate(over="ignore", invalid="ignore"):
-        return function(rest) if command in AGENT_COMMANDS else function(rest, prog=f"gfn {command}")
+        try:
+            return function(rest) if command in AGENT_COMMANDS else function(rest, prog=f"gfn {command}")
+        except importlib.import_module("gfn_envs.reward_errors").BudgetSpent as error:
+            raise UsageError(f"{error}; their values are in its log; --oracle.budget allows more") from None
 
 
 class LogLines(logging.Handler):
