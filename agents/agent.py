@@ -245,7 +245,7 @@ class Agent:
         """The trajectories of this iteration, with its exploration. They stay in :attr:`last_batch`."""
         n, i = self.config.batch_size, self.iteration
         exploration = {"epsilon": self.config.epsilon(i), "temperature": self.config.temperature(i)}
-        if isinstance(self.config, DelaySettings):
+        if isinstance(self.config, DelaySettings) and self.config.delay_stop is not None:
             exploration["delay_stop"] = self.config.delay_stop(i)
         behavior = self.behavior()
         if behavior is None:

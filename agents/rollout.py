@@ -86,8 +86,11 @@ def _noise(rng: np.random.Generator, steps: int, n: int, width: int, epsilon: fl
 
 
 def _noise_of_steps(rng: np.random.Generator, n: int, width: int, epsilon: float) -> Iterator[FloatArray]:
-    """The noise (n, width) of one step after another, drawn for several at once: as for a whole batch if ``rng`` gives a
-    part of its numbers (:mod:`agents.distributed.engine`)."""
+    """The noise (n, width) of one step after another, drawn for several at once.
+
+    If ``rng`` gives a part of a batch's numbers, there are as many steps at once as for the whole batch
+    (:mod:`agents.distributed.engine`).
+    """
     steps = max(1, 2048 // (getattr(rng, "batch", n) * width))
     while True:
         yield from _noise(rng, steps, n, width, epsilon)

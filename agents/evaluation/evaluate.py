@@ -149,7 +149,8 @@ def evaluate(
 
     Returns:
         ``log_z``: the agent's estimate, or None. :func:`exact_metrics`, with None for each of them if the DAG cannot be
-        enumerated (``log_z_error`` only if it does not know its log Z either: ``exact_log_z``). :func:`sampled_metrics`. An agent that samples without a policy has no exact metrics. On DAGs that
+        enumerated (``log_z_error`` only if it does not know its log Z either: ``exact_log_z``).
+        :func:`sampled_metrics`. An agent that samples without a policy has no exact metrics. On DAGs that
         can be enumerated it has :func:`recorded_metrics` instead.
 
     Raises:

@@ -216,7 +216,14 @@ def main(options: argparse.Namespace) -> None:
     every = all_trajectories(dag)
     print(f"{dag!r}: {len(every):,} trajectories, batches of {options.batch_size}")
     agent = agents.make_agent(
-        "subtb", dag, seed=options.seed, hidden=(64, 64), lr=1e-3, batch_size=16, shared=not options.separate, delay_stop=0
+        "subtb",
+        dag,
+        seed=options.seed,
+        hidden=(64, 64),
+        lr=1e-3,
+        batch_size=16,
+        shared=not options.separate,
+        delay_stop=0,
     )
     rng = np.random.default_rng([options.seed, 1])
     iterations, batches = (60, 20) if options.quick else (options.iterations, options.batches)
