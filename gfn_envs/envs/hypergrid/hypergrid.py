@@ -140,11 +140,11 @@ class HyperGrid(Dag):
         if callable(reward):
             if kwargs:
                 raise ValueError(f"HyperGrid: reward_kwargs {kwargs} were given with a callable reward")
-            return functools.partial(_without_modes, reward)
             if isinstance(reward, Oracle):
                 reward.serve(self, cell_names)
             else:
                 checked_reward_function(reward, "HyperGrid", f"cells (n, {self.ndim})")
+            return functools.partial(_without_modes, reward)
         if not isinstance(reward, str) or reward not in REWARDS:
             raise ValueError(f"HyperGrid: unknown reward {shown(reward)}; allowed: {', '.join(REWARDS)}, or a callable")
         function, named = REWARDS[reward]
@@ -156,13 +156,13 @@ class HyperGrid(Dag):
         self.reward_floor = float(values["R0"]) if "R0" in values else None
         return functools.partial(function, side=self.side, **values)
 
-    @functools.cached_property
     def wrap_reward(self, wrap: Callable[..., Any]) -> None:
         if callable(reward := self.arguments["reward"]):
             self._reward = functools.partial(_without_modes, wrap(reward, True, cell_names))
         else:
             super().wrap_reward(wrap)
 
+    @functools.cached_property
     def num_modes(self) -> int | None:  # type: ignore[override]
         """Number of modes; None if there are none or if the grid has more than 10^6 cells, too many to count."""
         if callable(self.arguments["reward"]) or self.side**self.ndim > 10**6:

@@ -147,6 +147,12 @@ class FragmentMolecule(FragmentDag):
     def log_reward(self, states: IntArray) -> FloatArray:
         return self.score.exponent * self.log_score(states)
 
+    def reward_components(self, states: IntArray) -> dict[str, FloatArray]:
+        """The named scores, without floors and powers; {} if the reward is a callable."""
+        mols = self.molecules(states) if self.score.parts else []
+        stems = [self.stem_atoms(state) for state in states] if self.score.needs_stems else []
+        return {name: np.asarray(scorer(mols, stems), np.float64) for name, scorer in self.score.parts}
+
     def partial_log_reward(self, states: IntArray) -> FloatArray:
         """The log reward of finished and unfinished molecules, float64 (n,); 0 at s0."""
         nonempty = states[:, 0] > 0
