@@ -251,14 +251,14 @@ class Agent:
         if behavior is None:
             self.last_batch = self.sample_trajectories(n, **exploration)
         else:
-            with rollout.rewound_on_error(self.rng), torch.inference_mode(), rollout.one_blas_thread():
+            with rollout.rewound_on_error(self.rng), torch.inference_mode():
                 self.last_batch = rollout.sample_forward(self.dag, behavior, n, self.rng, **exploration)
         return self.last_batch
 
     @on_working_threads
     def sample_backward(self, objects: IntArray, log_reward: FloatArray | None = None) -> Trajectories:
         """One trajectory to each object (n, state_width), sampled backward from its end by P_B."""
-        with torch.inference_mode(), rollout.one_blas_thread():
+        with torch.inference_mode():
             return rollout.sample_backward(self.dag, objects, self.backward_logits(), self.rng, log_reward)
 
     def sample(self, n: int, rng: np.random.Generator | None = None) -> IntArray:

@@ -4,14 +4,19 @@ from __future__ import annotations
 
 import dataclasses
 import math
-import numbers
-import types
 import typing
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Literal
 
-import numpy as np
-
+from agents.config_checks import (
+    checked_widths,
+    require,
+    require_at_least,
+    require_choices,
+    require_positive,
+    require_share,
+    require_types,
+)
 from agents.replay.schemes import SCHEMES, Scheme, register, scheme_named
 from agents.schedules import Schedule, schedule
 from gfn_envs import named
@@ -255,64 +260,3 @@ class GFlowNetConfig(
     NetworkSettings,
 ):
     """Settings of agents that learn from sampled, replayed and searched objects."""
-
-
-def require(condition: bool, message: str, value: Any) -> None:
-    """Raise ValueError "message, got value" unless ``condition``."""
-    if not condition:
-        raise ValueError(f"{message}, got {value}")
-
-
-#: Allowed values of a field that is declared as one of these types.
-KINDS = {int: (numbers.Integral, "an integer"), float: (numbers.Real, "a number"), bool: (bool | np.bool_, "a bool")}
-
-
-def require_types(config: Any) -> None:
-    """Raise ValueError if a field declared as int, float or bool, or one of these or None, has another type."""
-    for name, kind in typing.get_type_hints(type(config)).items():
-        union = typing.get_origin(kind) in (typing.Union, types.UnionType)
-        kinds, value = typing.get_args(kind) if union else (kind,), getattr(config, name)
-        allowed = [KINDS[k] for k in kinds if k in KINDS]
-        if not allowed or (value is None and type(None) in kinds):
-            continue
-        numeric = not isinstance(value, bool) or bool in kinds
-        good = numeric and any(isinstance(value, accepted) for accepted, _ in allowed)
-        require(good, f"{name} must be {' or '.join(text for _, text in allowed)}", repr(value))
-
-
-def checked_widths(name: str, widths: Any) -> tuple[int, ...]:
-    """``widths`` as a tuple. Raises ValueError unless they are integers >= 1."""
-    good = isinstance(widths, list | tuple) and all(isinstance(w, int | np.integer) and w >= 1 for w in widths)
-    require(good, f"{name} widths must be integers of at least 1, such as (256, 256)", repr(widths))
-    return tuple(int(width) for width in widths)
-
-
-def require_choices(config: Any) -> None:
-    """Raise ValueError if a field declared as a Literal has another value, naming the allowed ones."""
-    for name, kind in typing.get_type_hints(type(config)).items():
-        if typing.get_origin(kind) is Literal and getattr(config, name) not in typing.get_args(kind):
-            allowed = " or ".join(map(repr, typing.get_args(kind)))
-            raise ValueError(f"{name} must be {allowed}, got {getattr(config, name)!r}")
-
-
-def require_at_least(config: Any, least: int, *names: str) -> None:
-    """Raise ValueError if a field (or an end of a schedule) is below ``least``."""
-    for name in names:
-        value = getattr(config, name)
-        lowest = min(value.start, value.end) if isinstance(value, Schedule) else value
-        message = f"{name} must not be negative" if least == 0 else f"{name} must be at least {least}"
-        require(lowest >= least, message, value)
-
-
-def require_share(config: Any, name: str) -> None:
-    """Raise ValueError if an end of a schedule is outside [0, 1]."""
-    share: Schedule = getattr(config, name)
-    require(min(share.start, share.end) >= 0, f"{name} must lie in [0, 1]", share)
-    require(max(share.start, share.end) <= 1, f"{name} must lie in [0, 1]", share)
-
-
-def require_positive(config: Any, *names: str) -> None:
-    """Raise ValueError if a field is neither None nor > 0."""
-    for name in names:
-        value = getattr(config, name)
-        require(value is None or value > 0, f"{name} must be > 0", value)

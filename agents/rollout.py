@@ -9,12 +9,9 @@ The compiled engine has its own rollouts, in ``agents/engines/numba/kernels.py``
 from __future__ import annotations
 
 import contextlib
-import functools
 from collections.abc import Callable, Iterator
-from typing import Any
 
 import numpy as np
-from threadpoolctl import ThreadpoolController
 
 from agents.errors import NoLegalActionError
 from agents.trajectories import Trajectories
@@ -29,20 +26,6 @@ Logits = Callable[[IntArray], FloatArray]
 
 #: Scores of actions are checked at the end, or whenever there are this many.
 HELD_SCORES = 2**22
-
-
-def one_blas_thread() -> Any:
-    """A context in which NumPy multiplies matrices on one thread: its pool would compete with torch's for cores."""
-    libraries = _openblas()
-    # Setting and restoring the same value takes as long as a step of a rollout.
-    if all(library.num_threads == 1 for library in libraries.lib_controllers):
-        return contextlib.nullcontext()
-    return libraries.limit(limits=1)
-
-
-@functools.lru_cache
-def _openblas() -> Any:
-    return ThreadpoolController().select(internal_api="openblas")
 
 
 def sample_actions(

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from agents.baselines.actor_critic import ActorCritic, ActorCriticConfig, chosen
-from agents.config import require
+from agents.config_checks import require
 from agents.losses.soft_rl import entropy
 from agents.policies.masking import masked_log_softmax
 from agents.policies.policy import Policy

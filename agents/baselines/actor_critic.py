@@ -10,14 +10,8 @@ import torch
 from torch import Tensor
 
 from agents.agent import Agent
-from agents.config import (
-    ExplorationSettings,
-    NetworkSettings,
-    OptimizerSettings,
-    checked_widths,
-    require,
-    require_at_least,
-)
+from agents.config import ExplorationSettings, NetworkSettings, OptimizerSettings
+from agents.config_checks import checked_widths, require, require_at_least
 from agents.engines.adam import minimize
 from agents.policies.masking import masked_log_softmax
 from agents.policies.mlp import MLP

@@ -13,7 +13,8 @@ import torch
 from agents import rollout
 from agents.agent import Agent
 from agents.baselines.random import UniformPolicy
-from agents.config import Config, require
+from agents.config import Config
+from agents.config_checks import require
 from agents.local_search import Path, backtrack, log_move, reconstruct, step_range
 from agents.policies.policy import Policy
 from agents.trajectories import Trajectories

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from agents.baselines.soft_dqn import SoftDQN, SoftDQNConfig
-from agents.config import require
+from agents.config_checks import require
 from agents.losses.soft_rl import munchausen_bonus
 from agents.replay.transitions import Transitions
 from gfn_envs.arrays import IntArray

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from agents.config import EngineSettings, GFlowNetConfig, require
+from agents.config import EngineSettings, GFlowNetConfig
+from agents.config_checks import require
 from agents.gflownets.gflownet import BalanceGFlowNet
 from agents.losses.balance import Balance, paths
 

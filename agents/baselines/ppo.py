@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from agents.baselines.actor_critic import ActorCritic, ActorCriticConfig, chosen
-from agents.config import require
+from agents.config_checks import require
 from agents.losses import policy_gradient as pg
 from agents.losses.soft_rl import entropy
 from gfn_envs.arrays import distinct

@@ -7,7 +7,7 @@ from typing import Any
 import torch
 
 from agents.baselines.actor_critic import ReturnAgent, ReturnConfig, chosen
-from agents.config import require
+from agents.config_checks import require
 from agents.losses.segments import segment_ids, segment_sum
 from agents.losses.soft_rl import entropy
 from gfn_envs.arrays import distinct

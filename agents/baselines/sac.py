@@ -11,14 +11,8 @@ from torch import Tensor, nn
 
 from agents.agent import Agent
 from agents.baselines.soft_dqn import follow
-from agents.config import (
-    ExplorationSettings,
-    NetworkSettings,
-    OptimizerSettings,
-    PenaltySettings,
-    require,
-    require_at_least,
-)
+from agents.config import ExplorationSettings, NetworkSettings, OptimizerSettings, PenaltySettings
+from agents.config_checks import require, require_at_least
 from agents.engines.adam import minimize
 from agents.losses.penalty import penalty
 from agents.losses.soft_rl import entropy, expected_soft_value, soft_target, soft_value

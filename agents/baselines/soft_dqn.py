@@ -10,14 +10,8 @@ import torch
 from torch import Tensor, nn
 
 from agents.agent import Agent
-from agents.config import (
-    ExplorationSettings,
-    NetworkSettings,
-    OptimizerSettings,
-    PenaltySettings,
-    require,
-    require_at_least,
-)
+from agents.config import ExplorationSettings, NetworkSettings, OptimizerSettings, PenaltySettings
+from agents.config_checks import require, require_at_least
 from agents.losses.penalty import penalty
 from agents.losses.soft_rl import soft_target, soft_value
 from agents.policies.policy import Policy, frozen_copy

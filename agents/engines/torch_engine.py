@@ -28,7 +28,7 @@ class TorchEngine(Engine):
         rewards: bool = True,
         delay_stop: float = 0.0,
     ) -> Trajectories:
-        with torch.inference_mode(), rollout.one_blas_thread(), flushed_denormals():
+        with torch.inference_mode(), flushed_denormals():
             logits = self.learner.forward_logits()
             return rollout.sample_forward(self.learner.dag, logits, n, rng, epsilon, temperature, rewards, delay_stop)
 

@@ -8,7 +8,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from agents.config import GFlowNetConfig, require
+from agents.config import GFlowNetConfig
+from agents.config_checks import require
 from agents.gflownets.gflownet import GFlowNet
 from agents.losses.flow_matching import flow_matching
 from agents.losses.segments import segment_logsumexp

@@ -94,7 +94,7 @@ class GFlowNet(TemperedAgent):
             return others, searched
         objects, log_reward, seen = batch.terminal_states, batch.log_reward, batch
         if self.config.local_search:
-            with torch.inference_mode(), rollout.one_blas_thread():
+            with torch.inference_mode():
                 found = local_search(
                     self.dag,
                     objects,

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from agents.config import require
+from agents.config_checks import require
 from agents.errors import UnsupportedError
 from agents.gflownets.gflownet import BalanceConfig, BalanceGFlowNet
 from agents.log_probs import LogProbs

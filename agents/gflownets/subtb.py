@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, ClassVar, Literal
 
-from agents.config import Config, require
+from agents.config import Config
+from agents.config_checks import require
 from agents.gflownets.gflownet import BalanceGFlowNet, FlowConfig
 from agents.losses.balance import Balance, sub_trajectories
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from agents.config import require
+from agents.config_checks import require
 from agents.gflownets.gflownet import BalanceGFlowNet, LogZConfig
 from agents.losses.balance import COMPLETE, Balance
 

@@ -19,7 +19,8 @@ import torch
 from torch import Tensor
 
 from agents.agent import Agent
-from agents.config import Config, checked_widths, require_at_least
+from agents.config import Config
+from agents.config_checks import checked_widths, require_at_least
 from agents.policies.policy import Head, Heads, Policy
 from agents.rollout import rewound_on_error
 from agents.schedules import Schedule

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 
 from agents.baselines.sb3.agent import SB3Agent, SB3Config
-from agents.config import require, require_at_least
+from agents.config_checks import require, require_at_least
 from agents.schedules import Schedule
 
 #: Arrays of the replay buffer of the library.

@@ -9,7 +9,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from agents.config import GFlowNetConfig, LogZSettings, require
+from agents.config import GFlowNetConfig, LogZSettings
+from agents.config_checks import require
 from agents.errors import UnsupportedError
 from agents.gflownets.gflownet import BalanceGFlowNet
 from agents.gflownets.guided.guide import log_guide, log_guide_of_scores

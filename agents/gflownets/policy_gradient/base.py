@@ -9,16 +9,8 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from agents.config import (
-    ExplorationSettings,
-    LogZSettings,
-    NetworkSettings,
-    OptimizerSettings,
-    TemperingSettings,
-    checked_widths,
-    require,
-    require_at_least,
-)
+from agents.config import ExplorationSettings, LogZSettings, NetworkSettings, OptimizerSettings, TemperingSettings
+from agents.config_checks import checked_widths, require, require_at_least
 from agents.engines.adam import minimize
 from agents.log_probs import LogProbs
 from agents.losses import policy_gradient as pg

@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from agents.config import require_at_least
+from agents.config_checks import require_at_least
 from agents.errors import UnsupportedError
 from agents.gflownets.guided.guide import log_agreement
 from agents.gflownets.policy_gradient.rl_b import RLB, RLBConfig
