@@ -10,7 +10,7 @@ HERE = Path(__file__).parent
 VERSION = re.search(r'^__version__ = "(.+)"$', (HERE / "gfn_envs" / "__init__.py").read_text("utf-8"), re.M)[1]
 
 EXTRAS = {
-    "agents": ["torch>=2.4", "scipy", "filelock", "threadpoolctl", "tqdm", "tyro", "rich", "rapidfuzz"],
+    "agents": ["torch>=2.4", "scipy", "filelock", "threadpoolctl", "tqdm", "tyro", "rich", "rapidfuzz", "numba>=0.60"],
     "fast": ["numba>=0.60"],
     "data": ["pooch", "tqdm"],
     "diversity": ["rapidfuzz"],

@@ -244,7 +244,7 @@ class EngineSettings(Config):
 
     engine: Literal["auto", "torch", "numba"] = "auto"
     """torch, or numba: compiled loops for small networks on the CPU, two to three times as fast, on environments that
-    can be enumerated (needs the extra "fast"). auto takes the fastest that supports the agent. Samples of a seed differ
+    can be enumerated. auto takes the fastest that supports the agent. Samples of a seed differ
     between engines."""
 
 

@@ -36,7 +36,7 @@ def _numba_engine(learner: Learner) -> Engine:
     try:
         from agents.engines.numba.engine import NumbaEngine  # Numba is optional, and takes a second to import.
     except ImportError as error:
-        raise ValueError(f"engine 'numba' needs Numba ({error}): pip install \"gfn-envs[fast]\"") from error
+        raise ValueError(f"engine 'numba' needs Numba ({error}): pip install numba") from error
     except RuntimeError as error:
         raise ValueError(f"engine 'numba' needs a directory for its code ({error}): set NUMBA_CACHE_DIR") from error
     return NumbaEngine(learner)
