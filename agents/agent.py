@@ -31,7 +31,7 @@ from agents.policies.build import make_policy
 from agents.policies.given import PolicyFactory, given_policy
 from agents.policies.policy import Head, Policy
 from agents.policies.seeding import OwnGenerator
-from agents.schedules import schedule
+from agents.schedules import Schedule, schedule
 from agents.threads import on_working_threads
 from agents.trajectories import Trajectories
 from gfn_envs.arrays import FloatArray, IntArray, distinct
@@ -79,6 +79,8 @@ class Agent:
     last_batch: Trajectories | None = None
     #: Exponent of the reward that the last batch of training had.
     beta: float = 1.0
+    #: Share of trajectories that may not stop early, if the agent has this setting.
+    delay_stop: Schedule | None = None
     #: Target network of the objective, if it has one.
     target: Any = None
 
@@ -104,10 +106,9 @@ class Agent:
         self.rng = np.random.default_rng(seed)
         self.check()
         if isinstance(self.config, DelaySettings):
-            delay = self.config.delay_stop or schedule(DELAY_STOP if dag.can_stop_anywhere else 0.0)
-            if max(delay.start, delay.end) > 0 and not dag.can_stop_anywhere:
+            self.delay_stop = self.config.delay_stop or schedule(DELAY_STOP if dag.can_stop_anywhere else 0.0)
+            if max(self.delay_stop.start, self.delay_stop.end) > 0 and not dag.can_stop_anywhere:
                 raise ValueError(f"delay_stop needs an environment where every state can stop, got {dag!r}; use 0")
-            self.config = dataclasses.replace(self.config, delay_stop=delay)
         with OwnGenerator(seed):
             own = None if policy is None else given_policy(policy, dag, self.backward.learned, self.learns_flow)
             self.policy = (self.make_policy() if own is None else own).to(self.device)
@@ -245,8 +246,8 @@ class Agent:
         """The trajectories of this iteration, with its exploration. They stay in :attr:`last_batch`."""
         n, i = self.config.batch_size, self.iteration
         exploration = {"epsilon": self.config.epsilon(i), "temperature": self.config.temperature(i)}
-        if isinstance(self.config, DelaySettings) and self.config.delay_stop is not None:
-            exploration["delay_stop"] = self.config.delay_stop(i)
+        if self.delay_stop is not None:
+            exploration["delay_stop"] = self.delay_stop(i)
         behavior = self.behavior()
         if behavior is None:
             self.last_batch = self.sample_trajectories(n, **exploration)

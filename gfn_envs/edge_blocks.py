@@ -11,7 +11,7 @@ import numpy as np
 
 from gfn_envs.arrays import IntArray
 from gfn_envs.dag import Dag
-from gfn_envs.enumeration import QUIET_SECONDS, StateGraph, state_graph
+from gfn_envs.enumeration import QUIET_SECONDS, StateGraph, check_enumerable, is_listable, state_graph
 
 logger = logging.getLogger(__name__)
 
@@ -49,6 +49,8 @@ def edge_blocks(dag: Dag, chunk: int) -> tuple[Iterator[Block], Callable[[], Int
     if small or "_state_graph" in dag.__dict__:
         graph = state_graph(dag)
         return graph_blocks(graph, chunk), lambda: graph.terminal
+    if not is_listable(dag, dag.num_states):
+        check_enumerable(dag, dag.num_states)
     ends: list[IntArray] = []
     return _computed_blocks(dag, chunk, ends), lambda: np.concatenate(ends)
 

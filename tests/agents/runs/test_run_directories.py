@@ -9,6 +9,7 @@ import gfn_envs
 from agents.cli import main as cli
 from agents.runs import directory as runs
 from agents.runs import train as training
+from gfn_envs.envs.strings import qm9_str
 from tests.helpers import small_dag
 
 GRID = "GFN/HyperGrid-v0"
@@ -141,6 +142,7 @@ def test_a_run_whose_data_are_missing_leaves_nothing(tmp_path, capsys, monkeypat
     (tmp_path / "empty").mkdir()
     monkeypatch.setenv("GFN_ENVS_DATA", str(tmp_path / "empty"))
     monkeypatch.setattr(gfn_envs.data.registry, "cache_dir", lambda: tmp_path / "cache")
+    qm9_str._published.cache_clear()  # Another test may have read them.
     command = ["train", "tb", "GFN/QM9Str-v0", *FLAGS[4:], "--iterations", 2, "--out", tmp_path / "run"]
     code, printed = gfn(capsys, *command, "--tensorboard")
     assert code == 2
