@@ -142,7 +142,11 @@ def _weights(pairs: Pairs, gap: IntArray, owner: IntArray, edges: IntArray) -> F
     else:
         reference = np.minimum(pairs.shortest, edges) if pairs.from_source else np.ones(1, dtype=np.int64)
     per_pair = reference if np.size(reference) == 1 else reference[owner]
-    weight = np.ones(len(gap)) if pairs.decay == 1 else np.exp((gap - per_pair) * math.log(pairs.decay))
+    if pairs.decay == 1:
+        weight = np.ones(len(gap))
+    else:
+        powers = np.exp(-abs(math.log(pairs.decay)) * np.arange(edges.max() + 1))
+        weight = powers.take(abs(gap - per_pair))
     if pairs.over == "batch":
         return weight / weight.sum()
     total = np.bincount(owner, weight, len(edges))
@@ -167,15 +171,23 @@ def share(pairs: Pairs, offsets: IntArray, first: int, last: int) -> float:
 
 
 def path_sums(values: Tensor, pairs: Pairs, edge: IntArray, length: IntArray) -> Tensor:
-    """Sums of ``values`` (e,) over the edges of each pair, ``edge`` to ``edge + length`` (p,)."""
-    if pairs.longest == 1:
-        return values if pairs.terminal else values.index_select(0, torch.from_numpy(edge).to(values.device))
+    """Sums of ``values`` (e,) over the edges of each pair, ``edge`` to ``edge + length`` (p,).
+
+    ``pairs`` are single edges or complete trajectories.
+    """
     if pairs == COMPLETE:
         return torch.segment_reduce(values, "sum", lengths=torch.from_numpy(length).to(values.device), unsafe=True)
-    # Differences of running sums. They run on from trajectory to trajectory, without a trace in double precision.
+    return values if pairs.terminal else values.index_select(0, torch.from_numpy(edge).to(values.device))
+
+
+def sums_before(values: Tensor, offsets: IntArray) -> Tensor:
+    """Sum of ``values`` (e,) over the edges before each state, float64 (s,).
+
+    They run on from trajectory to trajectory, which cancels in differences, without a trace in double precision.
+    """
     sums = torch.nn.functional.pad(values.cumsum(0, dtype=torch.float64), (1, 0))
-    before, after = (torch.from_numpy(a).to(values.device) for a in (edge, edge + length))
-    return sums.index_select(0, after) - sums.index_select(0, before)
+    edge = np.arange(offsets[-1]) - np.repeat(np.arange(len(offsets) - 1), np.diff(offsets))
+    return sums.index_select(0, torch.from_numpy(edge).to(values.device))
 
 
 def balance_loss(
@@ -205,10 +217,17 @@ def balance_loss(
     """
     first, last, weights, owner = select(balance.pairs, offsets)
     start, end, weight = (torch.from_numpy(a).to(log_flow.device) for a in (first, last, weights))
-    # State k of the batch, if it is of trajectory i, leaves by edge k - i.
-    sums = path_sums(log_pf - log_pb, balance.pairs, first - owner, last - first)
-    flow = log_flow.index_select(0, start) - (log_flow if end_flow is None else end_flow).index_select(0, end)
-    residual = (flow + sums).to(log_pf.dtype)
+    end_flow = log_flow if end_flow is None else end_flow
+    if balance.pairs == COMPLETE or balance.pairs.longest == 1:  # As below, in fewer operations.
+        # State k of the batch, if it is of trajectory i, leaves by edge k - i.
+        sums = path_sums(log_pf - log_pb, balance.pairs, first - owner, last - first)
+        residual = log_flow.index_select(0, start) - end_flow.index_select(0, end) + sums
+    else:
+        sums = sums_before(log_pf - log_pb, offsets)
+        u = log_flow - sums
+        u_end = u if end_flow is log_flow else end_flow - sums
+        residual = u.index_select(0, start) - u_end.index_select(0, end)
+    residual = residual.to(log_pf.dtype)
     weight = weight.to(residual.dtype)
     if log_z is not None:
         residual = residual + log_z
