@@ -135,7 +135,7 @@ def without_numba(monkeypatch):
 
 @pytest.mark.usefixtures("without_numba")
 def test_without_numba_it_says_what_to_install():
-    with pytest.raises(ValueError, match=r"engine 'numba' needs Numba .*gfn-envs\[fast\]"):
+    with pytest.raises(ValueError, match=r"engine 'numba' needs Numba .*numba"):
         make()
     make(engine="torch").update()
     agent = make(engine="auto")
