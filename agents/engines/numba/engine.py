@@ -28,6 +28,8 @@ from gfn_envs.enumeration import state_graph
 
 #: Larger batches are sampled in pieces of this many random numbers.
 NUMBERS = 2**22
+#: Options of Adam that change its step.
+NOT_PLAIN = ("weight_decay", "amsgrad", "maximize")
 #: No trajectory is delayed.
 NO_DELAY = np.zeros(0, np.int64)
 
@@ -58,8 +60,9 @@ def check(learner: Learner) -> None:
     require(learner.backward.in_objective, "a P_B that has no loss of its own", repr(learner.backward.name))
     require(dag.on_error != "skip", "a reward for every object (on_error other than 'skip')", repr(dag.on_error))
     require(learner.device.type == "cpu", "device 'cpu'", repr(str(learner.device)))
-    optimizer = getattr(learner.config, "optimizer", "adam")
-    require(optimizer == "adam", "optimizer 'adam'", repr(optimizer))
+    optimizer = learner.optimizer
+    plain = type(optimizer) is torch.optim.Adam and not any(g[k] for g in optimizer.param_groups for k in NOT_PLAIN)
+    require(plain, "optimizer 'adam', with its betas and eps at most", repr(getattr(learner.config, "optimizer", "")))
     overridden = [name for name in COMPILED if not getattr(type(learner), name, check).__module__.startswith("agents.")]
     require(not getattr(learner, "modules", ()), "no further networks", f"those of {learner.name!r}")
     given = f"{', '.join(overridden)} of its own in {learner.name!r}"
@@ -315,7 +318,7 @@ class NumbaEngine(Engine):
     def step_group(self, name: str, group: dict[str, Any], gradients: tuple[FloatArray, ...]) -> None:
         """Adam step on a parameter group, with its settings and torch's optimizer state."""
         parameters, state = group["params"], self.learner.optimizer.state
-        changed = [key for key in ("weight_decay", "amsgrad", "maximize") if group[key]]
+        changed = [key for key in NOT_PLAIN if group[key]]
         require(not changed, "Adam with its defaults", ", ".join(changed))
         require(all(p.requires_grad for p in parameters), "parameters that are all trained", "one that is not")
         for p in parameters:

@@ -163,3 +163,20 @@ def test_runs_are_looked_at_where_numba_is_missing(tmp_path, request):
     loaded = agents.load_agent(tmp_path)
     assert type(loaded.engine) is TorchEngine
     assert all(map(torch.equal, parameters(agent), parameters(loaded)))
+
+
+@pytest.mark.parametrize(
+    ("optimizer", "engine"),
+    [
+        ("adam(betas=(0.9, 0.99), eps=1e-6)", "numba"),
+        ("adam(weight_decay=0.1)", "torch"),
+        ("adamw", "torch"),
+    ],
+)
+def test_adam_with_other_betas_is_compiled(optimizer, engine):
+    agent = make(optimizer=optimizer, engine="auto")
+    assert agent.engine.name == engine
+    twin = make(optimizer=optimizer, engine="torch")
+    for _ in range(3):
+        batch = agent.sample_trajectories(16)
+        assert agent.engine.step(batch) == pytest.approx(twin.engine.step(batch), rel=1e-4)
