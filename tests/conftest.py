@@ -71,6 +71,10 @@ SLOW = (
 )
 
 
+#: The longest tests come first, so that no process works on one of them at the end while the others wait.
+FIRST = ("tests/docs/test_docs.py", "tests/agents/sweeps/test_ray.py", "tests/agents/cli/test_from_a_shell.py")
+
+
 def pytest_configure(config: pytest.Config) -> None:
     # Some tests run in directories of their own, from which a relative path would lead elsewhere.
     if mirror := os.environ.get("GFN_ENVS_DATA"):
@@ -91,6 +95,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         for entry in SLOW:
             if not any(item.nodeid.startswith(entry) for item in items):
                 warnings.warn(f"SLOW in tests/conftest.py: no test is called {entry}")
+    items.sort(key=lambda item: not item.nodeid.startswith(FIRST))
     for item in items:
         params = item.callspec.params if hasattr(item, "callspec") else {}
         if item.nodeid.startswith(SLOW) or is_repetition(params):
