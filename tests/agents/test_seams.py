@@ -218,7 +218,7 @@ def test_the_compiled_engine_refuses_what_it_would_leave_out() -> None:
 
     with pytest.raises(ValueError, match=r"engine .numba. needs the loss that .*, got loss of its own"):
         Shifted(grid(), TB.config_class(engine="numba", **SMALL))
-    with pytest.raises(ValueError, match="engine 'numba' needs optimizer 'adam', .*got 'sgd'"):
+    with pytest.raises(ValueError, match=r"engine 'numba' needs optimizer 'adam', .*got 'sgd'"):
         agents.make_agent("tb", grid(), engine="numba", optimizer="sgd", **SMALL)
 
 
