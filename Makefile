@@ -2,12 +2,12 @@
 #
 # PYTHON: interpreter of the environment, 3.10 or newer.         make test PYTHON=python3.12
 # VENV:   folder of the environment.                             make test VENV=/tmp/venv
-# JOBS:   test processes, by default one more than cores, because some wait.              make test JOBS=8
+# JOBS:   test processes, by default one per core.               make test JOBS=8
 # ARGS:   more arguments for pytest.                             make test ARGS="-k checker"
 
 PYTHON ?= python3
 VENV ?= .venv
-JOBS ?= $(shell expr $$(getconf _NPROCESSORS_ONLN) + 1)
+JOBS ?= $(shell getconf _NPROCESSORS_ONLN)
 ARGS ?=
 
 BIN := $(VENV)/bin
