@@ -10,12 +10,9 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from agents.policies.attention import attend
+from agents.policies.attention import AttentionLayer, KeysAndValues
 from agents.policies.prefixes import find_prefixes, sizes
 from gfn_envs.arrays import IntArray, row_keys
-
-#: Keys and values of one attention layer, each (n, heads, tokens, width per head).
-KeysAndValues = tuple[Tensor, Tensor]
 
 #: Most numbers in the keys and values that are kept between two steps of a rollout.
 MOST_CACHED = 2**26
@@ -42,7 +39,7 @@ class CausalTransformer(nn.Module):
         self.empty, self.order = num_tokens - 1, np.asarray(order)
         self.embedding = nn.Embedding(num_tokens, width)
         self.position = nn.Parameter(torch.randn(len(order) + 1, width) * 0.02)
-        self.layers = nn.ModuleList(CausalLayer(width, heads) for _ in range(layers))
+        self.layers = nn.ModuleList(AttentionLayer(width, heads, 4 * width) for _ in range(layers))
         self.norm = nn.LayerNorm(width)
         self.out = nn.Linear(width, outputs)
 
@@ -102,38 +99,6 @@ class CausalTransformer(nn.Module):
             x, known = layer(x, None, known)
             present.append(known)
         return self.norm(x[:, 0]), present
-
-
-class CausalLayer(nn.Module):
-    """A pre-norm layer without dropout: a policy must be the same function in rollouts and in the loss.
-
-    Args:
-        width: embedding size.
-        heads: attention heads.
-    """
-
-    def __init__(self, width: int, heads: int):
-        super().__init__()
-        self.heads = heads
-        self.before, self.between = nn.LayerNorm(width), nn.LayerNorm(width)
-        self.project, self.merge = nn.Linear(width, 3 * width), nn.Linear(width, width)
-        self.widen, self.narrow = nn.Linear(width, 4 * width), nn.Linear(4 * width, width)
-
-    def forward(
-        self, x: Tensor, mask: Tensor | None, past: KeysAndValues | None = None
-    ) -> tuple[Tensor, KeysAndValues]:
-        """x (n, k, width), and what is added to the scores (k, k) -> (n, k, width), and the keys and values.
-
-        With ``past``, those of earlier tokens, ``k`` is 1 and there is no mask.
-        """
-        n, k, width = x.shape
-        query, key, value = (
-            self.project(self.before(x)).view(n, k, 3, self.heads, width // self.heads).permute(2, 0, 3, 1, 4)
-        )
-        if past is not None:
-            key, value = torch.cat([past[0], key], dim=2), torch.cat([past[1], value], dim=2)
-        x = x + self.merge(attend(query, key, value, mask).transpose(1, 2).reshape(n, k, width))
-        return x + self.narrow(self.widen(self.between(x)).relu()), (key, value)
 
 
 class Rollout:

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from agents.policies.attention import attend
+from agents.policies.attention import AttentionLayer
 from gfn_envs.graph_layout import GraphLayout, NodeActions, PairActions
 
 
@@ -46,7 +46,7 @@ class GraphNetwork(nn.Module):
         self.relations = nn.Linear(2 * layout.num_relations, width, bias=False)
         # One more relation: of any node to the virtual node.
         self.bias = nn.ModuleList(nn.Embedding(layout.num_relations + 1, heads) for _ in range(2))
-        self.layers = nn.ModuleList(AttentionLayer(width, heads) for _ in range(layers))
+        self.layers = nn.ModuleList(AttentionLayer(width, heads, 2 * width) for _ in range(layers))
         self.norm = nn.LayerNorm(width)
         self.readouts = nn.ModuleList(Readout(width, layout.num_nodes, *readout) for readout in readouts)
         self.ends = list(itertools.accumulate(size for size, _ in readouts))
@@ -80,7 +80,7 @@ class GraphNetwork(nn.Module):
         bias = bias.masked_fill(absent[:, None, :, None], -math.inf)
         bias = bias.permute(0, 3, 1, 2)
         for layer in self.layers:
-            x = layer(x, bias)
+            x, _ = layer(x, bias)
         return self.norm(x)
 
     def _counts(self, relations: Tensor) -> Tensor:
@@ -94,29 +94,6 @@ class GraphNetwork(nn.Module):
         # Ignore counts of no relation, which would include absent nodes.
         result[:, :, :: self.num_relations] = 0
         return result
-
-
-class AttentionLayer(nn.Module):
-    """A pre-norm transformer layer without dropout: a policy must be the same function in rollouts and in the loss.
-
-    Args:
-        width: embedding size.
-        heads: attention heads.
-    """
-
-    def __init__(self, width: int, heads: int):
-        super().__init__()
-        self.heads = heads
-        self.before, self.between = nn.LayerNorm(width), nn.LayerNorm(width)
-        self.project, self.merge = nn.Linear(width, 3 * width), nn.Linear(width, width)
-        self.widen, self.narrow = nn.Linear(width, 2 * width), nn.Linear(2 * width, width)
-
-    def forward(self, x: Tensor, bias: Tensor) -> Tensor:
-        """x (n, k, width) and attention bias (n, heads, k, k) -> (n, k, width)."""
-        n, k, width = x.shape
-        query, key, value = self.project(self.before(x)).view(n, k, 3, self.heads, -1).permute(2, 0, 3, 1, 4)
-        x = x + self.merge(attend(query, key, value, bias).transpose(1, 2).reshape(n, k, width))
-        return x + self.narrow(self.widen(self.between(x)).relu())
 
 
 class Readout(nn.Module):
