@@ -222,16 +222,14 @@ class Agent:
     def sample_trajectories(
         self,
         n: int,
-        epsilon: float = 0.0,
-        temperature: float = 1.0,
+        exploration: rollout.Exploration = rollout.ON_POLICY,
         rng: np.random.Generator | None = None,
         rewards: bool = True,
-        delay_stop: float = 0.0,
     ) -> Trajectories:
         """``n`` trajectories of the forward policy. Without ``rewards``, none is evaluated, and log R is NaN."""
         n, rng = positive_int("n", n, f"agent {self.name!r}", at_least=0), rng or self.rng
         with rollout.rewound_on_error(rng):
-            return self.engine.sample(n, rng, epsilon, temperature, rewards, delay_stop)
+            return self.engine.sample(n, rng, exploration, rewards)
 
     def behavior(self) -> rollout.Logits | None:
         """The policy that training samples from, as a function of states; None is P_F itself.
@@ -245,15 +243,14 @@ class Agent:
     def sample_batch(self) -> Trajectories:
         """The trajectories of this iteration, with its exploration. They stay in :attr:`last_batch`."""
         n, i = self.config.batch_size, self.iteration
-        exploration = {"epsilon": self.config.epsilon(i), "temperature": self.config.temperature(i)}
-        if self.delay_stop is not None:
-            exploration["delay_stop"] = self.delay_stop(i)
+        delay_stop = 0.0 if self.delay_stop is None else self.delay_stop(i)
+        exploration = rollout.Exploration(self.config.epsilon(i), self.config.temperature(i), delay_stop)
         behavior = self.behavior()
         if behavior is None:
-            self.last_batch = self.sample_trajectories(n, **exploration)
+            self.last_batch = self.sample_trajectories(n, exploration)
         else:
             with rollout.rewound_on_error(self.rng), torch.inference_mode():
-                self.last_batch = rollout.sample_forward(self.dag, behavior, n, self.rng, **exploration)
+                self.last_batch = rollout.sample_forward(self.dag, behavior, n, self.rng, exploration)
         return self.last_batch
 
     @on_working_threads

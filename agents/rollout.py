@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable, Iterator
+from typing import NamedTuple
 
 import numpy as np
 
@@ -23,6 +24,21 @@ from gfn_envs.reward_errors import RewardError
 #: states (n, state_width) -> logits (n, actions); entries of illegal actions are ignored.
 Logits = Callable[[IntArray], FloatArray]
 
+
+class Exploration(NamedTuple):
+    """Departures of a behavior policy from P_F."""
+
+    epsilon: float = 0.0
+    """Probability, at each step, of a uniformly random legal action; in [0, 1]."""
+    temperature: float = 1.0
+    """Softmax temperature, > 0."""
+    delay_stop: float = 0.0
+    """Share of trajectories that may stop only after a random step (:func:`first_stops`); in [0, 1]. The last action
+    must be a stop that is legal everywhere."""
+
+
+#: No departure.
+ON_POLICY = Exploration()
 
 #: Scores of actions are checked at the end, or whenever there are this many.
 HELD_SCORES = 2**22
@@ -112,6 +128,8 @@ def first_stops(rng: np.random.Generator, n: int, delay_stop: float, max_length:
     With probability ``delay_stop``, independently for each trajectory, it is uniform in 1 ... ``max_length``; otherwise
     it is 1.
     """
+    if delay_stop == 0:
+        return np.ones(n, np.int64)
     delayed, place = rng.random((2, n))
     return np.where(delayed < delay_stop, 1 + (max_length * place).astype(np.int64), 1)
 
@@ -128,14 +146,12 @@ def sample_forward(
     logits: Logits,
     n: int,
     rng: np.random.Generator,
-    epsilon: float = 0.0,
-    temperature: float = 1.0,
+    exploration: Exploration = ON_POLICY,
     rewards: bool = True,
-    delay_stop: float = 0.0,
 ) -> Trajectories:
     """``n`` trajectories from s0 under a forward policy; fewer if ``dag.on_error`` is "skip" and rewards fail.
 
-    Without ``rewards``, no reward is evaluated, and log R is NaN. ``delay_stop``: see :func:`first_stops`.
+    Without ``rewards``, no reward is evaluated, and log R is NaN.
 
     Raises:
         RewardError: a reward fails and ``dag.on_error`` is "raise", or all of them fail.
@@ -153,19 +169,19 @@ def sample_forward(
     def check() -> None:
         _check(scores, masks, actions_taken[len(actions_taken) - len(scores) :])
 
-    stops = None if delay_stop == 0 else first_stops(rng, n, delay_stop, dag.max_length)
-    noise = _noise_of_steps(rng, n, dag.num_actions, epsilon)
+    stops = first_stops(rng, n, exploration.delay_stop, dag.max_length)
+    noise = _noise_of_steps(rng, n, dag.num_actions, exploration.epsilon)
     try:
         while len(rows):
             # All start in s0.
             shown = states[:1] if len(visited) == 1 else states
             mask = dag.forward_mask(states)
-            if stops is not None:
+            if exploration.delay_stop > 0:
                 mask = _without_stop(mask, stops[rows] > len(visited))
             # Each trajectory has its own noise, whenever the others end, so that processes can share a batch.
             gumbel = next(noise)
             gumbel = gumbel if len(rows) == n else gumbel.take(rows, axis=0)
-            actions, score = _choose(logits(shown), mask, gumbel, temperature)
+            actions, score = _choose(logits(shown), mask, gumbel, exploration.temperature)
             scores.append(score)
             masks.append(mask)
             actions_taken.append(actions)

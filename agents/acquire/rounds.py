@@ -14,6 +14,7 @@ from agents.acquire.found import Found
 from agents.acquire.surrogates import SURROGATES, Surrogate
 from agents.agent import Agent
 from agents.registry import make_agent
+from agents.rollout import Exploration
 from gfn_envs.arrays import FloatArray, IntArray, row_keys, unique_rows
 from gfn_envs.border import log_rewards
 from gfn_envs.dag import Dag
@@ -140,7 +141,7 @@ def new_objects(
     wanted = CANDIDATES * n if rank is not None else n
     for k in range(tries):
         # A policy that has collapsed samples few objects.
-        sampled = agent.sample_trajectories(max(wanted, n), epsilon=max(0.0, k - 1) / tries, rewards=False)
+        sampled = agent.sample_trajectories(max(wanted, n), Exploration(epsilon=max(0.0, k - 1) / tries), rewards=False)
         fresh = unique_rows(sampled.terminal_states)
         fresh = fresh[[key not in taken for key in row_keys(fresh).tolist()]]
         taken |= set(row_keys(fresh).tolist())

@@ -156,14 +156,14 @@ class MCMC(Agent):
     def sample_trajectories(
         self,
         n: int,
-        epsilon: float = 0.0,
-        temperature: float = 1.0,
+        exploration: rollout.Exploration = rollout.ON_POLICY,
         rng: np.random.Generator | None = None,
         rewards: bool = True,
-        delay_stop: float = 0.0,
     ) -> Trajectories:
-        """Trajectories to objects of :meth:`sample`, by uniform P_B. Without ``rewards``, log R is NaN. ``epsilon``,
-        ``temperature`` and ``delay_stop`` have no effect."""
+        """Trajectories to objects of :meth:`sample`, by uniform P_B. Without ``rewards``, log R is NaN.
+
+        ``exploration`` has no effect.
+        """
         rng = rng or self.rng
         objects = self.sample(n, rng)
         if rewards:

@@ -14,6 +14,7 @@ from agents.distributed.group import Group
 from agents.engines.engine import Engine, Learner
 from agents.errors import UnsupportedError
 from agents.losses.balance import share
+from agents.rollout import ON_POLICY, Exploration
 from agents.trajectories import Trajectories
 from gfn_envs.arrays import FloatArray
 from gfn_envs.border import reward_record
@@ -104,18 +105,12 @@ class SharedEngine(Engine):
     # ------------------------------------------------------------------ sampling
 
     def sample(
-        self,
-        n: int,
-        rng: np.random.Generator,
-        epsilon: float = 0.0,
-        temperature: float = 1.0,
-        rewards: bool = True,
-        delay_stop: float = 0.0,
+        self, n: int, rng: np.random.Generator, exploration: Exploration = ON_POLICY, rewards: bool = True
     ) -> Trajectories:
         first, last = self.group.bounds(n)
         numbers, record = OwnNumbers(rng, n, first, last), reward_record(self.learner.dag)
         failed = record.failed
-        own = self.inner.sample(last - first, numbers, epsilon, temperature, rewards, delay_stop)  # type: ignore[arg-type]
+        own = self.inner.sample(last - first, numbers, exploration, rewards)  # type: ignore[arg-type]
         state = json.dumps(rng.bit_generator.state).encode()
         parts = self.group.gather(
             [

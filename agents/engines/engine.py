@@ -14,7 +14,7 @@ from agents.log_probs import LogProbs
 from agents.losses.balance import Balance
 from agents.policies.backward import BackwardPolicy
 from agents.policies.policy import Policy
-from agents.rollout import Logits
+from agents.rollout import ON_POLICY, Exploration, Logits
 from agents.trajectories import Trajectories
 from gfn_envs.arrays import FloatArray
 from gfn_envs.dag import Dag
@@ -84,24 +84,15 @@ class Engine(abc.ABC):
 
     @abc.abstractmethod
     def sample(
-        self,
-        n: int,
-        rng: np.random.Generator,
-        epsilon: float = 0.0,
-        temperature: float = 1.0,
-        rewards: bool = True,
-        delay_stop: float = 0.0,
+        self, n: int, rng: np.random.Generator, exploration: Exploration = ON_POLICY, rewards: bool = True
     ) -> Trajectories:
         """``n`` trajectories of P_F.
 
         Args:
             n: number of trajectories.
             rng: source of randomness.
-            epsilon: probability, at each step, of a uniformly random legal action.
-            temperature: softmax temperature.
+            exploration: departures from P_F.
             rewards: evaluate the rewards; otherwise log R is NaN.
-            delay_stop: share of trajectories that may stop only after a random step
-                (:func:`agents.rollout.first_stops`).
 
         Raises:
             FloatingPointError: NaN or infinite logits.

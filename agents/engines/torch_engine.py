@@ -8,6 +8,7 @@ import torch
 from agents import rollout
 from agents.engines.adam import flushed_denormals, minimize
 from agents.engines.engine import Engine
+from agents.rollout import ON_POLICY, Exploration
 from agents.threads import on_working_threads
 from agents.trajectories import Trajectories
 from gfn_envs.arrays import FloatArray
@@ -20,17 +21,11 @@ class TorchEngine(Engine):
 
     @on_working_threads
     def sample(
-        self,
-        n: int,
-        rng: np.random.Generator,
-        epsilon: float = 0.0,
-        temperature: float = 1.0,
-        rewards: bool = True,
-        delay_stop: float = 0.0,
+        self, n: int, rng: np.random.Generator, exploration: Exploration = ON_POLICY, rewards: bool = True
     ) -> Trajectories:
         with torch.inference_mode(), flushed_denormals():
             logits = self.learner.forward_logits()
-            return rollout.sample_forward(self.learner.dag, logits, n, rng, epsilon, temperature, rewards, delay_stop)
+            return rollout.sample_forward(self.learner.dag, logits, n, rng, exploration, rewards)
 
     @on_working_threads
     def step(self, batch: Trajectories, sampled: Trajectories | None = None) -> float:

@@ -19,7 +19,7 @@ from agents.engines.numba.tables import Tables, tables
 from agents.errors import NoLegalActionError
 from agents.policies.mlp import MLP
 from agents.policies.state_action import StateActionPolicy
-from agents.rollout import first_stops
+from agents.rollout import ON_POLICY, Exploration, first_stops
 from agents.threads import on_working_threads
 from agents.trajectories import Trajectories, concatenate
 from gfn_envs.arrays import FloatArray, IntArray
@@ -30,8 +30,6 @@ from gfn_envs.enumeration import state_graph
 NUMBERS = 2**22
 #: Options of Adam that change its step.
 NOT_PLAIN = ("weight_decay", "amsgrad", "maximize")
-#: No trajectory is delayed.
-NO_DELAY = np.zeros(0, np.int64)
 
 
 class Evaluated(NamedTuple):
@@ -145,23 +143,18 @@ class NumbaEngine(Engine):
 
     @on_working_threads
     def sample(
-        self,
-        n: int,
-        rng: np.random.Generator,
-        epsilon: float = 0.0,
-        temperature: float = 1.0,
-        rewards: bool = True,
-        delay_stop: float = 0.0,
+        self, n: int, rng: np.random.Generator, exploration: Exploration = ON_POLICY, rewards: bool = True
     ) -> Trajectories:
         dag = self.learner.dag
         piece = max(1, NUMBERS // dag.max_length)
         if n > piece:
             sizes = [min(piece, n - first) for first in range(0, n, piece)]
-            return concatenate(*(self.sample(size, rng, epsilon, temperature, rewards, delay_stop) for size in sizes))
+            return concatenate(*(self.sample(size, rng, exploration, rewards) for size in sizes))
         u = rng.random((dag.max_length, n), dtype=np.float32)
-        explore = rng.random(u.shape, dtype=np.float32) if epsilon > 0 else u
-        stops = NO_DELAY if delay_stop == 0 else first_stops(rng, n, delay_stop, dag.max_length)
-        network, heat = self.arrays(self.learner.policy), (np.float32(epsilon), np.float32(temperature))
+        explore = rng.random(u.shape, dtype=np.float32) if exploration.epsilon > 0 else u
+        stops = first_stops(rng, n, exploration.delay_stop, dag.max_length)
+        network = self.arrays(self.learner.policy)
+        heat = np.float32(exploration.epsilon), np.float32(exploration.temperature)
         with flushed_denormals():
             index, actions, backward_actions, offsets, bad = kernels.sample(
                 self.tables, *network, u, explore, *heat, stops

@@ -158,8 +158,7 @@ def sample(tables, weights, biases, u, explore, epsilon, temperature, stops):
         weights, biases: the network.
         u: uniform numbers that choose the actions, float32 (max_length, n).
         explore: uniform numbers, float32 (max_length, n): below ``epsilon``, the action is uniform.
-        stops: step, from 1, at which each trajectory may take the last action, stop, at the earliest (n,); empty if
-            none is delayed.
+        stops: step, from 1, at which each trajectory may take the last action, stop, at the earliest (n,).
 
     Returns:
         ``(packed, actions, backward_actions, offsets, bad)``, int64; ``bad`` is a state with NaN or infinite
@@ -187,7 +186,7 @@ def sample(tables, weights, biases, u, explore, epsilon, temperature, stops):
         for i in range(left):
             s, row = int(current[i]), rows[i]
             child = tables.child[s]
-            if len(stops) and stops[row] > t + 1 and child[:-1].max() >= 0:
+            if stops[row] > t + 1 and child[:-1].max() >= 0:
                 child = child[:-1]
             if explore[t, row] < epsilon:
                 action = draw_uniform(child, u[t, row])

@@ -17,6 +17,7 @@ from tests.helpers import GRID
 
 pytest.importorskip("numba")
 from agents.engines.numba import engine
+from agents.rollout import Exploration
 from agents.runs.files import write_sealed
 from tests.agents.engines.numba_cases import NAMES, make, parameters
 
@@ -34,7 +35,7 @@ def test_samples_follow_the_policy(epsilon, temperature):
         return (1 - epsilon) * p / p.sum(1, keepdims=True) + epsilon * mask / mask.sum(1, keepdims=True)
 
     expected = exact.terminal_distribution(agent.dag, behavior)
-    batch = agent.sample_trajectories(200_000, epsilon, temperature)
+    batch = agent.sample_trajectories(200_000, Exploration(epsilon, temperature))
     found = np.bincount(agent.dag.terminal_index(batch.terminal_states), minlength=len(expected)) / 200_000
     assert np.abs(found - expected).sum() / 2 < 0.01
     assert expected.max() > 2 / len(expected)
