@@ -169,6 +169,8 @@ def _named(dag: Dag, record: RewardRecord, error: Exception, name: str | None = 
         text = f"object {name}: {text}"
     if type(dag).__name__ not in text:
         text = f"{type(dag).__name__}: {text}"
+    if dag.reward_input is not None and not isinstance(error, RewardError):
+        text = f"{text}; the reward is called with {dag.reward_input}"
     return RewardError(f"{text} (call {record.calls} of the reward)", name, getattr(error, "value", None))
 
 

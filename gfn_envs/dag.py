@@ -73,6 +73,8 @@ class Dag(Capabilities, abc.ABC):
     declared_num_states: int | None = None
     declared_num_terminal_states: int | None = None
     on_error: str | float = "raise"
+    #: What a callable reward is called with, in words, if there is a choice: errors that it raises say so.
+    reward_input: str | None = None
     expensive_reward: bool = False
     oracle: Any = None
     arguments: Mapping[str, Any] = {}

@@ -217,3 +217,16 @@ def test_selected_trajectories() -> None:
         for name in ("states", "actions", "backward_actions", "log_reward"):
             expected = getattr(batch.part(j, j + 1), name)
             np.testing.assert_array_equal(getattr(found.part(i, i + 1), name), expected)
+
+
+@pytest.mark.parametrize(
+    ("env", "arguments", "other"),
+    [
+        ("GFN/FragmentMolecule-v0", {"reward": lambda smiles: len(smiles.upper())}, "reward_of='smiles'"),
+        ("GFN/Sequence-v0", {"length": 3, "reward": lambda text: len(text.upper())}, "reward_of='string'"),
+    ],
+)
+def test_a_reward_of_another_input_is_told_how_to_get_it(env, arguments, other):
+    dag = make_dag(env, **arguments)
+    with pytest.raises(RewardError, match="the reward is called with .*" + other):
+        agents.make_agent("random", dag).sample_trajectories(4)

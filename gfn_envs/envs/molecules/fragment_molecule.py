@@ -122,6 +122,9 @@ class FragmentMolecule(FragmentDag):
             None if mode_threshold is None else real("mode_threshold", mode_threshold, "FragmentMolecule")
         )
         self._score_of = RowCache(self._log_scores, self.state_dtype)
+        if callable(reward):
+            other = {"mol": "an RDKit Mol, with reward_of='smiles' with a SMILES", "smiles": "a SMILES"}
+            self.reward_input = other[reward_of]
         if isinstance(reward, Oracle):
             reward.serve(self)
 

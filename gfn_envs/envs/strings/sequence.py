@@ -121,6 +121,8 @@ class Sequence(StringDag):
             reward.serve(self, None if reward_of == "string" else self._token_names)
         elif callable(reward):
             checked_reward_function(reward, where, "tokens (n, length)" if reward_of == "tokens" else "a string")
+            other = {"tokens": "tokens (n, length), with reward_of='string' with one string", "string": "one string"}
+            self.reward_input = other[reward_of]
         self.arguments = {
             "alphabet": alphabet if isinstance(alphabet, str) else list(self.letters),
             "length": self.length,

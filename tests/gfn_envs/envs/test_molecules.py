@@ -309,7 +309,7 @@ def test_unsupported_molecules_raise() -> None:
         proxy([Chem.Mol()], [[]])
 
 
-@pytest.mark.parametrize("blocks", [None, "pdb105"])
+@pytest.mark.parametrize("blocks", [None, pytest.param("pdb105", marks=pytest.mark.data("fragment-blocks"))])
 def test_properties_of_qed_are_those_of_rdkit(blocks: str | None) -> None:
     """Charges, rings of both kinds, open stems with hydrogens, and hydrogens that are atoms."""
     dag, rng = FragmentMolecule(blocks), np.random.default_rng(0)
@@ -329,7 +329,12 @@ def test_properties_of_qed_are_those_of_rdkit(blocks: str | None) -> None:
 
 
 @pytest.mark.parametrize(
-    "blocks", [None, "pdb105", ["*n1c(*)c(*)c2[nH]c(*)cc12", "*[N+](*)(*)C", "*C(*)=O", "*S(=O)(=O)*"]]
+    "blocks",
+    [
+        None,
+        pytest.param("pdb105", marks=pytest.mark.data("fragment-blocks")),
+        ["*n1c(*)c(*)c2[nH]c(*)cc12", "*[N+](*)(*)C", "*C(*)=O", "*S(=O)(=O)*"],
+    ],
 )
 def test_bonded_blocks_are_sanitized_as_a_whole_molecule_is(blocks: Any) -> None:
     """Sanitization leaves out steps that bonds between blocks do not need."""
