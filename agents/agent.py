@@ -140,7 +140,7 @@ class Agent:
         return make_policy(self.dag, self.config, self.backward.learned, self.learns_flow)
 
     def make_modules(self) -> dict[str, nn.Module]:
-        """Networks beside the policy, by name, such as a guide or an ensemble; none by default.
+        """Networks in addition to the policy, by name, such as a guide or an ensemble; none by default.
 
         They are in :attr:`modules`, the optimizer trains them at the rate ``lr``, and checkpoints hold them.
         """
@@ -235,7 +235,7 @@ class Agent:
         """The policy that training samples from, as a function of states; None is P_F itself.
 
         It is asked for once per batch, so that it can draw a member of an ensemble (Thompson sampling) or be a teacher.
-        Exploration by epsilon and temperature comes on top. Evaluations sample P_F, whatever this returns. Objectives
+        Exploration is applied on top. Evaluations always sample P_F. Objectives
         that are policy gradients need batches of P_F.
         """
         return None

@@ -154,7 +154,7 @@ def sample_forward(
     Without ``rewards``, no reward is evaluated, and log R is NaN.
 
     Raises:
-        RewardError: a reward fails and ``dag.on_error`` is "raise", or all of them fail.
+        RewardError: a reward fails and ``dag.on_error`` is "raise", or all rewards fail.
         NoLegalActionError: a state without a legal action, or a trajectory longer than ``max_length``.
         FloatingPointError: NaN or infinite logits.
         TypeError, ValueError: a method of ``dag`` returns another type, shape or dtype than it must.

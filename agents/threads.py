@@ -29,7 +29,7 @@ def working_threads(number: int | None = None) -> Iterator[None]:
     """Within this context, torch and the BLAS of NumPy and SciPy work on ``number`` threads. It restores their numbers.
 
     Args:
-        number: number of threads. Default: that of the enclosing context, or 1 if there is none.
+        number: number of threads. Default: that of the enclosing context, otherwise 1.
 
     Raises:
         ValueError: ``number`` is below 1.

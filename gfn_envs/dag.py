@@ -55,7 +55,7 @@ class Dag(Capabilities, abc.ABC):
         declared_num_terminal_states: number of terminal states, likewise.
         expensive_reward: True if only training may evaluate rewards of new objects. Agents are then evaluated without
             rewards unless their user asks for them.
-        oracle: the :class:`gfn_envs.Oracle` that calls the reward; None if there is none.
+        oracle: the :class:`gfn_envs.Oracle` that calls the reward; None without an oracle.
         on_error: what becomes of objects whose reward raises, or is not finite and > 0. "raise": RewardError. "floor":
             the reward is ``reward_floor``. A number > 0: the reward is that number. "skip": their trajectories are left
             out of training. See :mod:`gfn_envs.border`.

@@ -245,7 +245,7 @@ def options_class(name: str | None = None, id: str | None = None) -> type[Any]:
 
 
 def with_policy(settings: type[Any]) -> type[Any]:
-    """A config class with a further setting for the policy of one's own, which :func:`make_agent` takes beside it."""
+    """A config class with one more setting: the custom policy, a separate argument of :func:`make_agent`."""
     explain = tyro.conf.arg(help="Your own network as module:name: a class or function that makes an agents.Policy.")
     kind = Annotated[str | None, explain]
     return dataclasses.make_dataclass(

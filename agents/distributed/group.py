@@ -65,7 +65,7 @@ class Group:
         return n * self.rank // self.size, n * (self.rank + 1) // self.size
 
     def add(self, values: torch.Tensor) -> None:
-        """Replace ``values`` by their sum over the processes, the same to the bit in all of them."""
+        """Replace ``values`` by their sum over the processes, bit-identical in every process."""
         with lost_process(self.rank, self.size):
             dist.all_reduce(values, group=self.processes)
 

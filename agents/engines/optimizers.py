@@ -1,4 +1,4 @@
-"""Optimizers by name: those of torch, with keywords if need be, or one's own."""
+"""Optimizers by name: those of torch, with optional keywords, or a custom one."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def make_optimizer(text: str, groups: list[dict[str, Any]]) -> torch.optim.Optim
     """The optimizer that a setting describes. Schedules set its learning rates.
 
     Args:
-        text: a name in :data:`OPTIMIZERS` or ``module:name``, then keywords in parentheses if need be, such as
+        text: a name in :data:`OPTIMIZERS` or ``module:name``, optionally with keywords in parentheses, such as
             ``sgd(momentum=0.9)``.
         groups: groups of parameters.
 

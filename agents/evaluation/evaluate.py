@@ -92,7 +92,7 @@ def may_evaluate_rewards(dag: Dag, rewards: str) -> bool:
     """True if an evaluation with this setting may evaluate rewards: see :func:`evaluate`.
 
     Raises:
-        ValueError: ``rewards`` is none of REWARD_USES.
+        ValueError: unknown ``rewards``.
     """
     if rewards not in REWARD_USES:
         raise ValueError(f"rewards must be one of {', '.join(map(repr, REWARD_USES))}, got {rewards!r}")
@@ -154,7 +154,7 @@ def evaluate(
         can be enumerated it has :func:`recorded_metrics` instead.
 
     Raises:
-        ValueError: ``rewards`` is none of the above, ``num_samples`` is below 1 or ``exact_states`` is not an integer
+        ValueError: unknown ``rewards``, ``num_samples`` is below 1 or ``exact_states`` is not an integer
             >= 1.
     """
     positive_int("num_samples", num_samples, "evaluate")

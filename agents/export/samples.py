@@ -145,7 +145,7 @@ def select(
         top: at most this many rows.
 
     Raises:
-        ValueError: ``sort`` is none of these, or ``top`` is below 1.
+        ValueError: unknown ``sort``, or ``top`` < 1.
     """
     if sort not in ("reward", "samples", "none"):
         raise ValueError(f"sort must be 'reward', 'samples' or 'none', got {sort!r}")

@@ -52,7 +52,7 @@ class CausalTransformer(nn.Module):
         if f"{prefix}encoder.norm.weight" in state_dict:
             raise ValueError(
                 "these weights are of a transformer that is not causal; actions of this environment append tokens, so "
-                "its transformers are causal now: train anew, or load the weights with the version that saved them"
+                "its transformers are causal now: retrain, or load the weights with the version that saved them"
             )
         super()._load_from_state_dict(state_dict, prefix, *others)
 
@@ -105,7 +105,7 @@ class Rollout:
     """Outputs ``first:last`` of a causal transformer, for one state after another of the same trajectories.
 
     If each row has one token more than a row of the last call, only these tokens are evaluated; otherwise all tokens
-    are. The result is the same up to rounding, whatever was called before. New weights need a new rollout.
+    are. The result equals that of a fresh rollout up to rounding. New weights need a new rollout.
 
     Args:
         network: the network.
@@ -138,7 +138,7 @@ class Rollout:
         )
 
     def _parents(self, rows: IntArray, size: IntArray) -> IntArray | None:
-        """The row of the last call that each row extends by one token (n,); None if there is none for some row."""
+        """The row of the last call that each row extends by one token (n,); None if a row has no such predecessor."""
         if self.known is None or not len(rows) or not len(self.known):
             return None
         if (size != size[0]).any() or self.past[0][0].shape[2] != size[0]:

@@ -53,7 +53,7 @@ class Policy(nn.Module, abc.ABC):
         """The logits of one head as a fast function of states, for rollouts."""
 
     def flow_bias(self) -> Tensor | None:
-        """The bias of log F, a part of a parameter (1,); None if there is none."""
+        """The bias of log F, a part of a parameter (1,); None without one."""
         return None
 
     def read(self, states: IntArray) -> Tensor:

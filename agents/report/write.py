@@ -95,7 +95,7 @@ def write_report(
         The path of the file.
 
     Raises:
-        RunError: a directory is not a run, or there is none.
+        RunError: a directory is not a run, or no directory was given.
         ImportError: plotly or jinja2 is not installed.
         OSError: the file cannot be written, for example because the disk is full. An older file stays.
     """

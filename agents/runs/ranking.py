@@ -190,7 +190,7 @@ def _is_float(text: str) -> bool:
 
 
 def _setting(name: str, known: set[str]) -> str:
-    """The full name of a setting. Raises RunError if there is none or there are several."""
+    """The full name of a setting. Raises RunError if no setting or several settings match."""
     name = name.lstrip("-").replace("-", "_")
     found = [full for full in sorted(known) if full == name] or [
         full for full in sorted(known) if full.partition(".")[2] == name

@@ -119,7 +119,7 @@ def train(
         OSError: a file cannot be written, for example because the disk is full. The last checkpoint stays.
         ValueError: an interval or a number is too small, a logger is unknown or requested without ``out``, or the
             agent's update or a callback returns what the history cannot hold.
-        TypeError: an element of ``callbacks`` is none.
+        TypeError: an element of ``callbacks`` is not a callback.
         ImportError: the library of a logger is not installed, or a named module cannot be imported.
         FloatingPointError: the loss or the weights became NaN or infinite. The last checkpoint is from before.
         RewardError: a reward failed. The agent is as it was before the iteration.

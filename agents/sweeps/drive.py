@@ -1,4 +1,4 @@
-"""Submits the runs of a sweep, shows progress over all of them, and records how they ended."""
+"""Submits the runs of a sweep, shows overall progress, and records the outcomes."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ class Source(Protocol):
     """Number of runs."""
 
     def ready(self, running: int) -> list[Run]:
-        """Runs that can be submitted now, while ``running`` others are. Empty if there is none."""
+        """Runs that can be submitted now, while ``running`` others are. May be empty."""
 
     def ended(self, run: Run, error: str | None) -> None:
         """Take note of a run that ended."""
