@@ -34,6 +34,12 @@ def waits(name: str) -> float:
     return square(name)
 
 
+def clocked(name: str) -> dict[str, float]:
+    """As ``waits``, with the times at which the call begins and ends."""
+    begin = time.time()
+    return {"value": waits(name), "begin": begin, "end": time.time()}
+
+
 def unreliable(name: str) -> float:
     """Of 100 objects, 5 raise, 5 give NaN and 2 hang."""
     kind = number(name) % 100
@@ -77,7 +83,7 @@ def leaves(name: str) -> float:
     sys.exit("out of tokens")
 
 
-def by_name(name: str) -> float:
+def by_name(name: str) -> Any:
     """The reward that the first word names: "waits 3" is ``waits("object 3")``."""
     return globals()[name.split()[0]](f"object {number(name)}")
 
