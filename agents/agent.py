@@ -16,7 +16,6 @@ from agents.config import (
     Config,
     DelaySettings,
     EngineSettings,
-    LogZSettings,
     OptimizerSettings,
 )
 from agents.engines.adam import minimize
@@ -121,8 +120,9 @@ class Agent:
             raise ValueError(f"backward {self.backward.name!r} is not learned, but the given policy learns a P_B")
         self.log_z_parameter: Any = None
         groups: list[dict[str, Any]] = [{"params": list(self.policy.parameters())}]
-        if isinstance(self.config, LogZSettings):
-            self.log_z_parameter = nn.Parameter(torch.tensor(float(self.config.init_log_z), device=self.device))
+        if getattr(self.config, "lr_log_z", None) is not None:  # LogZSettings, or FlowSettings with a log Z.
+            initial = float(getattr(self.config, "init_log_z", 0.0))
+            self.log_z_parameter = nn.Parameter(torch.tensor(initial, device=self.device))
             groups.append({"params": [self.log_z_parameter]})
         if self.modules:
             groups.append({"params": list(self.modules.parameters())})
@@ -193,7 +193,7 @@ class Agent:
         groups = self.optimizer.param_groups
         if isinstance(self.config, OptimizerSettings):
             groups[0]["lr"] = self.config.lr(self.iteration)
-        if isinstance(self.config, LogZSettings):
+        if self.log_z_parameter is not None:
             groups[1]["lr"] = self.config.lr_log_z(self.iteration)
         if self.modules:
             groups[-1]["lr"] = groups[0]["lr"]

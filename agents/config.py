@@ -17,6 +17,7 @@ from agents.config_checks import (
     require_share,
     require_types,
 )
+from agents.losses.penalty import Kind
 from agents.replay.schemes import SCHEMES, Scheme, register, scheme_named
 from agents.schedules import Schedule, schedule
 from gfn_envs import named
@@ -116,8 +117,9 @@ class LogZSettings(Config):
 class PenaltySettings(Config):
     """Penalty on residuals."""
 
-    loss: Literal["squared", "huber", "log-cosh"] = "squared"
-    """Penalty on residuals."""
+    loss: Kind = "squared"
+    """Penalty on residuals: squared, half-squared, huber, log-cosh; or shifted-cosh, linex and linex-half, which cover
+    objects that P_F samples too rarely (agents.losses.penalty)."""
     clamp_loss: float | None = None
     """Upper bound of a penalty. Beyond it the gradient is 0. Off by default."""
 
@@ -130,9 +132,17 @@ class PenaltySettings(Config):
 class FlowSettings(Config):
     """State flows."""
 
+    lr_log_z: Schedule | None = None
+    """Learning rate of log Z = log F(s0) as a parameter of its own, such as ten times lr (Madan et al. 2023). None:
+    log F(s0) comes from the network, like all other flows."""
     track_log_z: bool = True
     """Shift all log flows at the first iteration, and while beta < 1, so that those of the states before the terminal
     ones match log R on average, whenever the two differ by more than 1 nat and 3 standard errors."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.lr_log_z is not None:
+            require_at_least(self, 0, "lr_log_z")
 
 
 @dataclass(frozen=True)

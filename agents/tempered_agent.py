@@ -61,3 +61,5 @@ class TemperedAgent(Agent):
             shift, error = float(gaps.mean()), gaps.std() / np.sqrt(len(batch))
             if abs(shift) > max(LOG_Z_NATS, LOG_Z_ERRORS * error):
                 parameter += shift
+                if self.learns_flow and self.log_z_parameter is not None:
+                    self.log_z_parameter += shift

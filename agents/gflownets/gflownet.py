@@ -174,7 +174,7 @@ class BalanceGFlowNet(GFlowNet):
     @property
     def log_z(self) -> float | None:
         """log Z: the parameter, or log F(s0) if state flows are learned."""
-        if not self.learns_flow:
+        if not self.learns_flow or self.log_z_parameter is not None:
             return super().log_z
         with torch.inference_mode():
             return self.policy(self.dag.source(1)).log_flow.item()
@@ -224,6 +224,10 @@ class BalanceGFlowNet(GFlowNet):
         if balance.flow == "network":
             assert found.log_flow is not None
             log_flow = found.log_flow
+            if self.log_z_parameter is not None:  # log F(s0) is a parameter of its own.
+                first = torch.from_numpy(trajectories.offsets[:-1]).to(self.device)
+                log_z = self.log_z_parameter.to(log_flow.dtype).expand(len(first))
+                log_flow = log_flow.index_copy(0, first, log_z)
         else:
             known = np.zeros(len(trajectories.states))
             known[trajectories.last] = trajectories.log_reward

@@ -18,11 +18,15 @@ class SubTBSettings(Config):
     lamda: float = 0.9
     """Weight lambda^length of a sub-trajectory. The limit 0 is detailed balance, infinity is trajectory balance."""
     weighting: Literal["trajectory", "batch"] = "trajectory"
-    """Normalize weights within each trajectory or within the batch."""
+    """Normalize weights within each trajectory, or over the batch as Madan et al. 2023 do. Without truncation, the two
+    differ only if lengths differ."""
+    longest: int | None = None
+    """Only sub-trajectories of at most this many steps; None: all. 1 is detailed balance."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
         require(0 < self.lamda < float("inf"), "lamda must be finite and > 0", self.lamda)
+        require(self.longest is None or self.longest >= 1, "longest must be at least 1", self.longest)
 
 
 @dataclass(frozen=True)
@@ -34,7 +38,7 @@ class SubTB(BalanceGFlowNet):
     """Sub-trajectory balance SubTB(lambda): one residual per sub-trajectory, with learned state flows.
 
     The residual from step i to step j > i is log F(s_i) + sum log P_F - log F(s_j) - sum log P_B, with weight
-    lambda^(j - i) (Madan et al. 2023, equation 10).
+    lambda^(j - i) (Madan et al. 2023, equation 11).
     """
 
     name = "subtb"
@@ -45,4 +49,5 @@ class SubTB(BalanceGFlowNet):
 
     @property
     def balance(self) -> Balance:
-        return Balance(sub_trajectories(self.config.lamda, self.config.weighting), flow="network")
+        pairs = sub_trajectories(self.config.lamda, self.config.weighting, self.config.longest)
+        return Balance(pairs, flow="network")

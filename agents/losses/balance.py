@@ -13,7 +13,7 @@ A loss is the weighted sum of a penalty, such as the square, of these residuals:
 | tb | log Z at s0, log R at x | (s0, x) | 1/n |
 | vargrad | 0 at s0, log R at x; the mean residual is subtracted | (s0, x) | 1/n |
 | db | network | (t, t+1) | 1/(n T) |
-| subtb | network | all | lambda^(j-i), normalized |
+| subtb | network | all, or those of at most k edges | lambda^(j-i), normalized |
 | fldb, flsubtb | network + partial log reward | as db, subtb | |
 | mdb | log R(stop here) - log P_F(stop) | (t, t+1), without stopping | 1/e |
 | pcl | network | (t, t+d), cut at x | 1/e |
@@ -67,17 +67,21 @@ EDGES = Pairs(longest=1)
 EDGES_BEFORE_STOP = Pairs(longest=1, terminal=False, over="batch")
 
 
-def sub_trajectories(lamda: float, over: Literal["trajectory", "batch"] = "trajectory") -> Pairs:
-    """All pairs, weighted by lambda^(j - i) (Madan et al. 2023, equation 10).
+def sub_trajectories(
+    lamda: float, over: Literal["trajectory", "batch"] = "trajectory", longest: int | None = None
+) -> Pairs:
+    """All pairs, weighted by lambda^(j - i) (Madan et al. 2023, equation 11), or those of at most ``longest`` edges.
 
     Raises:
-        ValueError: lambda <= 0 or infinite, or an unknown normalization.
+        ValueError: lambda <= 0 or infinite, an unknown normalization, or ``longest`` < 1.
     """
     if not 0 < lamda < math.inf:
         raise ValueError(f"lambda must be finite and > 0, got {lamda}")
     if over not in ("trajectory", "batch"):
         raise ValueError(f"weighting must be 'trajectory' or 'batch', got {over!r}")
-    return Pairs(decay=lamda, over=over)
+    if longest is not None and longest < 1:
+        raise ValueError(f"longest must be at least 1, got {longest}")
+    return Pairs(decay=lamda, over=over, longest=WHOLE if longest is None else longest)
 
 
 def paths(steps: int | None) -> Pairs:

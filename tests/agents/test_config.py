@@ -70,9 +70,11 @@ BAD_SETTINGS = [
 ]
 
 
-@pytest.mark.parametrize("name", ["fm", "db", "subtb", "fldb", "flsubtb", "mdb", "pcl"])
 @pytest.mark.parametrize("settings", [{"init_log_z": 5.0}, {"lr_log_z": 0.5}])
+@pytest.mark.parametrize("name", ["fm", "db", "subtb", "fldb", "flsubtb", "mdb", "pcl"])
 def test_settings_of_log_z_are_refused_where_none_is_learned(name, settings):
+    if name in ("db", "subtb") and "lr_log_z" in settings:
+        pytest.skip("log F(s0) can be a parameter of its own")
     with pytest.raises(TypeError, match=f"'{name}' has no setting {next(iter(settings))}.* .allowed: batch_size"):
         make(name, **settings)
 

@@ -265,9 +265,10 @@ class NumbaEngine(Engine):
         )
         if learner.target is None:
             d_log_flow = d_log_flow + d_end_flow
-        d_log_z = 0.0
-        if declared.flow == "log_z":
+        d_log_z, own = 0.0, learner.log_z_parameter is not None
+        if declared.flow == "log_z" or (declared.flow == "network" and own):
             d_log_z = float(d_log_flow[batch.offsets[:-1]].sum())
+            d_log_flow[batch.offsets[:-1]] = 0.0
         elif declared.centered:
             log_z = learner.log_z_parameter.item()
             loss, d_log_z = loss + (log_z + mean) ** 2, 2 * (log_z + mean)
@@ -278,6 +279,8 @@ class NumbaEngine(Engine):
         """log F of the states, float64 (s,), as the first and as the second state of a pair."""
         if source == "network":
             log_flow = evaluated.log_flow.astype(np.float64)
+            if self.learner.log_z_parameter is not None:  # log F(s0) is a parameter of its own.
+                log_flow[batch.offsets[:-1]] = self.learner.log_z_parameter.item()
             return log_flow, log_flow
         if source == "stop":
             log_flow = self.stop_flow(evaluated)

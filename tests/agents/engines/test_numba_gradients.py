@@ -62,7 +62,7 @@ def test_log_probabilities_and_flows_are_those_of_the_policy(env, backward, name
     assert (agent.engine.place == -1).all()
 
 
-@pytest.mark.parametrize("loss", ["squared", "huber", "log-cosh"])
+@pytest.mark.parametrize("loss", PENALTIES)
 @pytest.mark.parametrize("clamp_loss", [None, 1.5])
 @pytest.mark.parametrize(
     ("name", "settings"),
@@ -70,6 +70,9 @@ def test_log_probabilities_and_flows_are_those_of_the_policy(env, backward, name
         *((name, {}) for name in NAMES),
         ("subtb", {"lamda": 1.3}),
         ("subtb", {"lamda": 0.5, "weighting": "batch"}),
+        ("subtb", {"lamda": 1.3, "longest": 2}),
+        ("subtb", {"lr_log_z": 0.01}),
+        ("db", {"lr_log_z": 0.01}),
         ("mdb", {"target_every": 0}),
         ("pcl", {"steps": 2}),
     ],
@@ -97,6 +100,8 @@ def test_objectives_and_their_gradients_are_those_of_torch(name, loss, clamp_los
     if agent.balance.flow == "network":
         gradient = leaves[2].grad.clone()
         gradient[batch.last] = of_log_flow[batch.last] = 0  # log R is no parameter.
+        if log_z is not None:
+            assert not of_log_flow[batch.offsets[:-1]].any()
         np.testing.assert_allclose(of_log_flow, gradient, atol=1e-6)
     elif agent.balance.flow == "stop":  # log F is log R - log P_F(stop|s).
         gradient = np.zeros(len(log_policy))

@@ -42,14 +42,20 @@ def modified_detailed_balance(
 
 
 def subtrajectory_balance(
-    log_pf: Tensor, log_pb: Tensor, log_flow: Tensor, offsets: Tensor, lamda: float, weighting: str
+    log_pf: Tensor,
+    log_pb: Tensor,
+    log_flow: Tensor,
+    offsets: Tensor,
+    lamda: float,
+    weighting: str,
+    longest: int | None = None,
 ) -> Tensor:
-    """Madan et al. 2023, equation 10: the loss, by three loops."""
+    """Madan et al. 2023, equation 11: the loss, by three loops; with j - i <= longest as in figure A.4."""
     losses, weights = [], []
     for t, (begin, end) in enumerate(zip(offsets[:-1].tolist(), offsets[1:].tolist(), strict=True)):
         loss, weight = 0.0, 0.0
         for i in range(begin, end):
-            for j in range(i + 1, end):
+            for j in range(i + 1, end if longest is None else min(end, i + longest + 1)):
                 edges = slice(i - t, j - t)
                 residual = log_flow[i] + log_pf[edges].sum() - log_flow[j] - log_pb[edges].sum()
                 loss, weight = loss + lamda ** (j - i) * residual**2, weight + lamda ** (j - i)

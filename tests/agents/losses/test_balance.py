@@ -164,8 +164,8 @@ def noisy(flows, seed=1):
     return log_pf, log_pb, (flows.log_flow + noise).detach().requires_grad_()
 
 
-def subtb(log_pf, log_pb, log_flow, flows, lamda, weighting):
-    balance = Balance(sub_trajectories(lamda, weighting), flow="network")
+def subtb(log_pf, log_pb, log_flow, flows, lamda, weighting, longest=None):
+    balance = Balance(sub_trajectories(lamda, weighting, longest), flow="network")
     return balance_loss(log_pf, log_pb, log_flow, flows.batch.offsets, balance)[0]
 
 
@@ -184,6 +184,27 @@ def test_subtb_equals_the_triple_loop(weighting, lamda, env_id, kwargs):
     torch.testing.assert_close(fast, slow, rtol=1e-10, atol=0)
     for a, b in zip(gradients(fast, inputs), gradients(slow, inputs), strict=True):
         torch.testing.assert_close(a, b, rtol=1e-9, atol=1e-12)
+
+
+@pytest.mark.parametrize("weighting", ["trajectory", "batch"])
+@pytest.mark.parametrize("lamda", [0.9, 1.9])
+@pytest.mark.parametrize("longest", [1, 2, 4, 1000])
+def test_subtb_of_short_parts_equals_the_triple_loop(longest, lamda, weighting):
+    flows = Flows("GFN/HyperGrid-v0", {"ndim": 2, "side": 8}, n=4)
+    inputs = noisy(flows)
+    assert flows.batch.lengths.max() > 4
+    short = subtb(*inputs, flows, lamda, weighting, longest)
+    expected = papers.subtrajectory_balance(*inputs, flows.offsets, lamda, weighting, longest)
+    torch.testing.assert_close(short, expected, rtol=1e-10, atol=0)
+    for a, b in zip(gradients(short, inputs), gradients(expected, inputs), strict=True):
+        torch.testing.assert_close(a, b, rtol=1e-9, atol=1e-12)
+    exact_flows = flows.log_pf, flows.log_pb, flows.log_flow
+    assert subtb(*exact_flows, flows, lamda, weighting, longest).item() < 1e-20
+
+
+def test_parts_of_no_steps_are_refused():
+    with pytest.raises(ValueError, match="longest must be at least 1, got 0"):
+        sub_trajectories(0.9, longest=0)
 
 
 @pytest.mark.parametrize(("env_id", "kwargs"), TINY)
