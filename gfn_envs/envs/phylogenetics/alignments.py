@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import json
+import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -35,6 +36,19 @@ def benchmark_alignment(name: str) -> dict[str, str]:
 @functools.cache
 def _benchmark_alignment(name: str) -> dict[str, str]:
     return dict(json.loads(datasets.read(f"phylo-{name.lower()}")))
+
+
+def load_alignment(alignment: Any, where: str) -> dict[str, str]:
+    """Taxa and sequences of a benchmark alignment by name, of a file by path, or of a mapping.
+
+    Raises:
+        DatasetError, FileNotFoundError, TypeError, ValueError: the functions below raise them.
+    """
+    if not isinstance(alignment, str | os.PathLike):
+        return checked_alignment(alignment, where)
+    if alignment in CONSTANTS:
+        return benchmark_alignment(str(alignment))
+    return read_alignment(Path(alignment), where)
 
 
 def read_alignment(path: Path, where: str) -> dict[str, str]:

@@ -1,4 +1,4 @@
-"""PhyloTree: rooted binary phylogenetic trees, scored by parsimony."""
+"""PhyloTree: rooted or unrooted binary phylogenetic trees, scored by parsimony."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ import functools
 import math
 import os
 from collections.abc import Mapping
-from pathlib import Path
 
 import numpy as np
 from gymnasium import spaces
@@ -29,7 +28,7 @@ CHUNK = 128
 
 
 class PhyloTree(Dag):
-    """Join taxa into a rooted binary tree, two subtrees at a time; the reward is higher for trees with fewer mutations.
+    """Join taxa into a binary tree, two subtrees at a time; the reward is higher for trees with fewer mutations.
 
     ## Description
     A state is a forest of rooted binary trees over n taxa; an object is one tree with all taxa. The label of a tree is
@@ -39,6 +38,10 @@ class PhyloTree(Dag):
     A state row has two entries for each taxon j = 1..n - 1. The first run of n - 1 entries holds the label i < j of the
     tree that tree j joined, plus 1, or 0 if j is still a label. The second run holds k if tree j was the k-th to join
     tree i, or 0. The row does not depend on the order of joins in different trees.
+
+    Parsimony is the same for every root of a tree. With ``rooted=False`` each unrooted tree is one object: the last
+    taxon takes no part in joins, and n above and below counts the others. It hangs at the root of their tree, so that
+    rooted trees of the others and unrooted trees of all are one to one.
 
     ## Action Space
     ``Discrete(n (n - 1) / 2)``: join the trees with labels i < j, with the pairs in the order (0, 1), (0, 2), ...,
@@ -64,7 +67,8 @@ class PhyloTree(Dag):
     After n - 1 joins, when one tree is left. There is no stop action.
 
     ## Number of states
-    (2 n - 3)!! objects; sum over k of (n - 1 + k)! / ((n - 1 - k)! k! 2^k) states.
+    (2 n - 3)!! objects, or (2 N - 5)!! unrooted trees of N = n + 1 taxa; sum over k of
+    (n - 1 + k)! / ((n - 1 - k)! k! 2^k) states.
 
     ## Arguments
     * ``alignment``: "DS1" to "DS8", benchmark alignments that are downloaded at first use; the path of a FASTA, NEXUS
@@ -77,6 +81,7 @@ class PhyloTree(Dag):
       2800), or the number of mutations of a greedily built tree, which keeps log R of good trees near 0.
     * ``temperature``: temperature of the reward, > 0.
     * ``seed``: seed of the simulated alignment.
+    * ``rooted``: True: an object is a rooted tree. False: an unrooted tree, of at least 3 taxa.
 
     ## References
     Zhou et al. 2024, PhyloGFN; Deleu et al. 2024, Discrete Probabilistic Inference as Control in Multi-path
@@ -99,6 +104,7 @@ class PhyloTree(Dag):
         constant: float | None = None,
         temperature: float = 4.0,
         seed: int = 0,
+        rooted: bool = True,
     ):
         where = "PhyloTree"
         self.temperature = positive("temperature", temperature, where)
@@ -113,17 +119,19 @@ class PhyloTree(Dag):
             check_size("num_sites", num_taxa * num_sites, where)
             rng = np.random.default_rng(seed)
             self.sequences = simulate_alignment(num_taxa, num_sites, mutation_probability, rng)
-        elif not isinstance(alignment, str | os.PathLike):
-            self.sequences = alignments.checked_alignment(alignment, where)
-        elif alignment in alignments.CONSTANTS:
-            self.sequences = alignments.benchmark_alignment(str(alignment))
         else:
-            self.sequences = alignments.read_alignment(Path(alignment), where)
+            self.sequences = alignments.load_alignment(alignment, where)
         self.taxa = tuple(self.sequences)
         self.parsimony = Parsimony(*alignments.site_patterns(alignments.encode_alignment(self.sequences, where)))
-        self.num_taxa = n = len(self.taxa)
-        if n > MAX_TAXA:
-            raise ValueError(f"{where}: an alignment must have at most {MAX_TAXA} taxa, got {n}")
+        self.num_taxa, self.rooted = len(self.taxa), rooted
+        if self.num_taxa > MAX_TAXA:
+            raise ValueError(f"{where}: an alignment must have at most {MAX_TAXA} taxa, got {self.num_taxa}")
+        if not isinstance(rooted, bool):
+            raise TypeError(f"{where}: rooted must be True or False, got {rooted!r}")
+        if not rooted and self.num_taxa < 3:
+            raise ValueError(f"{where}: an unrooted tree (rooted=False) must have at least 3 taxa, got {self.num_taxa}")
+        #: Number of taxa that actions join: all, or all but the last.
+        self.num_labels = n = self.num_taxa if rooted else self.num_taxa - 1
         self.arguments = {
             "alignment": str(alignment) if isinstance(alignment, os.PathLike) else alignment,
             "num_taxa": num_taxa,
@@ -132,6 +140,7 @@ class PhyloTree(Dag):
             "constant": constant,
             "temperature": temperature,
             "seed": seed,
+            "rooted": rooted,
         }
         # The labels i < j of each action.
         self._first, self._second = np.triu_indices(n, 1)
@@ -157,8 +166,19 @@ class PhyloTree(Dag):
         return float(self.parsimony(merges[None, :, 0], merges[None, :, 1])[0])
 
     def merges(self, states: IntArray) -> tuple[IntArray, IntArray]:
-        """:func:`forests.merges`: joins of each state from the leaves up, two arrays int64 (n, num_taxa - 1)."""
-        return forests.merges(states)
+        """Joins of each state from the leaves up: tree ``merged`` joins tree ``into``; -1 after the last join.
+
+        That of the last taxon of an unrooted tree, which comes last, is among them.
+
+        Returns:
+            ``(into, merged)``, each int64 (n, num_taxa - 1).
+        """
+        into, merged = forests.merges(states)
+        if self.rooted:
+            return into, merged
+        complete = self.is_terminal(states)[:, None]
+        last = np.where(complete, 0, -1), np.where(complete, self.num_taxa - 1, -1)
+        return np.concatenate([into, last[0]], axis=1), np.concatenate([merged, last[1]], axis=1)
 
     # ------------------------------------------------------------------ the contract
 
@@ -166,7 +186,7 @@ class PhyloTree(Dag):
         return np.zeros((n, self.state_width), dtype=self.state_dtype)
 
     def is_terminal(self, states: IntArray) -> BoolArray:
-        return (states[:, : self.num_taxa - 1] != 0).all(1)
+        return (states[:, : self.num_labels - 1] != 0).all(1)
 
     def forward_mask(self, states: IntArray) -> BoolArray:
         is_label = forests.is_label(states)
@@ -174,7 +194,7 @@ class PhyloTree(Dag):
 
     def backward_mask(self, states: IntArray) -> BoolArray:
         into, _ = forests.joined(states)
-        has_joins = np.zeros((len(states), self.num_taxa), dtype=bool)
+        has_joins = np.zeros((len(states), self.num_labels), dtype=bool)
         row, column = np.nonzero(into >= 0)
         has_joins[row, into[row, column]] = True
         return (has_joins & forests.is_label(states))[:, :-1]
@@ -183,13 +203,13 @@ class PhyloTree(Dag):
         label, other = self._first.take(actions), self._second.take(actions)
         row, out = np.arange(len(states)), states.copy()
         out[row, other - 1] = label + 1
-        out[row, self.num_taxa - 2 + other] = forests.num_joined(states, label) + 1
+        out[row, self.num_labels - 2 + other] = forests.num_joined(states, label) + 1
         return out
 
     def undo(self, states: IntArray, backward_actions: IntArray) -> IntArray:
         other = forests.last_joined(states, np.asarray(backward_actions))
         row, out = np.arange(len(states)), states.copy()
-        out[row, other - 1] = out[row, self.num_taxa - 2 + other] = 0
+        out[row, other - 1] = out[row, self.num_labels - 2 + other] = 0
         return out
 
     def backward_action(self, states: IntArray, actions: IntArray) -> IntArray:
@@ -198,7 +218,7 @@ class PhyloTree(Dag):
     def forward_action(self, states: IntArray, backward_actions: IntArray) -> IntArray:
         label = np.asarray(backward_actions, dtype=np.int64)
         # (n - 1) + (n - 2) + ... + (n - i) pairs come before those of label i.
-        before = label * (2 * self.num_taxa - label - 1) // 2
+        before = label * (2 * self.num_labels - label - 1) // 2
         return before + forests.last_joined(states, label) - label - 1
 
     def mutations(self, states: IntArray) -> FloatArray:
@@ -221,11 +241,11 @@ class PhyloTree(Dag):
         """Share of the taxa in the smallest common subtree of each pair of taxa, 0 if there is none, (n, pairs)."""
         left, right = (side.astype(np.float32) for side in forests.subtrees(states))
         size = (left + right) @ self._one_per_taxon
-        left *= size / np.float32(self.num_taxa)
+        left *= size / np.float32(self.num_labels)
         # At most one join has one taxon of a pair on its left and the other on its right.
         together = left.transpose(0, 2, 1) @ right
-        together = (together + together.transpose(0, 2, 1)).reshape(len(states), self.num_taxa**2)
-        return together.take(self._first * self.num_taxa + self._second, axis=1)
+        together = (together + together.transpose(0, 2, 1)).reshape(len(states), self.num_labels**2)
+        return together.take(self._first * self.num_labels + self._second, axis=1)
 
     def observe(self, states: IntArray) -> IntArray:
         return states.astype(np.int64)
@@ -234,7 +254,7 @@ class PhyloTree(Dag):
 
     def partial_log_reward(self, states: IntArray) -> FloatArray:
         joins = forests.num_joins(states)
-        return (self.constant * joins / (self.num_taxa - 1) - self.mutations(states)) / self.temperature
+        return (self.constant * joins / (self.num_labels - 1) - self.mutations(states)) / self.temperature
 
     def tokens(self, states: IntArray) -> IntArray:
         """The state row, int64 (n, 2 (num_taxa - 1))."""
@@ -248,7 +268,7 @@ class PhyloTree(Dag):
         theirs = ids[state_clades.size :].reshape(object_clades.shape)
         result = np.ones((len(states), len(objects)), dtype=bool)
         joins = forests.num_joins(states)
-        for k in range(self.num_taxa - 1):
+        for k in range(self.num_labels - 1):
             result &= (mine[:, k, None, None] == theirs).any(2) | (joins <= k)[:, None]
         return result
 
@@ -271,11 +291,11 @@ class PhyloTree(Dag):
     # ------------------------------------------------------------------ labels and rendering
 
     def _newick(self, state: IntArray) -> list[str]:
-        into, merged = forests.merges(state[None])
-        return newick_trees(self.taxa, into[0], merged[0])
+        into, merged = self.merges(state[None])
+        return newick_trees(self.taxa, into[0], merged[0], self.rooted)
 
     def to_newick(self, state: IntArray) -> str:
-        """One state (state_width,) in Newick notation, with one line per tree."""
+        """One state (state_width,) in Newick notation, with one line per tree. Unrooted trees have three subtrees."""
         return "\n".join(f"{tree};" for tree in self._newick(state))
 
     def action_label(self, action: int) -> str:
@@ -290,10 +310,10 @@ class PhyloTree(Dag):
 
     def render_image(self, state: IntArray, path: IntArray | None = None) -> rendering.Image:
         """One tile per pair of taxa: brighter for a smaller common subtree, gray if there is none."""
-        size = np.zeros((self.num_taxa, self.num_taxa))
+        size = np.zeros((self.num_labels, self.num_labels))
         size[self._first, self._second] = self.encode(state[None])[0]
         size += size.T
         colors = rendering.colormap(1 - size)
         colors[size == 0] = rendering.GREY
-        colors[np.arange(self.num_taxa), np.arange(self.num_taxa)] = rendering.WHITE
-        return rendering.tiles(colors, tile=max(4, 192 // self.num_taxa))
+        colors[np.arange(self.num_labels), np.arange(self.num_labels)] = rendering.WHITE
+        return rendering.tiles(colors, tile=max(4, 192 // self.num_labels))

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from gfn_envs import PhyloTree
+from gfn_envs import PhyloTree, exact
 from gfn_envs.envs.phylogenetics import alignments, parsimony, simulation
 from gfn_envs.envs.phylogenetics.parsimony import Parsimony
 
@@ -80,6 +80,49 @@ def test_numbers_of_trees(n: int, trees: int, forests: int) -> None:
     dag = PhyloTree(num_taxa=n, num_sites=10)
     assert trees == math.prod(range(1, 2 * n - 2, 2)) == len(dag.terminal_states()) == dag.num_terminal_states
     assert len(np.concatenate(list(dag.levels()))) == forests == dag.num_states
+
+
+@pytest.mark.parametrize(("n", "trees"), [(3, 1), (4, 3), (5, 15), (6, 105)])
+def test_numbers_of_unrooted_trees(n: int, trees: int) -> None:
+    dag = PhyloTree(num_taxa=n, num_sites=10, rooted=False)
+    assert trees == math.prod(range(1, 2 * n - 4, 2)) == len(dag.terminal_states()) == dag.num_terminal_states
+    assert dag.max_length == n - 2
+
+
+def splits(tree: Tree, num_taxa: int) -> frozenset[frozenset[int]]:
+    """The unrooted tree of a tree with any root: the side of each inner edge that is without the last taxon."""
+    found: set[frozenset[int]] = set()
+
+    def below(node: Tree) -> frozenset[int]:
+        taxa = frozenset([node]) if isinstance(node, int) else frozenset().union(*map(below, node))
+        found.add(frozenset(range(num_taxa)) - taxa if num_taxa - 1 in taxa else taxa)
+        return taxa
+
+    below(tree)
+    return frozenset(side for side in found if 1 < len(side) < num_taxa - 1)
+
+
+def test_unrooted_trees_are_the_rooted_ones_up_to_the_root() -> None:
+    rooted, unrooted = (PhyloTree(num_taxa=6, num_sites=40, constant=9.0, rooted=way) for way in (True, False))
+    of_rooted: dict[Any, list[float]] = {}
+    for state, mutations in zip(rooted.terminal_states(), rooted.mutations(rooted.terminal_states()), strict=True):
+        of_rooted.setdefault(splits(parse(rooted.to_newick(state), rooted.taxa), 6), []).append(mutations)
+    # Each of the 9 edges of an unrooted tree is the place of a root, and parsimony does not tell them apart.
+    assert {len(found) for found in of_rooted.values()} == {9}
+    assert all(len(set(found)) == 1 for found in of_rooted.values())
+    objects = unrooted.terminal_states()
+    trees = [parse(unrooted.to_newick(state), unrooted.taxa) for state in objects]
+    assert {len(tree) for tree in trees} == {3}
+    found = {splits(tree, 6): mutations for tree, mutations in zip(trees, unrooted.mutations(objects), strict=True)}
+    assert found == {tree: mutations[0] for tree, mutations in of_rooted.items()}
+    np.testing.assert_array_equal(unrooted.log_reward(objects), (9.0 - unrooted.mutations(objects)) / 4)
+
+
+def test_rootings_of_one_tree_share_the_reward_of_many_objects() -> None:
+    """Ten rootings of the best tree of 6 taxa are ten objects; as one unrooted tree it has its own probability."""
+    rooted, unrooted = (PhyloTree(num_taxa=6, temperature=0.5, rooted=way) for way in (True, False))
+    best = [exact.target_distribution(dag).max() for dag in (rooted, unrooted)]
+    assert best[1] == pytest.approx(9 * best[0], rel=1e-9)
 
 
 def test_objects_are_all_rooted_trees_once() -> None:
@@ -318,3 +361,10 @@ def test_greedy_joins_are_the_cheapest_first_pairs() -> None:
             common, both = trees[i] & trees[j], trees[i] | trees.pop(j)
             trees[i] = np.where(common, common, both)
         assert Parsimony(given, weights).greedy() == expected
+
+
+def test_unrooted_needs_three_taxa_and_a_truth_value() -> None:
+    with pytest.raises(ValueError, match=r"an unrooted tree \(rooted=False\) must have at least 3 taxa, got 2"):
+        PhyloTree(num_taxa=2, rooted=False)
+    with pytest.raises(TypeError, match="rooted must be True or False, got 'no'"):
+        PhyloTree(rooted="no")
