@@ -158,6 +158,11 @@ class Agent:
         """The objective as a balance declaration; None if it is not of this kind."""
         return None
 
+    @property
+    def log_odds(self) -> float:
+        """log(alpha / (1 - alpha)) of alpha-GFN, which balance objectives add to log P_F - log P_B of every edge."""
+        return 0.0
+
     # ------------------------------------------------------------------ learning
 
     def update(self) -> dict[str, Any]:

@@ -129,6 +129,21 @@ class PenaltySettings(Config):
 
 
 @dataclass(frozen=True)
+class MixingSettings(Config):
+    """Mixing of the forward and the backward policy."""
+
+    mixing: Schedule = Schedule(0.5, 0.5, 1)
+    """alpha of alpha-GFN, in (0, 1): a number or start,end,steps. Objectives then balance alpha F(s) P_F(s'|s) with
+    (1 - alpha) F(s') P_B(s|s'). Objects have target R(x) only at 0.5, or if all trajectories have the same length;
+    above 0.5, short trajectories gain weight. End at 0.5 to learn R (agents.losses.balance)."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        ends = self.mixing.start, self.mixing.end
+        require(min(ends) > 0 and max(ends) < 1, "mixing must lie in (0, 1)", self.mixing)
+
+
+@dataclass(frozen=True)
 class FlowSettings(Config):
     """State flows."""
 

@@ -57,7 +57,8 @@ class TemperedAgent(Agent):
             if self.learns_flow:
                 gaps = batch.log_reward - self.policy(batch.states[batch.last - 1]).log_flow.cpu().double().numpy()
             else:
-                gaps = batch.log_reward - self.engine.log_ratio(batch) - self.log_z
+                log_ratio = self.engine.log_ratio(batch) + self.log_odds * batch.lengths
+                gaps = batch.log_reward - log_ratio - self.log_z
             shift, error = float(gaps.mean()), gaps.std() / np.sqrt(len(batch))
             if abs(shift) > max(LOG_Z_NATS, LOG_Z_ERRORS * error):
                 parameter += shift

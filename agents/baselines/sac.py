@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import torch
@@ -14,7 +14,7 @@ from agents.baselines.soft_dqn import follow
 from agents.config import ExplorationSettings, NetworkSettings, OptimizerSettings, PenaltySettings
 from agents.config_checks import require, require_at_least
 from agents.engines.adam import minimize
-from agents.losses.penalty import penalty
+from agents.losses.penalty import Kind, penalty
 from agents.losses.soft_rl import entropy, expected_soft_value, soft_target, soft_value
 from agents.policies.masking import masked_log_softmax
 from agents.policies.policy import Policy, frozen_copy
@@ -29,7 +29,7 @@ from gfn_envs.dag import Dag
 class SACConfig(ExplorationSettings, PenaltySettings, OptimizerSettings, NetworkSettings):
     """Settings of discrete soft actor-critic."""
 
-    loss: Literal["squared", "huber", "log-cosh"] = "huber"
+    loss: Kind = "huber"
     """Penalty on temporal differences."""
     replay_batch_size: int = 256
     """Transitions drawn uniformly from the replay buffer per iteration."""

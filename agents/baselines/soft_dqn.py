@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import torch
@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from agents.agent import Agent
 from agents.config import ExplorationSettings, NetworkSettings, OptimizerSettings, PenaltySettings
 from agents.config_checks import require, require_at_least
-from agents.losses.penalty import penalty
+from agents.losses.penalty import Kind, penalty
 from agents.losses.soft_rl import soft_target, soft_value
 from agents.policies.policy import Policy, frozen_copy
 from agents.replay.transitions import PrioritizedTransitions, Transitions, transitions
@@ -25,7 +25,7 @@ from gfn_envs.dag import Dag
 class SoftDQNConfig(ExplorationSettings, PenaltySettings, OptimizerSettings, NetworkSettings):
     """Settings of soft deep Q-networks; the defaults are those of Tiapkin et al. 2024."""
 
-    loss: Literal["squared", "huber", "log-cosh"] = "huber"
+    loss: Kind = "huber"
     """Penalty on temporal differences."""
     replay_batch_size: int = 256
     """Transitions drawn from the replay buffer per iteration."""

@@ -45,6 +45,10 @@ class Learner(Protocol):
     def balance(self) -> Balance | None:
         """The objective as a balance declaration; None if it is not of this kind."""
 
+    @property
+    def log_odds(self) -> float:
+        """Added to log P_F - log P_B of every edge in the balance (alpha-GFN)."""
+
     def loss(self, trajectories: Trajectories) -> Tensor:
         """Scalar loss of a batch."""
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, ClassVar
@@ -11,7 +12,7 @@ import torch
 from torch import Tensor
 
 from agents import rollout
-from agents.config import BackwardSettings, EngineSettings, FlowSettings, GFlowNetConfig, LogZSettings
+from agents.config import BackwardSettings, EngineSettings, FlowSettings, GFlowNetConfig, LogZSettings, MixingSettings
 from agents.local_search import local_search
 from agents.log_probs import LogProbs
 from agents.losses.balance import Balance, balance_loss, select
@@ -152,7 +153,7 @@ class GFlowNet(TemperedAgent):
 
 
 @dataclass(frozen=True)
-class BalanceConfig(EngineSettings, BackwardSettings, GFlowNetConfig):
+class BalanceConfig(EngineSettings, MixingSettings, BackwardSettings, GFlowNetConfig):
     """Settings of balance objectives."""
 
 
@@ -170,6 +171,13 @@ class BalanceGFlowNet(GFlowNet):
     """A GFlowNet whose loss is a balance objective. Subclasses declare ``balance``."""
 
     config_class: ClassVar[type[Any]] = BalanceConfig
+
+    @property
+    def log_odds(self) -> float:
+        if not isinstance(self.config, MixingSettings):
+            return 0.0
+        alpha = self.config.mixing(self.iteration)
+        return 0.0 if alpha == 0.5 else math.log(alpha / (1 - alpha))
 
     @property
     def log_z(self) -> float | None:
@@ -211,7 +219,7 @@ class BalanceGFlowNet(GFlowNet):
         log_flow, end_flow = self.log_flow(balance, found, trajectories)
         log_z = self.log_z_parameter if balance.flow == "log_z" else None
         loss, mean = balance_loss(
-            *(found.log_pf, found.log_pb, log_flow, trajectories.offsets, balance),
+            *(found.log_pf + self.log_odds, found.log_pb, log_flow, trajectories.offsets, balance),
             *(penalty or self.penalty, end_flow, log_z),
         )
         if mean is not None and self.log_z_parameter is not None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import torch
@@ -14,6 +14,7 @@ from agents.errors import UnsupportedError
 from agents.gflownets.gflownet import BalanceConfig, BalanceGFlowNet
 from agents.log_probs import LogProbs
 from agents.losses.balance import EDGES_BEFORE_STOP, Balance
+from agents.losses.penalty import Kind
 from agents.policies.masking import masked_log_softmax
 from agents.policies.policy import Policy, frozen_copy
 from agents.schedules import Schedule
@@ -27,7 +28,7 @@ from gfn_envs.dag import Dag
 class MDBConfig(BalanceConfig):
     """Settings of modified detailed balance."""
 
-    loss: Literal["squared", "huber", "log-cosh"] = "huber"
+    loss: Kind = "huber"
     """Penalty on residuals. The paper uses huber."""
     target_every: int = 0
     """Iterations between copies of the network to a target network, which evaluates the stop at s'. 0: no target

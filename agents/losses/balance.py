@@ -18,7 +18,15 @@ A loss is the weighted sum of a penalty, such as the square, of these residuals:
 | mdb | log R(stop here) - log P_F(stop) | (t, t+1), without stopping | 1/e |
 | pcl | network | (t, t+d), cut at x | 1/e |
 
-with n trajectories of T edges and e pairs in the batch. Both engines read these declarations: :func:`balance_loss` is
+with n trajectories of T edges and e pairs in the batch.
+
+alpha-GFN (Chen et al. 2026, arXiv 2602.01749; setting ``mixing``) balances alpha F(s) P_F(s'|s) with (1 - alpha) F(s')
+P_B(s|s'): c = log(alpha / (1 - alpha)) is added to log P_F - log P_B of every edge. The flows that balance exist and
+are unique for every P_B. They sample x in proportion to R(x) times the mean of e^(-c T) over the trajectories of P_B to
+x, of T edges: R(x) if all have the same length. The formulas follow from the paper's abstract and its reversibility
+condition; whether its experiments mix the last edge too could not be checked. Here all edges are mixed.
+
+Both engines read these declarations: :func:`balance_loss` is
 the torch implementation, ``agents/engines/numba/balance.py`` the compiled one.
 """
 

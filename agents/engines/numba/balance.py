@@ -11,9 +11,10 @@ import numpy as np
 
 from agents.engines.numba.kernels import compiled
 from agents.losses.balance import Balance
+from agents.losses.penalty import LARGEST
 
 #: Number of each penalty.
-PENALTIES = {"squared": 0, "huber": 1, "log-cosh": 2}
+PENALTIES = {"squared": 0, "huber": 1, "log-cosh": 2, "half-squared": 3, "shifted-cosh": 4, "linex": 5, "linex-half": 6}
 
 
 def numbers(balance: Balance) -> tuple[bool, int, int, int, float, bool, bool]:
@@ -45,8 +46,20 @@ def penalize(residual, penalty):
         value, slope = residual * residual, 2 * residual
     elif kind == 1:
         value, slope = (size * size / 2, residual) if size <= 1 else (size - 0.5, np.sign(residual))
-    else:
+    elif kind == 2:
         value, slope = size + np.log1p(np.exp(-2 * size)) - np.log(2.0), np.tanh(residual)
+    elif kind == 3:
+        value, slope = residual * residual / 2, residual
+    elif kind == 4:
+        inside, beyond = min(size, LARGEST), max(size - LARGEST, 0.0)
+        value = 4 * np.sinh(inside / 2) ** 2 + 2 * np.sinh(LARGEST) * beyond
+        slope = 2 * np.sinh(inside) * np.sign(residual)
+    else:
+        part = 1.0 if kind == 5 else 0.5  # Linex of d, or 4 times that of d / 2.
+        t = -residual * part
+        inside, beyond = min(t, LARGEST), max(t - LARGEST, 0.0)
+        value = (np.expm1(inside) - inside + np.expm1(LARGEST) * beyond) / (part * part)
+        slope = -np.expm1(inside) / part
     return (cap, 0.0) if value > cap else (value, slope)
 
 

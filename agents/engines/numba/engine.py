@@ -261,7 +261,8 @@ class NumbaEngine(Engine):
             end_flow = log_flow
         penalty = balance.penalty_numbers(learner.config.loss, learner.config.clamp_loss)
         loss, mean, d_log_pf, d_log_flow, d_end_flow = balance.balance_loss(
-            evaluated.log_pf, evaluated.log_pb, log_flow, end_flow, batch.offsets, balance.numbers(declared), penalty
+            *(evaluated.log_pf + np.float32(learner.log_odds), evaluated.log_pb, log_flow, end_flow, batch.offsets),
+            *(balance.numbers(declared), penalty),
         )
         if learner.target is None:
             d_log_flow = d_log_flow + d_end_flow
