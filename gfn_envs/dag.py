@@ -59,6 +59,7 @@ class Dag(Capabilities, abc.ABC):
         on_error: what becomes of objects whose reward raises, or is not finite and > 0. "raise": RewardError. "floor":
             the reward is ``reward_floor``. A number > 0: the reward is that number. "skip": their trajectories are left
             out of training. See :mod:`gfn_envs.border`.
+        conditions: the :class:`gfn_envs.conditions.Conditions` that decide the reward; None without conditions.
         arguments: the constructor's arguments. They appear in messages and identify the environment.
     """
 
@@ -77,6 +78,7 @@ class Dag(Capabilities, abc.ABC):
     reward_input: str | None = None
     expensive_reward: bool = False
     oracle: Any = None
+    conditions: Any = None
     arguments: Mapping[str, Any] = {}
 
     # ------------------------------------------------------------------ the contract
@@ -84,6 +86,10 @@ class Dag(Capabilities, abc.ABC):
     @abc.abstractmethod
     def source(self, n: int) -> IntArray:
         """``n`` copies of the source state, shape (n, state_width)."""
+
+    def start(self, n: int, rng: np.random.Generator) -> IntArray:
+        """First states of ``n`` trajectories (n, state_width): s0; with conditions, s0 with drawn ones."""
+        return self.source(n)
 
     @abc.abstractmethod
     def is_terminal(self, states: IntArray) -> BoolArray:

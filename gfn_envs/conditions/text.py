@@ -1,0 +1,70 @@
+"""Conditions from text: ``temperature:1,32``, ``preferences:qed,sa,seh``, ``focus:qed,sa``, ``mine:conditions``."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from gfn_envs import named
+from gfn_envs.conditions.conditions import Conditions
+from gfn_envs.conditions.focus import Focus
+from gfn_envs.conditions.preferences import Preferences
+from gfn_envs.conditions.temperature import Temperature
+from gfn_envs.validation import did_you_mean
+
+#: name -> class
+KINDS: dict[str, Any] = {"temperature": Temperature, "preferences": Preferences, "focus": Focus}
+EXAMPLES = "temperature:1,32, temperature:values=1,2,4, preferences:qed,sa, focus:qed,sa, or module:name"
+
+
+def read_conditions(given: str | Conditions) -> Conditions:
+    """The conditions that a text describes, or ``given`` itself.
+
+    After the colon come numbers or names, and settings as ``name=value``: ``preferences:qed,sa,exponent=16``.
+    ``module:name`` names an object of your own.
+
+    Raises:
+        ValueError: the text describes none. The message says what is allowed.
+        TypeError: ``given`` is something else.
+        ImportError: a named module cannot be imported.
+    """
+    if isinstance(given, Conditions):
+        return given
+    if not isinstance(given, str):
+        raise TypeError(f"conditions must be a gfn_envs.conditions.Conditions or text ({EXAMPLES}), got {given!r}")
+    kind, colon, rest = given.partition(":")
+    if kind not in KINDS:
+        if named.is_named(given):
+            found = named.load_instance(given, Conditions, "conditions")  # type: ignore[type-abstract]
+            found.text = given
+            return found
+        raise ValueError(f"unknown conditions {given!r}{did_you_mean(kind, KINDS)} (allowed: {EXAMPLES})")
+    words = [word.strip() for word in rest.split(",") if word.strip()] if colon else []
+    if kind == "temperature" and words and words[0].startswith("values="):
+        words[0] = words[0].removeprefix("values=")
+        return Temperature(values=[_number(word, given) for word in words])
+    settings = dict(word.split("=", 1) for word in words if "=" in word)
+    plain: list[Any] = [word for word in words if "=" not in word]
+    if kind == "temperature":
+        plain = [_number(word, given) for word in plain]
+        if len(plain) > 2 or not plain:
+            raise ValueError(f"conditions {given!r}: temperature takes low,high (allowed: {EXAMPLES})")
+        plain = plain * 2 if len(plain) == 1 else plain
+    try:
+        return KINDS[kind](*plain, **{name: _value(value) for name, value in settings.items()})
+    except TypeError as error:
+        raise ValueError(f"conditions {given!r}: {error}") from None
+
+
+def _number(word: str, given: str) -> float:
+    try:
+        return float(word)
+    except ValueError:
+        raise ValueError(f"conditions {given!r}: expected a number, got {word!r} (allowed: {EXAMPLES})") from None
+
+
+def _value(word: str) -> Any:
+    try:
+        number = float(word)
+    except ValueError:
+        return word
+    return int(number) if number.is_integer() and "." not in word else number
