@@ -117,6 +117,7 @@ SMALL_ARGUMENTS: dict[str, list[dict[str, Any]]] = {
         {"num_nodes": 3, "score": "linear_gaussian", "score_kwargs": {"noise_variance": 0.5}, "prior": "fair"},
         {"num_nodes": 4, "num_samples": 10},
         {"num_nodes": 4, "num_samples": 10, "max_parents": 1},
+        {"num_nodes": 3, "score": "bdeu", "num_samples": 20},
         {"data": {"a": [0.0, 1.5, 2.0, -1.0], "b": [1.0, 1.0, 2.5, 0.0], "c": [3.0, 2.0, 1.0, 1.0]}},
     ],
 }

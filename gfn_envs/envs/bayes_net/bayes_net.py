@@ -13,11 +13,12 @@ from gfn_envs import exact, rendering
 from gfn_envs.arrays import BoolArray, FloatArray, IntArray, all_columns, log_factorials
 from gfn_envs.dag import Dag
 from gfn_envs.envs.bayes_net import bitmask_graphs as digraphs
-from gfn_envs.envs.bayes_net.data_table import read_table
-from gfn_envs.envs.bayes_net.random_network import sample_network
-from gfn_envs.envs.bayes_net.scores import CachedScores, LocalScore, local_score, log_prior
+from gfn_envs.envs.bayes_net.data_table import Table, read_table
+from gfn_envs.envs.bayes_net.families import LocalScore
+from gfn_envs.envs.bayes_net.random_network import sample_discrete_network, sample_network
+from gfn_envs.envs.bayes_net.scores import CachedScores, local_score, log_prior
 from gfn_envs.graph_layout import GraphLayout, PairActions
-from gfn_envs.validation import check_size, checked_seed, positive_int, real
+from gfn_envs.validation import check_size, checked_seed, one_of, positive_int, real
 
 #: The product of a parent set and the number of nodes must fit in a 64-bit integer.
 MAX_NODES = 56
@@ -50,7 +51,9 @@ class BayesNet(Dag):
     change the posterior and keeps log R in a range that networks can predict. log p(data | G) is a sum of local scores,
     each of which is computed once. :meth:`log_score` returns it without the constant.
 
-    * "bge": Bayesian Gaussian equivalent; alpha_mu = 1, alpha_w = d + 2.
+    * "bge": Bayesian Gaussian equivalent, for continuous data; alpha_mu = 1, alpha_w = d + 2.
+    * "bdeu": Bayesian Dirichlet equivalent uniform, for discrete data; equivalent_sample_size = 1.
+    * "gaussian_bic": BIC of linear regressions with Gaussian noise.
     * "linear_gaussian": weights N(0, 1), noise variance 0.1.
 
     The intermediate log reward of an unfinished graph is the log reward of stopping there.
@@ -64,18 +67,26 @@ class BayesNet(Dag):
     ## Arguments
     * ``num_nodes``: number of nodes d, from 2 to 56; None: the number of columns of ``data``, or 5.
     * ``data``: a pandas DataFrame, an array (rows, columns), a mapping from names to columns, or the path of a CSV file
-      whose first line names the columns. Row names, missing values and constant columns raise. None simulates data from
-      a linear-Gaussian network on an Erdos-Renyi graph, with weights N(0, 1) and noise N(0, 0.1).
-    * ``score``: "bge" or "linear_gaussian"; or a callable (nodes (m,), parents bool (m, d)) -> log scores (m,).
-    * ``score_kwargs``: alpha_mu and alpha_w for "bge", noise_variance for "linear_gaussian".
+      whose first line names the columns. Columns hold numbers, or labels (text or booleans). Row names and constant
+      columns raise. None simulates data from a network on an Erdos-Renyi graph: binary with conditional probabilities
+      U(0, 1) if the score is "bdeu", else linear-Gaussian with weights N(0, 1) and noise N(0, 0.1).
+    * ``score``: "bge", "bdeu", "gaussian_bic" or "linear_gaussian"; or a callable (nodes (m,), parents bool (m, d)) ->
+      log scores (m,). "auto": "bdeu" if all columns are discrete (labels, or at most 10 whole numbers with 5 rows each
+      on average), "bge" if none is; a mixture raises.
+    * ``score_kwargs``: alpha_mu and alpha_w for "bge", equivalent_sample_size for "bdeu", noise_variance for
+      "linear_gaussian".
     * ``prior``: "uniform" over graphs, or "fair", which gives each size of a parent set the same total probability.
     * ``max_parents``: largest number of parents of a node; None: no limit.
     * ``num_samples``: number of rows of the simulated data.
     * ``edges_per_node``: expected number of edges per node in the simulated network.
     * ``seed``: seed of the simulated network and data.
+    * ``missing``: "raise" if a value is missing, or "drop": leave out rows with a missing value.
+    * ``separator``: of a CSV file: ",", ";", "|", "tab" or "space"; "auto" finds it.
+    * ``decimal``: decimal mark of a CSV file, "." or ","; "auto" finds it.
 
     ## References
-    Deleu et al. 2022, Bayesian Structure Learning with Generative Flow Networks; Kuipers et al. 2014 (BGe)
+    Deleu et al. 2022, Bayesian Structure Learning with Generative Flow Networks; Kuipers et al. 2014 (BGe);
+    Heckerman et al. 1995 (BDeu)
 
     ## Version History
     * v0: initial version.
@@ -88,40 +99,48 @@ class BayesNet(Dag):
         self,
         num_nodes: int | None = None,
         data: Any = None,
-        score: str | LocalScore = "bge",
+        score: str | LocalScore = "auto",
         score_kwargs: Mapping[str, Any] | None = None,
         prior: str = "uniform",
         max_parents: int | None = None,
         num_samples: int = 100,
         edges_per_node: float = 1.0,
         seed: int = 0,
+        missing: str = "raise",
+        separator: str = "auto",
+        decimal: str = "auto",
     ):
         where = "BayesNet"
         self.true_graph: IntArray | None = None
         seed = checked_seed(seed, where)
         num_samples = positive_int("num_samples", num_samples, where, at_least=2)
         edges_per_node = real("edges_per_node", edges_per_node, where, at_least=0)
+        one_of("missing", missing, ("raise", "drop"), where)
         if num_nodes is not None:
             num_nodes = positive_int("num_nodes", num_nodes, where, at_least=2, at_most=MAX_NODES)
         if data is None:
             d = 5 if num_nodes is None else num_nodes
             check_size("num_samples", num_samples * d, where)
-            self.names = tuple(f"X{j}" for j in range(d))
-            self.true_graph, self.data = sample_network(d, num_samples, edges_per_node, np.random.default_rng(seed))
+            if given := [name for name, v in (("separator", separator), ("decimal", decimal)) if v != "auto"]:
+                raise ValueError(f"{where}: {given[0]} is for the file of data, but data is None")
+            simulate = sample_discrete_network if score == "bdeu" else sample_network
+            self.true_graph, values = simulate(d, num_samples, edges_per_node, np.random.default_rng(seed))
+            table = Table(tuple(f"X{j}" for j in range(d)), values, (None,) * d)
         else:
-            self.names, self.data = read_table(data, where)
-            d = len(self.names)
+            table = read_table(data, where, missing, separator, decimal)
+            d = len(table.names)
             if num_nodes not in (None, d) or not 2 <= d <= MAX_NODES:
                 raise ValueError(
                     f"{where}: data must have num_nodes columns, from 2 to {MAX_NODES}, got {d} columns, {num_nodes=}"
                 )
             if not isinstance(data, str | os.PathLike):
-                data = {name: column.tolist() for name, column in zip(self.names, self.data.T, strict=True)}
+                data = table.as_columns()
         if max_parents is not None:
             max_parents = positive_int("max_parents", max_parents, where)
+        self.names, self.data, self.labels = table.names, table.values, table.labels
         self.num_nodes = d
         self.max_parents = d - 1 if max_parents is None else min(d - 1, max_parents)
-        self._scores = CachedScores(local_score(score, score_kwargs, self.data, where), d, where)
+        self._scores = CachedScores(local_score(score, score_kwargs, table, where), d, where)
         self._log_prior = log_prior(prior, d)
         try:
             self._empty_scores = self._scores(np.zeros((1, d), dtype=np.int64))
@@ -140,6 +159,9 @@ class BayesNet(Dag):
             "num_samples": num_samples,
             "edges_per_node": edges_per_node,
             "seed": seed,
+            "missing": missing,
+            "separator": separator,
+            "decimal": decimal,
         }
         self.num_actions = self.num_backward_actions = d * (d - 1) + 1
         self.state_width, self.state_dtype = d + 1, np.dtype(np.int64)

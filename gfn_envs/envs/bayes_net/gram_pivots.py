@@ -27,8 +27,8 @@ class GramPivots:
 
     Args:
         data: X, finite, float64 (N, d).
-        ridge: > 0.
-        shrunken_mean: None for X'X. With a > 0 the matrix is that of ``BGe``: the scatter about the mean m, plus
+        ridge: >= 0.
+        shrunken_mean: None for X'X. With a >= 0 the matrix is that of ``BGe``: the scatter about the mean m, plus
             N a / (N + a) m m'.
     """
 
@@ -36,6 +36,7 @@ class GramPivots:
         n, d = data.shape
         self._entries: dict[tuple[int, int], Fraction] = {}
         self.data, self.ridge, self.shrunken_mean = data, ridge, shrunken_mean
+        self._has_border = bool(shrunken_mean)
         # Powers of two scale without rounding.
         self._exponents = np.frexp(np.abs(data).max(0))[1].astype(np.int64)
         columns = np.ldexp(data, -self._exponents).astype(np.longdouble)
@@ -49,7 +50,7 @@ class GramPivots:
         scale = np.sqrt(np.diag(spread))
         self._log_scale = 2 * (np.log(scale) + self._exponents * LOG_2)
         self._matrix = spread / scale / scale[:, None]
-        if shrunken_mean is not None:
+        if shrunken_mean:
             # Eliminating the row (m, -1 / w) adds w m m' to the rest.
             weight = np.longdouble(n) * shrunken_mean / (n + np.longdouble(shrunken_mean))
             border = np.append(mean / scale, -1 / weight)
@@ -66,14 +67,14 @@ class GramPivots:
         """
         m, p = columns.shape
         order = [columns, nodes[:, None]]
-        if self.shrunken_mean is not None:
+        if self._has_border:
             order.insert(1, np.full((m, 1), len(self._exponents)))
         index = np.concatenate(order, axis=1)
         pivots, smallest = _pivots(self._matrix[index[:, :, None], index[:, None, :]], p)
         with np.errstate(divide="ignore", invalid="ignore"):
             logs = np.log(np.abs(pivots))
         log_det = logs[:, :-1].sum(1) + self._log_scale[columns].sum(1)
-        if self.shrunken_mean is not None:
+        if self._has_border:
             log_det += self._log_weight
         log_pivot = logs[:, -1] + self._log_scale[nodes]
         # The diagonal is 1, so rounding errors of entries are absolute, and a pivot's relative error is theirs over the

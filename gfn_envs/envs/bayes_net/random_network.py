@@ -1,4 +1,4 @@
-"""Random linear-Gaussian networks, and data that are sampled from them."""
+"""Random linear-Gaussian and discrete networks, and data that are sampled from them."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import math
 
 import numpy as np
 
-from gfn_envs.arrays import FloatArray, IntArray
+from gfn_envs.arrays import BoolArray, FloatArray, IntArray
 from gfn_envs.envs.bayes_net.bitmask_graphs import pack
 
 
@@ -26,9 +26,7 @@ def sample_network(
     Returns:
         The parents of each node as bit masks, int64 (d,), and the samples, float64 (num_samples, d).
     """
-    order = rng.permutation(num_nodes)
-    probability = min(1.0, 2 * edges_per_node / (num_nodes - 1))
-    edge = np.triu(rng.random((num_nodes, num_nodes)) < probability, 1)
+    order, edge = _random_graph(num_nodes, edges_per_node, rng)
     weights = edge * rng.normal(size=(num_nodes, num_nodes))
     noise = math.sqrt(0.1) * rng.normal(size=(num_samples, num_nodes))
     values = np.zeros((num_samples, num_nodes))
@@ -38,3 +36,31 @@ def sample_network(
         values[:, node] = values[:, before] @ weights[:place, place] + noise[:, node]
         adjacency[before, node] = edge[:place, place]
     return pack(adjacency.T), values
+
+
+def sample_discrete_network(
+    num_nodes: int, num_samples: int, edges_per_node: float, rng: np.random.Generator
+) -> tuple[IntArray, FloatArray]:
+    """A random network of binary variables on an Erdos-Renyi graph, and samples from it.
+
+    Each probability of a value given the values of the parents is uniform on [0, 1]. Arguments and results are those
+    of :func:`sample_network`; samples are 0 or 1, and none of the columns is constant.
+    """
+    order, edge = _random_graph(num_nodes, edges_per_node, rng)
+    values = np.zeros((num_samples, num_nodes))
+    adjacency = np.zeros((num_nodes, num_nodes), dtype=bool)
+    for place, node in enumerate(order):
+        parents = order[:place][edge[:place, place]]
+        adjacency[parents, node] = True
+        _, configuration = np.unique(values[:, parents], axis=0, return_inverse=True)
+        while np.ptp(values[:, node]) == 0:
+            probability = rng.random(configuration.max() + 1)[configuration.reshape(-1)]
+            values[:, node] = rng.random(num_samples) < probability
+    return pack(adjacency.T), values
+
+
+def _random_graph(num_nodes: int, edges_per_node: float, rng: np.random.Generator) -> tuple[IntArray, BoolArray]:
+    """A random order of nodes (d,), and edges between places in this order, bool (d, d), upper triangular."""
+    order = rng.permutation(num_nodes)
+    probability = min(1.0, 2 * edges_per_node / (num_nodes - 1))
+    return order, np.triu(rng.random((num_nodes, num_nodes)) < probability, 1)

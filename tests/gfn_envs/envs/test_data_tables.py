@@ -11,10 +11,11 @@ import numpy as np
 import pandas
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gfn_envs import BayesNet
+from gfn_envs.envs.bayes_net import csv_table
 from gfn_envs.envs.bayes_net.data_table import read_table
 
 TABLE = np.array([[1.0, 2.0], [2.0, 5.0], [3.0, 1.0]])
@@ -23,8 +24,8 @@ FRAME = pandas.DataFrame(TABLE, columns=["a", "b"])
 
 def read(tmp_path: Path, text: str, name: str = "data.csv") -> tuple[tuple[str, ...], list[list[float]]]:
     (tmp_path / name).write_bytes(text.encode())
-    names, values = read_table(tmp_path / name, "BayesNet")
-    return names, values.tolist()
+    table = read_table(tmp_path / name, "BayesNet")
+    return table.names, table.values.tolist()
 
 
 @pytest.mark.parametrize(
@@ -35,12 +36,16 @@ def read(tmp_path: Path, text: str, name: str = "data.csv") -> tuple[tuple[str, 
         "a\tb\r\n1\t2\r\n2\t5\r\n3\t1\r\n\r\n\r\n",
         '"a", "b"\n"1", 2\n2.0e0 ,5\n\n   \n3,1\n',
         "\ufeffa,b\n1,2\n2,5\n3,1\n,\n",
+        "a|b\n1|2\n2|5\n3|1\n",
+        '"a" "b"\n1   2\n 2.0 5\n3 1\n',
+        "a;b\n1,0;2,00\n2;5,0\n3;1e0\n",
+        'a,b\n"1,0",2\n2,5\n3,1\n',
     ],
 )
 def test_dialects(tmp_path: Path, text: str) -> None:
     assert read(tmp_path, text) == (("a", "b"), TABLE.tolist())
     (tmp_path / "data.csv.gz").write_bytes(gzip.compress(text.encode()))
-    assert read_table(tmp_path / "data.csv.gz", "BayesNet")[0] == ("a", "b")
+    assert read_table(tmp_path / "data.csv.gz", "BayesNet").names == ("a", "b")
 
 
 @pytest.mark.parametrize(
@@ -52,10 +57,15 @@ def test_dialects(tmp_path: Path, text: str) -> None:
         ('"","a","b"\n"1",1,2\n"2",2,5\n', "column 1 of data has no name"),
         (FRAME.reset_index(names="Unnamed: 0").to_csv(index=False), r"column 1 of data has no name \('Unnamed: 0'\)"),
         ("a,b,\n1,2,\n3,1,\n", "column 3 of data has no name"),
-        ('"a" "b"\n"1" 1 2\n"2" 2 5\n', "line 1"),
+        ('"a" "b"\n"1" 1 2\n"2" 2 5\n', "line 2: 3 entries, expected 2. Its first entry may be a row name"),
         ("a\tb\n1\t1\t2\n2\t2\t5\n", "line 2: 3 entries, expected 2. Its first entry may be a row name"),
         ("a,b\n1,2\n3\n", "line 3: 1 entries, expected 2$"),
-        ("a;b\n1,5;2\n2;3\n", "line 2, column 'a': '1,5' has a decimal comma"),
+        ("a;b\n1,5;2.5\n2;3\n", "line 2, column 'a': '1,5' has a decimal comma"),
+        ("a;b\n1,234;2\n2,345;3\n", "'1,234' may have a decimal comma or a separator of thousands: set decimal=','"),
+        ("a;b\n1.234,5;2,5\n2;3\n", "line 2, column 'a': '1.234,5' has a point, but numbers .* have a decimal comma"),
+        ("a,b\nlow,2\n3,3\n", "line 2, column 'a': 'low' is not a number"),
+        ("a,b\nlow,2\nNA,3\n", r"line 3, column 'a': a missing value \('NA'\); .*missing='drop'"),
+        ("a,b\nlow,2\nlow,3\n", "column 'a' is constant: every row has 'low'"),
         ('a,b\n"1,234.5",2\n2,3\n', "'1,234.5' has a decimal comma or a separator"),
         ("a,b\n1_000,2\n2,3\n", "'1_000' is not a number"),
         ("a,b\n1,2\nNA,3\n", r"line 3, column 'a': a missing value \('NA'\)"),
@@ -104,9 +114,9 @@ def test_a_quoted_line_break_does_not_shift_line_numbers(tmp_path: Path) -> None
     ],
 )
 def test_containers(data: Any, names: tuple[str, ...]) -> None:
-    found, values = read_table(data, "BayesNet")
-    assert found == names
-    np.testing.assert_array_equal(values, TABLE)
+    table = read_table(data, "BayesNet")
+    assert (table.names, table.labels) == (names, (None, None))
+    np.testing.assert_array_equal(table.values, TABLE)
 
 
 def masked() -> Any:
@@ -123,10 +133,9 @@ def masked() -> Any:
         (lambda: TABLE.astype(str), "got text"),
         (lambda: TABLE.astype(str).tolist(), r"data\[0\]\[0\] is text, not a number: '1.0'"),
         (lambda: FRAME.astype(str), r"data\['a'\].* text"),
-        (lambda: TABLE > 1, "got booleans"),
-        (lambda: FRAME > 1, r"data\['a'\] must be an array of real numbers, got booleans"),
         (lambda: FRAME.assign(b=pandas.to_datetime(["2020", "2021", "2022"])), r"data\['b'\].*got dates"),
-        (lambda: FRAME.assign(b=pandas.Categorical(["x", "y", "z"])), r"data\['b'\]\[0\] is text"),
+        (lambda: FRAME.assign(b=["x", "y", 1.0]), r"data\['b'\]\[0\] is text"),
+        (lambda: FRAME.assign(b=["x", "y", None]), "data row 2, column 'b' is nan.*missing='drop'"),
         (lambda: FRAME.assign(b=[1.0, np.nan, 2.0]), "data row 1, column 'b' is nan"),
         (
             lambda: FRAME.assign(b=pandas.array([1, None, 2], dtype="Int64")),
@@ -148,7 +157,7 @@ def masked() -> Any:
         (lambda: {"a": "12", "b": "34"}, r"data\['a'\] must be an array or a list, got the text '12'"),
         (lambda: (row for row in TABLE), "data is a generator, which can be read only once"),
         (lambda: {(1.0, 2.0), (2.0, 1.0)}, "data is a set, which has no order"),
-        (lambda: [[1, 2], [2]], "rows of data have different lengths"),
+        (lambda: [[1, 2], [2]], "different lengths"),
         (lambda: [[1, None], [2, 3]], r"data\[0\]\[1\] is missing"),
         (lambda: {}, "at least 2 rows"),
         (lambda: 3, "two dimensions"),
@@ -172,3 +181,99 @@ def test_the_order_of_rows_and_columns_has_no_effect(rows: list[int], columns: l
             graph = networkx.DiGraph(edges)
             found = dag.log_score(dag.from_digraph(graph))
             np.testing.assert_allclose(found, expected.log_score(expected.from_digraph(graph)), rtol=1e-12)
+
+
+# ---------------------------------------------------------------------- labels, missing values, marks
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        {"a": ["x", "y", "x"], "b": [True, False, False]},
+        pandas.DataFrame({"a": pandas.Categorical(["x", "y", "x"]), "b": [True, False, False]}),
+        pandas.DataFrame({"a": ["x", "y", "x"], "b": pandas.array([True, False, False], dtype="boolean")}),
+        np.rec.fromarrays([["x", "y", "x"], [True, False, False]], names="a,b"),
+    ],
+)
+def test_labels(data: Any, tmp_path: Path) -> None:
+    table = read_table(data, "BayesNet")
+    assert table.labels == (("x", "y"), ("False", "True"))
+    assert table.values.tolist() == [[0, 1], [1, 0], [0, 0]]
+    (tmp_path / "data.csv").write_text("a;b\nx;True\ny;False\nx;False\n")
+    read = read_table(tmp_path / "data.csv", "BayesNet")
+    assert read.as_columns() == table.as_columns() == {"a": ["x", "y", "x"], "b": ["True", "False", "False"]}
+
+
+def test_arrays_of_labels() -> None:
+    for data in (np.array([["x", "u"], ["y", "v"], ["y", "u"]]), [["x", True], ["y", False], ["y", True]]):
+        assert read_table(data, "BayesNet").values[:, 0].tolist() == [0, 1, 1]
+    mixed = read_table([["x", 2.5], ["y", 1.0], ["y", 0.0]], "BayesNet")
+    assert (mixed.labels, mixed.values[:, 1].tolist()) == ((("x", "y"), None), [2.5, 1.0, 0.0])
+
+
+def test_the_dag_keeps_labels_in_its_arguments() -> None:
+    data = {"a": ["x", "y", "x", "x"] * 5, "b": ["u", "u", "v", "u"] * 5}
+    dag = BayesNet(data=data)
+    assert dag.arguments["data"] == data
+    assert dag.labels == (("x", "y"), ("u", "v"))
+    again = BayesNet(**dag.arguments)
+    np.testing.assert_array_equal(again.log_reward(again.terminal_states()), dag.log_reward(dag.terminal_states()))
+
+
+GAPS = "a,b,c\n1,2,x\nNA,3,y\n2,,y\n3,1,?\n4,0,y\n5,7,x\n"
+
+
+def test_rows_with_missing_values_are_dropped_and_counted(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    (tmp_path / "data.csv").write_text(GAPS)
+    frame = pandas.read_csv(tmp_path / "data.csv", na_values=["?"])
+    lists = {name: [None if pandas.isna(v) else v for v in frame[name]] for name in frame}
+    masked = {**lists, "a": np.ma.masked_invalid(frame["a"].to_numpy())}
+    nullable = frame.convert_dtypes()
+    for data in (tmp_path / "data.csv", frame, lists, masked, nullable, frame.to_numpy()):
+        table = read_table(data, "BayesNet", missing="drop")
+        assert table.dropped == 3
+        assert table.values.tolist() == [[1, 2, 0], [4, 0, 1], [5, 7, 0]]
+        with pytest.raises((TypeError, ValueError), match=r"missing|masked|nan|NA"):
+            read_table(data, "BayesNet")
+    assert "dropped 3 rows with missing values, 3 are left" in caplog.text
+    with pytest.raises(ValueError, match="at least 2 rows, got 1: the other rows have missing values"):
+        read_table({"a": [1.0, np.nan], "b": [2.0, 3.0]}, "BayesNet", missing="drop")
+
+
+def test_separator_and_decimal_can_be_set(tmp_path: Path) -> None:
+    path = tmp_path / "data.csv"
+    path.write_text("a;b,c\n1,234;x\n2,345;y\n")
+    table = read_table(path, "BayesNet", separator=";", decimal=",")
+    assert (table.names, table.values.tolist()) == (("a", "b,c"), [[1.234, 0], [2.345, 1]])
+    with pytest.raises(ValueError, match=r"separator must be one of .*'tab', ';', ',', '\|', 'space'\), got ':'"):
+        BayesNet(data=path, separator=":")
+    with pytest.raises(ValueError, match=r"decimal must be one of \('auto', '\.', ','\), got ';'"):
+        BayesNet(data=path, decimal=";")
+    for name in ("separator", "decimal"):
+        with pytest.raises(ValueError, match=f"{name} is for text files, got ',' for a DataFrame"):
+            BayesNet(data=FRAME, **{name: ","})
+        with pytest.raises(ValueError, match=f"{name} is for the file of data, but data is None"):
+            BayesNet(3, **{name: ","})
+    with pytest.raises(ValueError, match=r"missing must be one of \('raise', 'drop'\), got 'mean'"):
+        BayesNet(3, missing="mean")
+
+
+@settings(max_examples=25)
+@given(
+    st.lists(st.tuples(st.floats(-1e6, 1e6).map(lambda x: x + 0.5), st.integers(-9, 9)), min_size=3, unique=True),
+    st.sampled_from([("tab", "\t"), (";", ";"), ("|", "|"), ("space", " ")]),
+    st.sampled_from(".,"),
+)
+def test_files_are_read_as_they_were_written(
+    tmp_path_factory: pytest.TempPathFactory, rows: list[tuple[float, int]], separator: tuple[str, str], decimal: str
+) -> None:
+    """Numbers, in every separator and decimal mark, detected or given."""
+    path = tmp_path_factory.getbasetemp() / "written.csv"
+    numbers = [[x, float(k + 10 * i)] for i, (x, k) in enumerate(rows)]
+    text = "\n".join(separator[1].join(repr(v).replace(".", decimal) for v in row) for row in numbers)
+    path.write_text(f"a{separator[1]}b\n{text}\n")
+    assert read_table(path, "BayesNet", separator=separator[0], decimal=decimal).values.tolist() == numbers
+    if decimal == "." or any(
+        not csv_table.GROUPED.fullmatch(repr(v).replace(".", ",")) for row in numbers for v in row
+    ):
+        assert read_table(path, "BayesNet").values.tolist() == numbers
