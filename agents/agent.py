@@ -23,6 +23,8 @@ from agents.engines.engine import Engine
 from agents.engines.optimizers import make_optimizer
 from agents.engines.select import make_engine
 from agents.errors import NoLegalActionError
+from agents.exploration import EXPLORERS
+from agents.exploration.explorer import Behaviors, make_explorer
 from agents.log_probs import LogProbs, log_probs
 from agents.losses.balance import Balance
 from agents.policies.backward import BackwardPolicy, backward_policy
@@ -32,9 +34,9 @@ from agents.policies.policy import Head, Policy
 from agents.policies.seeding import OwnGenerator
 from agents.schedules import Schedule, schedule
 from agents.threads import on_working_threads
-from agents.trajectories import Trajectories
+from agents.trajectories import Trajectories, concatenate
 from gfn_envs.arrays import FloatArray, IntArray, distinct
-from gfn_envs.border import check_once
+from gfn_envs.border import check_once, log_rewards
 from gfn_envs.dag import Dag
 from gfn_envs.validation import positive_int
 
@@ -111,7 +113,10 @@ class Agent:
         with OwnGenerator(seed):
             own = None if policy is None else given_policy(policy, dag, self.backward.learned, self.learns_flow)
             self.policy = (self.make_policy() if own is None else own).to(self.device)
-            self.modules = nn.ModuleDict(self.make_modules()).to(self.device)
+            self.explorer = make_explorer(getattr(self.config, "explorer", "none"), EXPLORERS)
+            if self.explorer.name != "none" and type(self).behavior is not Agent.behavior:
+                raise ValueError(f"agent {self.name!r} defines a behavior of its own; explorer must be 'none'")
+            self.modules = nn.ModuleDict(self.make_modules() | self.explorer.modules(self)).to(self.device)
         if self.learns_flow and not self.policy.learns_flow:
             raise ValueError(f"agent {self.name!r} learns state flows, but the given policy has none (learns_flow)")
         if self.backward.learned and not self.policy.learns_backward:
@@ -177,6 +182,10 @@ class Agent:
         """Scalar loss of a batch."""
         raise NotImplementedError(f"{type(self).__name__} defines no loss")
 
+    def auxiliary_loss(self, trajectories: Trajectories) -> Tensor | None:
+        """Loss of the networks in :attr:`modules` that the explorer brought, on the same batch; None without any."""
+        return self.explorer.loss(self, trajectories)
+
     def log_probs(self, trajectories: Trajectories) -> LogProbs:
         """log P_F, log P_B and log F along trajectories, as the objective sees them."""
         found = log_probs(self.dag, self.policy, trajectories, self.backward)
@@ -239,24 +248,45 @@ class Agent:
     def behavior(self) -> rollout.Logits | None:
         """The policy that training samples from, as a function of states; None is P_F itself.
 
-        It is asked for once per batch, so that it can draw a member of an ensemble (Thompson sampling) or be a teacher.
-        Exploration is applied on top. Evaluations always sample P_F. Objectives
-        that are policy gradients need batches of P_F.
+        It is asked for once per batch. Exploration is applied on top. Evaluations always sample P_F. Objectives
+        that are policy gradients need batches of P_F. Explorers (:mod:`agents.exploration`) choose other behaviors.
         """
         return None
+
+    def behaviors(self, n: int) -> Behaviors:
+        """The policies that training samples ``n`` trajectories from, and the number of trajectories of each.
+
+        Default: those of the setting ``explorer``, which is :meth:`behavior` for all if there is none. A policy per
+        trajectory, such as a member of an ensemble (Thompson sampling), is a list of many with small numbers.
+        """
+        return self.explorer.behaviors(self, n)
 
     def sample_batch(self) -> Trajectories:
         """The trajectories of this iteration, with its exploration. They stay in :attr:`last_batch`."""
         n, i = self.config.batch_size, self.iteration
         delay_stop = 0.0 if self.delay_stop is None else self.delay_stop(i)
         exploration = rollout.Exploration(self.config.epsilon(i), self.config.temperature(i), delay_stop)
-        behavior = self.behavior()
-        if behavior is None:
-            self.last_batch = self.sample_trajectories(n, exploration)
-        else:
-            with rollout.rewound_on_error(self.rng), torch.inference_mode():
-                self.last_batch = rollout.sample_forward(self.dag, behavior, n, self.rng, exploration)
+        with rollout.rewound_on_error(self.rng):
+            with torch.inference_mode():
+                behaviors = self.behaviors(n)
+            if [logits for logits, _ in behaviors] == [None]:
+                self.last_batch = self.sample_trajectories(n, exploration)
+            else:
+                self.last_batch = self._sample_behaviors(behaviors, exploration)
         return self.last_batch
+
+    @on_working_threads
+    def _sample_behaviors(self, behaviors: Behaviors, exploration: rollout.Exploration) -> Trajectories:
+        """Trajectories of each of these policies, with their rewards, evaluated together."""
+        with torch.inference_mode():
+            policies = [(self.forward_logits() if logits is None else logits, size) for logits, size in behaviors]
+            parts = [
+                rollout.sample_forward(self.dag, logits, size, self.rng, exploration, rewards=False)
+                for logits, size in policies
+            ]
+        batch = concatenate(*parts)
+        found = log_rewards(self.dag, batch.terminal_states)
+        return rollout.rewarded(self.dag, dataclasses.replace(batch, log_reward=found))
 
     @on_working_threads
     def sample_backward(self, objects: IntArray, log_reward: FloatArray | None = None) -> Trajectories:

@@ -192,6 +192,17 @@ class ExplorationSettings(Config):
 
 
 @dataclass(frozen=True)
+class ExplorerSettings(Config):
+    """Behavior policy beyond P_F."""
+
+    explorer: str = "none"
+    """Policies that training samples from: none (P_F); teacher (a second network that looks for large losses);
+    thompson(members=10) (an ensemble, one member per trajectory); noisy(scale=0.5) (noise on the weights of P_F);
+    temperature(of='module:name') (a temperature per state); or your own (agents.exploration) as module:name. Keywords
+    follow in parentheses."""
+
+
+@dataclass(frozen=True)
 class DelaySettings(Config):
     """Exploration of long trajectories."""
 
@@ -278,6 +289,7 @@ class GFlowNetConfig(
     LocalSearchSettings,
     ReplaySettings,
     DelaySettings,
+    ExplorerSettings,
     ExplorationSettings,
     TemperingSettings,
     PenaltySettings,

@@ -34,6 +34,8 @@ def check(learner: Learner, size: int) -> None:
         _unsupported("an environment without an oracle, whose calls one process counts", repr(learner.dag))
     if not learner.backward.in_objective:
         _unsupported("a P_B without a loss of its own", f"backward {learner.backward.name!r}")
+    if getattr(config, "explorer", "none") != "none":
+        _unsupported("no explorer, which works on the whole batch", f"explorer={config.explorer!r}")
     if getattr(config, "local_search", 0):
         _unsupported("no local search, which works on the whole batch", f"local_search={config.local_search}")
     if learner.dag.on_error == "skip":

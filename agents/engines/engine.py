@@ -52,6 +52,9 @@ class Learner(Protocol):
     def loss(self, trajectories: Trajectories) -> Tensor:
         """Scalar loss of a batch."""
 
+    def auxiliary_loss(self, trajectories: Trajectories) -> Tensor | None:
+        """Loss of further networks on a batch; None if they have none."""
+
     def log_pb(self, trajectories: Trajectories) -> Tensor:
         """log P_B of the edges (e,)."""
 

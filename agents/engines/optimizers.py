@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import ast
-import re
 from typing import Any
 
 import torch
 
+from agents.keywords import name_and_keywords
 from gfn_envs import named
 from gfn_envs.validation import did_you_mean
 
@@ -42,13 +41,14 @@ def make_optimizer(text: str, groups: list[dict[str, Any]]) -> torch.optim.Optim
         ImportError: a named module does not exist or cannot be imported.
         TypeError: ``module:name`` is not a subclass of torch.optim.Optimizer.
     """
-    match = _TEXT.fullmatch(text.strip())
-    name = match[1] if match else text
+    name, keywords = name_and_keywords(text, "optimizer", "weight_decay=0.01")
+    if "lr" in keywords:
+        raise ValueError(f"optimizer {text!r}: the learning rate is the setting lr")
     if named.is_named(name):
         kind = named.load(name, "optimizer")
         if not (isinstance(kind, type) and issubclass(kind, torch.optim.Optimizer)):
             raise TypeError(f"optimizer {name} is not a subclass of torch.optim.Optimizer")
-    elif match is None or name not in OPTIMIZERS:
+    elif name not in OPTIMIZERS:
         known = f"{did_you_mean(name, OPTIMIZERS)} (available: {', '.join(OPTIMIZERS)} and module:name)"
         raise ValueError(f"unknown optimizer {text!r}{known}")
     else:

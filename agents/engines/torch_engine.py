@@ -33,8 +33,8 @@ class TorchEngine(Engine):
         with flushed_denormals():
             loss = learner.loss(batch)
             fit = None if sampled is None else learner.backward.loss(learner.log_pb, sampled, learner.rng)
-            if fit is not None:
-                loss = loss + fit
+            for more in (fit, learner.auxiliary_loss(batch)):
+                loss = loss if more is None else loss + more
             value = self.finite(loss.item())
             learner.set_learning_rates()
             combine = None if self.combine is None else self.combine.gradients

@@ -1,0 +1,70 @@
+"""Explorers: the policies that training samples from, beyond departures from P_F such as epsilon.
+
+An agent takes an explorer by its name, ``explorer="teacher"``, with keywords, ``explorer="thompson(members=5)"``, or as
+``module:name``, a subclass of :class:`Explorer` of your own. Objectives of GFlowNets are off-policy, so that they learn
+R from any behavior. Evaluations sample P_F.
+"""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar
+
+from torch import Tensor, nn
+
+from agents.keywords import name_and_keywords
+from agents.rollout import Logits
+from agents.trajectories import Trajectories
+from gfn_envs import named
+from gfn_envs.validation import did_you_mean
+
+#: Policies as functions of states, None for P_F, and the number of trajectories that each samples.
+Behaviors = list[tuple[Logits | None, int]]
+
+
+class Explorer:
+    """Samples from P_F. Subclasses sample from elsewhere; their keywords are the arguments of ``__init__``."""
+
+    name: ClassVar[str] = "none"
+
+    def modules(self, agent: Any) -> dict[str, nn.Module]:
+        """Further networks by name, for ``agent.modules``: trained at the rate ``lr``, saved in checkpoints."""
+        return {}
+
+    def behaviors(self, agent: Any, n: int) -> Behaviors:
+        """Policies of the next ``n`` trajectories, called in inference mode once per batch. Draw from ``agent.rng``.
+
+        Each trajectory keeps one policy until its end, so that members of an ensemble explore consistently.
+        """
+        return [(agent.behavior(), n)]
+
+    def loss(self, agent: Any, batch: Trajectories) -> Tensor | None:
+        """Loss of the further networks on a batch that the agent learns from, a scalar; None: they learn nothing."""
+        return None
+
+
+def make_explorer(text: str, known: dict[str, type[Explorer]]) -> Explorer:
+    """The explorer that a setting describes.
+
+    Args:
+        text: a name in ``known``, or ``module:name``, optionally with keywords in parentheses.
+        known: name -> class.
+
+    Raises:
+        ValueError: an unknown name, or keywords that the explorer does not take.
+        ImportError: a named module does not exist or cannot be imported.
+        TypeError: ``module:name`` is not a subclass of Explorer.
+    """
+    name, keywords = name_and_keywords(text, "explorer", "members=5")
+    if named.is_named(name):
+        kind = named.load(name, "explorer")
+        if not (isinstance(kind, type) and issubclass(kind, Explorer)):
+            raise TypeError(f"explorer {name} is not a subclass of agents.exploration.Explorer")
+    elif name not in known:
+        available = f"{did_you_mean(name, known)} (available: {', '.join(known)} and module:name)"
+        raise ValueError(f"unknown explorer {text!r}{available}")
+    else:
+        kind = known[name]
+    try:
+        return kind(**keywords)
+    except (TypeError, ValueError) as error:
+        raise ValueError(f"explorer {text}: {error}") from None
