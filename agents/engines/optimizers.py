@@ -20,7 +20,6 @@ OPTIMIZERS: dict[str, type[torch.optim.Optimizer]] = {
     "adagrad": torch.optim.Adagrad,
     "sgd": torch.optim.SGD,
 }
-_TEXT = re.compile(r"([\w.:]+)\s*(?:\((.*)\))?")
 
 
 def optimizer_name(text: str) -> str:
@@ -53,23 +52,9 @@ def make_optimizer(text: str, groups: list[dict[str, Any]]) -> torch.optim.Optim
         raise ValueError(f"unknown optimizer {text!r}{known}")
     else:
         kind = OPTIMIZERS[name]
-    keywords = _keywords(text, match[2] or "") if match else {}
     if kind is torch.optim.Adam:
         keywords = {"fused": True, **keywords}
     try:
         return kind(groups, lr=1e-3, **keywords)
     except (TypeError, ValueError) as error:
         raise ValueError(f"optimizer {text}: {error}") from None
-
-
-def _keywords(text: str, inside: str) -> dict[str, Any]:
-    try:
-        call = ast.parse(f"f({inside})", mode="eval").body
-        if not isinstance(call, ast.Call) or call.args or any(each.arg is None for each in call.keywords):
-            raise ValueError
-        found = {str(each.arg): ast.literal_eval(each.value) for each in call.keywords}
-    except (ValueError, SyntaxError):
-        raise ValueError(f"optimizer {text!r}: expected keywords such as (weight_decay=0.01)") from None
-    if "lr" in found:
-        raise ValueError(f"optimizer {text!r}: the learning rate is the setting lr")
-    return found
