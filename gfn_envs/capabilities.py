@@ -32,6 +32,8 @@ class Capabilities:
         can_stop_anywhere: True if the last action is a stop action that is legal in every non-terminal state and is the
             only edge into the terminal state it leads to. Modified detailed balance (Deleu et al. 2022) requires it.
             False makes no claim.
+        names: names of the nodes of :meth:`marginals`.
+        true_graph: the parents of each of these nodes in the true graph as bit masks, int64 (nodes,), if it is known.
         closed_levels: all states in closed form (:mod:`gfn_envs.closed_levels`), which needs ``declared_num_states``.
             Exact evaluation then holds no table of states. None: the states are enumerated.
     """
@@ -47,6 +49,8 @@ class Capabilities:
     object_formats: tuple[str, ...] = ()
     can_stop_anywhere: bool = False
     closed_levels: ClosedLevels | None = None
+    names: tuple[str, ...] = ()
+    true_graph: IntArray | None = None
 
     def partial_log_reward(self, states: IntArray) -> FloatArray:
         """Intermediate log reward of any state (n,): 0 at s0, :meth:`log_reward` on terminal states.
@@ -169,3 +173,31 @@ class Capabilities:
             NotImplementedError: the environment does not define it.
         """
         raise NotImplementedError(f"{type(self).__name__} defines no components of its reward (reward_components)")
+
+    def marginals(self, states: IntArray, weights: FloatArray | None = None) -> dict[str, FloatArray]:
+        """Weighted shares of graphs in which relations hold, such as ``edge``: name -> float64 (nodes, nodes).
+
+        Entry [i, j] is the share of graphs in which node i has the relation to node j. An environment that defines it
+        also defines ``names``, the relation ``edge``, and the two methods below.
+
+        Args:
+            states: terminal states (n, state_width).
+            weights: of the graphs (n,), normalized here; None weights all equally.
+
+        Raises:
+            NotImplementedError: the environment does not define it.
+        """
+        raise NotImplementedError(f"{type(self).__name__} does not define objects as directed graphs (marginals)")
+
+    def exact_marginals(self) -> dict[str, FloatArray]:
+        """Those of :meth:`marginals` that can be computed for all objects in proportion to their rewards.
+
+        Raises:
+            NotImplementedError: the environment does not define it.
+            EnumerationError: there are too many graphs for any.
+        """
+        raise NotImplementedError(f"{type(self).__name__} does not define objects as directed graphs (exact_marginals)")
+
+    def equivalence_classes(self, states: IntArray) -> list[str]:
+        """The Markov equivalence class of each terminal state, such as ``a -> b, b - c``; raises as it does."""
+        raise NotImplementedError(f"{type(self).__name__} does not define equivalent graphs (equivalence_classes)")

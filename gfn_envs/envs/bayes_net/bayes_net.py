@@ -9,22 +9,23 @@ from typing import Any
 import numpy as np
 from gymnasium import spaces
 
-from gfn_envs import exact, rendering
+from gfn_envs import rendering
 from gfn_envs.arrays import BoolArray, FloatArray, IntArray, all_columns, log_factorials
-from gfn_envs.dag import Dag
 from gfn_envs.envs.bayes_net import bitmask_graphs as digraphs
-from gfn_envs.envs.bayes_net.data_table import Table, read_table
+from gfn_envs.envs.bayes_net import digraphs_by_name as by_name
+from gfn_envs.envs.bayes_net.data_table import read_table
 from gfn_envs.envs.bayes_net.families import LocalScore
-from gfn_envs.envs.bayes_net.random_network import sample_discrete_network, sample_network
+from gfn_envs.envs.bayes_net.graph_posterior import GraphPosterior
+from gfn_envs.envs.bayes_net.random_network import simulated
 from gfn_envs.envs.bayes_net.scores import CachedScores, local_score, log_prior
 from gfn_envs.graph_layout import GraphLayout, PairActions
-from gfn_envs.validation import check_size, checked_seed, one_of, positive_int, real
+from gfn_envs.validation import checked_seed, one_of, positive_int, real
 
 #: The product of a parent set and the number of nodes must fit in a 64-bit integer.
 MAX_NODES = 56
 
 
-class BayesNet(Dag):
+class BayesNet(GraphPosterior):
     """Build the graph of a Bayesian network, edge by edge; the reward is proportional to its posterior given data.
 
     ## Description
@@ -119,22 +120,16 @@ class BayesNet(Dag):
         if num_nodes is not None:
             num_nodes = positive_int("num_nodes", num_nodes, where, at_least=2, at_most=MAX_NODES)
         if data is None:
-            d = 5 if num_nodes is None else num_nodes
-            check_size("num_samples", num_samples * d, where)
-            if given := [name for name, v in (("separator", separator), ("decimal", decimal)) if v != "auto"]:
-                raise ValueError(f"{where}: {given[0]} is for the file of data, but data is None")
-            simulate = sample_discrete_network if score == "bdeu" else sample_network
-            self.true_graph, values = simulate(d, num_samples, edges_per_node, np.random.default_rng(seed))
-            table = Table(tuple(f"X{j}" for j in range(d)), values, (None,) * d)
+            size = (5 if num_nodes is None else num_nodes, num_samples)
+            self.true_graph, table = simulated(*size, edges_per_node, seed, score == "bdeu", separator, decimal)
         else:
             table = read_table(data, where, missing, separator, decimal)
-            d = len(table.names)
-            if num_nodes not in (None, d) or not 2 <= d <= MAX_NODES:
-                raise ValueError(
-                    f"{where}: data must have num_nodes columns, from 2 to {MAX_NODES}, got {d} columns, {num_nodes=}"
-                )
-            if not isinstance(data, str | os.PathLike):
-                data = table.as_columns()
+            data = str(data) if isinstance(data, str | os.PathLike) else table.as_columns()
+        d = len(table.names)
+        if num_nodes not in (None, d) or not 2 <= d <= MAX_NODES:
+            raise ValueError(
+                f"{where}: data must have num_nodes columns, from 2 to {MAX_NODES}, got {d} columns, {num_nodes=}"
+            )
         if max_parents is not None:
             max_parents = positive_int("max_parents", max_parents, where)
         self.names, self.data, self.labels = table.names, table.values, table.labels
@@ -151,7 +146,7 @@ class BayesNet(Dag):
             raise ValueError(f"{where}: the local score raised {type(error).__name__}: {text}") from error
         self.arguments = {
             "num_nodes": num_nodes,
-            "data": str(data) if isinstance(data, os.PathLike) else data,
+            "data": data,
             "score": score,
             "score_kwargs": None if score_kwargs is None else dict(score_kwargs),
             "prior": prior,
@@ -267,61 +262,6 @@ class BayesNet(Dag):
         """log k! of a graph with k edges: they can be added in any order, as every subgraph is acyclic."""
         return self._log_factorials[digraphs.unpack(states[:, :-1], self.num_nodes).sum((1, 2))]
 
-    # ------------------------------------------------------------------ graphs and posteriors
-
-    def features(self, states: IntArray) -> dict[str, BoolArray]:
-        """``edge``, ``path`` and ``markov_blanket`` of graphs, each bool (n, d, d); see bitmask_graphs.features."""
-        return digraphs.features(states[:, :-1])
-
-    def marginals(self, states: IntArray, weights: FloatArray | None = None) -> dict[str, FloatArray]:
-        """Weighted means of :meth:`features` over graphs (n, state_width), each float64 (d, d).
-
-        ``weights`` (n,) are normalized; None weights all graphs equally.
-        """
-        return {name: np.average(each, axis=0, weights=weights) for name, each in self.features(states).items()}
-
-    def exact_marginals(self) -> dict[str, FloatArray]:
-        """:meth:`marginals` under the exact posterior.
-
-        Raises:
-            EnumerationError: there are too many graphs to enumerate.
-        """
-        return self.marginals(self.terminal_states(), exact.target_distribution(self))
-
-    def to_digraph(self, state: IntArray) -> Any:
-        """The ``networkx.DiGraph`` of one state (state_width,). Its nodes are the names of the columns."""
-        import networkx
-
-        graph = networkx.DiGraph()
-        graph.add_nodes_from(self.names)
-        graph.add_edges_from(
-            (self.names[i], self.names[j]) for i, j in np.argwhere(digraphs.adjacency(state[None, :-1])[0])
-        )
-        return graph
-
-    def from_digraph(self, *graphs: Any) -> IntArray:
-        """Finished states (n, state_width) of NetworkX digraphs whose nodes are names of columns.
-
-        Raises:
-            ValueError: a graph has an unknown node, a cycle, or too many parents; the message names it.
-        """
-        states = self.source(len(graphs))
-        index = {name: j for j, name in enumerate(self.names)}
-        for g, (row, graph) in enumerate(zip(states, graphs, strict=True)):
-            if unknown := [node for node in graph.nodes if node not in index]:
-                raise ValueError(f"BayesNet: graph {g} has the node {unknown[0]!r}; allowed: {', '.join(self.names)}")
-            for parent, child in graph.edges:
-                row[index[child]] |= 1 << index[parent]
-        states[:, -1] = 1
-        most_parents = digraphs.unpack(states[:, :-1], self.num_nodes).sum(2).max(1)
-        for problem, wrong in [
-            ("has a cycle", (digraphs.ancestors(states[:, :-1]) & self._bits).any(1)),
-            (f"has a node with more than {self.max_parents} parents", most_parents > self.max_parents),
-        ]:
-            if wrong.any():
-                raise ValueError(f"BayesNet: graph {int(np.argmax(wrong))} {problem}")
-        return states
-
     # ------------------------------------------------------------------ labels and rendering
 
     def action_label(self, action: int) -> str:
@@ -332,10 +272,7 @@ class BayesNet(Dag):
 
     def object_names(self, states: IntArray) -> list[str]:
         """The edges, such as ``a -> b, b -> c``."""
-        graphs = digraphs.adjacency(states[:, :-1])
-        return [
-            ", ".join(f"{self.names[i]} -> {self.names[j]}" for i, j in np.argwhere(g)) or "(no edges)" for g in graphs
-        ]
+        return by_name.edge_texts(digraphs.adjacency(states[:, :-1]), self.names)
 
     def render_text(self, state: IntArray) -> str:
         return self.object_names(state[None])[0] + " stopped" * bool(state[-1])

@@ -8,6 +8,31 @@ import numpy as np
 
 from gfn_envs.arrays import BoolArray, FloatArray, IntArray
 from gfn_envs.envs.bayes_net.bitmask_graphs import pack
+from gfn_envs.envs.bayes_net.data_table import Table
+from gfn_envs.validation import check_size
+
+
+def simulated(
+    num_nodes: int,
+    num_samples: int,
+    edges_per_node: float,
+    seed: int,
+    discrete: bool,
+    separator: str = "auto",
+    decimal: str = "auto",
+) -> tuple[IntArray, Table]:
+    """A random network of columns X0, X1, ... as bit masks of parents (d,), and samples from it.
+
+    Raises:
+        ValueError: the table would be too large; or ``separator`` or ``decimal`` is set, which are for files.
+    """
+    for name, value in (("separator", separator), ("decimal", decimal)):
+        if value != "auto":
+            raise ValueError(f"BayesNet: {name} is for the file of data, but data is None")
+    check_size("num_samples", num_samples * num_nodes, "BayesNet")
+    sample = sample_discrete_network if discrete else sample_network
+    graph, values = sample(num_nodes, num_samples, edges_per_node, np.random.default_rng(seed))
+    return graph, Table(tuple(f"X{j}" for j in range(num_nodes)), values, (None,) * num_nodes)
 
 
 def sample_network(
