@@ -187,6 +187,11 @@ class BalanceGFlowNet(GFlowNet):
         with torch.inference_mode():
             return self.policy(self.dag.source(1)).log_flow.item()
 
+    def log_z_of(self, trajectories: Trajectories) -> Tensor | None:
+        """The learned log Z, a scalar; of each trajectory (n,) if it depends on conditions; None without one."""
+        parameter: Tensor | None = self.log_z_parameter
+        return parameter
+
     def loss(self, trajectories: Trajectories) -> Tensor:
         """Weighted penalties of the residuals; see :mod:`agents.losses.balance`."""
         assert self.balance is not None
@@ -217,7 +222,7 @@ class BalanceGFlowNet(GFlowNet):
     ) -> Tensor:
         """Balance loss from log-probabilities and flows that are already computed; default: the configured penalty."""
         log_flow, end_flow = self.log_flow(balance, found, trajectories)
-        log_z = self.log_z_parameter if balance.flow == "log_z" else None
+        log_z = self.log_z_of(trajectories) if balance.flow == "log_z" else None
         loss, mean = balance_loss(
             *(found.log_pf + self.log_odds, found.log_pb, log_flow, trajectories.offsets, balance),
             *(penalty or self.penalty, end_flow, log_z),
@@ -232,9 +237,9 @@ class BalanceGFlowNet(GFlowNet):
         if balance.flow == "network":
             assert found.log_flow is not None
             log_flow = found.log_flow
-            if self.log_z_parameter is not None:  # log F(s0) is a parameter of its own.
+            if (own := self.log_z_of(trajectories)) is not None:  # log F(s0) is a parameter of its own.
                 first = torch.from_numpy(trajectories.offsets[:-1]).to(self.device)
-                log_z = self.log_z_parameter.to(log_flow.dtype).expand(len(first))
+                log_z = own.to(log_flow.dtype).expand(len(first))
                 log_flow = log_flow.index_copy(0, first, log_z)
         else:
             known = np.zeros(len(trajectories.states))
