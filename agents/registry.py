@@ -21,10 +21,12 @@ from agents.baselines import (
     Reinforce,
     SoftDQN,
 )
+from agents.conditional import conditional
 from agents.gflownets import DB, FLDB, FM, GTB, MDB, RLB, RLG, RLT, RLU, TB, FLSubTB, SubTB, VarGrad
 from agents.policies.given import PolicyFactory
 from agents.policies.policy import Policy
 from gfn_envs import named, plugins
+from gfn_envs.conditions import Conditions, conditioned
 from gfn_envs.dag import Dag
 from gfn_envs.validation import checked_seed, did_you_mean
 
@@ -86,6 +88,7 @@ def make_agent(
     dag: Dag,
     seed: int = 0,
     policy: Policy | PolicyFactory | str | None = None,
+    conditions: str | Conditions | None = None,
     **settings: Any,
 ) -> Agent:
     """An agent on ``dag``.
@@ -96,6 +99,8 @@ def make_agent(
         seed: seed of the initial weights and of all sampling.
         policy: your own network, instead of the one that the settings describe: a :class:`Policy`, or a class or
             function that makes one (:mod:`agents.policies.given`), or its ``module:name``.
+        conditions: learn a family of targets, such as "temperature:1,32" (:mod:`gfn_envs.conditions`). An environment
+            that was made with conditions needs none here.
         **settings: fields of the agent's config, such as ``batch_size``, ``hidden``, ``lr``, ``epsilon``.
 
     Raises:
@@ -108,6 +113,10 @@ def make_agent(
     name = chosen.name
     if not isinstance(dag, Dag):
         raise TypeError(f"dag must be a Dag, such as gfn_envs.make_dag(id) or env.unwrapped.dag, got {dag!r}")
+    if conditions is not None:
+        dag = conditioned(dag, conditions)
+    if dag.conditions is not None:
+        chosen = conditional(chosen)
     if "compiled" in settings:
         engine = "numba" if settings.pop("compiled") else "torch"
         warnings.warn(f"compiled is deprecated; use engine={engine!r}", DeprecationWarning, stacklevel=2)

@@ -15,7 +15,7 @@ class Features:
     """A function from numbers in ranges to float32 features.
 
     Each number x is scaled to t in [0, 1]. "thermometer": clip(bins t - i, 0, 1) for i < bins, as Jain et al. 2023
-    encode conditions. "fourier": t and sin, cos of 2 pi 2^i t / 2 for i < bins / 2. "plain": t. Numbers whose range is
+    encode conditions. "fourier": t and sin, cos of pi 2^i t for i < bins / 2. "plain": t. Numbers whose range is
     a single value have no features: they say nothing.
 
     Args:
@@ -32,7 +32,8 @@ class Features:
         self.bins = positive_int("bins", bins, "conditions")
         self._varies = np.flatnonzero(high > low)
         self._low, self._width = low[self._varies], (high - low)[self._varies]
-        self.num_features = len(self._varies) * {"thermometer": bins, "fourier": 1 + 2 * (bins // 2), "plain": 1}[kind]
+        self.num_varying = len(self._varies)
+        self.num_features = self.num_varying * {"thermometer": bins, "fourier": 1 + 2 * (bins // 2), "plain": 1}[kind]
 
     def scaled(self, conditions: npt.NDArray[np.float32]) -> FloatArray:
         """The numbers that vary, from [low, high] to [0, 1], float64 (n, k')."""

@@ -1,0 +1,31 @@
+"""Settings of conditional agents."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from agents.config import Config
+from agents.config_checks import require, require_at_least
+from agents.schedules import Schedule
+
+
+@dataclass(frozen=True)
+class ConditionSettings(Config):
+    """How an agent learns with conditions."""
+
+    condition_by: Literal["auto", "concat", "film"] = "auto"
+    """The condition is one more input of the network (concat), or scales and shifts its last hidden layer (film). auto:
+    concat for mlp, film for transformer and graph."""
+    per_condition: int | None = None
+    """Trajectories per drawn condition. Default: 1; 4 for objectives that compare trajectories (vargrad)."""
+    condition_range: Schedule = Schedule(1.0, 1.0, 1)
+    """Part of the ranges that training draws from, starting at their low ends, in [0, 1]: a number or
+    start,end,steps."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.per_condition is not None:
+            require_at_least(self, 1, "per_condition")
+        ends = (self.condition_range.start, self.condition_range.end)
+        require(0 <= min(ends) <= max(ends) <= 1, "condition_range must lie in [0, 1]", self.condition_range)
