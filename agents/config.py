@@ -65,6 +65,8 @@ class NetworkSettings(Config):
     """Attention heads (transformer, graph)."""
     shared: bool = True
     """One trunk for all heads, or one network per head (sa)."""
+    activation: Literal["relu", "leaky_relu"] = "relu"
+    """Activation of the hidden layers (mlp): relu, or leaky_relu with slope 0.01."""
     form: Literal["sa", "ssr"] = "sa"
     """Policy form: state-action, or relative edge flows that score each pair of a state and its child."""
 
@@ -74,6 +76,7 @@ class NetworkSettings(Config):
         require_at_least(self, 1, "width", "layers", "heads")
         if self.network != "mlp":
             require(self.width % self.heads == 0, "width must be a multiple of heads", f"{self.width} and {self.heads}")
+            require(self.activation == "relu", "activation leaky_relu needs network 'mlp'", repr(self.network))
 
 
 @dataclass(frozen=True)
@@ -269,9 +272,9 @@ class BackwardSettings(Config):
     """Backward policy."""
 
     backward: str = "learned"
-    """Backward policy P_B: learned with the objective, uniform, maxent (all trajectories to an object equally likely),
-    pessimistic or tlm (both: maximum likelihood of sampled trajectories); or your own (agents.policies.backward) as
-    module:name."""
+    """Backward policy P_B: learned with the objective, uniform, distinct (uniform over distinct parents), maxent (all
+    trajectories to an object equally likely), pessimistic or tlm (both: maximum likelihood of sampled trajectories);
+    or your own (agents.policies.backward) as module:name."""
 
 
 @dataclass(frozen=True)
@@ -297,3 +300,10 @@ class GFlowNetConfig(
     NetworkSettings,
 ):
     """Settings of agents that learn from sampled, replayed and searched objects."""
+
+    steps_per_batch: int = 1
+    """Gradient steps on each batch, sampled, replayed or searched."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        require_at_least(self, 1, "steps_per_batch")

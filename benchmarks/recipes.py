@@ -41,10 +41,10 @@ def recipe(agent: str, iterations: int, **settings: Any) -> Recipe:
     return Recipe(agent, iterations, report.applicable(agent, common) | settings)
 
 
-def policy_gradient(agent: str, iterations: int) -> Recipe:
+def policy_gradient(agent: str, iterations: int, **settings: Any) -> Recipe:
     """Recipe of the policy gradients: the defaults of Niu et al. 2024, with decaying learning rates."""
     rates = {"lr": f"1e-3,1e-5,{iterations}", "lr_log_z": f"1e-1,1e-3,{iterations}"}
-    return Recipe(agent, iterations, rates | {"lr_value": f"5e-3,1e-4,{iterations}"})
+    return Recipe(agent, iterations, rates | {"lr_value": f"5e-3,1e-4,{iterations}"} | settings)
 
 
 #: The modes of a bag are random, so a network has to memorize them, which takes a wider one.
@@ -72,8 +72,8 @@ RECIPES: dict[str, dict[str, Recipe]] = {
         **{name: recipe(name, 2000) for name in ("fm", "db", "tb", "vargrad", "subtb", "fldb", "flsubtb", "mdb")},
         **{f"gtb, alpha {alpha}": recipe("gtb", 2000, alpha=alpha) for alpha in (0.0, 0.5, 1.0)},
         "rl-u": policy_gradient("rl-u", 800),
-        "rl-b": policy_gradient("rl-b", 600),
-        "rl-g": policy_gradient("rl-g", 600),
+        "rl-b": policy_gradient("rl-b", 600, lamda_backward=0.99),
+        "rl-g": policy_gradient("rl-g", 600, lamda_backward=0.99),
         "rl-t": policy_gradient("rl-t", 144),
         **{name: Recipe(name, iterations) for name, iterations in BASELINES.items()},
     },
@@ -81,8 +81,8 @@ RECIPES: dict[str, dict[str, Recipe]] = {
         **{name: recipe(name, 2000, **WIDE) for name in ("fm", "db", "tb", "vargrad", "subtb")},
         **{f"gtb, alpha {alpha}": recipe("gtb", 2000, alpha=alpha, **WIDE) for alpha in (0.0, 0.5, 1.0)},
         "rl-u": policy_gradient("rl-u", 800),
-        "rl-b": policy_gradient("rl-b", 600),
-        "rl-g": policy_gradient("rl-g", 600),
+        "rl-b": policy_gradient("rl-b", 600, lamda_backward=0.99),
+        "rl-g": policy_gradient("rl-g", 600, lamda_backward=0.99, guide="agreement"),
         "rl-t": policy_gradient("rl-t", 144),
         **{name: Recipe(name, iterations) for name, iterations in BASELINES.items()},
         # With the default polyak of 0.25, the target network follows too fast and the values diverge here.

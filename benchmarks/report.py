@@ -14,6 +14,7 @@ import numpy as np
 import torch
 
 import agents
+from agents.config import LogZSettings
 
 ROOT = Path(__file__).resolve().parents[1]
 RESULTS = ROOT / "benchmarks" / "results"
@@ -74,8 +75,11 @@ def listed(settings: dict[str, Any]) -> dict[str, Any]:
 
 
 def applicable(agent: str, settings: dict[str, Any]) -> dict[str, Any]:
-    """The ``settings`` that an agent has, such as lr_log_z only for agents that learn log Z."""
-    names = {field.name for field in dataclasses.fields(agents.AGENTS[agent].config_class)}
+    """The ``settings`` that an agent has, such as lr_log_z only for agents whose log Z is always a parameter."""
+    config = agents.AGENTS[agent].config_class
+    names = {field.name for field in dataclasses.fields(config)}
+    if not issubclass(config, LogZSettings):
+        names.discard("lr_log_z")
     return {name: value for name, value in settings.items() if name in names}
 
 

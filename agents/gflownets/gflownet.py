@@ -72,12 +72,15 @@ class GFlowNet(TemperedAgent):
         """:meth:`update`, which may raise in between."""
         batch = self.sample_batch()
         others, searched = self.replayed(batch)
-        learned = self.tempered(batch)
-        others = [self.at_beta(other) for other in others]
+        learned = self.retraced(self.tempered(batch), sampled=True)
+        others = [self.retraced(self.at_beta(other), sampled=False) for other in others]
         joint = self.config.replay_mix == "joint"
-        value = self.engine.step(concatenate(learned, *others) if joint and others else learned, sampled=learned)
+        first = concatenate(learned, *others) if joint and others else learned
+        steps = range(self.config.steps_per_batch)
+        value, *_ = [self.engine.step(first, sampled=learned) for _ in steps]
         for other in () if joint else others:
-            self.engine.step(other)
+            for _ in steps:
+                self.engine.step(other)
         self.iteration += 1
         return {
             "loss": value,
@@ -85,6 +88,10 @@ class GFlowNet(TemperedAgent):
             "transitions": batch.num_edges + searched + sum(other.num_edges for other in others),
             "mean_log_reward": float(batch.log_reward.sum()) / len(batch),
         } | self.beta_info()
+
+    def retraced(self, batch: Trajectories, sampled: bool) -> Trajectories:
+        """The trajectories to learn from, to the objects of a batch that is ``sampled`` by P_F, or replayed."""
+        return batch
 
     def replayed(self, batch: Trajectories) -> tuple[list[Trajectories], int]:
         """Trajectories sampled by P_B to objects from local search around ``batch`` and from the replay buffer, to

@@ -25,7 +25,7 @@ from agents.replay.trajectories import TrajectoryMemory
 from agents.rollout import Logits
 from agents.trajectories import Trajectories
 from gfn_envs import named
-from gfn_envs.arrays import FloatArray, IntArray
+from gfn_envs.arrays import FloatArray, IntArray, distinct, parallel_edges
 from gfn_envs.dag import Dag
 
 #: trajectories -> log P_B of their edges (e,), with a gradient.
@@ -93,6 +93,24 @@ class Uniform(BackwardPolicy):
         return None
 
 
+class Distinct(BackwardPolicy):
+    """All distinct parents are equally likely; edges from the same parent share (Shen et al. 2023, "MaxEnt").
+
+    It is the uniform policy if no two edges join the same states. It has maximum entropy at each step, unlike
+    :class:`MaxEnt`, which has it over trajectories.
+    """
+
+    name = "distinct"
+
+    def logits(self, dag: Dag, states: IntArray) -> FloatArray:
+        mask = dag.backward_mask(states)
+        row, actions = np.nonzero(mask)
+        _, log_share, _ = parallel_edges(row, distinct(dag.undo(states[row], actions))[1])
+        logits = np.zeros(mask.shape, dtype=np.float32)
+        logits[row, actions] = log_share
+        return logits
+
+
 class MaxEnt(BackwardPolicy):
     """P_B(s|s') = n(s) / n(s'), with n(s) the number of trajectories from s0 to s (Mohammadpour et al. 2024).
 
@@ -147,7 +165,7 @@ class Pessimistic(TLM):
 
 #: name -> backward policy; agents work on copies of these.
 BACKWARD_POLICIES: dict[str, BackwardPolicy] = {
-    policy.name: policy for policy in (Learned(), Uniform(), MaxEnt(), Pessimistic(), TLM())
+    policy.name: policy for policy in (Learned(), Uniform(), Distinct(), MaxEnt(), Pessimistic(), TLM())
 }
 
 

@@ -10,7 +10,7 @@ from torch import nn
 from agents.config import NetworkSettings
 from agents.policies.causal_transformer import CausalTransformer
 from agents.policies.graph_network import GraphNetwork
-from agents.policies.mlp import MLP
+from agents.policies.mlp import LEAKY_SLOPE, MLP
 from agents.policies.policy import Policy
 from agents.policies.relative_edge_flow import RelativeEdgeFlowPolicy
 from agents.policies.state_action import StateActionPolicy
@@ -43,7 +43,7 @@ def make_policy(dag: Dag, config: NetworkSettings, backward: bool, flow: bool) -
     if config.form == "ssr":
         # An embedding, like a flow, describes the whole state.
         embed = lambda size: make_network([0, 0, size])  # noqa: E731
-        return RelativeEdgeFlowPolicy(dag, inputs, embed, width, width, backward, flow)
+        return RelativeEdgeFlowPolicy(dag, inputs, embed, width, width, backward, flow, slope_of(config))
     num_backward = dag.num_backward_actions if backward else 0
     return StateActionPolicy(inputs, make_network, dag.num_actions, num_backward, flow, config.shared)
 
@@ -54,7 +54,12 @@ def make_policy(dag: Dag, config: NetworkSettings, backward: bool, flow: bool) -
 def _mlp(dag: Dag, config: NetworkSettings, sizes: Sequence[int]) -> nn.Module:
     # In ssr, the embedding replaces the last hidden layer.
     hidden = config.hidden[:-1] if config.form == "ssr" else config.hidden
-    return MLP([dag.num_features, *hidden, sum(sizes)])
+    return MLP([dag.num_features, *hidden, sum(sizes)], slope_of(config))
+
+
+def slope_of(config: NetworkSettings) -> float:
+    """Slope of the activation at negative inputs."""
+    return LEAKY_SLOPE if config.activation == "leaky_relu" else 0.0
 
 
 def _transformer(dag: Dag, config: NetworkSettings, sizes: Sequence[int]) -> nn.Module:

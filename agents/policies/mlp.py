@@ -11,17 +11,23 @@ from torch import Tensor, nn
 
 from gfn_envs.arrays import FloatArray
 
+#: Slope of leaky ReLU at negative inputs, torch's default.
+LEAKY_SLOPE = 0.01
+
 
 class MLP(nn.Module):
     """Linear layers with ReLU between them; sizes (in, hidden..., out); initialized as ``nn.Linear``.
+
+    ``slope``, in [0, 1), is that of the ReLU at negative inputs.
 
     Weights are stored (in, out), which makes products of small batches in rollouts 1.5 times as fast. Those of the last
     layer are stored (out, in), because products with few columns are slow. Layers are plain function calls, because a
     module call costs more than a small matrix product.
     """
 
-    def __init__(self, sizes: Sequence[int]):
+    def __init__(self, sizes: Sequence[int], slope: float = 0.0):
         super().__init__()
+        self.slope = slope
         self.layers: list[tuple[nn.Parameter, nn.Parameter]] = []
         for i, (a, b) in enumerate(itertools.pairwise(sizes)):
             layer, last = nn.Linear(a, b), i == len(sizes) - 2
@@ -39,8 +45,16 @@ class MLP(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         *hidden, (weight, bias) = self.layers
         for w, b in hidden:
-            x = torch.addmm(b, x, w).relu_()
+            x = self.activate(torch.addmm(b, x, w))
         return torch.addmm(bias, x, weight.t())
+
+    def activate(self, x: Tensor) -> Tensor:
+        """ReLU, in place."""
+        return torch.nn.functional.leaky_relu_(x, self.slope) if self.slope else x.relu_()
+
+    def numpy_activate(self, x: FloatArray) -> FloatArray:
+        """The same of an array."""
+        return np.maximum(x, self.slope * x if self.slope else 0, out=x)
 
     def columns(self, first: int, last: int) -> Callable[[Tensor], Tensor]:
         """A fast function for rollouts, inside ``torch.inference_mode()``, that returns outputs ``first:last`` only."""
@@ -49,7 +63,7 @@ class MLP(nn.Module):
 
         def run(x: Tensor) -> Tensor:
             for w, b in hidden:
-                x = torch.addmm(b, x, w).relu_()
+                x = self.activate(torch.addmm(b, x, w))
             return torch.addmm(head_bias, x, head)
 
         return run
@@ -62,7 +76,7 @@ class MLP(nn.Module):
         def run(x: FloatArray) -> FloatArray:
             for w, b in hidden:
                 x = x @ w
-                np.maximum(np.add(x, b, out=x), 0, out=x)
+                self.numpy_activate(np.add(x, b, out=x))
             return x @ head + head_bias
 
         return run

@@ -51,6 +51,7 @@ class RelativeEdgeFlowPolicy(Policy):
         hidden: width of the one hidden layer of the scorer g.
         backward: whether to learn P_B.
         flow: whether to predict log F(s), from E(s).
+        slope: of the ReLU at negative inputs.
     """
 
     def __init__(
@@ -62,13 +63,14 @@ class RelativeEdgeFlowPolicy(Policy):
         hidden: int,
         backward: bool,
         flow: bool,
+        slope: float = 0.0,
     ):
         super().__init__()
         self.dag, self.inputs = dag, inputs
         self.learns_backward, self.learns_flow, self.embedding = backward, flow, embedding
         self.encoders = nn.ModuleList(make_encoder(embedding) for _ in range(1 + backward))
-        self.scorers = nn.ModuleList(MLP([2 * embedding, hidden, 1]) for _ in range(1 + backward))
-        self.flow = MLP([embedding, hidden, 1]) if flow else None
+        self.scorers = nn.ModuleList(MLP([2 * embedding, hidden, 1], slope) for _ in range(1 + backward))
+        self.flow = MLP([embedding, hidden, 1], slope) if flow else None
 
     def forward(self, states: IntArray) -> Heads:
         forward_logits, embedded = self._scores(states, "forward")
@@ -100,12 +102,12 @@ class RelativeEdgeFlowPolicy(Policy):
             torch.from_numpy(index).to(device)
             for index in (pairs.place, pairs.row, pairs.there, pairs.pair, pairs.flat)
         )
-        encoded = encoder(self.read(pairs.unique)).relu_()
+        encoded = scorer.activate(encoder(self.read(pairs.unique)))
         (weight, bias), (out, out_bias) = scorer.layers
         here = encoded.index_select(0, place)
         own = torch.addmm(bias, here, weight[: self.embedding])
         other = encoded @ weight[self.embedding :]
-        hidden = own.index_select(0, row).add_(other.index_select(0, there)).relu_()
+        hidden = scorer.activate(own.index_select(0, row).add_(other.index_select(0, there)))
         # Without pairs, torch.addmv would return the shape of its bias.
         score = hidden.mv(out.squeeze(0)) + out_bias
         edge = score.index_select(0, pair) + torch.from_numpy(pairs.log_share).to(score)
@@ -120,10 +122,10 @@ class RelativeEdgeFlowPolicy(Policy):
         def logits(states: IntArray) -> FloatArray:
             pairs = self._pairs(states, head)
             encoded = encode(self.inputs(pairs.unique))
-            np.maximum(encoded, 0, out=encoded)
+            scorer.numpy_activate(encoded)
             hidden = (encoded.take(pairs.place, axis=0) @ upper + bias).take(pairs.row, axis=0)
             hidden += (encoded @ lower).take(pairs.there, axis=0)
-            np.maximum(hidden, 0, out=hidden)
+            scorer.numpy_activate(hidden)
             result = np.zeros(len(states) * pairs.width, dtype=hidden.dtype)
             result[pairs.flat] = (hidden @ vector + out_bias).take(pairs.pair) + pairs.log_share
             return result.reshape(len(states), pairs.width)

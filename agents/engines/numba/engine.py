@@ -69,6 +69,7 @@ def check(learner: Learner) -> None:
     layered = type(policy) is StateActionPolicy and all(type(network) is MLP for network in policy.networks)
     require(layered, "a multi-layer perceptron (network 'mlp', form 'sa')", "another policy")
     assert isinstance(policy, StateActionPolicy)
+    require(not any(network.slope for network in policy.networks), "activation 'relu'", "'leaky_relu'")
     require(len(policy.networks) == 1, "one network for all heads (shared True)", f"{len(policy.networks)}")
     require(policy.inputs == dag.encode, "a policy that reads dag.encode", repr(policy.inputs))
     require(policy.anchor.dtype == torch.float32, "single precision", str(policy.anchor.dtype))

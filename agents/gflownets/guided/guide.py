@@ -1,14 +1,20 @@
-"""The substructure guide of guided trajectory balance (Shen et al. 2023, section 5)."""
+"""The substructure guide of guided trajectory balance (Shen et al. 2023, section 6)."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 
 import numpy as np
 
+from agents.replay.trajectories import follow
 from agents.trajectories import Trajectories
 from gfn_envs.arrays import BoolArray, FloatArray, IntArray, distinct, parallel_edges, row_keys
 from gfn_envs.dag import Dag
+
+#: ``(states (k, w), ends (n, w), end (k,)) -> log phi (k,)``, where the mean of state i excludes the object
+#: ``ends[end[i]]``.
+LogPhi = Callable[[IntArray, IntArray, IntArray], FloatArray]
 
 #: Lower bound on the score of a child, before the temperature.
 FLOOR = 1e-5
@@ -45,46 +51,31 @@ def log_guide(
     """
     if len(objects) != len(log_reward):
         raise ValueError(f"log_guide: got {len(objects)} objects and {len(log_reward)} log rewards")
+    return log_guide_of_scores(dag, trajectories, partial(log_phi_of, dag, objects, log_reward), temperature)
 
-    def log_phi(states: IntArray, ends: IntArray, end: IntArray) -> FloatArray:
-        return log_mean_reward(dag, states, objects, np.asarray(log_reward, np.float64), left_out=(ends, end))
 
-    return log_guide_of_scores(dag, trajectories, log_phi, temperature)
+def log_phi_of(
+    dag: Dag, objects: IntArray, log_reward: FloatArray, states: IntArray, ends: IntArray, end: IntArray
+) -> FloatArray:
+    """log phi from a list of objects; with the first three arguments given, a :data:`LogPhi`."""
+    return log_mean_reward(dag, states, objects, np.asarray(log_reward, np.float64), left_out=(ends, end))
 
 
 def log_guide_of_scores(
     dag: Dag,
     trajectories: Trajectories,
-    log_phi: Callable[[IntArray, IntArray, IntArray], FloatArray],
+    log_phi: LogPhi,
     temperature: float = 1.0,
 ) -> FloatArray:
-    """:func:`log_guide` with a given phi, such as ``Substructures.log_mean_reward``.
-
-    ``log_phi(states (k, w), ends (n, w), end (k,)) -> (k,)`` excludes the object ``ends[end]`` for each state.
-    """
-    if not 0 <= temperature < np.inf:
-        raise ValueError(f"log_guide: temperature must be finite and >= 0, got {temperature}")
+    """:func:`log_guide` with a given phi, such as ``Substructures.log_mean_reward``."""
     ends = trajectories.terminal_states
-    edge, children, actions = dag.children(trajectories.states[trajectories.sources])
     trajectory = np.repeat(np.arange(len(trajectories)), trajectories.lengths)
-    inside = dag.contains(children, ends)[np.arange(len(edge)), trajectory[edge]]
-    edge, children, actions = edge[inside], children[inside], actions[inside]
-    # Distinct children of each source: rows of (edge, child).
-    _, first, child, parallel = np.unique(
-        row_keys(np.column_stack([edge, children.astype(np.int64)])),
-        return_index=True,
-        return_inverse=True,
-        return_counts=True,
+    edge, actions, log_p = guide_actions(
+        dag, trajectories.states[trajectories.sources], ends, trajectory, log_phi, temperature
     )
-    parent = edge[first]
-    score = temperature * np.maximum(log_phi(children[first], ends, trajectory[parent]), np.log(FLOOR))
-    best = np.full(trajectories.num_edges, -np.inf)
-    np.maximum.at(best, parent, score)
-    weight = np.exp(score - best[parent])
-    log_p = score - best[parent] - np.log(np.bincount(parent, weight, trajectories.num_edges)[parent])
     taken = actions == trajectories.actions[edge]
     result = np.full(trajectories.num_edges, np.nan)
-    result[edge[taken]] = (log_p - np.log(parallel))[child.ravel()[taken]]
+    result[edge[taken]] = log_p[taken]
     if (missing := np.isnan(result)).any():
         bad = int(np.argmax(missing))
         raise ValueError(
@@ -92,6 +83,83 @@ def log_guide_of_scores(
             f"{trajectories.states[trajectories.targets[bad]].tolist()}, but a trajectory from there reaches it"
         )
     return result
+
+
+def guide_actions(
+    dag: Dag, states: IntArray, ends: IntArray, end: IntArray, log_phi: LogPhi, temperature: float
+) -> tuple[IntArray, IntArray, FloatArray]:
+    """The actions of each state from which its object can still be built, and log p(a | s, x, X) of the guide.
+
+    Args:
+        dag: as in :func:`log_guide`.
+        states: not terminal (k, state_width).
+        ends: objects x (n, state_width).
+        end: index of the object of each state (k,).
+        log_phi: log phi of children.
+        temperature: exponent T >= 0.
+
+    Returns:
+        ``(row, actions, log_p)``, each (a,): the state, as a row of ``states``, ascending; the action; and its log
+        probability, which add up to 1 for each state that its object contains.
+
+    Raises:
+        ValueError: T is negative or not finite.
+    """
+    if not 0 <= temperature < np.inf:
+        raise ValueError(f"log_guide: temperature must be finite and >= 0, got {temperature}")
+    ends, which = distinct(ends)
+    end = which[end]
+    row, children, actions = dag.children(states)
+    inside = dag.contains(children, ends)[np.arange(len(row)), end[row]]
+    row, children, actions = row[inside], children[inside], actions[inside]
+    # Distinct children of each state: rows of (state, child).
+    _, first, child, parallel = np.unique(
+        row_keys(np.column_stack([row, children.astype(np.int64)])),
+        return_index=True,
+        return_inverse=True,
+        return_counts=True,
+    )
+    parent = row[first]
+    score = temperature * np.maximum(log_phi(children[first], ends, end[parent]), np.log(FLOOR))
+    best = np.full(len(states), -np.inf)
+    np.maximum.at(best, parent, score)
+    weight = np.exp(score - best[parent])
+    log_p = score - best[parent] - np.log(np.bincount(parent, weight, len(states))[parent])
+    return row, actions, (log_p - np.log(parallel))[child.ravel()]
+
+
+def sample_guide(
+    dag: Dag,
+    ends: IntArray,
+    log_reward: FloatArray,
+    log_phi: LogPhi,
+    temperature: float,
+    rng: np.random.Generator,
+) -> Trajectories:
+    """One trajectory to each of the objects ``ends`` (n, state_width), with log R (n,), sampled from the guide.
+
+    Raises:
+        ValueError: ``contains`` denies that an object can be built from a state on the way to it.
+    """
+    states, going = dag.source(len(ends)), np.arange(len(ends))
+    paths: list[list[int]] = [[] for _ in ends]
+    while len(going):
+        row, actions, log_p = guide_actions(dag, states, ends, going, log_phi, temperature)
+        score = log_p + rng.gumbel(size=len(row))
+        order = np.lexsort((score, row))
+        last = order[np.flatnonzero(np.diff(row[order], append=len(states)))]
+        if len(last) < len(states):
+            bad = int(np.setdiff1d(np.arange(len(states)), row)[0])
+            raise ValueError(
+                f"{type(dag).__name__}.contains says that {ends[going[bad]].tolist()} cannot be built from any child "
+                f"of {states[bad].tolist()}, but that it can be built from this state"
+            )
+        for i, action in zip(going.tolist(), actions[last].tolist(), strict=True):
+            paths[i].append(action)
+        states = dag.step(states, actions[last])
+        more = ~dag.is_terminal(states)
+        states, going = states[more], going[more]
+    return follow(dag, [np.array(path, dtype=np.int64) for path in paths], log_reward)
 
 
 def log_agreement(dag: Dag, states: IntArray, objects: IntArray, log_reward: FloatArray) -> FloatArray:

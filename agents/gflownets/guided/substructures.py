@@ -61,12 +61,14 @@ class Substructures:
         while len(self._sum) > self.max_remembered and len(self._reward) > 1:
             self._forget_oldest()
 
-    def log_mean_reward(self, states: IntArray, ends: IntArray, end: IntArray) -> FloatArray:
+    def log_mean_reward(
+        self, states: IntArray, ends: IntArray | None = None, end: IntArray | None = None
+    ) -> FloatArray:
         """log phi(c): log of the mean reward of the objects seen that can be built from each state, excluding one.
 
         Args:
             states: (k, state_width).
-            ends: objects (n, state_width).
+            ends: objects (n, state_width); None: no object is excluded.
             end: index of the object to exclude for each state, if it was seen (k,). It can be built from the state.
 
         Returns:
@@ -76,9 +78,10 @@ class Substructures:
         keys = _keys(states)
         total = np.array([self._sum.get(key, 0.0) for key in keys])
         count = np.array([self._count.get(key, 0) for key in keys], dtype=np.int64)
-        own = [self._reward.get(key) for key in _keys(ends)]
-        total -= np.array([value or 0.0 for value in own])[end]
-        count -= np.array([value is not None for value in own])[end]
+        if ends is not None:
+            own = [self._reward.get(key) for key in _keys(ends)]
+            total -= np.array([value or 0.0 for value in own])[end]
+            count -= np.array([value is not None for value in own])[end]
         mean = np.where(count > 0, np.maximum(total, 0.0) / np.maximum(count, 1), 0.0)
         with np.errstate(divide="ignore"):
             return np.log(mean)

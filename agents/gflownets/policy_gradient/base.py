@@ -144,7 +144,8 @@ class PolicyGradient(TemperedAgent):
             costs, _ = pg.mirrored(costs, offsets)
             values, offsets = pg.mirrored(values, offsets)
         self.finite(costs, f"cost of {policy}")
-        advantages = pg.generalized_advantages(costs, values.detach(), offsets, self.config.lamda)
+        lamda = self.config.lamda if policy == "P_F" else self.config.lamda_backward
+        advantages = pg.generalized_advantages(costs, values.detach(), offsets, lamda)
         self.finite(advantages, f"advantage of {policy}")
         error = (values - pg.suffix_sums(costs, offsets)).square().mean()
         self.value_optimizer.param_groups[0]["lr"] = self.config.lr_value(self.iteration)

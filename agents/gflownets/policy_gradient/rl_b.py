@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from torch import Tensor
 
 from agents import rollout
+from agents.config_checks import require
 from agents.gflownets.policy_gradient.base import AdamPolicyGradientConfig, PolicyGradient
 from agents.losses import policy_gradient as pg
+from agents.losses.segments import segment_sum
 from agents.trajectories import Trajectories
 
 
@@ -18,8 +20,15 @@ from agents.trajectories import Trajectories
 class RLBConfig(AdamPolicyGradientConfig):
     """Settings of RL-B and RL-G."""
 
+    lamda_backward: float = 1.0
+    """lambda of the advantages of P_B. Niu et al. 2024 have 1."""
+    backward_loss: Literal["policy-gradient", "squared"] = "policy-gradient"
+    """Loss of P_B: policy gradients, or (log Z + log P_G - log R - log P_B)^2 of each trajectory, as the authors' code
+    has it for Bayesian networks."""
+
     def __post_init__(self) -> None:
         super().__post_init__()
+        require(0 <= self.lamda_backward <= 1, "lamda_backward must lie in [0, 1]", self.lamda_backward)
         if self.shared:
             raise ValueError("P_F and P_B are updated separately and need separate networks: shared must be False")
 
@@ -33,13 +42,21 @@ class RLB(PolicyGradient):
     fixed_backward = "learned"
 
     def step_backward(self, batch: Trajectories) -> dict[str, float]:
-        """Policy gradient step on KL(P_B(tau|x) || P_G(tau|x)), on trajectories of P_B from the batch's objects x."""
+        """Step on KL(P_B(tau|x) || P_G(tau|x)), or on squared residuals, with trajectories of P_B from the objects x of
+        the batch."""
         with torch.inference_mode():
             mirrored = rollout.sample_backward(
                 self.dag, batch.terminal_states, self.backward_logits(), self.rng, batch.log_reward
             )
         found = self.log_probs(mirrored)
-        costs = pg.backward_costs(found.log_pb, self.log_reference(mirrored, found.log_pf.detach()))
+        reference = self.log_reference(mirrored, found.log_pf.detach())
+        if self.config.backward_loss == "squared":
+            sums = segment_sum(reference - found.log_pb, self.edge_offsets(mirrored))
+            log_reward = torch.from_numpy(mirrored.log_reward).to(sums)
+            fit = (self.log_z_parameter.detach() + sums - log_reward).square().mean()
+            self.step_optimizer(self.finite(fit, "backward loss"))
+            return {"backward_loss": fit.item()}
+        costs = pg.backward_costs(found.log_pb, reference)
         advantages = self.advantages("P_B", mirrored, costs)
         loss = pg.policy_loss(found.log_pb, advantages, len(mirrored))
         self.step_optimizer(self.finite(loss, "backward policy loss"))

@@ -41,7 +41,12 @@ class RLTConfig(PolicyGradientConfig):
 
 
 class RLT(PolicyGradient):
-    """Policy gradients (RL-T): trust region policy optimization of P_F, with uniform P_B."""
+    """Policy gradients (RL-T): trust region policy optimization of P_F, with uniform P_B.
+
+    Departures from Niu et al. 2024: the surrogate has the term KL(new || old), because costs depend on the policy; the
+    Fisher matrix is damped; the step has at most the length of a Newton step; and the KL is a mean over edges, theirs a
+    sum over each trajectory, so that equal radii are larger steps here. Each makes a step safer, not another method.
+    """
 
     name = "rl-t"
     config_class = RLTConfig

@@ -11,7 +11,7 @@ import agents
 from agents.evaluation import estimates
 from agents.log_probs import log_probs
 from agents.policies import backward as backward_policies
-from agents.policies.backward import TLM, BackwardPolicy, MaxEnt, Uniform
+from agents.policies.backward import TLM, BackwardPolicy, Distinct, MaxEnt, Uniform
 from agents.registry import GFLOWNETS
 from agents.replay.trajectories import TrajectoryMemory, vars_of
 from gfn_envs import exact
@@ -290,3 +290,26 @@ def test_the_name_of_another_policy_is_refused(own_policy):
 
     with pytest.raises(ValueError, match="a backward policy named 'uniform' already"):
         agents.make_agent("tb", small_dag(*GRID), backward=Mine(), **SETTINGS)
+
+
+@pytest.mark.parametrize("which", DAGS)
+def test_distinct_parents_are_equally_likely(which):
+    """Shen et al. 2023, "MaxEnt": by one state at a time. On strings it differs from maxent, on bags from it too."""
+    dag = DAGS[which]
+    states = all_states(dag)[1:]
+    mask, logits = dag.backward_mask(states), Distinct().logits(dag, states)
+    for state, legal, row in zip(states, mask, logits, strict=True):
+        actions = np.flatnonzero(legal)
+        parents = [parent.tobytes() for parent in dag.undo(np.repeat(state[None], len(actions), axis=0), actions)]
+        expected = [1 / len(set(parents)) / parents.count(parent) for parent in parents]
+        found = np.exp(row[actions])
+        np.testing.assert_allclose(found / found.sum(), expected, rtol=1e-6)
+
+
+def test_distinct_parents_of_a_bag_and_of_a_string():
+    bag = small_dag("GFN/Bag-v0", {"num_letters": 2, "capacity": 8, "repeats": 7})
+    agent = agents.make_agent("tb", bag, backward="distinct", **SETTINGS)
+    state = np.array([[7, 1]], dtype=bag.state_dtype)
+    assert np.exp(Distinct().logits(bag, state)).tolist() == [[1.0, 1.0]]
+    np.testing.assert_allclose(np.exp(MaxEnt().logits(bag, state)), [[0.875, 0.125]], rtol=1e-6)
+    assert agent.update()["loss"] > 0

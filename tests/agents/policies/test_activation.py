@@ -1,0 +1,53 @@
+"""Leaky ReLU in both policy forms."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+
+import agents
+import gfn_envs
+from agents.policies.mlp import MLP
+
+DAG = gfn_envs.make_dag("GFN/Bag-v0", num_letters=3, capacity=4, repeats=3)
+
+
+@pytest.mark.parametrize("slope", [0.0, 0.01])
+def test_the_network_is_torchs(slope):
+    torch.manual_seed(0)
+    network, x = MLP([5, 7, 4, 3], slope), torch.randn(9, 5)
+    layers = []
+    for i, (weight, bias) in enumerate(network.layers):
+        layer = torch.nn.Linear(*(weight.shape if i < 2 else weight.shape[::-1]))
+        layer.weight.data, layer.bias.data = weight.data if i == 2 else weight.data.t(), bias.data
+        layers += [layer, torch.nn.LeakyReLU(slope)]
+    expected = torch.nn.Sequential(*layers[:-1])(x)
+    torch.testing.assert_close(network(x), expected)
+    with torch.inference_mode():
+        torch.testing.assert_close(network.columns(1, 3)(x), expected[:, 1:])
+        few = network.numpy_columns(1, 3)(x.numpy())
+    np.testing.assert_allclose(few, expected[:, 1:].detach(), rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize("form", ["sa", "ssr"])
+def test_rollouts_and_losses_use_the_same_activation(form):
+    agent = agents.make_agent("tb", DAG, seed=0, activation="leaky_relu", form=form, hidden=(16,), engine="torch")
+    relu = agents.make_agent("tb", DAG, seed=0, form=form, hidden=(16,), engine="torch")
+    with torch.no_grad():
+        for a, b in zip(agent.policy.parameters(), relu.policy.parameters(), strict=True):
+            b.copy_(a)
+    states = np.concatenate(list(DAG.levels()))[:30]
+    with torch.inference_mode():
+        logits = agent.policy(states).forward_logits.numpy()
+        np.testing.assert_allclose(agent.policy.logits("forward")(states), logits, rtol=1e-4, atol=1e-5)
+        assert np.abs(relu.policy(states).forward_logits.numpy() - logits).max() > 1e-4
+    agent.update()
+
+
+def test_where_it_does_not_apply():
+    with pytest.raises(ValueError, match="engine 'numba' needs activation 'relu'"):
+        agents.make_agent("tb", DAG, activation="leaky_relu", engine="numba")
+    with pytest.raises(ValueError, match="activation leaky_relu needs network 'mlp'"):
+        agents.make_agent("tb", DAG, activation="leaky_relu", network="transformer")
+    assert agents.make_agent("tb", DAG, activation="leaky_relu").engine.name == "torch"
