@@ -43,6 +43,33 @@ def table_values(table: Any, alphabet: Sequence[str], shortest: int, longest: in
     if count > MAX_STRINGS:
         number = f"{count:,}" if longest < 64 else f"about {len(alphabet)}^{longest}"
         raise ValueError(f"{where}: {number} strings are too many for a table (limit {MAX_STRINGS:,}); give a callable")
+    labeled = labeled_values(table, alphabet, where)
+    if labeled is None:
+        result = real_array(table, where, "the table")
+        if result.shape != (count,):
+            raise ValueError(
+                f"{where}: the table must have one value for each of {count:,} strings, got shape {result.shape}"
+            )
+        return _finite(result, alphabet, shortest, where)
+    strings, values, where = labeled
+    index = positions(strings, alphabet, shortest, longest, where)
+    result, times = np.zeros(count), np.bincount(index, minlength=count)
+    result[index] = values
+    if not (times == 1).all():
+        bad = int(np.argmax(times != 1))
+        text = string_at(bad, alphabet, shortest)
+        raise ValueError(
+            f"{where}: the table must have each of {count:,} strings once, but has {text!r} {times[bad]} times "
+            f"({(times == 0).sum():,} are missing, {(times > 1).sum():,} repeated)"
+        )
+    return _finite(result, alphabet, shortest, where)
+
+
+def labeled_values(table: Any, alphabet: Sequence[str], where: str) -> tuple[list[str], list[float], str] | None:
+    """Strings and values of a mapping, a pandas Series or a file, and a start of messages that names the file.
+
+    None if the table has no labels. Raises TypeError and ValueError as :func:`table_values` does.
+    """
     if isinstance(table, str | os.PathLike):
         strings, values = _read(Path(table), where, alphabet)
         where = f"{where}: {table}"
@@ -56,24 +83,9 @@ def table_values(table: Any, alphabet: Sequence[str], shortest: int, longest: in
     elif is_frame(table) and not is_numbered(table.index):
         strings, values = table.index.tolist(), table.tolist()
     else:
-        result = real_array(table, where, "the table")
-        if result.shape != (count,):
-            raise ValueError(
-                f"{where}: the table must have one value for each of {count:,} strings, got shape {result.shape}"
-            )
-        return _finite(result, alphabet, shortest, where)
+        return None
     _check_types(strings, values, where)
-    index = positions(strings, alphabet, shortest, longest, where)
-    result, times = np.zeros(count), np.bincount(index, minlength=count)
-    result[index] = values
-    if not (times == 1).all():
-        bad = int(np.argmax(times != 1))
-        text = string_at(bad, alphabet, shortest)
-        raise ValueError(
-            f"{where}: the table must have each of {count:,} strings once, but has {text!r} {times[bad]} times "
-            f"({(times == 0).sum():,} are missing, {(times > 1).sum():,} repeated)"
-        )
-    return _finite(result, alphabet, shortest, where)
+    return strings, values, where
 
 
 def _finite(values: FloatArray, alphabet: Sequence[str], shortest: int, where: str) -> FloatArray:

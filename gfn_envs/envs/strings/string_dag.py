@@ -8,20 +8,22 @@ from collections.abc import Sequence as Letters
 import numpy as np
 from gymnasium import spaces
 
-from gfn_envs import rendering
 from gfn_envs.arrays import BoolArray, FloatArray, IntArray, one_hot_table, row_keys
-from gfn_envs.dag import Dag
 from gfn_envs.envs.strings import numbering
 from gfn_envs.envs.strings.constructions import CONSTRUCTIONS, Append
 from gfn_envs.envs.strings.edit_distance import pairwise_distances
-from gfn_envs.user_arrays import ordered
-from gfn_envs.validation import check_size, one_of, positive_int, shown
+from gfn_envs.envs.strings.language import Limits, language_of
+from gfn_envs.envs.strings.motifs import complement_of
+from gfn_envs.envs.strings.reachability import letter_mask
+from gfn_envs.envs.strings.strands import canonical, num_palindromes, reverse_complement
+from gfn_envs.envs.strings.string_text import StringText, letters_of
+from gfn_envs.validation import check_size, one_of, positive_int
 
 #: Letters of sequences in FASTA files: nucleotides and amino acids with their ambiguity codes, stop and gap.
 FASTA_LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ*-"
 
 
-class StringDag(Dag):
+class StringDag(StringText):
     """Strings over q letters, of one length or of several, built in one of four ways.
 
     A state row holds ``length`` tokens, then one entry for the number of letters. A token is a letter 0..q-1, or q if
@@ -32,6 +34,8 @@ class StringDag(Dag):
         length: number of letters of a finished string, or the largest number.
         construction: "append", "prepend_append", "insert" or "fill".
         min_length: smallest number of letters if strings end by a stop action; None: all strings have ``length``.
+        limits: fixed positions, motifs, and whether a string and its reverse complement are one object, whose row is
+            that of the alphabetically first. They then end by a stop action, which leads from both to this row.
 
     Raises:
         ValueError: an argument is out of range.
@@ -40,7 +44,14 @@ class StringDag(Dag):
     distance_name = "levenshtein"
     feature_bounds = (0.0, 1.0)
 
-    def __init__(self, alphabet: str | Letters[str], length: int, construction: str, min_length: int | None):
+    def __init__(
+        self,
+        alphabet: str | Letters[str],
+        length: int,
+        construction: str,
+        min_length: int | None,
+        limits: Limits = Limits(),  # noqa: B008  # a tuple
+    ):
         where = type(self).__name__
         self.letters = letters_of(alphabet, where)
         self.length = length = positive_int("length", length, where)
@@ -57,23 +68,41 @@ class StringDag(Dag):
         actions = q * {"append": 1, "prepend_append": 2}.get(construction, length)
         check_size(f"length = {length:,}", (length + 1) * max(actions, length + 1), where)
         self._build = CONSTRUCTIONS[construction](q, length)
-        self._stops = min_length is not None
+        self._language = language_of(limits, self.letters, self.min_length, length, where)
+        self._complement = complement_of(self.letters, where) if limits.reverse_complement else None
+        if limits.reverse_complement and construction == "fill":
+            raise ValueError(f"{where}: reverse_complement does not support construction 'fill'")
+        self._stops = min_length is not None or limits.reverse_complement
         self.num_actions = self._build.num_actions + self._stops
-        self.num_backward_actions = self._build.num_backward_actions + self._stops
+        self.num_backward_actions = self._build.num_backward_actions + self._stops + limits.reverse_complement
         self.max_length, self.state_width = length + self._stops, length + 1
         self.state_dtype = np.dtype(np.int16 if max(q, 2 * length) < 2**14 else np.int64)
         self.num_features = length * q
         self.num_tokens, self.num_positions = q + 1, length
         self.observation_space = spaces.MultiDiscrete([q + 1] * length)
-        objects = numbering.num_strings(q, self.min_length, length)
-        self.declared_num_terminal_states = objects
         if self._stops:
-            self.declared_num_states = numbering.num_strings(q, 0, length) + objects
             self._forward_masks, self._backward_masks = self._masks_with_stop()
-        else:
-            self.declared_num_states = (
-                (q + 1) ** length if construction == "fill" else numbering.num_strings(q, 0, length)
-            )
+        self.declared_num_terminal_states, self.declared_num_states = self._counts(construction)
+
+    @property
+    def is_unlimited(self) -> bool:
+        """True if all strings of the allowed lengths are objects, each strand its own."""
+        return self._language is None and self._complement is None
+
+    def _counts(self, construction: str) -> tuple[int | None, int | None]:
+        """Number of objects and of states, None where only enumeration gives it."""
+        language, q, n = self._language, self.num_letters, self.length
+        objects = numbering.num_strings(q, self.min_length, n) if language is None else language.num_strings
+        if self._complement is not None:
+            if language is not None:
+                return None, None
+            objects = (objects + num_palindromes(self._complement, self.min_length, n)) // 2
+        if language is not None:
+            prefixes = language.num_prefixes + objects * self._stops
+            return objects, prefixes if construction == "append" else None
+        if self._stops:
+            return objects, numbering.num_strings(q, 0, n) + objects
+        return objects, (q + 1) ** n if construction == "fill" else numbering.num_strings(q, 0, n)
 
     def _masks_with_stop(self) -> tuple[BoolArray, BoolArray]:
         """Forward and backward masks by the last entry of a row, bool (2 length + 2, actions)."""
@@ -83,7 +112,9 @@ class StringDag(Dag):
         may_stop = (size >= self.min_length) & ~stopped
         return (
             np.hstack([np.vstack([forward, np.zeros_like(forward)]), may_stop]),
-            np.hstack([np.vstack([backward, np.zeros_like(backward)]), stopped]),
+            np.hstack(
+                [np.vstack([backward, np.zeros_like(backward)]), *[stopped] * (1 + (self._complement is not None))]
+            ),
         )
 
     # ------------------------------------------------------------------ the contract
@@ -99,19 +130,28 @@ class StringDag(Dag):
         return states[:, -1] > self.length if self._stops else states[:, -1] == self.length
 
     def forward_mask(self, states: IntArray) -> BoolArray:
-        if self._stops:
-            return self._forward_masks.take(states[:, -1], axis=0)
-        return self._build.forward_mask(states)
+        mask = self._forward_masks.take(states[:, -1], axis=0) if self._stops else self._build.forward_mask(states)
+        if self._language is not None:
+            tokens, letters = states[:, :-1], mask[:, : self._build.num_actions]
+            letters &= letter_mask(self._build, self._language, tokens)
+            if self._stops:
+                mask[:, -1] &= self._language.final[self._language.walk(tokens)]
+        return mask
 
     def backward_mask(self, states: IntArray) -> BoolArray:
-        if self._stops:
-            return self._backward_masks.take(states[:, -1], axis=0)
-        return self._build.backward_mask(states)
+        if not self._stops:
+            return self._build.backward_mask(states)
+        mask = self._backward_masks.take(states[:, -1], axis=0)
+        if self._complement is not None:
+            mask[:, -1] &= ~self._is_palindrome(states)
+        return mask
 
     def step(self, states: IntArray, actions: IntArray) -> IntArray:
         if not self._stops:
             return self._build.grow(states, np.asarray(actions))
         out, running = states.copy(), np.asarray(actions) != self.num_actions - 1
+        if self._complement is not None:
+            out[~running, :-1] = canonical(states[~running, :-1], self._complement)
         out[~running, -1] += self.length + 1
         out[running] = self._build.grow(states[running], np.asarray(actions)[running])
         return out
@@ -120,6 +160,9 @@ class StringDag(Dag):
         if not self._stops:
             return self._build.shrink(states, np.asarray(backward_actions))
         out, running = states.copy(), states[:, -1] <= self.length
+        if self._complement is not None:
+            other = ~running & (np.asarray(backward_actions) == self.num_backward_actions - 1)
+            out[other, :-1] = reverse_complement(states[other, :-1], self._complement)
         out[~running, -1] -= self.length + 1
         out[running] = self._build.shrink(states[running], np.asarray(backward_actions)[running])
         return out
@@ -128,7 +171,10 @@ class StringDag(Dag):
         if not self._stops:
             return self._build.backward_action(states, actions)
         running = np.asarray(actions) != self.num_actions - 1
-        out = np.full(len(states), self.num_backward_actions - 1)
+        out = np.full(len(states), self._build.num_backward_actions)
+        if self._complement is not None:
+            stopping = states[~running, :-1]
+            out[~running] += (canonical(stopping, self._complement) != stopping).any(1)
         out[running] = self._build.backward_action(states[running], np.asarray(actions)[running])
         return out
 
@@ -139,6 +185,11 @@ class StringDag(Dag):
         out = np.full(len(states), self.num_actions - 1)
         out[running] = self._build.forward_action(states[running], np.asarray(backward_actions)[running])
         return out
+
+    def _is_palindrome(self, states: IntArray) -> BoolArray:
+        """True if a string is its own reverse complement, bool (n,)."""
+        assert self._complement is not None
+        return (reverse_complement(states[:, :-1], self._complement) == states[:, :-1]).all(1)
 
     @functools.cached_property
     def _one_hot(self) -> FloatArray:
@@ -158,7 +209,8 @@ class StringDag(Dag):
 
     @property
     def token_order(self) -> IntArray | None:  # type: ignore[override]
-        return np.arange(self.length) if isinstance(self._build, Append) else None
+        in_order = isinstance(self._build, Append) and self._complement is None
+        return np.arange(self.length) if in_order else None
 
     def contains(self, states: IntArray, objects: IntArray) -> BoolArray:
         """True at [i, j] if the finished string j can still be built from state i, bool (n, m).
@@ -167,6 +219,8 @@ class StringDag(Dag):
         agree. A stopped string contains only itself.
         """
         result = self._build.contains(states[:, :-1], objects[:, :-1])
+        if self._complement is not None:
+            result |= self._build.contains(states[:, :-1], reverse_complement(objects[:, :-1], self._complement))
         if self._stops:
             result &= (states[:, -1] <= self.length)[:, None] | (row_keys(states)[:, None] == row_keys(objects))
         return result
@@ -184,94 +238,11 @@ class StringDag(Dag):
         return pairwise_distances(strings, known).astype(np.float64)
 
     def log_num_paths(self, states: IntArray) -> FloatArray:
-        """For k letters: log k! (insert, fill), k log 2 (prepend_append) or 0 (append), float64 (n,)."""
-        return self._build.log_paths[states[:, -1] % (self.length + 1)]
+        """For k letters: log k! (insert, fill), k log 2 (prepend_append) or 0 (append), float64 (n,).
 
-    # ------------------------------------------------------------------ text and order of strings
-
-    def from_text(self, strings: Letters[str]) -> IntArray:
-        """Finished states (n, length + 1) of strings.
-
-        Raises:
-            ValueError: a string has a wrong length or an unknown letter, or letters have names of several characters.
+        A finished string that stands for two strands has twice as many paths.
         """
-        numbering.positions(strings, self.letters, self.min_length, self.length, type(self).__name__)
-        states = self.source(len(strings))
-        number = {letter: i for i, letter in enumerate(self.letters)}
-        for row, string in zip(states, strings, strict=True):
-            row[: len(string)] = [number[letter] for letter in string]
-            row[-1] = len(string) + (self.length + 1) * self._stops
-        return states
-
-    def to_text(self, states: IntArray) -> list[str]:
-        """The strings of states; empty positions are left out."""
-        letters = np.array([*self.letters, ""])
-        return ["".join(row) for row in letters[states[:, :-1]]]
-
-    def string_index(self, states: IntArray) -> IntArray:
-        """Positions of finished strings in order of length, then alphabet, int64 (n,).
-
-        Raises:
-            ValueError: there are too many strings for 64-bit integers.
-        """
-        if not self._stops:
-            return states @ self._strides
-        tokens, size = states[:, :-1], states[:, -1] - (self.length + 1)
-        code = np.where(tokens == self.num_letters, 0, tokens) @ self._strides[:-1]
-        return code // self.num_letters ** (self.length - size.astype(np.int64)) + self._offsets[size]
-
-    @functools.cached_property
-    def _strides(self) -> IntArray:
-        """Place value of each token in a string's position; 0 for the number of letters."""
-        if self.num_letters**self.length >= 2**62:
-            raise ValueError(f"{self!r} has too many strings to number them")
-        return np.append(self.num_letters ** np.arange(self.length)[::-1], 0)
-
-    @functools.cached_property
-    def _offsets(self) -> IntArray:
-        """Position of the first string of each length."""
-        return np.array(
-            [numbering.num_strings(self.num_letters, self.min_length, t - 1) for t in range(self.length + 1)]
-        )
-
-    # ------------------------------------------------------------------ labels and rendering
-
-    def action_label(self, action: int) -> str:
-        return "stop" if action == self._build.num_actions else self._build.label(action, self.letters)
-
-    def object_names(self, states: IntArray) -> list[str]:
-        """The strings; letters of several characters are separated by spaces."""
-        gap = " " if any(len(letter) > 1 for letter in self.letters) else ""
-        return [gap.join(self.letters[token] for token in row if token < self.num_letters) for row in states[:, :-1]]
-
-    def render_text(self, state: IntArray) -> str:
-        gap = " " if any(len(letter) > 1 for letter in self.letters) else ""
-        text = gap.join([*self.letters, "."][token] for token in state[:-1])
-        return text + " stopped" * bool(state[-1] > self.length)
-
-    def render_image(self, state: IntArray, path: IntArray | None = None) -> rendering.Image:
-        """One tile per position, colored by its letter, grey if empty; the last line is black for finished strings."""
-        colors = rendering.colormap(np.arange(self.num_letters) / (self.num_letters - 1))
-        palette = np.vstack([colors, rendering.GREY])
-        columns = min(self.length, 20)
-        lines = -(-self.length // columns)
-        tokens = np.pad(state[:-1], (0, lines * columns - self.length), constant_values=self.num_letters)
-        tiles = palette[tokens.reshape(lines, columns)]
-        end = rendering.BLACK if self.is_terminal(state[None])[0] else rendering.WHITE
-        return rendering.tiles(np.concatenate([tiles, np.broadcast_to(end, (1, columns, 3))]), tile=16)
-
-
-def letters_of(alphabet: str | Letters[str], where: str) -> tuple[str, ...]:
-    """The letters of an alphabet in order.
-
-    Raises:
-        TypeError: the alphabet has no order, such as a set, or has labels that would be dropped, such as a mapping.
-        ValueError: it is not at least two different texts.
-    """
-    letters = alphabet if isinstance(alphabet, str) else ordered(alphabet, where, "alphabet")
-    allowed = f"{where}: alphabet must be at least two different letters, got {shown(alphabet)}"
-    if not hasattr(letters, "__len__") or not all(isinstance(letter, str) and letter for letter in letters):
-        raise ValueError(allowed)
-    if len(letters) < 2 or len(set(letters)) < len(letters):
-        raise ValueError(allowed)
-    return tuple(map(str, letters))
+        paths: FloatArray = self._build.log_paths[states[:, -1] % (self.length + 1)]
+        if self._complement is not None:
+            paths = paths + np.log(2.0) * (self.is_terminal(states) & ~self._is_palindrome(states))
+        return paths
