@@ -225,8 +225,8 @@ class ReplaySettings(Config):
     """Replay buffer of objects."""
 
     replay: str = "none"
-    """Scheme of the replay buffer of distinct objects: none, fifo, uniform, proportional or prioritized (PRT); or your
-    own (agents.replay.schemes) as module:name."""
+    """Scheme of the replay buffer of distinct objects: none, fifo, uniform, proportional, prioritized (PRT), loss (by
+    rank) or diverse(distance=1); or your own (agents.replay.schemes) as module:name."""
     replay_batch_size: int = 16
     """Objects drawn from the buffer per iteration."""
     replay_capacity: int = 100_000
@@ -241,6 +241,8 @@ class ReplaySettings(Config):
             object.__setattr__(self, "replay", register(self.replay))
         super().__post_init__()
         known = " or ".join(map(repr, ("none", *SCHEMES)))
+        if "(" in self.replay:
+            scheme_named(self.replay)
         if named.is_named(self.replay):
             try:
                 scheme_named(self.replay)

@@ -96,6 +96,9 @@ class ReplayBuffer:
             slots = range(len(self), len(self) + free)
             self._write(slots, [keys[row] for row in fits], objects[fits], log_reward[fits])
         if over:
+            admitted = self.scheme.admits(self.stored, objects[over], log_reward[over])
+            over = [row for row, good in zip(over, admitted, strict=True) if good]
+        if over:
             self._replace([keys[row] for row in over], objects[over], log_reward[over])
         kept = [row for row in fresh if keys[row] in self._slot]
         if paths is not None and self.keep_paths:

@@ -6,9 +6,11 @@
 | uniform | a uniform sample of all distinct objects ever added | distinct objects, uniform |
 | proportional | the highest rewards | independent draws, with probability R(x) / sum R |
 | prioritized | the highest rewards | distinct objects: half from the top 10% of rewards, half from the rest |
+| loss | the newest | independent draws, by the rank of their losses |
+| diverse | the highest rewards that are apart from each other | distinct objects, uniform |
 
-An agent takes a scheme by its name, any :class:`Scheme`, ``make_agent("tb", dag, replay=MyScheme())``, or the
-``module:name`` of one.
+An agent takes a scheme by its name, also with keywords, ``diverse(distance=2)``, any :class:`Scheme`,
+``make_agent("tb", dag, replay=MyScheme())``, or the ``module:name`` of one.
 
 If rewards are equal, the newer object is kept.
 """
@@ -21,8 +23,9 @@ import functools
 
 import numpy as np
 
+from agents.keywords import name_and_keywords
 from gfn_envs import named
-from gfn_envs.arrays import FloatArray, IntArray
+from gfn_envs.arrays import BoolArray, FloatArray, IntArray
 
 
 @dataclasses.dataclass(frozen=True)
@@ -50,6 +53,10 @@ class Scheme(abc.ABC):
     @abc.abstractmethod
     def rank(self, objects: IntArray, log_reward: FloatArray) -> FloatArray:
         """Rank of objects, float64 (n,): a full buffer drops the lowest first, and the oldest among equals."""
+
+    def admits(self, stored: Stored, objects: IntArray, log_reward: FloatArray) -> BoolArray:
+        """True for each of ``objects`` (n,), none of them stored, that may enter a full buffer."""
+        return np.ones(len(objects), dtype=bool)
 
     @abc.abstractmethod
     def draw(self, stored: Stored, n: int, rng: np.random.Generator) -> IntArray:
@@ -140,23 +147,90 @@ class Prioritized(Scheme):
         )
 
 
+class LossPrioritized(FIFO):
+    """Independent draws with probability proportional to 1 / (k m + rank), with rank 0 for the largest of m losses.
+
+    Rank-based prioritization (Tripp et al. 2020; Kim et al. 2025, whose code has k = 0.01 and a fifo buffer). Objects
+    that were not replayed yet rank first. Departure: that code keeps the loss by which an object was found; here it is
+    that of the trajectory last replayed to it.
+
+    Args:
+        k: > 0. A small one replays the largest losses almost alone, a large one all objects equally.
+    """
+
+    name = "loss"
+    needs_losses = True
+
+    def __init__(self, k: float = 0.01):
+        if not 0 < k < np.inf:
+            raise ValueError(f"k must be finite and > 0, got {k}")
+        self.k = k
+
+    def draw(self, stored: Stored, n: int, rng: np.random.Generator) -> IntArray:
+        m = len(stored.losses)
+        ranks = draw_in_proportion(1 / (self.k * m + np.arange(m)), rng.random(n))
+        return np.argpartition(-stored.losses, np.unique(ranks))[ranks]
+
+
+class Diverse(Proportional):
+    """A full buffer takes an object only if it is more than ``distance`` away from all stored ones (L1, on states).
+
+    Of several new objects that are too close to each other, the one of higher reward enters. This is the
+    NormBasedDiversePrioritizedReplayBuffer of torchgfn; as there, all distances are allowed until the buffer is full.
+
+    Args:
+        distance: >= 0.
+    """
+
+    name = "diverse"
+
+    def __init__(self, distance: float = 1.0):
+        if not 0 <= distance < np.inf:
+            raise ValueError(f"distance must be finite and >= 0, got {distance}")
+        self.distance = distance
+
+    def admits(self, stored: Stored, objects: IntArray, log_reward: FloatArray) -> BoolArray:
+        good: BoolArray = log_reward >= stored.log_reward.min()
+        for i in np.argsort(-log_reward, kind="stable"):
+            better = good & (log_reward >= log_reward[i])
+            better[i:] &= log_reward[i:] > log_reward[i]
+            good[i] = good[i] and self.apart(objects[i], stored.objects) and self.apart(objects[i], objects[better])
+        return good
+
+    def apart(self, row: IntArray, others: IntArray) -> bool:
+        """True if ``row`` (state_width,) is far from all of ``others`` (m, state_width)."""
+        return bool((abs(others.astype(np.int64) - row).sum(1) > self.distance).all())
+
+    def draw(self, stored: Stored, n: int, rng: np.random.Generator) -> IntArray:
+        return _distinct_draws(len(stored.objects), n, rng)
+
+
 @functools.lru_cache
 def _hash_weights(width: int) -> IntArray:
     return np.random.default_rng(0).integers(2**63, size=width, dtype=np.uint64) * 2 + 1
 
 
 #: name -> scheme
-SCHEMES: dict[str, Scheme] = {scheme.name: scheme for scheme in (FIFO(), Uniform(), Proportional(), Prioritized())}
+SCHEMES: dict[str, Scheme] = {
+    scheme.name: scheme for scheme in (FIFO(), Uniform(), Proportional(), Prioritized(), LossPrioritized(), Diverse())
+}
 
 
 def scheme_named(name: str) -> Scheme:
-    """The scheme with that name, or that ``module:name`` names: a :class:`Scheme` or a class of them.
+    """The scheme with that name, ``name(keyword=value)``, or ``module:name``: a :class:`Scheme` or a class of them.
 
     Raises:
-        ValueError: an unknown name, or a module without it.
+        ValueError: an unknown name, a module without it, or keywords that the scheme does not take.
         ImportError: the module does not exist or cannot be imported.
         TypeError: it is no scheme.
     """
+    bare, keywords = name_and_keywords(name, "replay", "distance=2")
+    if name not in SCHEMES and keywords and bare in SCHEMES:
+        try:
+            SCHEMES[name] = type(SCHEMES[bare])(**keywords)
+        except (TypeError, ValueError) as error:
+            raise ValueError(f"replay {name}: {error}") from None
+        SCHEMES[name].name = name  # Saved runs name the keywords.
     if name not in SCHEMES:
         if not named.is_named(name):
             raise ValueError(f"unknown scheme {name!r} (available: {', '.join(SCHEMES)})")

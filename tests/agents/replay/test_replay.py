@@ -40,12 +40,14 @@ class SlowBuffer:
         return len(set(self.kept) - known)
 
 
-@pytest.mark.parametrize("scheme", SCHEMES)
+# Of diverse, in test_more_schemes.py, what is kept depends on distances too.
+@pytest.mark.parametrize("scheme", [scheme for scheme in SCHEMES if scheme != "diverse"])
 @pytest.mark.parametrize("batch", [1, 7, 60])
 def test_what_a_full_buffer_keeps(scheme, batch):
     rng = np.random.default_rng(0)
     key = {
         "fifo": lambda number, value: 0,
+        "loss": lambda number, value: 0,
         "uniform": lambda number, value: SCHEMES["uniform"].rank(cells([number]), np.zeros(1))[0],
     }.get(scheme, lambda number, value: value)
     buffer, slow = ReplayBuffer(GRID, 37, scheme), SlowBuffer(37, key)
