@@ -12,7 +12,7 @@ from torch import Tensor
 from agents.agent import Agent
 from agents.config import ExplorationSettings, NetworkSettings, OptimizerSettings
 from agents.config_checks import checked_widths, require, require_at_least
-from agents.engines.adam import minimize
+from agents.engines.adam import Adam, minimize
 from agents.policies.masking import masked_log_softmax
 from agents.policies.mlp import MLP
 from agents.policies.policy import Policy
@@ -108,7 +108,7 @@ class ActorCritic(ReturnAgent):
         super().__init__(dag, config, seed, policy)
         with OwnGenerator(seed + 1):
             self.value = MLP([dag.num_features, *self.config.value_hidden, 1]).to(self.device)
-        self.value_optimizer = torch.optim.Adam(self.value.parameters(), lr=1e-3, fused=True)
+        self.value_optimizer = Adam(self.value.parameters(), lr=1e-3, fused=True)
 
     def values(self, states: IntArray) -> Tensor:
         """V of non-terminal states, (n,)."""

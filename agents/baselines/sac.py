@@ -13,7 +13,7 @@ from agents.agent import Agent
 from agents.baselines.soft_dqn import follow
 from agents.config import ExplorationSettings, NetworkSettings, OptimizerSettings, PenaltySettings
 from agents.config_checks import require, require_at_least
-from agents.engines.adam import minimize
+from agents.engines.adam import Adam, minimize
 from agents.losses.penalty import Kind, penalty
 from agents.losses.soft_rl import entropy, expected_soft_value, soft_target, soft_value
 from agents.policies.masking import masked_log_softmax
@@ -71,7 +71,7 @@ class SAC(Agent):
         with OwnGenerator(seed + 1):
             self.critics = nn.ModuleList([self.make_policy(), self.make_policy()]).to(self.device)
         self.targets = frozen_copy(self.critics, dag)
-        self.critic_optimizer = torch.optim.Adam(self.critics.parameters(), lr=1e-3, fused=True)
+        self.critic_optimizer = Adam(self.critics.parameters(), lr=1e-3, fused=True)
         start = np.log(self.config.entropy_coefficient)
         self.log_coefficient = nn.Parameter(torch.tensor(float(start), device=self.device))
         self.coefficient_optimizer = torch.optim.Adam([self.log_coefficient], lr=self.config.lr_coefficient)

@@ -4,7 +4,9 @@
 from __future__ import annotations
 
 import contextlib
+import inspect
 from collections.abc import Callable, Iterator
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -13,6 +15,30 @@ from torch import Tensor, nn
 FUSED = (2, 4) <= tuple(map(int, torch.__version__.split(".")[:2])) <= (2, 14) and all(
     hasattr(torch, name) for name in ("_fused_adam_", "_foreach_add_")
 )
+
+
+class Adam(torch.optim.Adam):
+    """torch's Adam, without the import of torch's compiler at first use, which takes most of a second.
+
+    torch marks these methods for the compiler to leave alone; here they are without that mark.
+    """
+
+    add_param_group = inspect.unwrap(torch.optim.Adam.add_param_group)
+    zero_grad = inspect.unwrap(torch.optim.Adam.zero_grad)
+    state_dict = inspect.unwrap(torch.optim.Adam.state_dict)
+    load_state_dict = inspect.unwrap(torch.optim.Adam.load_state_dict)
+
+
+def is_adam(optimizer: torch.optim.Optimizer) -> bool:
+    """True for Adam itself, and not for its variants, such as AdamW."""
+    return type(optimizer) in (Adam, torch.optim.Adam)
+
+
+def new_state(parameter: Tensor) -> dict[str, Any]:
+    """torch's state of a parameter before its first step with fused Adam: the moments, and the number of steps."""
+    moments = {name: torch.zeros_like(parameter, requires_grad=False) for name in ("exp_avg", "exp_avg_sq")}
+    return {"step": torch.zeros((), device=parameter.device), **moments}
+
 
 #: Variables, because a product of constants is computed at compile time.
 _DENORMAL, _ONE = 5e-324, 1.0
@@ -41,7 +67,7 @@ def minimize(
             combine([p.grad for group in optimizer.param_groups for p in group["params"] if p.grad is not None])
         if max_grad_norm is not None:
             nn.utils.clip_grad_norm_(optimizer.param_groups[0]["params"], max_grad_norm)
-        if type(optimizer) is torch.optim.Adam:
+        if isinstance(optimizer, torch.optim.Adam) and is_adam(optimizer):
             adam_step(optimizer)
         else:
             optimizer.step()
@@ -67,19 +93,21 @@ def adam_step(optimizer: torch.optim.Adam) -> None:
     """Bit-exact ``optimizer.step()`` without its bookkeeping, which costs small networks more than the arithmetic.
 
     It calls torch's fused kernel on the lists of each group. ``optimizer.step()`` itself is called if there is more to
-    do: on a parameter's first step, without fused kernels, or for groups of several devices or types. Hooks are not
-    called.
+    do: without fused kernels, or for groups of several devices or types. Hooks are not called.
     """
     calls = []
     for group in optimizer.param_groups:
         parameters = [p for p in group["params"] if p.grad is not None]
         if not parameters:
             continue
-        states = [optimizer.state[p] for p in parameters]
         kinds = {(p.dtype, p.device) for p in parameters}
-        if not (FUSED and all(states) and group["fused"]) or group["amsgrad"] or len(kinds) > 1:
+        if not (FUSED and group["fused"]) or group["amsgrad"] or len(kinds) > 1:
             optimizer.step()
             return
+        states = [optimizer.state[p] for p in parameters]
+        for parameter, state in zip(parameters, states, strict=True):
+            if not state:
+                state.update(new_state(parameter))
         calls.append((group, parameters, states))
     for group, parameters, states in calls:
         steps = [state["step"] for state in states]

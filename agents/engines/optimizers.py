@@ -6,12 +6,13 @@ from typing import Any
 
 import torch
 
+from agents.engines.adam import Adam
 from agents.keywords import name_and_keywords
 from gfn_envs import named
 from gfn_envs.validation import did_you_mean
 
 OPTIMIZERS: dict[str, type[torch.optim.Optimizer]] = {
-    "adam": torch.optim.Adam,
+    "adam": Adam,
     "adamw": torch.optim.AdamW,
     "radam": torch.optim.RAdam,
     "nadam": torch.optim.NAdam,
@@ -52,7 +53,7 @@ def make_optimizer(text: str, groups: list[dict[str, Any]]) -> torch.optim.Optim
         raise ValueError(f"unknown optimizer {text!r}{known}")
     else:
         kind = OPTIMIZERS[name]
-    if kind is torch.optim.Adam:
+    if kind in (Adam, torch.optim.Adam):
         keywords = {"fused": True, **keywords}
     try:
         return kind(groups, lr=1e-3, **keywords)

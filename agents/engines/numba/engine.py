@@ -12,7 +12,7 @@ import scipy.linalg.cython_blas  # noqa: F401 - Numba would load it in a matrix 
 import torch
 from torch import Tensor
 
-from agents.engines.adam import flushed_denormals
+from agents.engines.adam import flushed_denormals, is_adam, new_state
 from agents.engines.engine import Engine, Learner
 from agents.engines.numba import adam, balance, kernels
 from agents.engines.numba.tables import Tables, tables
@@ -59,7 +59,7 @@ def check(learner: Learner) -> None:
     require(dag.on_error != "skip", "a reward for every object (on_error other than 'skip')", repr(dag.on_error))
     require(learner.device.type == "cpu", "device 'cpu'", repr(str(learner.device)))
     optimizer = learner.optimizer
-    plain = type(optimizer) is torch.optim.Adam and not any(g[k] for g in optimizer.param_groups for k in NOT_PLAIN)
+    plain = is_adam(optimizer) and not any(g[k] for g in optimizer.param_groups for k in NOT_PLAIN)
     require(plain, "optimizer 'adam', with its betas and eps at most", repr(getattr(learner.config, "optimizer", "")))
     overridden = [name for name in COMPILED if not getattr(type(learner), name, check).__module__.startswith("agents.")]
     require(not getattr(learner, "modules", ()), "no further networks", f"those of {learner.name!r}")
@@ -204,8 +204,7 @@ class NumbaEngine(Engine):
             ValueError: another optimizer than Adam, parameters that are not trained, or an inconsistent batch.
         """
         learner = self.learner
-        plain = type(learner.optimizer) is torch.optim.Adam
-        require(plain, "the optimizer torch.optim.Adam", type(learner.optimizer).__name__)
+        require(is_adam(learner.optimizer), "the optimizer torch.optim.Adam", type(learner.optimizer).__name__)
         with flushed_denormals():
             evaluated = self.evaluate(batch)
             loss, d_log_probs, d_log_z = self.objective(evaluated, batch)
@@ -321,8 +320,7 @@ class NumbaEngine(Engine):
         require(all(p.requires_grad for p in parameters), "parameters that are all trained", "one that is not")
         for p in parameters:
             if not state[p]:
-                moments = {moment: torch.zeros_like(p, requires_grad=False) for moment in ("exp_avg", "exp_avg_sq")}
-                state[p] = {"step": torch.zeros(()), **moments}
+                state[p] = new_state(p)
         adam.adam(
             self.views.of(name, parameters, flat=True),
             gradients,

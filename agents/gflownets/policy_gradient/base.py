@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from agents.config import ExplorationSettings, LogZSettings, NetworkSettings, OptimizerSettings, TemperingSettings
 from agents.config_checks import checked_widths, require, require_at_least
-from agents.engines.adam import minimize
+from agents.engines.adam import Adam, minimize
 from agents.log_probs import LogProbs
 from agents.losses import policy_gradient as pg
 from agents.policies.masking import masked_log_softmax
@@ -74,7 +74,7 @@ class PolicyGradient(TemperedAgent):
         sizes = [dag.num_features + 1, *self.config.value_hidden, 1]
         with OwnGenerator(seed + 1):
             self.values = nn.ModuleDict({name: MLP(sizes) for name in names}).to(self.device)
-        self.value_optimizer = torch.optim.Adam(self.values.parameters(), lr=1e-3, fused=True)
+        self.value_optimizer = Adam(self.values.parameters(), lr=1e-3, fused=True)
 
     # ------------------------------------------------------------------ training iteration
 

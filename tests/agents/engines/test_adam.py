@@ -1,6 +1,8 @@
 """Our step of Adam against torch's own, to the bit."""
 
 import copy
+import subprocess
+import sys
 
 import pytest
 import torch
@@ -25,12 +27,12 @@ def test_the_same_numbers_as_torch_to_the_bit(fused):
     networks = [MLP([5, 8, 3]), MLP([5, 8, 2])]
     ours, theirs = networks, copy.deepcopy(networks)
     optimizers = [
-        torch.optim.Adam(
+        kind(
             [{"params": list(a.parameters()), "weight_decay": 0.1}, {"params": list(b.parameters()), "lr": 0.1}],
             betas=(0.8, 0.99),
             fused=fused,
         )
-        for a, b in (ours, theirs)
+        for kind, (a, b) in ((adam.Adam, ours), (torch.optim.Adam, theirs))
     ]
     for iteration in range(12):
         x = torch.randn(4, 5)
@@ -104,3 +106,17 @@ def test_denormals_are_flushed_inside_and_as_before_outside(before):
         assert flushes() == before
     finally:
         torch.set_flush_denormal(False)
+
+
+def test_training_does_not_import_torchs_compiler(tmp_path):
+    program = """
+import sys
+import agents, gfn_envs
+for engine in ("torch", "numba"):
+    agent = agents.make_agent("tb", gfn_envs.make_dag("GFN/HyperGrid-v0", side=4), hidden=(8,), engine=engine)
+    agents.train(agent, 3, f"{sys.argv[1]}/{engine}", progress=False)
+    agents.evaluate(agents.load_agent(f"{sys.argv[1]}/{engine}"), num_samples=10)
+print("torch._dynamo" in sys.modules)
+"""
+    ran = subprocess.run([sys.executable, "-c", program, tmp_path], capture_output=True, text=True, check=True)
+    assert ran.stdout.splitlines()[-1] == "False"
