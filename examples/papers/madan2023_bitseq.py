@@ -1,7 +1,8 @@
 """Bit sequences: strings of 120 bits with 60 hidden modes (Malkin et al. 2022, section 5.3; Madan et al. 2023).
 
-Rows: sub-trajectory balance, trajectory balance, detailed balance and flow matching. Strings are built by appending
-words of 1 bit. Other word sizes are 2, 4, 6, 8 and 10, such as --env word_size=8.
+Rows: sub-trajectory balance, trajectory balance, detailed balance, flow matching, soft actor-critic, advantage
+actor-critic with experience replay, and Markov chain Monte Carlo. Strings are built by appending words of 1 bit. Other
+word sizes are 2, 4, 6, 8 and 10, such as --env word_size=8.
 
 Columns: the Spearman correlation of log R(x) with log p(x) on the 7,200 test strings (each mode with 0 to 119 bits
 flipped); the number of modes found (a string that differs from a mode in fewer than 30 bits finds it); and the mean
@@ -39,10 +40,13 @@ EXPERIMENT = Experiment(
     env="GFN/BitSequence-v0",
     env_arguments={"word_size": 1},
     rows={
-        "subtb": Row("subtb", {**BOTH, **UNIFORM, "lamda": 1.9}),
+        "subtb": Row("subtb", {**BOTH, **UNIFORM, "lamda": 1.9, "weighting": "batch"}),
         "tb": Row("tb", {**BOTH, **UNIFORM, "lr_log_z": 0.05}),
         "db": Row("db", {**BOTH, **UNIFORM}),
         "fm": Row("fm", BOTH),
+        "sac": Row("sac", {"batch_size": 16, **TRANSFORMER}),
+        "a2c-er": Row("a2c-er", {"batch_size": 16, **TRANSFORMER}),
+        "mcmc": Row("mcmc", {"batch_size": 16}),
     },
     columns=(
         Column("spearman", "Spearman log R, log p"),

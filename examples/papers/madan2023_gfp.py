@@ -35,7 +35,7 @@ EXPERIMENT = Experiment(
     env="GFN/GFP-v0",
     env_arguments={"construction": "append"},
     rows={
-        "subtb": Row("subtb", {**BOTH, "lamda": 0.99}, "1.18 ± 0.10, 204.44 ± 0.45"),
+        "subtb": Row("subtb", {**BOTH, "lamda": 0.99, "weighting": "batch"}, "1.18 ± 0.10, 204.44 ± 0.45"),
         "tb": Row("tb", {**BOTH, "init_log_z": LOG_SIZE}, "0.76 ± 0.19, 204.31 ± 0.44"),
         "db": Row("db", BOTH, "0.30 ± 0.08, 190.21 ± 6.78"),
         "sac": Row("sac", {"batch_size": 16, **TRANSFORMER}, "0.23 ± 0.03, 120.32 ± 15.57"),

@@ -2,8 +2,9 @@
 
 Rows: sub-trajectory balance (subtb), its forward-looking variant with the energies of partial sequences (flsubtb),
 trajectory balance, detailed balance, and Markov chain Monte Carlo. Residues are chosen for the 228 positions in any
-order. The paper's code is not public. Here log R = -E / 50, with the contact energies E of Miyazawa and Jernigan in
-units of RT.
+order. This is another problem than the paper's (appendix F: 40 residues, changed by 40 substitutions from a start,
+with uniform P_B; correlation of log R with log p), whose reward our sources do not hold. Here log R = -E / 50, with the
+contact energies E of Miyazawa and Jernigan in units of RT.
 
 Columns: the mean and lowest energy of 100 samples, the energy of the native sequence, and the share of residues equal
 to those of the native sequence. The paper reports curves, so no published values are shown. A low energy alone does not
@@ -31,8 +32,8 @@ EXPERIMENT = Experiment(
     title="Madan et al. 2023, inverse folding:",
     env="GFN/InverseFolding-v0",
     rows={
-        "subtb": Row("subtb", {**BOTH, "lamda": 0.9}),
-        "flsubtb": Row("flsubtb", {**BOTH, "lamda": 0.9}),
+        "subtb": Row("subtb", {**BOTH, "lamda": 0.9, "weighting": "batch"}),
+        "flsubtb": Row("flsubtb", {**BOTH, "lamda": 0.9, "weighting": "batch"}),
         "tb": Row("tb", {**BOTH, "init_log_z": LOG_SIZE}),
         "db": Row("db", BOTH),
         "mcmc": Row("mcmc", {"batch_size": 16}),

@@ -1,6 +1,7 @@
 """Molecules for sEH by sub-trajectory balance (Madan et al. 2023).
 
-Rows: SubTB(lambda) with lambda 0.99, trajectory balance and detailed balance.
+Rows: SubTB(lambda) with the paper's lambda, 1, and weights normalized over the batch; trajectory balance and detailed
+balance.
 
 Columns: the correlation of log p(x), estimated from 10 backward trajectories, with log R(x) on molecules built by
 random actions; the scores of 1,000 samples on the scale of the proxy; the mean Tanimoto distance between the 100 best;
@@ -29,7 +30,7 @@ EXPERIMENT = Experiment(
     env="GFN/FragmentMolecule-v0",
     env_arguments={"blocks": "pdb105", "reward": "seh", "mode_threshold": 7 / 8},
     rows={
-        "subtb": Row("subtb", {**BOTH, "lamda": 0.99}),
+        "subtb": Row("subtb", {**BOTH, "lamda": 1.0, "weighting": "batch"}),
         "tb": Row("tb", BOTH),
         "db": Row("db", BOTH),
     },

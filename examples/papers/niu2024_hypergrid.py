@@ -1,7 +1,8 @@
 """HyperGrid: policy gradients compared with balance objectives (Niu et al. 2024, section 5.1).
 
 Rows: policy gradients with a uniform (RL-U), learned (RL-B) or guided (RL-G) backward policy, and with trust regions
-(RL-T); and TB, DB and SubTB with a uniform (-u) or learned (-b) backward policy.
+(RL-T); and TB, DB and SubTB with a uniform (-u) or learned (-b) backward policy, on-policy or with decaying random
+actions (+ noise).
 
 Columns: exact total variation and Jensen-Shannon divergence from R(x) / Z, the accuracy E R / E* R clipped to [0, 1],
 and the number of modes found. The paper reports curves over training and a table. Our sources do not contain that

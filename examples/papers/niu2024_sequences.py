@@ -1,10 +1,13 @@
 """Biological and molecular strings: policy gradients compared with balance objectives (Niu et al. 2024, section 5.2).
 
 Rows: policy gradients with a uniform (RL-U), learned (RL-B) or guided (RL-G) backward policy, and with trust regions
-(RL-T); and TB, DB and SubTB with a uniform (-u) or learned (-b) backward policy.
-The guide of RL-G is the mean reward of the objects seen so far that are consistent with the partial object.
+(RL-T); and TB, DB and SubTB with a uniform (-u) or learned (-b) backward policy, on-policy or with decaying random
+actions (+ noise). The guide of RL-G prefers, among the children from which the trajectory's own x can still be built,
+those with a high mean reward of the objects seen so far that they can become.
 
---task selects the strings: tfbind8 (SIX6, the default), qm9str, sehstr or pho4 (with --env table=FILE).
+--task selects the strings: tfbind8 (SIX6, the default), qm9str, sehstr or pho4. As in the authors' code, letters fill
+the positions in any order, and the largest reward is 10. (A later paper of the authors prepends and appends: --env
+construction=prepend_append.)
 
 Columns: exact total variation and Jensen-Shannon divergence from R(x) / Z (not for sehstr, which has 34 million
 objects), the accuracy E R / E* R clipped to [0, 1], and the number of modes found. Our sources do not contain the
@@ -18,16 +21,18 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Sequence
+from typing import Any
 
 from rows import NIU2024_COLUMNS, niu2024_rows
 from runner import Experiment
 from tables import main
 
+FILL: dict[str, Any] = {"construction": "fill"}
 TASKS = {
-    "tfbind8": "GFN/TFBind8-v0",
-    "qm9str": "GFN/QM9Str-v0",
-    "sehstr": "GFN/SEHStr-v0",
-    "pho4": "GFN/PHO4-v0",
+    "tfbind8": ("GFN/TFBind8-v0", FILL),
+    "qm9str": ("GFN/QM9Str-v0", {**FILL, "scale": 10.0}),
+    "sehstr": ("GFN/SEHStr-v0", FILL),
+    "pho4": ("GFN/PHO4-v0", FILL),
 }
 
 EXPERIMENTS = {
@@ -35,13 +40,14 @@ EXPERIMENTS = {
         name=f"niu2024_{task}",
         title=f"Niu et al. 2024, {task}:",
         env=env,
+        env_arguments=arguments,
         rows=niu2024_rows(),
         columns=NIU2024_COLUMNS,
         published="not at hand",
         rounds=2_000,
         quick=(60, {}, {"hidden": (64, 64)}),
     )
-    for task, env in TASKS.items()
+    for task, (env, arguments) in TASKS.items()
 }
 
 

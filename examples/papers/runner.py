@@ -25,6 +25,8 @@ from gfn_envs.dag import Dag
 #: A look is a sample of LOOK_SIZE objects every LOOK_EVERY rounds. "The last 500 rounds" are the last LOOKS looks, or
 #: 6,400 objects.
 LOOK_EVERY, LOOK_SIZE, LOOKS = 10, 128, 50
+#: A row stays at the target if no later mean of 500 rounds is below this share of it.
+STAYS = 0.98
 #: Seconds between checkpoints.
 CHECKPOINT_SECONDS = 30.0
 
@@ -62,6 +64,7 @@ class Experiment:
         quick: ``(rounds, env_arguments, settings)`` that --quick uses instead.
         test_objects: objects on which log p(x) and log R(x) are correlated. None: all objects, if they can be listed.
         target_mean: sum R^2 / sum R, if the environment is too large to enumerate.
+        published_target: the mean reward that the paper calls 100%, if it is not sum R^2 / sum R.
         extra_metrics: returns more metrics of a trained agent, name -> value.
         samples: number of objects sampled for the metrics of a trained agent, normally and with --quick.
         draw: saves figures of a trained agent in its directory and returns a line that says what they are.
@@ -78,6 +81,7 @@ class Experiment:
     env_arguments: dict[str, Any] = field(default_factory=dict)
     test_objects: Callable[[Dag], IntArray] | None = None
     target_mean: Callable[[Dag], float | None] | None = None
+    published_target: Callable[[Dag], float] | None = None
     extra_metrics: Callable[[agents.Agent], dict[str, Any]] | None = None
     draw: Callable[[agents.Agent, Path], str] | None = None
     samples: tuple[int, int] = (2000, 2000)
@@ -174,8 +178,9 @@ def measure(experiment: Experiment, agent: agents.Agent, watch: Watch) -> dict[s
 
     ``percent_of_target``: 100 x mean reward of the looks of the last 500 rounds / (sum R^2 / sum R) (Shen et al. 2023),
     and its standard error over these looks. None if the target is unknown.
-    ``rounds_to_target``: the first round at which the mean of the preceding 500 rounds reaches 100%. None if it never
-    does.
+    ``rounds_to_target``: the first round at which the mean of the preceding 500 rounds reaches 100%, if no later one is
+    below 98%. None if there is none. ``rounds_to_published_target``: the same for the target of the paper, if that is
+    another; ``published_target`` is its mean reward.
     ``modes``: number of distinct modes in all looks.
     """
     dag = agent.dag
@@ -187,22 +192,33 @@ def measure(experiment: Experiment, agent: agents.Agent, watch: Watch) -> dict[s
     rewards = np.array([entry["mean_reward"] for entry in watch.looks])
     recent, error = metrics.mean_and_error(100 * rewards[-LOOKS:] / target) if target else (None, None)
     rounds = [entry["round"] for entry in watch.looks]
+    theirs = None if experiment.published_target is None else experiment.published_target(dag)
     return {
         "percent_of_target": recent,
         "percent_of_target_se": error,
         "rounds_to_target": rounds_to_target(rewards, rounds, target) if target else None,
+        "rounds_to_published_target": rounds_to_target(rewards, rounds, theirs) if theirs else None,
+        "published_target": theirs,
         "modes": len(watch.modes),
         "num_modes": dag.num_modes,
         "target_mean": target,
         "looks": watch.looks,
+        "l1": None if found["tv"] is None else 2 * found["tv"],
         "evaluation": found | (experiment.extra_metrics(agent) if experiment.extra_metrics else {}),
     }
 
 
 def rounds_to_target(rewards: np.ndarray, rounds: Sequence[int], target: float) -> int | None:
-    """First of ``rounds`` at which the mean of the last 50 ``rewards`` reaches ``target``. None if there is none."""
+    """First of ``rounds`` at which the mean of the last 50 ``rewards`` reaches ``target`` to stay.
+
+    To stay means that no later mean is below 98% of the target. A first crossing would count noise, and a collapse on
+    high rewards early in training. None if there is no such round.
+    """
     if len(rewards) < LOOKS:
         return None
     sums = np.cumsum(np.concatenate([[0.0], rewards]))
-    reached = (sums[LOOKS:] - sums[:-LOOKS]) / LOOKS >= target
-    return rounds[int(np.argmax(reached)) + LOOKS - 1] if reached.any() else None
+    means = (sums[LOOKS:] - sums[:-LOOKS]) / LOOKS
+    fallen = np.flatnonzero(means < STAYS * target)
+    first = int(fallen[-1]) + 1 if len(fallen) else 0
+    reached = np.flatnonzero(means[first:] >= target)
+    return rounds[first + int(reached[0]) + LOOKS - 1] if len(reached) else None

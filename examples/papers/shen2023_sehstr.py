@@ -1,15 +1,15 @@
-"""sEHstr: molecules of six blocks; the reward is a proxy of binding to sEH (Shen et al. 2023, section 6).
+"""sEHstr: molecules of six blocks; the reward is a proxy of binding to sEH (Shen et al. 2023, section 7).
 
-Rows: trajectory balance (tb); the same with a maximum-entropy backward policy (maxent); with prioritized replay
+Rows: trajectory balance (tb); the same with P_B uniform over distinct parents (maxent); with prioritized replay
 (tb+prt); with prioritized replay and relative edge flow policies (tb+prt+ssr); and guided trajectory balance with
 both (sub+prt+ssr).
 
 Columns: the mean reward of the objects sampled in the last 500 rounds, as a percentage of the mean reward of an exact
-sampler; and the first round at which the mean of the preceding 500 rounds reaches 100%. There are 34 million objects.
-The mean of the exact sampler therefore requires one pass over all of them (about two minutes on one core; the result
-is cached), and exact total variation is not computed. The table shows the correlation of log p(x) with log R(x) on 500
-random strings instead. Errors are standard errors over seeds, or over samples if there is only one seed. The published
-values come from a secondary source.
+sampler; and the first round at which the mean of the preceding 500 rounds reaches 100% to stay. There are 34 million
+objects. The mean of the exact sampler therefore requires one pass over all of them (about two minutes on one core; the
+result is cached), and exact total variation is not computed. The table shows the correlation of log p(x) with log R(x)
+on 500 random strings instead. Errors are standard errors over seeds, or over samples if there is only one seed. The
+published values come from a secondary source.
 
 python examples/papers/shen2023_sehstr.py --quick
 """
@@ -66,7 +66,7 @@ EXPERIMENT = Experiment(
         hidden=(1024, 1024),
         published=("45,840 ± 500", "42,670 ± 190", "19,390 ± 2,570", "9,920 ± 4,880", "5,570 ± 290"),
         epsilon=0.05,
-        guide={"alpha": 0.5},
+        guide={"alpha": 0.5, "guide_paths": "all"},
         lr=1e-5,
     ),
     columns=(

@@ -121,7 +121,11 @@ def parser(
         epilog="rows:\n" + "\n".join(lines) + f"\n\nenvironment: {experiment.env} {experiment.env_arguments or ''}",
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    made.add_argument("--rows", metavar="A,B", help=f"rows to run, of {', '.join(experiment.rows)} (default: all)")
+    made.add_argument(
+        "--rows",
+        metavar="A,B",
+        help=f"rows to run, separated by commas, of {', '.join(experiment.rows)} (default: all)",
+    )
     made.add_argument("--seeds", "--seed", default="0", metavar="N,N", help="seeds of each row (default 0)")
     made.add_argument("--iterations", type=integer, metavar="N", help=f"rounds (default: {experiment.rounds:,})")
     made.add_argument(

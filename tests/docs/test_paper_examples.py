@@ -27,6 +27,7 @@ SCRIPTS: dict[str, tuple[str, dict[str, Any]]] = {
     "shen2023_tfbind8": ("maxent,sub+prt+ssr", {"length": 3, "table": scores(64)}),
     "shen2023_qm9str": ("tb+prt,tb+prt+ssr", {"length": 2, "table": scores(121)}),
     "shen2023_sehstr": ("tb,tb+prt", {"length": 2, "table": scores(324)}),
+    "madan2023_hypergrid": ("subtb 4 steps,tb epsilon 0.5", {"side": 4}),
     "madan2023_bitseq": ("subtb,fm", {"n": 8, "word_size": 4, "num_modes": 3}),
     "madan2023_amp": ("tb,sac", {"length": 3, "exponent": 1.0}),
     "madan2023_gfp": (
@@ -40,7 +41,7 @@ SCRIPTS: dict[str, tuple[str, dict[str, Any]]] = {
     "madan2023_molecules": ("subtb,db", MOLECULES),
     "qed_molecules": ("flsubtb,ppo", MOLECULES),
     "deleu2022_bayesnet": ("mdb,mcmc", {"num_nodes": 3}),
-    "niu2024_bayesnet": ("rl-u,db-b", {"num_nodes": 3}),
+    "niu2024_bayesnet": ("rl-g,db-b + noise", {"num_nodes": 3, "data": None}),
     "phylogenetics": ("fldb,mcmc", {"alignment": None, "num_taxa": 4, "num_sites": 20}),
     "factor_graphs": ("flsubtb,mcmc", {"num_variables": 3, "num_values": 2}),
     "ising": ("fldb,mcmc-pt", {"side": 2}),
@@ -129,6 +130,38 @@ def test_percent_of_target_mean(load: Any, tmp_path: Path) -> None:
     spread = np.std([look["mean_reward"] for look in entry["looks"]], ddof=1) / np.sqrt(len(entry["looks"]))
     assert entry["percent_of_target_se"] == pytest.approx(100 * spread / target, rel=1e-12)
     assert entry["rounds_to_target"] is None
+
+
+def test_rounds_to_the_target_do_not_count_what_does_not_stay(load: Any) -> None:
+    first = load("runner").rounds_to_target
+    rounds = list(range(10, 2010, 10))
+    collapse = np.concatenate([np.full(50, 1.2), np.full(70, 0.9), np.linspace(0.9, 1.1, 80)])
+    means = np.convolve(collapse, np.full(50, 1 / 50), "valid")
+    last = int(np.flatnonzero(means < 0.98)[-1])
+    reached = last + 1 + int(np.argmax(means[last + 1 :] >= 1.0))
+    assert first(collapse, rounds, 1.0) == rounds[reached + 49] > 1200
+    assert first(collapse[:150], rounds, 1.0) is None
+    noise = np.concatenate([np.full(60, 0.5), np.full(60, 1.001), np.full(60, 0.985)])
+    assert first(noise, rounds, 1.0) == 1100  # It never falls below 98%.
+    assert first(np.concatenate([noise, np.full(60, 0.95)]), rounds, 1.0) is None
+
+
+def test_the_published_target_of_the_bag(load: Any) -> None:
+    """The authors' comment says 18.17 for 7 letters, 13 places; and the exact mean over multisets is 24.79."""
+    import gfn_envs
+
+    module, dag = load("shen2023_bag"), gfn_envs.make_dag("GFN/Bag-v0")
+    assert module.published_target(dag) == pytest.approx(18.1717, abs=1e-4)
+    reward = np.exp(dag.log_reward(dag.terminal_states()))
+    assert (reward**2).sum() / reward.sum() == pytest.approx(24.786, abs=1e-3)
+    good, mode = reward > 1, np.isclose(reward, 30)
+    assert mode.sum() / good.sum() == pytest.approx(0.49, abs=0.005)
+    # By brute force over all strings of a smaller bag, with every fourth good string a mode.
+    small = gfn_envs.make_dag("GFN/Bag-v0", num_letters=3, capacity=5, repeats=3)
+    strings = np.stack(np.meshgrid(*[np.arange(3)] * 5), -1).reshape(-1, 5)
+    share = ((strings[:, :, None] == np.arange(3)).sum(1).max(1) >= 3).mean()
+    weights, values = np.array([share / 4, 3 * share / 4, 1 - share]), np.array([30.0, 10.0, 0.01])
+    assert module.published_target(small) == pytest.approx(weights @ values**2 / (weights @ values), rel=1e-12)
 
 
 def test_the_first_round_that_reaches_the_target(load: Any) -> None:
