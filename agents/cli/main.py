@@ -27,6 +27,7 @@ Train and compare
   gfn evaluate DIR      metrics of a run as a table, or as JSON with --json
   gfn compare DIR ...   a table of several runs, aggregated over seeds, and their learning curves in comparison.png
   gfn sample DIR        objects of a run as .csv, .parquet, .smi, .sdf, .fasta, .nwk or .npy, with their rewards
+  gfn posterior DIR     Bayesian networks: probabilities of edges and paths, CPDAGs, distance to a known graph
   gfn report DIR ...    one HTML file on one or several runs: curves, learned beside target, best objects, diagnostics
   gfn plot DIR          figures of a run; --state-graph draws states and flows of small environments
 
@@ -57,6 +58,7 @@ AGENT_COMMANDS = {
     "evaluate": "agents.cli.evaluate:evaluate",
     "compare": "agents.cli.compare:compare",
     "plot": "agents.cli.plot:plot",
+    "posterior": "agents.cli.posterior:posterior",
     "report": "agents.cli.report:report",
     "sample": "agents.cli.sample:sample",
     "agents": "agents.cli.listing:list_agents",

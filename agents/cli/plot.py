@@ -11,7 +11,9 @@ import tyro
 from agents.cli.errors import UsageError
 from agents.cli.parsing import check_at_least, parse
 from agents.evaluation.evaluate import may_evaluate_rewards, rewards_reason
+from agents.evaluation.graph_posterior import graph_posterior, known_graph
 from agents.plots import figures
+from agents.plots.graph_posterior import graph_posterior_figure
 from agents.plots.molecules import molecule_grid
 from agents.plots.state_graph import state_graph
 from agents.runs import directory as runs
@@ -20,7 +22,8 @@ from gfn_envs.enumeration import EnumerationError
 
 @dataclass
 class PlotOptions:
-    """Figures of a run: learned against target distribution, learning curves, and the best molecules if there are any.
+    """Figures of a run: learned against target distribution, learning curves, the best molecules if there are any, and
+    probabilities of edges if objects are Bayesian networks.
     Example: gfn plot runs/demo --state-graph"""
 
     run: tyro.conf.Positional[Path]
@@ -71,6 +74,10 @@ def draw(
     if agent.dag.has("molecules"):
         paths.append(folder / "molecules.png")
         molecule_grid(agent, paths[-1])
+    if agent.dag.has("marginals"):
+        paths.append(folder / "posterior.png")
+        found = graph_posterior(agent, rewards=rewards, exact_states=exact_states)
+        graph_posterior_figure(found, known_graph(agent.dag), paths[-1])
     return paths
 
 
