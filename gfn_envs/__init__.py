@@ -16,14 +16,19 @@ from gfn_envs.enumeration import EnumerationError
 from gfn_envs.envs.assignments.bit_sequence import BitSequence
 from gfn_envs.envs.assignments.factor_graph import FactorGraph
 from gfn_envs.envs.assignments.ising import Ising
+from gfn_envs.envs.assignments.permutation import Permutation
 from gfn_envs.envs.bag import Bag
 from gfn_envs.envs.bayes_net.bayes_net import BayesNet
+from gfn_envs.envs.graphs.graph import Graph
+from gfn_envs.envs.graphs.independent_set import IndependentSet
+from gfn_envs.envs.graphs.max_cut import MaxCut
 from gfn_envs.envs.hypergrid.hypergrid import HyperGrid
 from gfn_envs.envs.molecules.fragment_molecule import FragmentMolecule
 from gfn_envs.envs.phylogenetics.phylo_tree import PhyloTree
 from gfn_envs.envs.proteins.amp import AMP
 from gfn_envs.envs.proteins.gfp import GFP
 from gfn_envs.envs.proteins.inverse_folding import InverseFolding
+from gfn_envs.envs.sets.set import Set
 from gfn_envs.envs.strings.pho4 import PHO4
 from gfn_envs.envs.strings.qm9_str import QM9Str
 from gfn_envs.envs.strings.seh_str import SEHStr
@@ -51,14 +56,19 @@ __all__ = [
     "FragmentMolecule",
     "GFNEnv",
     "GFNVectorEnv",
+    "Graph",
     "HyperGrid",
+    "IndependentSet",
     "InverseFolding",
     "Ising",
+    "MaxCut",
     "Oracle",
+    "Permutation",
     "PhyloTree",
     "QM9Str",
     "SEHStr",
     "Sequence",
+    "Set",
     "TFBind8",
     "check_dag",
     "exact",

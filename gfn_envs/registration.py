@@ -34,6 +34,11 @@ ENVIRONMENTS: dict[str, tuple[str, dict[str, Any]]] = {
     "GFN/Ising-v0": ("gfn_envs.envs.assignments.ising:Ising", {}),
     "GFN/FactorGraph-v0": ("gfn_envs.envs.assignments.factor_graph:FactorGraph", {}),
     "GFN/BayesNet-v0": ("gfn_envs.envs.bayes_net.bayes_net:BayesNet", {}),
+    "GFN/Set-v0": ("gfn_envs.envs.sets.set:Set", {}),
+    "GFN/Permutation-v0": ("gfn_envs.envs.assignments.permutation:Permutation", {}),
+    "GFN/IndependentSet-v0": ("gfn_envs.envs.graphs.independent_set:IndependentSet", {}),
+    "GFN/MaxCut-v0": ("gfn_envs.envs.graphs.max_cut:MaxCut", {}),
+    "GFN/Graph-v0": ("gfn_envs.envs.graphs.graph:Graph", {}),
     "GFN/PhyloTree-v0": ("gfn_envs.envs.phylogenetics.phylo_tree:PhyloTree", {}),
 }
 

@@ -28,6 +28,8 @@ AMP, GFP, INVERSE_FOLDING = "GFN/AMP-v0", "GFN/GFP-v0", "GFN/InverseFolding-v0"
 FRAGMENTS = "GFN/FragmentMolecule-v0"
 ISING, FACTOR_GRAPH, BAYES_NET = "GFN/Ising-v0", "GFN/FactorGraph-v0", "GFN/BayesNet-v0"
 PHYLO_TREE = "GFN/PhyloTree-v0"
+SET, PERMUTATION, GRAPH = "GFN/Set-v0", "GFN/Permutation-v0", "GFN/Graph-v0"
+INDEPENDENT_SET, MAX_CUT = "GFN/IndependentSet-v0", "GFN/MaxCut-v0"
 ORDERS = ("non_autoregressive", "autoregressive")
 WAYS = ("append", "prepend_append", "insert", "fill")
 
@@ -105,6 +107,18 @@ SMALL_ARGUMENTS: dict[str, list[dict[str, Any]]] = {
         *({"graph": "factor_graph_2", "num_variables": 6, "num_values": 2, "construction": order} for order in ORDERS),
         {"graph": [([1], [0.5, -1.0]), ([2, 0], [[0.0, 1.0], [2.0, 0.25]])], "num_variables": 3, "num_values": 2},
     ],
+    SET: [{"num_items": 5, "size": 2}, {"num_items": 3, "size": 3, "energies": [0.5, -1.0, 2.0], "temperature": 0.5}],
+    PERMUTATION: [
+        *({"n": 3, "construction": order, "temperature": 2.0} for order in ORDERS),
+        {"n": 3, "reward": [[0.0, 1.0, -0.5], [0.25, 0.0, 2.0], [-1.0, 0.0, 0.0]]},
+    ],
+    INDEPENDENT_SET: [
+        {"num_vertices": 5},
+        {"num_vertices": 4, "edge_probability": 0.5, "maximal": False},
+        {"graph": {"nodes": [["a", 2.0], ["b", 1.0], ["c", 1.0]], "edges": [["a", "b", 1.0], ["b", "c", 1.0]]}},
+    ],
+    MAX_CUT: [{"num_vertices": 4}, {"graph": [["a", "b", 2.5], ["b", "c", -1.0]], "temperature": 0.5}],
+    GRAPH: [{"max_nodes": 3, "reward": "neighbors"}, {"max_nodes": 4, "num_colors": 1, "reward": "cliques"}],
     PHYLO_TREE: [
         {"num_taxa": 3},
         {"num_taxa": 4, "num_sites": 20, "mutation_probability": 0.5, "temperature": 1.0, "constant": 30.0},
@@ -146,6 +160,11 @@ TINY_ARGUMENTS: dict[str, list[dict[str, Any]]] = {
     FACTOR_GRAPH: [{"graph": "permuted_chain", "num_variables": 3, "num_values": 3, "construction": "autoregressive"}],
     BAYES_NET: [{"num_nodes": 3, "num_samples": 5}],
     PHYLO_TREE: [{"num_taxa": 4}],
+    SET: [{"num_items": 4, "size": 2}],
+    PERMUTATION: [{"n": 3, "construction": "non_autoregressive"}],
+    INDEPENDENT_SET: [{"num_vertices": 4}],
+    MAX_CUT: [{"num_vertices": 4}],
+    GRAPH: [{"max_nodes": 2}],
 }
 
 

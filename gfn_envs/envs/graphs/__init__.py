@@ -1,0 +1,1 @@
+"""Environments whose objects are graphs, or sets of vertices of a graph."""

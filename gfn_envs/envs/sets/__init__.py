@@ -1,0 +1,1 @@
+"""Environments that build a set, one item at a time."""
