@@ -29,6 +29,7 @@ from gfn_envs.envs.proteins.amp import AMP
 from gfn_envs.envs.proteins.gfp import GFP
 from gfn_envs.envs.proteins.inverse_folding import InverseFolding
 from gfn_envs.envs.sets.set import Set
+from gfn_envs.envs.strings.mutation import Mutation
 from gfn_envs.envs.strings.pho4 import PHO4
 from gfn_envs.envs.strings.qm9_str import QM9Str
 from gfn_envs.envs.strings.seh_str import SEHStr
@@ -62,6 +63,7 @@ __all__ = [
     "InverseFolding",
     "Ising",
     "MaxCut",
+    "Mutation",
     "Oracle",
     "Permutation",
     "PhyloTree",

@@ -97,7 +97,7 @@ class RewardedStrings(StringDag):
         if self.reward_table is not None:
             return self._log_reward_table.take(self.string_index(states))
         name = type(self).__name__
-        values = checked_numbers(self._values(self.tokens(states)), states, name, self.object_names)
+        values = checked_numbers(self._values(self.whole_tokens(states)), states, name, self.object_names)
         return checked_log_reward(self._shaped(values), states, name, self.object_names)
 
     def _values(self, tokens: IntArray) -> Any:
@@ -117,10 +117,6 @@ class RewardedStrings(StringDag):
             message = f"{type(self).__name__}: the reward of object {string} is {problem}: {shown(value)}"
             raise RewardError(f"{message}; allowed: a number", string, value)
         return float(value)
-
-    def _token_names(self, tokens: IntArray) -> list[str]:
-        """Strings of tokens (n, length), as :meth:`object_names` writes them."""
-        return self.object_names(np.column_stack([tokens, np.zeros(len(tokens), tokens.dtype)]))
 
     def wrap_reward(self, wrap: Callable[..., Any]) -> None:
         if callable(self._reward):
@@ -151,7 +147,7 @@ class RewardedStrings(StringDag):
         where = type(self).__name__
         labeled = labeled_values(table, self.letters, where)
         if labeled is None:
-            raise ValueError(f"{where}: with missing, fixed positions or motifs, the table must be labeled by strings")
+            raise ValueError(f"{where}: with missing values, limits or mutations, a table must be labeled by strings")
         strings, numbers, place = labeled
         tokens, values = self._label_tokens(strings, place), np.array(numbers, dtype=np.float64)
         if self._complement is not None:

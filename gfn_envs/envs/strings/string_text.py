@@ -59,7 +59,11 @@ class StringText(Dag):
     def to_text(self, states: IntArray) -> list[str]:
         """The strings of states; empty positions are left out."""
         letters = np.array([*self.letters, ""])
-        return ["".join(row) for row in letters[states[:, :-1]]]
+        return ["".join(row) for row in letters[self.whole_tokens(states)]]
+
+    def whole_tokens(self, states: IntArray) -> IntArray:
+        """The letters of whole strings, int64 (n, length), of which :meth:`tokens` can be a part."""
+        return self.tokens(states)
 
     def string_index(self, states: IntArray) -> IntArray:
         """Positions of finished strings in order of length, then alphabet, int64 (n,).
@@ -94,8 +98,12 @@ class StringText(Dag):
 
     def object_names(self, states: IntArray) -> list[str]:
         """The strings; letters of several characters are separated by spaces."""
+        return self._token_names(self.whole_tokens(states))
+
+    def _token_names(self, tokens: IntArray) -> list[str]:
+        """Names of the strings of tokens (n, length)."""
         gap = " " if any(len(letter) > 1 for letter in self.letters) else ""
-        return [gap.join(self.letters[token] for token in row if token < self.num_letters) for row in states[:, :-1]]
+        return [gap.join(self.letters[token] for token in row if token < self.num_letters) for row in tokens.tolist()]
 
     def render_text(self, state: IntArray) -> str:
         gap = " " if any(len(letter) > 1 for letter in self.letters) else ""

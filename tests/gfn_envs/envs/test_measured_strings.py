@@ -101,7 +101,7 @@ def test_strings_outside_the_limits_are_told_and_train_the_model(caplog: pytest.
         ),
         ({"missing": "lasso"}, "missing must be a number, 'raise', 'ridge', 'forest', or a function that makes"),
         ({"missing": float("nan")}, "missing must be finite"),
-        ({"missing": 1.0, "reward": [1.0] * 27}, "must be labeled by strings"),
+        ({"missing": 1.0, "reward": [1.0] * 27}, "a table must be labeled by strings"),
         ({"missing": 1.0, "reward": None}, "missing is for a reward that is a table"),
         ({"missing": 1.0, "reward": {"AAX": 1.0}}, "'AAX' is not a string of 3 letters of 'ACG'"),
         ({"missing": 1.0, "reward": {"AAA": float("inf")}}, "the value of 'AAA' in the table is inf"),
