@@ -22,7 +22,24 @@ from agents.baselines import (
     SoftDQN,
 )
 from agents.conditional import conditional
-from agents.gflownets import DB, FLDB, FM, GTB, MDB, RLB, RLG, RLT, RLU, TB, FLSubTB, SubTB, VarGrad
+from agents.gflownets import (
+    CB,
+    DB,
+    FLDB,
+    FM,
+    GTB,
+    MDB,
+    RLB,
+    RLEB,
+    RLG,
+    RLPPO,
+    RLT,
+    RLU,
+    TB,
+    FLSubTB,
+    SubTB,
+    VarGrad,
+)
 from agents.policies.given import PolicyFactory
 from agents.policies.policy import Policy
 from gfn_envs import named, plugins
@@ -30,7 +47,8 @@ from gfn_envs.conditions import Conditions, conditioned
 from gfn_envs.dag import Dag
 from gfn_envs.validation import checked_seed, did_you_mean
 
-_GFLOWNETS: list[type[Agent]] = [FM, DB, TB, VarGrad, SubTB, FLDB, FLSubTB, MDB, GTB, RLU, RLB, RLG, RLT]
+_GFLOWNETS: list[type[Agent]] = [FM, DB, TB, VarGrad, CB, SubTB, FLDB, FLSubTB, MDB, GTB, RLU, RLB, RLG, RLT]
+_GFLOWNETS += [RLEB, RLPPO]
 _BASELINES: list[type[Agent]] = [SoftDQN, MunchausenDQN, SAC, PCL, PPO, A2CER, Reinforce, MCMC, Random]
 _BASELINES += [SB3PPO, SB3DQN, SB3A2C]
 

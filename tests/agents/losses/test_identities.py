@@ -19,7 +19,8 @@ from tests.helpers import SMALL, TINY, UNEVEN_EDGES, TableDag, small_dag
 
 #: (agent, settings). With alpha = 0 the target of GTB's P_F is P_B itself, so exact flows fit it; see gtb_forward.
 CASES = [
-    *((name, {}) for name in BALANCE if name not in ("subtb", "flsubtb", "gtb", "mdb")),
+    *((name, {}) for name in BALANCE if name not in ("subtb", "flsubtb", "gtb", "mdb", "cb")),
+    ("cb", {"pairs": "all"}),
     *((name, {"weighting": weighting}) for name in ("subtb", "flsubtb") for weighting in ("trajectory", "batch")),
     ("gtb", {"alpha": 0.0}),
     ("mdb", {}),
