@@ -26,6 +26,7 @@ EXTRAS = {
     "video": ["moviepy"],
     "oracle": ["joblib"],
     "acquire": ["scikit-learn"],
+    "botorch": ["botorch"],
     "ray": ["ray"],
     "search": ["optuna"],
 }

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from types import SimpleNamespace
 from typing import Any, Protocol
 
 import numpy as np
+import torch
 
-from gfn_envs.arrays import FloatArray
+from gfn_envs.arrays import FloatArray, IntArray
 
 
 class Surrogate(Protocol):
@@ -58,20 +60,62 @@ class GaussianProcess:
         self.rng, self.most = np.random.default_rng(seed), most
 
     def fit(self, features: FloatArray, values: FloatArray) -> None:
-        if len(values) > self.most:
-            order = np.argsort(-values)
-            half = self.most // 2
-            kept = np.concatenate([order[:half], self.rng.choice(order[half:], self.most - half, replace=False)])
-            features, values = features[kept], values[kept]
-        self.model.fit(features, values)
+        kept = best_and_others(values, self.most, self.rng)
+        self.model.fit(features[kept], values[kept])
 
     def predict(self, features: FloatArray) -> tuple[FloatArray, FloatArray]:
         mean, deviation = self.model.predict(features, return_std=True)
         return mean, deviation
 
 
+class BoTorch:
+    """The Gaussian process of BoTorch (Balandat et al. 2020), with its priors; in double precision.
+
+    Args:
+        seed: seed of the choice of objects.
+        most: it is fitted to at most this many objects, the best half of them and others at random.
+    """
+
+    def __init__(self, seed: int = 0, most: int = 1000):
+        self.library, self.model = _botorch(), None
+        self.rng, self.most = np.random.default_rng(seed), most
+
+    def fit(self, features: FloatArray, values: FloatArray) -> None:
+        kept = best_and_others(values, self.most, self.rng)
+        inputs, targets = (torch.from_numpy(np.asarray(a, np.float64)) for a in (features[kept], values[kept, None]))
+        self.model = self.library.models.SingleTaskGP(inputs, targets)
+        self.library.fit.fit_gpytorch_mll(self.library.mll(self.model.likelihood, self.model))
+
+    def predict(self, features: FloatArray) -> tuple[FloatArray, FloatArray]:
+        assert self.model is not None, "fit comes first"
+        with torch.no_grad():
+            posterior = self.model.posterior(torch.from_numpy(np.asarray(features, np.float64)))
+            return posterior.mean[:, 0].numpy(), posterior.variance[:, 0].sqrt().numpy()
+
+
 #: Name -> function of a seed that makes a surrogate.
-SURROGATES: dict[str, Callable[[int], Surrogate]] = {"forest": Forest, "gp": GaussianProcess}
+SURROGATES: dict[str, Callable[[int], Surrogate]] = {"forest": Forest, "gp": GaussianProcess, "botorch": BoTorch}
+
+
+def best_and_others(values: FloatArray, most: int, rng: np.random.Generator) -> IntArray:
+    """Indices of at most ``most`` values: the largest make up half of them; the others are drawn at random."""
+    order = np.argsort(-values)
+    if len(values) <= most:
+        return np.arange(len(values))
+    half = most // 2
+    return np.concatenate([order[:half], rng.choice(order[half:], most - half, replace=False)])
+
+
+def _botorch() -> Any:
+    """The parts of BoTorch that are used. Raises ImportError if it is not installed."""
+    try:
+        import botorch.fit
+        import botorch.models
+        import gpytorch
+    except ImportError as error:
+        raise ImportError("surrogate 'botorch' needs BoTorch: pip install 'gfn-envs[botorch]'") from error
+    mll = gpytorch.mlls.ExactMarginalLogLikelihood
+    return SimpleNamespace(fit=botorch.fit, models=botorch.models, mll=mll)
 
 
 def _sklearn(module: str) -> Any:

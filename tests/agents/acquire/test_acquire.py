@@ -24,8 +24,9 @@ def binding(seed: int = 0) -> Any:
 SHORT: dict[str, Any] = {"rounds": 4, "batch": 40, "iterations": 60, "hidden": (32,), "batch_size": 32, "lr": 5e-3}
 
 
-@pytest.mark.parametrize(("surrogate", "acquisition"), [("forest", "ucb"), ("gp", "ei")])
+@pytest.mark.parametrize(("surrogate", "acquisition"), [("forest", "ucb"), ("gp", "ei"), ("botorch", "ucb")])
 def test_rounds_find_better_objects_than_random_search(surrogate: str, acquisition: str) -> None:
+    pytest.importorskip("botorch" if surrogate == "botorch" else "sklearn")
     dag = binding()
     found = acquire.acquire(dag, surrogate=surrogate, acquisition=acquisition, **SHORT)
     assert np.bincount(found.round).tolist() == [40, 40, 40, 40]
