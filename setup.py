@@ -22,6 +22,7 @@ EXTRAS = {
     "mlflow": ["mlflow-skinny", "sqlalchemy", "alembic"],
     "sb3": ["stable-baselines3", "sb3-contrib"],
     "mols": ["rdkit", "networkx"],
+    "rna": ["viennarna"],
     "graphs": ["networkx"],
     "video": ["moviepy"],
     "oracle": ["joblib"],

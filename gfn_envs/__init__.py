@@ -32,6 +32,7 @@ from gfn_envs.envs.sets.set import Set
 from gfn_envs.envs.strings.mutation import Mutation
 from gfn_envs.envs.strings.pho4 import PHO4
 from gfn_envs.envs.strings.qm9_str import QM9Str
+from gfn_envs.envs.strings.rna import RNA
 from gfn_envs.envs.strings.seh_str import SEHStr
 from gfn_envs.envs.strings.sequence import Sequence
 from gfn_envs.envs.strings.tfbind8 import TFBind8
@@ -68,6 +69,7 @@ __all__ = [
     "Permutation",
     "PhyloTree",
     "QM9Str",
+    "RNA",
     "SEHStr",
     "Sequence",
     "Set",

@@ -27,6 +27,7 @@ ENVIRONMENTS: dict[str, tuple[str, dict[str, Any]]] = {
     "GFN/PHO4-v0": ("gfn_envs.envs.strings.pho4:PHO4", {}),
     "GFN/QM9Str-v0": ("gfn_envs.envs.strings.qm9_str:QM9Str", {}),
     "GFN/SEHStr-v0": ("gfn_envs.envs.strings.seh_str:SEHStr", {}),
+    "GFN/RNA-v0": ("gfn_envs.envs.strings.rna:RNA", {}),
     "GFN/Mutation-v0": ("gfn_envs.envs.strings.mutation:Mutation", {}),
     "GFN/AMP-v0": ("gfn_envs.envs.proteins.amp:AMP", {}),
     "GFN/GFP-v0": ("gfn_envs.envs.proteins.gfp:GFP", {}),

@@ -28,7 +28,7 @@ AMP, GFP, INVERSE_FOLDING = "GFN/AMP-v0", "GFN/GFP-v0", "GFN/InverseFolding-v0"
 FRAGMENTS = "GFN/FragmentMolecule-v0"
 ISING, FACTOR_GRAPH, BAYES_NET = "GFN/Ising-v0", "GFN/FactorGraph-v0", "GFN/BayesNet-v0"
 PHYLO_TREE = "GFN/PhyloTree-v0"
-MUTATION = "GFN/Mutation-v0"
+MUTATION, RNA = "GFN/Mutation-v0", "GFN/RNA-v0"
 SET, PERMUTATION, GRAPH = "GFN/Set-v0", "GFN/Permutation-v0", "GFN/Graph-v0"
 INDEPENDENT_SET, MAX_CUT = "GFN/IndependentSet-v0", "GFN/MaxCut-v0"
 ORDERS = ("non_autoregressive", "autoregressive")
@@ -78,6 +78,7 @@ SMALL_ARGUMENTS: dict[str, list[dict[str, Any]]] = {
     PHO4: [{"construction": way, "length": 3, "table": scores(64)} for way in WAYS],
     QM9STR: [{"construction": way, "length": 2, "table": scores(121)} for way in WAYS],
     SEHSTR: [{"construction": way, "length": 2, "table": scores(324)} for way in WAYS],
+    RNA: [{"target": "GGGAAACCC", "length": 3}, {"target": "GGGAAACCC", "length": 2, "min_length": 1, "fixed": "[CG]."}],
     MUTATION: [
         {"wild_type": "ABC", "alphabet": "ABC", "max_mutations": 2, "reward": {"A1B": 2.0, "wt": 0.5}, "missing": 1.0},
         {"wild_type": "ABCA", "alphabet": "ABC", "forbidden": "CC", "required": "B", "positions": "1-3"},
@@ -157,6 +158,7 @@ TINY_ARGUMENTS: dict[str, list[dict[str, Any]]] = {
     PHO4: [{"length": 3, "table": scores(64)}],
     QM9STR: [{"length": 2, "table": scores(121)}],
     SEHSTR: [{"length": 2, "table": scores(324)}],
+    RNA: [{"target": "GGGAAACCC", "length": 2}],
     MUTATION: [{"wild_type": "ABC", "alphabet": "ABC", "max_mutations": 2}],
     AMP: [{"length": 1}],
     GFP: [{"max_mutations": 1, "wild_type": "SK", "table": scores(400)}],
