@@ -23,6 +23,7 @@ from gfn_envs.envs.graphs.graph import Graph
 from gfn_envs.envs.graphs.independent_set import IndependentSet
 from gfn_envs.envs.graphs.max_cut import MaxCut
 from gfn_envs.envs.hypergrid.hypergrid import HyperGrid
+from gfn_envs.envs.molecules.atom_molecule import AtomMolecule
 from gfn_envs.envs.molecules.fragment_molecule import FragmentMolecule
 from gfn_envs.envs.phylogenetics.phylo_tree import PhyloTree
 from gfn_envs.envs.proteins.amp import AMP
@@ -48,6 +49,7 @@ __all__ = [
     "ENVIRONMENTS",
     "GFP",
     "PHO4",
+    "AtomMolecule",
     "Bag",
     "BayesNet",
     "BitSequence",

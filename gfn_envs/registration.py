@@ -33,6 +33,7 @@ ENVIRONMENTS: dict[str, tuple[str, dict[str, Any]]] = {
     "GFN/GFP-v0": ("gfn_envs.envs.proteins.gfp:GFP", {}),
     "GFN/InverseFolding-v0": ("gfn_envs.envs.proteins.inverse_folding:InverseFolding", {}),
     "GFN/FragmentMolecule-v0": ("gfn_envs.envs.molecules.fragment_molecule:FragmentMolecule", {}),
+    "GFN/AtomMolecule-v0": ("gfn_envs.envs.molecules.atom_molecule:AtomMolecule", {}),
     "GFN/Ising-v0": ("gfn_envs.envs.assignments.ising:Ising", {}),
     "GFN/FactorGraph-v0": ("gfn_envs.envs.assignments.factor_graph:FactorGraph", {}),
     "GFN/BayesNet-v0": ("gfn_envs.envs.bayes_net.bayes_net:BayesNet", {}),

@@ -36,7 +36,7 @@ REASONS = {
     "gfn_envs/dag.py": "the contract of every environment in one place; 129 of its lines are docstrings",
     "gfn_envs/envs/bayes_net/bayes_net.py": "its documentation page takes 54 lines",
     "gfn_envs/envs/hypergrid/hypergrid.py": "its documentation page takes 60 lines",
-    "gfn_envs/envs/molecules/fragment_molecule.py": "its documentation page takes 67 lines",
+    "gfn_envs/envs/molecules/atom_molecule.py": "its documentation page takes 70 lines",
     "gfn_envs/envs/phylogenetics/phylo_tree.py": "its documentation page takes 51 lines",
 }
 

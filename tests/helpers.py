@@ -25,7 +25,7 @@ GRID, BITS, BAG = "GFN/HyperGrid-v0", "GFN/BitSequence-v0", "GFN/Bag-v0"
 SEQUENCE, TFBIND8, PHO4 = "GFN/Sequence-v0", "GFN/TFBind8-v0", "GFN/PHO4-v0"
 QM9STR, SEHSTR = "GFN/QM9Str-v0", "GFN/SEHStr-v0"
 AMP, GFP, INVERSE_FOLDING = "GFN/AMP-v0", "GFN/GFP-v0", "GFN/InverseFolding-v0"
-FRAGMENTS = "GFN/FragmentMolecule-v0"
+FRAGMENTS, ATOMS = "GFN/FragmentMolecule-v0", "GFN/AtomMolecule-v0"
 ISING, FACTOR_GRAPH, BAYES_NET = "GFN/Ising-v0", "GFN/FactorGraph-v0", "GFN/BayesNet-v0"
 PHYLO_TREE = "GFN/PhyloTree-v0"
 MUTATION, RNA = "GFN/Mutation-v0", "GFN/RNA-v0"
@@ -102,6 +102,7 @@ SMALL_ARGUMENTS: dict[str, list[dict[str, Any]]] = {
         {"blocks": ["*C(*)*", "*CC*"], "max_blocks": 4, "min_blocks": 1, "reward": {"qed": 2.0, "sa": 1.0}},
         {"blocks": ["*F", "*NC(*)=O"], "max_blocks": 4, "reward": "similarity", "target": "CC(=O)NC"},
     ],
+    ATOMS: [{"max_atoms": 3, "elements": "C,O", "min_atoms": 2}, {"max_atoms": 2, "forbidden_bonds": None}],
     ISING: [
         *({"side": 2, "sigma": 0.3, "construction": order} for order in ORDERS),
         {"side": 3, "sigma": -0.2, "construction": "autoregressive"},
@@ -165,6 +166,7 @@ TINY_ARGUMENTS: dict[str, list[dict[str, Any]]] = {
     INVERSE_FOLDING: [{"distances": TRIANGLE, "alphabet": "CKL", "min_separation": 1, "temperature": 5.0}],
     FRAGMENTS: [{"blocks": ["*C", "*c1ccc(*)cc1", "*CO*"], "max_blocks": 3}],
     ISING: [{"side": 2, "sigma": 0.3}],
+    ATOMS: [{"max_atoms": 3, "elements": "C,O"}],
     FACTOR_GRAPH: [{"graph": "permuted_chain", "num_variables": 3, "num_values": 3, "construction": "autoregressive"}],
     BAYES_NET: [{"num_nodes": 3, "num_samples": 5}],
     PHYLO_TREE: [{"num_taxa": 4}],

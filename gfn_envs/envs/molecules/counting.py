@@ -1,8 +1,8 @@
 """Exact numbers of block trees, by Polya's theorem for rooted trees and Otter's theorem for unrooted ones.
 
 Series are lists of integers: entry d counts the trees of d blocks. A stem is open or has a planted tree, which is
-bonded to it by an arm of the vocabulary. A position with c stems holds a multiset of c of these choices, and the
-automorphisms of a block permute its positions.
+bonded to it by an arm of the vocabulary that may bond to it. A position with c stems holds a multiset of c of these
+choices, and the automorphisms of a block permute its positions.
 """
 
 from __future__ import annotations
@@ -12,11 +12,12 @@ from fractions import Fraction
 from functools import cache, lru_cache
 
 from gfn_envs.arrays import IntArray
+from gfn_envs.envs.molecules.series import Series, multisets, product, spread, total
 from gfn_envs.envs.molecules.vocabulary import Vocabulary
 
-Series = list[int]
-#: Sorted pairs (length, capacity), one per cycle of positions under an automorphism.
-CycleType = tuple[tuple[int, int], ...]
+#: Sorted triples (length, capacity, type of stem), one per cycle of positions under an automorphism.
+CycleType = tuple[tuple[int, int, int], ...]
+Weights = dict[CycleType, Fraction]
 
 
 @lru_cache(maxsize=64)
@@ -38,34 +39,45 @@ def unrooted(vocabulary: Vocabulary, max_blocks: int, allow_open: bool) -> Serie
     bonds, and s its number of bonds whose ends a symmetry exchanges. Here v counts only blocks from which the tree can
     be built, and e only bonds between two of them.
     """
-    rooted_types, planted_types = _cycle_types(vocabulary)
-    planted: Series = [0] * (max_blocks + 1)
+    rooted_weights, planted_weights = _cycle_types(vocabulary)
+    size, may_bond = max_blocks + 1, vocabulary.may_bond
+    types = range(len(may_bond))
+    planted: list[Series] = [[0] * size for _ in types]
+
+    def choices() -> list[Series]:
+        """An open stem, or a planted tree that may bond to it, by the type of the stem."""
+        every = [total([planted[u] for u in types if may_bond[t, u]], size) for t in types]
+        return [[series[0] + int(allow_open), *series[1:]] for series in every]
+
     for _ in range(max_blocks):
-        planted = _filled(planted_types, planted, allow_open)
-    trees = _filled(rooted_types, planted, allow_open)
-    pairs = _product(planted, planted)
-    mirrored = _spread(planted, 2)
+        planted = [_filled(weights, choices()) for weights in planted_weights]
+    trees = _filled(rooted_weights, choices())
+    pairs = total([product(planted[t], planted[u]) for t in types for u in types if may_bond[t, u]], size)
+    mirrored = total([spread(planted[t], 2) for t in types if may_bond[t, t]], size)
     return [t - (p + s) // 2 + s for t, p, s in zip(trees, pairs, mirrored, strict=True)]
 
 
-def _cycle_types(vocabulary: Vocabulary) -> tuple[dict[CycleType, Fraction], dict[CycleType, Fraction]]:
-    """Weights of the cycle types of all kinds, and of all arms without the stem by which they are bonded."""
+def _cycle_types(vocabulary: Vocabulary) -> tuple[Weights, list[Weights]]:
+    """Weights of the cycle types of all kinds; and of all arms without the stem by which they are bonded, by type."""
     rooted: Counter[CycleType] = Counter()
-    planted: Counter[CycleType] = Counter()
+    planted: list[Counter[CycleType]] = [Counter() for _ in vocabulary.may_bond]
     for k, kind in enumerate(vocabulary.kinds):
-        group, capacity = kind.automorphisms, list(kind.capacity)
+        group, capacity, types = kind.automorphisms, list(vocabulary.capacity[k]), vocabulary.types[k]
         for image in group:
-            rooted[_cycle_type(image, capacity)] += Fraction(1, len(group))  # type: ignore[assignment]
-        # Arms that an automorphism exchanges count once.
+            rooted[_cycle_type(image, capacity, types)] += Fraction(1, len(group))  # type: ignore[assignment]
+        # Arms that an automorphism exchanges count once. A stem without capacity bonds to nothing.
         for position in {int(group[:, p].min()) for kind_, p in vocabulary.arms.tolist() if kind_ == k}:
+            if not capacity[position]:
+                continue
             fixing = [image for image in group if image[position] == position]
             rest = [c - (p == position) for p, c in enumerate(capacity)]
             for image in fixing:
-                planted[_cycle_type(image, rest)] += Fraction(1, len(fixing))  # type: ignore[assignment]
-    return dict(rooted), dict(planted)  # type: ignore[arg-type]
+                weight = Fraction(1, len(fixing))
+                planted[types[position]][_cycle_type(image, rest, types)] += weight  # type: ignore[assignment]
+    return dict(rooted), [dict(weights) for weights in planted]  # type: ignore[arg-type]
 
 
-def _cycle_type(image: IntArray, capacity: list[int]) -> CycleType:
+def _cycle_type(image: IntArray, capacity: list[int], types: tuple[int, ...]) -> CycleType:
     cycles, seen = [], set()
     for start in range(len(image)):
         length, p = 0, start
@@ -73,40 +85,22 @@ def _cycle_type(image: IntArray, capacity: list[int]) -> CycleType:
             seen.add(p)
             length, p = length + 1, int(image[p])
         if length and capacity[start]:
-            cycles.append((length, capacity[start]))
+            cycles.append((length, capacity[start], types[start]))
     return tuple(sorted(cycles))
 
 
-def _filled(types: dict[CycleType, Fraction], planted: Series, allow_open: bool) -> Series:
-    """Blocks with an open stem or a planted tree at each stem: x times the cycle index, evaluated at ``planted``."""
-    choices = [int(allow_open) + planted[0], *planted[1:]]
+def _filled(weights: Weights, choices: list[Series]) -> Series:
+    """Blocks with one of ``choices`` at each stem: x times the cycle index, evaluated at the choices of each type."""
+    size = len(choices[0])
 
     @cache
-    def multisets(length: int, capacity: int) -> tuple[int, ...]:
-        return tuple(_spread(_multisets(choices, capacity), length))
+    def cycle(length: int, capacity: int, kind: int) -> tuple[int, ...]:
+        return tuple(spread(multisets(choices[kind], capacity), length))
 
-    total = [Fraction(0)] * len(planted)
-    for cycles, weight in types.items():
-        product: Series = [1] + [0] * (len(planted) - 1)
-        for length, capacity in cycles:
-            product = _product(product, list(multisets(length, capacity)))
-        total = [t + weight * p for t, p in zip(total, product, strict=True)]
-    return [0, *(int(t) for t in total[:-1])]
-
-
-def _multisets(choices: Series, count: int) -> Series:
-    """Multisets of ``count`` choices by Newton's identity k h_k = sum over i of p_i h_(k-i), p_i = choices(x^i)."""
-    result: list[Series] = [[1] + [0] * (len(choices) - 1)]
-    for k in range(1, count + 1):
-        terms = [_product(_spread(choices, i), result[k - i]) for i in range(1, k + 1)]
-        result.append([sum(column) // k for column in zip(*terms, strict=True)])
-    return result[count]
-
-
-def _spread(series: Series, step: int) -> Series:
-    """The series of x^step."""
-    return [series[d // step] if d % step == 0 else 0 for d in range(len(series))]
-
-
-def _product(left: Series, right: Series) -> Series:
-    return [sum(left[i] * right[d - i] for i in range(d + 1)) for d in range(len(left))]
+    result = [Fraction(0)] * size
+    for cycles, weight in weights.items():
+        filled: Series = [1] + [0] * (size - 1)
+        for each in cycles:
+            filled = product(filled, list(cycle(*each)))
+        result = [t + weight * p for t, p in zip(result, filled, strict=True)]
+    return [0, *(int(t) for t in result[:-1])]

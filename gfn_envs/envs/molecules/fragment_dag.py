@@ -1,4 +1,4 @@
-"""FragmentDag: base class of environments that bond building blocks; it defines everything but the reward."""
+"""FragmentDag: base class of environments that bond building blocks; it defines the moves and encodings."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ import numpy as np
 from gymnasium import spaces
 
 from gfn_envs.arrays import BoolArray, FloatArray, IntArray
-from gfn_envs.dag import Dag
 from gfn_envs.envs.molecules.canonical_trees import Trees
 from gfn_envs.envs.molecules.counting import count_states
 from gfn_envs.envs.molecules.kinds import chemistry, with_asterisks
 from gfn_envs.envs.molecules.moves import BlockMoves
-from gfn_envs.envs.molecules.rdkit_builder import MoleculeBuilder, mol_block
+from gfn_envs.envs.molecules.rdkit_builder import MoleculeBuilder
+from gfn_envs.envs.molecules.scored import ScoredMolecules
 from gfn_envs.envs.molecules.vocabulary import load_vocabulary
 from gfn_envs.graph_layout import GraphLayout, NodeActions
 from gfn_envs.validation import positive_int
@@ -28,7 +28,7 @@ CHUNK = 2048
 MAX_BLOCKS = 200
 
 
-class FragmentDag(Dag):
+class FragmentDag(ScoredMolecules):
     """Molecules as trees of building blocks.
 
     A state row holds four runs of ``max_blocks`` integers, which are the fields of
@@ -36,7 +36,7 @@ class FragmentDag(Dag):
     canonical form, so that equal molecules are equal rows.
 
     Args:
-        blocks: see :func:`gfn_envs.envs.molecules.vocabulary.load_vocabulary`.
+        blocks, rules, forbidden_bonds: see :func:`gfn_envs.envs.molecules.vocabulary.load_vocabulary`.
         max_blocks: largest number of blocks in a molecule, >= 2.
         min_blocks: smallest number of blocks at which the stop action is legal, from 1 to ``max_blocks``.
 
@@ -44,15 +44,20 @@ class FragmentDag(Dag):
         ValueError: an argument is out of range, or a block is invalid.
     """
 
-    object_formats = ("smi",)
-
-    def __init__(self, blocks: str | os.PathLike[str] | Sequence[str] | None, max_blocks: int, min_blocks: int):
+    def __init__(
+        self,
+        blocks: str | os.PathLike[str] | Sequence[str] | None,
+        max_blocks: int,
+        min_blocks: int,
+        rules: str | os.PathLike[str] | None = None,
+        forbidden_bonds: str | Sequence[str] | None = None,
+    ):
         where = type(self).__name__
         self.max_blocks = m = positive_int("max_blocks", max_blocks, where, at_least=2, at_most=MAX_BLOCKS)
         self.min_blocks = positive_int("min_blocks", min_blocks, where)
         if self.min_blocks > m:
             raise ValueError(f"{where}: min_blocks must be at most max_blocks, got {min_blocks=}, {max_blocks=}")
-        self.vocabulary = vocabulary = load_vocabulary(blocks)
+        self.vocabulary = vocabulary = load_vocabulary(blocks, rules, forbidden_bonds)
         self._moves = moves = BlockMoves(vocabulary, m)
         self.num_kinds, self.num_arms, self.num_stems = moves.num_kinds, moves.num_arms, moves.num_stems
         self.num_actions = moves.num_locations * self.num_arms + 1
@@ -194,21 +199,18 @@ class FragmentDag(Dag):
 
     def stem_atoms(self, state: IntArray) -> list[int]:
         """Indices of the atoms of :meth:`to_mol` with open stems, each repeated once per open stem."""
-        return self._builder.stem_atoms(self._lists(state)[0], self._moves.open_stems(self._tree(state[None]))[0])
+        return [atom for atom, _ in self._stems(state)]
 
-    def molecules(self, states: IntArray) -> list[Any]:
-        """:meth:`to_mol` of each state."""
-        return [self.to_mol(state) for state in states]
-
-    def mol_blocks(self, states: IntArray) -> list[str]:
-        return [mol_block(mol) for mol in self.molecules(states)]
+    def _stems(self, state: IntArray) -> list[tuple[int, int]]:
+        """(atom, label) of each open stem."""
+        return self._builder.stems(self._lists(state)[0], self._moves.open_stems(self._tree(state[None]))[0])
 
     def to_smiles(self, states: IntArray, asterisks: bool = False) -> list[str]:
         """Canonical SMILES of each state, with hydrogens or with asterisks at open stems."""
-        chem = chemistry()
         if asterisks:
-            return [chem.MolToSmiles(with_asterisks(self.to_mol(s), self.stem_atoms(s))) for s in states]
-        return [chem.MolToSmiles(self.to_mol(state)) for state in states]
+            chem = chemistry()
+            return [chem.MolToSmiles(with_asterisks(self.to_mol(s), self._stems(s))) for s in states]
+        return super().to_smiles(states)
 
     def _lists(self, state: IntArray) -> tuple[list[int], ...]:
         m = self.max_blocks
@@ -222,10 +224,6 @@ class FragmentDag(Dag):
         location, arm = divmod(action, self.num_arms)
         block, position = divmod(location, self.num_stems)
         return f"{self.vocabulary.names[arm]} to block {block}, stem {position}"
-
-    def object_names(self, states: IntArray) -> list[str]:
-        """SMILES, with hydrogens at open stems."""
-        return self.to_smiles(states)
 
     def render_text(self, state: IntArray) -> str:
         """SMILES with asterisks at open stems. After a stop with open stems, the SMILES of the molecule comes first."""

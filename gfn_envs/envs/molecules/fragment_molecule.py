@@ -6,15 +6,8 @@ import os
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-import numpy as np
-
-from gfn_envs import rendering
-from gfn_envs.arrays import FloatArray, IntArray
-from gfn_envs.envs.molecules import scores
+from gfn_envs.envs.molecules.bonds import plain
 from gfn_envs.envs.molecules.fragment_dag import FragmentDag
-from gfn_envs.oracle import Oracle
-from gfn_envs.row_cache import RowCache
-from gfn_envs.validation import checked_log_reward, real
 
 
 class FragmentMolecule(FragmentDag):
@@ -98,105 +91,27 @@ class FragmentMolecule(FragmentDag):
         blocks: str | os.PathLike[str] | Sequence[str] | None = None,
         max_blocks: int = 8,
         min_blocks: int = 2,
-        reward: str | Mapping[str, float] | Callable[[Any], float] = "qed",
-        target: str | None = None,
+        reward: str | Mapping[str, float | tuple[float, float]] | Callable[[Any], float] = "qed",
+        target: str | Sequence[str] | None = None,
         reward_of: str = "mol",
         exponent: float | None = None,
         floor: float | None = None,
         mode_threshold: float | None = None,
+        rules: str | os.PathLike[str] | None = None,
+        forbidden_bonds: str | Sequence[str] | None = None,
     ):
-        self.score = scores.make_score(reward, target, reward_of, exponent, floor)
-        super().__init__(blocks, max_blocks, min_blocks)
+        super().__init__(blocks, max_blocks, min_blocks, rules, forbidden_bonds)
         self.arguments = {
-            "blocks": blocks if blocks is None or isinstance(blocks, str) else _plain(blocks),
+            "blocks": plain(blocks),
             "max_blocks": self.max_blocks,
             "min_blocks": self.min_blocks,
             "reward": reward,
-            "target": target,
+            "target": plain(target),
             "reward_of": reward_of,
             "exponent": exponent,
             "floor": floor,
             "mode_threshold": mode_threshold,
+            "rules": plain(rules),
+            "forbidden_bonds": plain(forbidden_bonds),
         }
-        self.mode_threshold = (
-            None if mode_threshold is None else real("mode_threshold", mode_threshold, "FragmentMolecule")
-        )
-        self._score_of = RowCache(self._log_scores, self.state_dtype)
-        if callable(reward):
-            other = {"mol": "an RDKit Mol, with reward_of='smiles' with a SMILES", "smiles": "a SMILES"}
-            self.reward_input = other[reward_of]
-        if isinstance(reward, Oracle):
-            reward.serve(self)
-
-    # ------------------------------------------------------------------ rewards
-
-    def wrap_reward(self, wrap: Callable[..., Any]) -> None:
-        reward, names = self.arguments["reward"], ("target", "reward_of", "exponent", "floor")
-        if callable(reward):
-            # It takes one Mol or SMILES; the scorer gives the oracle the SMILES as names.
-            self.score = scores.make_score(wrap(reward, False), *(self.arguments[name] for name in names))
-        else:
-            super().wrap_reward(wrap)
-
-    def log_score(self, states: IntArray) -> FloatArray:
-        """log max(score, floor) of any states but s0, float64 (n,). Scores that are not cached share one batch."""
-        return self._score_of(np.asarray(states)[:, :-1])
-
-    def _log_scores(self, rows: IntArray) -> FloatArray:
-        mols = [self.to_mol(row) for row in rows]
-        stems = [self.stem_atoms(row) for row in rows] if self.score.needs_stems else []
-        return checked_log_reward(self.score(mols, stems), rows, "FragmentMolecule", self.object_names)
-
-    def log_reward(self, states: IntArray) -> FloatArray:
-        return self.score.exponent * self.log_score(states)
-
-    def reward_components(self, states: IntArray) -> dict[str, FloatArray]:
-        """The named scores, without floors and powers; {} if the reward is a callable."""
-        mols = self.molecules(states) if self.score.parts else []
-        stems = [self.stem_atoms(state) for state in states] if self.score.needs_stems else []
-        return {name: np.asarray(scorer(mols, stems), np.float64) for name, scorer in self.score.parts}
-
-    def partial_log_reward(self, states: IntArray) -> FloatArray:
-        """The log reward of finished and unfinished molecules, float64 (n,); 0 at s0."""
-        nonempty = states[:, 0] > 0
-        result = np.zeros(len(states))
-        result[nonempty] = self.log_reward(states[nonempty])
-        return result
-
-    @property
-    def defines_modes(self) -> bool:
-        return self.mode_threshold is not None
-
-    def mode_index(self, states: IntArray) -> IntArray:
-        """A number that identifies the Bemis-Murcko scaffold if the score is at least ``mode_threshold``; else -1."""
-        index = np.full(len(states), -1, dtype=np.int64)
-        if self.mode_threshold is not None and len(states):
-            good = np.flatnonzero(np.exp(self.log_score(states)) >= self.mode_threshold * (1 - 1e-12))
-            index[good] = [scores.scaffold_number(self.to_mol(state)) for state in states[good]]
-        return index
-
-    distance_name = "tanimoto"
-
-    def distance(self, states: IntArray, others: IntArray) -> FloatArray:
-        """Tanimoto distances, 1 - similarity of Morgan fingerprints (radius 2, 2048 bits), float64 (n, m)."""
-        prints, other_prints = ([scores.fingerprint(self.to_mol(s)) for s in rows] for rows in (states, others))
-        return 1.0 - scores.similarities(prints, other_prints)
-
-    # ------------------------------------------------------------------ rendering
-
-    def draw_molecules(self, states: IntArray, per_row: int, cell: tuple[int, int]) -> rendering.Image:
-        """A grid of structural formulas. Captions give the score, and the reward if it differs from the score."""
-        reward = self.arguments["reward"]
-        name = reward if isinstance(reward, str) else "score"
-        values, rewards = np.exp(self.log_score(states)), np.exp(self.log_reward(states))
-        differ = self.score.exponent != 1
-        captions = [f"{name} {v:.3f}" + f",  R {r:.3g}" * differ for v, r in zip(values, rewards, strict=True)]
-        return scores.draw_grid(self.molecules(states), captions, per_row, cell)
-
-    def render_image(self, state: IntArray, path: IntArray | None = None) -> rendering.Image:
-        """The structural formula, 300 by 300 pixels."""
-        return scores.draw(self.to_mol(state))
-
-
-def _plain(blocks: Any) -> Any:
-    return str(blocks) if isinstance(blocks, os.PathLike) else list(blocks)
+        self._set_score(reward, target, reward_of, exponent, floor, mode_threshold)

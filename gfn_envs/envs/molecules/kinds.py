@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -32,10 +33,12 @@ class Kind:
     """A block with its stems.
 
     Attributes:
-        smiles: canonical SMILES with an asterisk per stem.
+        smiles: canonical SMILES with an asterisk per stem, and its label as the isotope.
         mol: RDKit Mol with hydrogens instead of the stems.
-        atoms: atom index at each position, ascending, s integers.
+        atoms: atom index at each position, ascending, s integers. Stems of one atom with different labels have
+            different positions.
         capacity: number of stems at each position, s integers.
+        labels: label of the stems at each position, 0 if they have none, s integers.
         automorphisms: image of each position under each automorphism, (g, s).
     """
 
@@ -43,59 +46,82 @@ class Kind:
     mol: Any
     atoms: tuple[int, ...]
     capacity: tuple[int, ...]
+    labels: tuple[int, ...]
     automorphisms: IntArray
+
+    def element(self, position: int) -> str:
+        """Symbol of the atom at a position."""
+        return str(self.mol.GetAtomWithIdx(self.atoms[position]).GetSymbol())
+
+
+def parse_quietly(smiles: Any) -> Any:
+    """The sanitized Mol of a SMILES, or None if it is invalid, without RDKit's log."""
+    from rdkit import rdBase
+
+    with rdBase.BlockLogs():
+        return chemistry().MolFromSmiles(smiles) if isinstance(smiles, str) else None
 
 
 def parsed(smiles: str) -> Any:
-    """The sanitized Mol of a SMILES, without stereochemistry, isotopes and atom map numbers.
+    """The sanitized Mol of a SMILES.
 
     Raises:
         ValueError: the SMILES is invalid, or is not one connected molecule.
     """
-    from rdkit import rdBase
-
-    chem = chemistry()
-    with rdBase.BlockLogs():
-        mol = chem.MolFromSmiles(smiles) if isinstance(smiles, str) else None
+    mol = parse_quietly(smiles)
     if mol is None:
         raise ValueError("is not a valid SMILES")
-    if len(chem.GetMolFrags(mol)) != 1:
+    if len(chemistry().GetMolFrags(mol)) != 1:
         raise ValueError("must be one connected molecule")
-    chem.RemoveStereochemistry(mol)
-    for atom in mol.GetAtoms():
-        atom.SetIsotope(0)
-        atom.SetAtomMapNum(0)
     return mol
 
 
-def check_marks(smiles: str) -> None:
-    """Raise ValueError if a valid SMILES has stereochemistry, isotopes or atom map numbers."""
-    chem = chemistry()
-    from rdkit import rdBase
-
-    with rdBase.BlockLogs():
-        mol = chem.MolFromSmiles(smiles) if isinstance(smiles, str) else None
-    if mol is None:
-        return
-    atoms, bonds = mol.GetAtoms(), mol.GetBonds()
-    for mark, found in (
-        ("a chiral center (@)", any(atom.GetChiralTag() != chem.ChiralType.CHI_UNSPECIFIED for atom in atoms)),
-        ("a stereo double bond (/ or \\)", any(bond.GetStereo() > chem.BondStereo.STEREOANY for bond in bonds)),
-        ("an isotope", any(atom.GetIsotope() for atom in atoms)),
-        ("an atom map number", any(atom.GetAtomMapNum() for atom in atoms)),
-    ):
-        if found:
-            raise ValueError(f"has {mark}, which blocks do not keep; leave it out")
+def without_stereo(mol: Any) -> Any:
+    """The Mol of a published block, which has no stereochemistry in its tables."""
+    chemistry().RemoveStereochemistry(mol)
+    return mol
 
 
-def split(smiles: str) -> tuple[Any, list[int]]:
-    """The Mol with hydrogens instead of asterisks, and the atom that each asterisk is bonded to.
+def marked(smiles: str) -> Any:
+    """The sanitized Mol of the SMILES of a block, all of whose marks a tree of blocks keeps.
+
+    Stereochemistry is kept unless it involves an attachment point, where the rest of the molecule decides its meaning.
 
     Raises:
-        ValueError: the SMILES is invalid, or an asterisk is not an attachment point.
+        ValueError: the SMILES is invalid, is not one connected molecule, or has a mark that would be lost.
+    """
+    chem, mol = chemistry(), parsed(smiles)
+    for atom in mol.GetAtoms():  # [*:1] is another way to write [1*].
+        if not atom.GetAtomicNum() and atom.GetAtomMapNum() and not atom.GetIsotope():
+            atom.SetIsotope(atom.GetAtomMapNum())
+            atom.SetAtomMapNum(0)
+    at_stem = {other.GetIdx() for atom in mol.GetAtoms() if not atom.GetAtomicNum() for other in atom.GetNeighbors()}
+    centers = {atom.GetIdx() for atom in mol.GetAtoms() if atom.GetChiralTag() != chem.ChiralType.CHI_UNSPECIFIED}
+    double = [bond for bond in mol.GetBonds() if bond.GetStereo() > chem.BondStereo.STEREOANY]
+    ends = {atom for bond in double for atom in (bond.GetBeginAtomIdx(), bond.GetEndAtomIdx())}
+    found = {
+        "an isotope": any(atom.GetIsotope() for atom in mol.GetAtoms() if atom.GetAtomicNum()),
+        "an atom map number": any(atom.GetAtomMapNum() for atom in mol.GetAtoms()),
+        "a chiral center (@) at an attachment point": centers & at_stem,
+        "a stereo double bond (/ or \\) at an attachment point": ends & at_stem,
+        # RDKit drops marks without a meaning in the block, such as a center with two equal branches.
+        "a chiral center (@) with equal neighbors": len(re.findall("@+", smiles)) > len(centers),
+        "a stereo mark (/ or \\) without a stereo double bond": {"/", "\\"} & set(smiles) and not double,
+    }
+    for mark, present in found.items():
+        if present:
+            raise ValueError(f"has {mark}, which blocks do not keep; leave it out")
+    return mol
+
+
+def split(mol: Any) -> tuple[Any, list[tuple[int, int]]]:
+    """The Mol with hydrogens instead of asterisks; and the atom that each asterisk is bonded to, with its label.
+
+    Raises:
+        ValueError: an asterisk is not an attachment point.
     """
     chem = chemistry()
-    mol = parsed(smiles)
+    mol = chem.Mol(mol)
     dummies = [atom for atom in mol.GetAtoms() if atom.GetAtomicNum() == 0]
     if not dummies:
         raise ValueError("has no attachment point (an asterisk, as in '*C')")
@@ -106,19 +132,20 @@ def split(smiles: str) -> tuple[Any, list[int]]:
         single = len(bonds) == 1 and bonds[0].GetBondType() == chem.BondType.SINGLE
         if not single or bonds[0].GetOtherAtom(dummy).GetAtomicNum() == 0:
             raise ValueError("has an attachment point that is not bonded to exactly one atom by a single bond")
-    stems = [dummy.GetNeighbors()[0].GetIdx() for dummy in dummies]
+    stems = [(dummy.GetNeighbors()[0].GetIdx(), dummy.GetIsotope()) for dummy in dummies]
     kept = [atom.GetIdx() for atom in mol.GetAtoms() if atom.GetAtomicNum()]
     for dummy in dummies:
         dummy.SetAtomicNum(1)
+        dummy.SetIsotope(0)
         dummy.SetNoImplicit(True)
     capped = chem.RemoveHs(mol)
     if capped.GetNumAtoms() != len(kept):
         raise ValueError("has hydrogens that cannot be made implicit")
-    return capped, [kept.index(stem) for stem in stems]
+    return capped, [(kept.index(stem), label) for stem, label in stems]
 
 
-def make_kind(mol: Any, stems: Sequence[int]) -> tuple[Kind, dict[int, int]]:
-    """The kind of a Mol with stems at the given atoms, and the position of each of these atoms.
+def make_kind(mol: Any, stems: Sequence[tuple[int, int]]) -> tuple[Kind, dict[int, int]]:
+    """The kind of a Mol with stems (atom, label), and a position of each of these atoms.
 
     Raises:
         ValueError: there are no stems; an atom does not exist or lacks the valence for its stems; or the block has too
@@ -129,9 +156,9 @@ def make_kind(mol: Any, stems: Sequence[int]) -> tuple[Kind, dict[int, int]]:
     chem = chemistry()
     if not stems:
         raise ValueError("has no attachment point")
-    for stem in stems:
-        if not 0 <= stem < mol.GetNumAtoms():
-            raise ValueError(f"has no atom {stem}")
+    for atom, _ in stems:
+        if not 0 <= atom < mol.GetNumAtoms():
+            raise ValueError(f"has no atom {atom}")
     try:
         with rdBase.BlockLogs():
             marked = with_asterisks(mol, stems)
@@ -139,20 +166,23 @@ def make_kind(mol: Any, stems: Sequence[int]) -> tuple[Kind, dict[int, int]]:
         raise ValueError(f"lacks the valence for its stems ({error})") from None
     smiles = chem.MolToSmiles(marked)
     written = [a for a in marked.GetPropsAsDict(True, True)["_smilesAtomOutputOrder"] if a < mol.GetNumAtoms()]
-    capped, atoms_of_stems = split(smiles)
-    atoms = sorted(set(atoms_of_stems))
-    capacity = tuple(atoms_of_stems.count(atom) for atom in atoms)
-    kind = Kind(smiles, capped, tuple(atoms), capacity, _automorphisms(capped, atoms, capacity))
-    return kind, {stem: atoms.index(written.index(stem)) for stem in stems}
+    capped, found = split(parsed(smiles))
+    places = sorted(set(found))
+    capacity = tuple(found.count(place) for place in places)
+    atoms, labels = tuple(atom for atom, _ in places), tuple(label for _, label in places)
+    kind = Kind(smiles, capped, atoms, capacity, labels, _automorphisms(capped, places, capacity))
+    return kind, {atom: atoms.index(written.index(atom)) for atom, _ in stems}
 
 
-def with_asterisks(mol: Any, stems: Sequence[int]) -> Any:
-    """A sanitized copy with a dummy atom bonded to each atom in ``stems``, once per listing."""
+def with_asterisks(mol: Any, stems: Sequence[tuple[int, int]]) -> Any:
+    """A sanitized copy with a dummy atom bonded to each (atom, label) in ``stems``, with the label as its isotope."""
     chem = chemistry()
     marked = chem.RWMol(mol)
-    for stem in stems:
-        drop_hydrogen(marked.GetAtomWithIdx(stem))
-        marked.AddBond(stem, marked.AddAtom(chem.Atom(0)), chem.BondType.SINGLE)
+    for atom, label in stems:
+        drop_hydrogen(marked.GetAtomWithIdx(atom))
+        dummy = chem.Atom(0)
+        dummy.SetIsotope(label)
+        marked.AddBond(atom, marked.AddAtom(dummy), chem.BondType.SINGLE)
     chem.SanitizeMol(marked)
     return marked
 
@@ -163,22 +193,23 @@ def drop_hydrogen(atom: Any) -> None:
         atom.SetNumExplicitHs(atom.GetNumExplicitHs() - 1)
 
 
-def _automorphisms(mol: Any, atoms: Sequence[int], capacity: Sequence[int]) -> IntArray:
-    """Distinct permutations of the stem positions by the symmetries of a Mol, (g, s)."""
+def _automorphisms(mol: Any, places: Sequence[tuple[int, int]], capacity: Sequence[int]) -> IntArray:
+    """Distinct permutations of the stem positions (atom, label) by the symmetries of a Mol, (g, s)."""
 
-    def label(atom: int) -> tuple[int, ...]:
-        a = mol.GetAtomWithIdx(atom)
-        stems = capacity[list(atoms).index(atom)] if atom in atoms else 0
-        return a.GetAtomicNum(), a.GetFormalCharge(), a.GetTotalNumHs(), a.GetNumRadicalElectrons(), stems
+    def description(index: int) -> tuple[Any, ...]:
+        atom = mol.GetAtomWithIdx(index)
+        stems = tuple((label, c) for (a, label), c in zip(places, capacity, strict=True) if a == index)
+        radicals = atom.GetNumRadicalElectrons()
+        return atom.GetAtomicNum(), atom.GetFormalCharge(), atom.GetTotalNumHs(), radicals, stems
 
-    # A substructure match does not compare hydrogens, so the labels do.
-    labels = [label(atom) for atom in range(mol.GetNumAtoms())]
-    matches = mol.GetSubstructMatches(mol, uniquify=False, maxMatches=100_000)
+    # A substructure match does not compare hydrogens, so the descriptions do.
+    described = [description(atom) for atom in range(mol.GetNumAtoms())]
+    matches = mol.GetSubstructMatches(mol, uniquify=False, useChirality=True, maxMatches=100_000)
     images = {
-        tuple(list(atoms).index(match[atom]) for atom in atoms)
+        tuple(list(places).index((match[atom], label)) for atom, label in places)
         for match in matches
-        if all(labels[atom] == labels[image] for atom, image in enumerate(match))
+        if all(described[atom] == described[image] for atom, image in enumerate(match))
     }
     if len(images) > MAX_AUTOMORPHISMS:
         raise ValueError(f"has {len(images)} symmetries; allowed: at most {MAX_AUTOMORPHISMS}")
-    return np.array(sorted(images), dtype=np.int64).reshape(-1, len(atoms))
+    return np.array(sorted(images), dtype=np.int64).reshape(-1, len(places))

@@ -34,15 +34,19 @@ class BlockMoves:
         # For each kind + 1 and position: the number of stems, and the first arm with this stem, or -1 if there is none.
         self.capacity = np.zeros((self.num_kinds + 1, self.num_stems), dtype=np.int64)
         self._arm = np.full((self.num_kinds + 1, self.num_stems), -1)
+        self._type = np.zeros((self.num_kinds + 1, self.num_stems), dtype=np.int64)
         for k, kind in enumerate(kinds):
-            self.capacity[k + 1, : len(kind.capacity)] = kind.capacity
+            self.capacity[k + 1, : len(kind.capacity)] = vocabulary.capacity[k]
+            self._type[k + 1, : len(kind.capacity)] = vocabulary.types[k]
             for position in range(len(kind.atoms)):
                 same = np.isin(vocabulary.arms[:, 1], kind.automorphisms[:, position])
                 found = np.flatnonzero(same & (vocabulary.arms[:, 0] == k))
                 self._arm[k + 1, position] = found[0] if len(found) else -1
         self._num_stems = self.capacity.sum(1)
         self._arm_kind, self._arm_position = vocabulary.arms[:, 0] + 1, vocabulary.arms[:, 1]
-        self._legal_arms = self._arm[self._arm_kind, self._arm_position] == np.arange(self.num_arms)
+        #: Whether an arm may bond to a stem of each type, (t, num_arms).
+        self._legal_arms = vocabulary.may_bond[:, self._type[self._arm_kind, self._arm_position]]
+        self._legal_arms &= self._arm[self._arm_kind, self._arm_position] == np.arange(self.num_arms)
         # One arm per kind adds the first block.
         self._first_arm = np.array([np.flatnonzero(self._arm_kind == k + 1)[0] for k in range(self.num_kinds)])
         self._first_arms = np.isin(np.arange(self.num_arms), self._first_arm)
@@ -65,7 +69,7 @@ class BlockMoves:
         return left
 
     def must_end(self, trees: Trees) -> BoolArray:
-        """True if a tree has ``max_blocks`` blocks or no open stem, bool (n,)."""
+        """True if a tree has ``max_blocks`` blocks or no open stem to which an arm may bond, bool (n,)."""
         count = np.count_nonzero(trees.kind, axis=1)
         # Each bond takes two stems.
         full = self._num_stems.take(trees.kind).sum(1) == 2 * (count - 1)
@@ -81,7 +85,8 @@ class BlockMoves:
         """
         by_location = mask.reshape(len(mask), self.num_locations, self.num_arms)  # A view, as actions are contiguous.
         row, location = np.nonzero(_first_of_each(self._stems(trees, self._contents(trees))))
-        by_location[rows.take(row), location] = self._legal_arms
+        block, position = np.divmod(location, self.num_stems)
+        by_location[rows.take(row), location] = self._legal_arms.take(self._type[trees.kind[row, block], position], 0)
         by_location[rows[trees.kind[:, 0] == 0], 0] = self._first_arms
 
     def removals(self, trees: Trees) -> BoolArray:

@@ -54,15 +54,18 @@ class MoleculeBuilder:
         chem.SanitizeMol(mol, _needed_steps())
         return mol.GetMol()
 
-    def stem_atoms(self, kind: Sequence[int], open_stems: IntArray) -> list[int]:
-        """Indices of the atoms of the Mol with open stems, each repeated once per open stem.
+    def stems(self, kind: Sequence[int], open_stems: IntArray) -> list[tuple[int, int]]:
+        """(atom of the Mol, label) of each open stem.
 
         ``open_stems`` (m, s) has the number of open stems at each position of each block.
         """
         starts = self._starts(kind)
         blocks, positions = open_stems.nonzero()
-        pairs = zip(blocks.tolist(), positions.tolist(), strict=True)
-        return [starts[b] + self.kinds[kind[b] - 1].atoms[p] for b, p in pairs for _ in range(open_stems[b, p])]
+        found = []
+        for b, p in zip(blocks.tolist(), positions.tolist(), strict=True):
+            block = self.kinds[kind[b] - 1]
+            found += [(starts[b] + block.atoms[p], block.labels[p])] * int(open_stems[b, p])
+        return found
 
     def _starts(self, kind: Sequence[int]) -> list[int]:
         """Index of the first atom of each block."""

@@ -13,11 +13,19 @@ import numpy.typing as npt
 
 from gfn_envs.arrays import FloatArray
 from gfn_envs.data import registry as datasets
-from gfn_envs.envs.molecules.kinds import chemistry
-from gfn_envs.envs.molecules.qed import properties
+from gfn_envs.envs.molecules.kinds import chemistry, parse_quietly
+from gfn_envs.envs.molecules.properties import (
+    WINDOWS,
+    alerts,
+    desirability,
+    exp_penalized_logp,
+    normalized_sa,
+    qed,
+)
+from gfn_envs.envs.molecules.smiles_files import is_file, read_smiles
 from gfn_envs.oracle import Oracle
 from gfn_envs.reward_errors import RewardError
-from gfn_envs.user_arrays import problem_of
+from gfn_envs.user_arrays import ordered, problem_of
 from gfn_envs.validation import checked_reward_function, one_of, real, shown
 
 #: Function from Mols (n) and the atoms with open stems of each Mol to scores (n,).
@@ -30,7 +38,10 @@ DEFAULTS: dict[str, tuple[float, float]] = {
     "penalized_logp": (1e-6, 1.0),
     "similarity": (1e-3, 1.0),
     "seh": (0.1 / 8, 10.0),
+    "alerts": (1e-3, 1.0),
 }
+#: Lower bound of the scores of windows.
+WINDOW_FLOOR = 1e-3
 
 
 @dataclass(frozen=True)
@@ -58,49 +69,58 @@ class Score:
 
 
 def make_score(
-    reward: str | Mapping[str, float] | Callable[[Any], float],
-    target: str | None,
+    reward: str | Mapping[str, Any] | Callable[[Any], float],
+    target: str | Sequence[str] | None,
     reward_of: str,
     exponent: float | None,
     floor: float | None,
+    where: str,
 ) -> Score:
     """The score for these arguments of :class:`gfn_envs.FragmentMolecule`.
 
+    Args:
+        reward, target, reward_of, exponent, floor: see there.
+        where: the environment, for messages.
+
     Raises:
-        ValueError: a name is unknown; a power, the exponent or the floor is out of range; or the target is missing,
-            invalid, or given for another reward.
+        ValueError: a name is unknown; a power, a window, the exponent or the floor is out of range; or the target is
+            missing, invalid, or given for another reward.
     """
-    where = "FragmentMolecule"
     one_of("reward_of", reward_of, ("mol", "smiles"), where)
     for name, value, limit in (("exponent", exponent, {"above": 0.0}), ("floor", floor, {"at_least": 0.0})):
         if value is not None:
             real(name, value, where, **limit)
     names = [reward] if isinstance(reward, str) else list(reward) if isinstance(reward, Mapping) else []
     for name in names:
-        if name not in DEFAULTS:
-            raise ValueError(f"{where}: unknown reward {shown(name)}; allowed: {', '.join(DEFAULTS)}, or a callable")
+        if name not in DEFAULTS and name not in WINDOWS:
+            known = ", ".join((*DEFAULTS, *WINDOWS))
+            raise ValueError(f"{where}: unknown reward {shown(name)}; allowed: {known}, or a callable")
     if ("similarity" in names) != (target is not None):
         raise ValueError(
             f"{where}: target, a SMILES, must be given if and only if the reward is 'similarity', "
             f"got target={shown(target)}, reward={shown(reward)}"
         )
     default_floor, default_exponent = 0.0, 1.0
-    parts = {name: named(name, target) for name in names}
+    parts: dict[str, Scorer] = {}
     if isinstance(reward, str):
-        scorer = parts[reward]
+        if reward in WINDOWS:
+            raise ValueError(f"{where}: {reward} needs a window, such as reward={{{reward!r}: (low, high)}}")
+        scorer, parts[reward] = named(reward, target, where)
         default_floor, default_exponent = DEFAULTS[reward]
     elif isinstance(reward, Mapping):
-        if not reward or not all(np.isfinite(power) for power in reward.values()):
-            raise ValueError(
-                f"{where}: a product of scores needs at least one name, and finite powers, got {dict(reward)}"
-            )
-        factors = [(parts[name], DEFAULTS[name][0], float(reward[name])) for name in names]
+        if not reward:
+            raise ValueError(f"{where}: a product of scores needs at least one name, got {dict(reward)}")
+        factors = []
+        for name, value in reward.items():
+            factor, parts[name] = _factor(name, value, target, where)
+            factors.append(factor)
         scorer = functools.partial(_product, factors)
     elif isinstance(reward, Oracle):
         scorer = functools.partial(_by_oracle, reward, reward_of == "smiles")
     elif callable(reward):
         checked_reward_function(reward, where, "a SMILES" if reward_of == "smiles" else "an RDKit Mol")
-        scorer = functools.partial(_each, functools.partial(_of_smiles, reward) if reward_of == "smiles" else reward)
+        function = functools.partial(_of_smiles, reward) if reward_of == "smiles" else reward
+        scorer = functools.partial(_each, where, function)
     else:
         raise ValueError(
             f"{where}: reward must be a name, a mapping from names to powers, or a callable, got {shown(reward)}"
@@ -114,8 +134,24 @@ def make_score(
     )
 
 
-def named(name: str, target: str | None = None) -> Scorer:
-    """The scorer of a name in :data:`DEFAULTS`.
+def _factor(name: str, value: Any, target: Any, where: str) -> tuple[tuple[Scorer, float, float], Scorer]:
+    """(scorer, floor, power) of one entry of a product, and the scorer of its component."""
+    if isinstance(value, Sequence) and not isinstance(value, str):
+        bounds = [real(f"the window of {name}", bound, where) for bound in value]
+        if name not in WINDOWS or len(bounds) != 2 or bounds[0] > bounds[1]:
+            given = f"got {name}: {shown(value)}"
+            raise ValueError(f"{where}: a window is (low, high), for {', '.join(WINDOWS)}; {given}")
+        window = functools.partial(_each, where, functools.partial(desirability, name, *bounds))
+        return (window, WINDOW_FLOOR, 1.0), functools.partial(_each, where, WINDOWS[name][0])
+    if name in WINDOWS:
+        raise ValueError(f"{where}: {name} needs a window (low, high), got {shown(value)}")
+    power = real(f"the power of {name}", value, where)
+    scorer, component = named(name, target, where)
+    return (scorer, DEFAULTS[name][0], power), component
+
+
+def named(name: str, target: Any, where: str) -> tuple[Scorer, Scorer]:
+    """The scorer of a name in :data:`DEFAULTS`, and that of its component, which differs for "alerts" only.
 
     Raises:
         ValueError: ``target`` is not a valid SMILES.
@@ -124,28 +160,51 @@ def named(name: str, target: str | None = None) -> Scorer:
         from gfn_envs.envs.molecules.seh_proxy import published_proxy, seh_scores
 
         published_proxy(datasets.dataset("seh-proxy").checksum)  # Missing data raise when the environment is made.
-        return seh_scores
+        return seh_scores, seh_scores
     if name == "similarity":
-        chem = chemistry()
-        mol = chem.MolFromSmiles(target)
+        similarity = functools.partial(_similarity, targets(target, where))
+        return similarity, similarity
+    if name == "alerts":
+        count = functools.partial(_each, where, alerts)
+        return functools.partial(_halved, count), count
+    function = {"qed": qed, "sa": normalized_sa, "penalized_logp": exp_penalized_logp}[name]
+    scorer = functools.partial(_each, where, function)
+    return scorer, scorer
+
+
+def targets(target: Any, where: str) -> tuple[str, ...]:
+    """Canonical SMILES of the targets: one SMILES, several, or a file of them."""
+    if is_file(target):
+        given = [row.smiles for row in read_smiles(target, where)]
+    else:
+        given = [target] if isinstance(target, str) else list(ordered(target, where, "target"))
+    mols = [parse_quietly(smiles) for smiles in given]
+    for smiles, mol in zip(given, mols, strict=True):
         if mol is None or not mol.GetNumAtoms():
-            raise ValueError(f"FragmentMolecule: target {target!r} is not a valid SMILES")
-        # A SMILES gives smaller pickles than a fingerprint.
-        return functools.partial(_similarity, chem.MolToSmiles(mol))
-    return functools.partial(_each, {"qed": qed, "sa": normalized_sa, "penalized_logp": exp_penalized_logp}[name])
+            raise ValueError(f"{where}: target {smiles!r} is not a valid SMILES")
+    if not mols:
+        raise ValueError(f"{where}: target must have at least one SMILES, got {shown(target)}")
+    # SMILES give smaller pickles than fingerprints.
+    return tuple(chemistry().MolToSmiles(mol) for mol in mols)
 
 
-def _each(function: Callable[[Any], float], mols: Sequence[Any], stems: Sequence[Sequence[int]]) -> FloatArray:
-    return np.array([_score_of(function, mol) for mol in mols], dtype=np.float64)
+def _halved(count: Scorer, mols: Sequence[Any], stems: Sequence[Sequence[int]]) -> FloatArray:
+    return np.asarray(0.5 ** count(mols, stems), dtype=np.float64)
 
 
-def _score_of(function: Callable[[Any], float], mol: Any) -> float:
+def _each(
+    where: str, function: Callable[[Any], float], mols: Sequence[Any], stems: Sequence[Sequence[int]]
+) -> FloatArray:
+    return np.array([_score_of(where, function, mol) for mol in mols], dtype=np.float64)
+
+
+def _score_of(where: str, function: Callable[[Any], float], mol: Any) -> float:
     """The score of one Mol. Raises RewardError, with its SMILES, if the function does not return a number."""
     value = function(mol)
     if problem := problem_of(value):
         smiles = chemistry().MolToSmiles(mol)
         problem = f"an array of shape {np.shape(value)}" if np.ndim(value) else problem
-        message = f"FragmentMolecule: the reward of object {smiles} is {problem}: {shown(value)}; allowed: a number"
+        message = f"{where}: the reward of object {smiles} is {problem}: {shown(value)}; allowed: a number"
         raise RewardError(message, smiles, value)
     return float(value)
 
@@ -165,41 +224,6 @@ def _product(
     """The product of max(score, floor)^power over (scorer, floor, power)."""
     powers = [np.maximum(scorer(mols, stems), floor) ** power for scorer, floor, power in factors]
     return np.prod(powers, axis=0)
-
-
-# ---------------------------------------------------------------------- scores of one Mol
-
-
-def qed(mol: Any) -> float:
-    """Quantitative estimate of drug-likeness, in (0, 1) (Bickerton et al. 2012)."""
-    from rdkit.Chem import QED
-
-    return float(QED.qed(mol, qedProperties=properties(mol)))
-
-
-def synthetic_accessibility(mol: Any) -> float:
-    """SA score from 1 (easy to synthesize) to 10 (Ertl and Schuffenhauer 2009), by RDKit's contributed module."""
-    from rdkit.Contrib.SA_Score import sascorer
-
-    return float(sascorer.calculateScore(mol))
-
-
-def normalized_sa(mol: Any) -> float:
-    """(10 - SA) / 9, in [0, 1]: 1 for molecules that are easy to synthesize."""
-    return (10.0 - synthetic_accessibility(mol)) / 9.0
-
-
-def penalized_logp(mol: Any) -> float:
-    """logP - SA - max(0, atoms of the largest ring - 6) (Gomez-Bombarelli et al. 2018), not standardized."""
-    from rdkit.Chem import rdMolDescriptors
-
-    largest = max((len(ring) for ring in mol.GetRingInfo().AtomRings()), default=0)
-    return rdMolDescriptors.CalcCrippenDescriptors(mol)[0] - synthetic_accessibility(mol) - max(0, largest - 6)
-
-
-def exp_penalized_logp(mol: Any) -> float:
-    """exp of :func:`penalized_logp`, > 0."""
-    return float(np.exp(penalized_logp(mol)))
 
 
 # ---------------------------------------------------------------------- fingerprints, scaffolds, drawings
@@ -225,8 +249,14 @@ def similarities(prints: Sequence[Any], others: Sequence[Any]) -> FloatArray:
     return np.array(table, dtype=np.float64).reshape(len(prints), len(others))
 
 
-def _similarity(target: str, mols: Sequence[Any], stems: Sequence[Sequence[int]]) -> FloatArray:
-    return similarities([fingerprint(mol) for mol in mols], [fingerprint(chemistry().MolFromSmiles(target))])[:, 0]
+@functools.lru_cache(maxsize=16)
+def _target_prints(target: tuple[str, ...]) -> list[Any]:
+    return [fingerprint(chemistry().MolFromSmiles(smiles)) for smiles in target]
+
+
+def _similarity(target: tuple[str, ...], mols: Sequence[Any], stems: Sequence[Sequence[int]]) -> FloatArray:
+    """The largest similarity to one of the targets."""
+    return similarities([fingerprint(mol) for mol in mols], _target_prints(target)).max(1, initial=0.0)
 
 
 def scaffold_number(mol: Any) -> int:

@@ -9,7 +9,6 @@ from __future__ import annotations
 import functools
 import json
 import os
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,13 +16,18 @@ from typing import Any
 
 import numpy as np
 
-from gfn_envs.arrays import IntArray
+from gfn_envs.arrays import BoolArray, IntArray
 from gfn_envs.data import registry as datasets
 from gfn_envs.data.packaged import packaged_file
-from gfn_envs.envs.molecules.kinds import Kind, check_marks, make_kind, parsed, split
-from gfn_envs.text_files import read_text
+from gfn_envs.envs.molecules.attachments import stem_types
+from gfn_envs.envs.molecules.bonds import BondPairs
+from gfn_envs.envs.molecules.kinds import Kind, make_kind, marked, parsed, split, without_stereo
+from gfn_envs.envs.molecules.smiles_files import read_smiles
 from gfn_envs.user_arrays import ordered
 from gfn_envs.validation import shown
+
+WHERE = "FragmentMolecule"
+NO_PAIRS = BondPairs(None, WHERE)
 
 
 @dataclass(frozen=True, eq=False)
@@ -34,21 +38,41 @@ class Vocabulary:
         kinds: distinct kinds of blocks.
         arms: (kind, position) of each arm, int64 (e, 2). Arms that an automorphism exchanges may both be listed.
         names: name of each arm.
+        types: type of the stems at each position of each kind.
+        may_bond: whether stems of two types may bond, bool (t, t), symmetric.
     """
 
     kinds: tuple[Kind, ...]
     arms: IntArray
     names: tuple[str, ...]
+    types: tuple[tuple[int, ...], ...]
+    may_bond: BoolArray
+
+    @functools.cached_property
+    def capacity(self) -> tuple[tuple[int, ...], ...]:
+        """Number of stems at each position of each kind to which an arm may bond. The others carry hydrogens."""
+        arm_types = sorted({self.types[k][p] for k, p in self.arms.tolist()})
+        used = self.may_bond[:, arm_types].any(1)
+        return tuple(
+            tuple(c if used[t] else 0 for c, t in zip(kind.capacity, types, strict=True))
+            for kind, types in zip(self.kinds, self.types, strict=True)
+        )
 
 
-def load_vocabulary(blocks: str | os.PathLike[str] | Sequence[str] | None) -> Vocabulary:
+def load_vocabulary(
+    blocks: str | os.PathLike[str] | Sequence[str] | None,
+    rules: str | os.PathLike[str] | None = None,
+    forbidden_bonds: str | Sequence[str] | None = None,
+) -> Vocabulary:
     """A vocabulary by name, from a file, or from SMILES.
 
     Args:
         blocks: None for the packaged vocabulary; "pdb105" for the 105 blocks of Bengio et al. 2021 (data set
             fragment-blocks); a sequence of SMILES with attachment points, such as ``"*c1ccc(*)cc1"``; or the path of a
-            text file with one such SMILES at the start of each line. A name may follow it, after spaces, a tab, a comma
-            or a semicolon. A first line without an asterisk is a header if its first word is a name such as SMILES.
+            file with one such SMILES per line (:mod:`gfn_envs.envs.molecules.smiles_files`). The isotope of an
+            asterisk, as in ``"[16*]c1ccccc1"``, is its label.
+        rules: which labels may bond, see :func:`gfn_envs.envs.molecules.attachments.stem_types`.
+        forbidden_bonds: bonds between blocks that are not made, see :class:`gfn_envs.envs.molecules.bonds.BondPairs`.
 
     Raises:
         TypeError: the blocks have no order, such as a set, or labels that would be dropped, such as a mapping.
@@ -56,40 +80,32 @@ def load_vocabulary(blocks: str | os.PathLike[str] | Sequence[str] | None) -> Vo
         FileNotFoundError: the file does not exist.
         DatasetError: the published blocks are not available.
     """
-    if blocks is None:
+    forbidden = BondPairs(forbidden_bonds, WHERE)
+    if blocks is None and rules is None and not forbidden.pairs:
         return packaged_vocabulary()
+    if blocks is None:
+        return from_smiles(packaged_blocks(), "the packaged vocabulary", rules=rules, forbidden=forbidden)
     if isinstance(blocks, str) and blocks == "pdb105":
-        return published(json.loads(datasets.read("fragment-blocks")))
+        return published(json.loads(datasets.read("fragment-blocks")), rules, forbidden)
     if isinstance(blocks, (str, os.PathLike)):
         numbers, smiles = _read(Path(blocks))
-        return from_smiles(smiles, f"FragmentMolecule: {blocks}", "line", numbers)
-    ordered_blocks = ordered(blocks, "FragmentMolecule", "blocks")
+        return from_smiles(smiles, f"{WHERE}: {blocks}", "line", numbers, rules, forbidden)
+    ordered_blocks = ordered(blocks, WHERE, "blocks")
     if not hasattr(ordered_blocks, "__len__"):
-        raise TypeError(f"FragmentMolecule: blocks must be a list of SMILES or a path, got {shown(blocks)}")
-    return from_smiles(list(ordered_blocks), "FragmentMolecule: blocks")
-
-
-#: First words of a line that names the columns of a file.
-HEADERS = ("smiles", "smi", "block", "blocks", "fragment", "fragments", "structure", "canonical_smiles", "molecule")
+        raise TypeError(f"{WHERE}: blocks must be a list of SMILES or a path, got {shown(blocks)}")
+    return from_smiles(list(ordered_blocks), f"{WHERE}: blocks", rules=rules, forbidden=forbidden)
 
 
 def _read(path: Path) -> tuple[list[int], list[str]]:
-    """The line numbers and SMILES of a text file."""
-    numbers: list[int] = []
-    smiles: list[str] = []
-    for number, line in enumerate(read_text(path, "FragmentMolecule").splitlines(), 1):
-        # SMILES have neither of these separators.
-        words = re.split(r"[\s,;]+", line.strip(), maxsplit=1)
-        word = words[0].strip("\"'")
-        if not line.strip() or (not numbers and word.lower() in HEADERS):
-            continue
-        if not word or ("*" not in word and len(words) > 1 and "*" in words[1]):
+    """The line numbers and SMILES of a file."""
+    rows = read_smiles(path, WHERE)
+    for row in rows:
+        if "*" not in row.smiles and "*" in row.rest:
+            given = f"{row.smiles} {row.rest}"
             raise ValueError(
-                f"FragmentMolecule: {path}, line {number}: the line must begin with the SMILES of a block, got {line!r}"
+                f"{WHERE}: {path}, line {row.line}: the line must begin with the SMILES of a block, got {given!r}"
             )
-        numbers.append(number)
-        smiles.append(word)
-    return numbers, smiles
+    return [row.line for row in rows], [row.smiles for row in rows]
 
 
 def packaged_blocks() -> list[str]:
@@ -98,21 +114,29 @@ def packaged_blocks() -> list[str]:
 
 
 def from_smiles(
-    blocks: Sequence[str], where: str, row: str = "row", numbers: Sequence[int] | None = None
+    blocks: Sequence[str],
+    where: str,
+    row: str = "row",
+    numbers: Sequence[int] | None = None,
+    rules: str | os.PathLike[str] | None = None,
+    forbidden: BondPairs = NO_PAIRS,
 ) -> Vocabulary:
     """A vocabulary from SMILES, in which each asterisk is a stem, and every stem is an arm.
 
-    Blocks with stereochemistry, isotopes or atom map numbers raise, because trees of blocks do not keep them.
+    Stereochemistry is kept, unless it is at an attachment point. There, and where trees of blocks cannot keep isotopes
+    and atom map numbers, the block raises.
 
     Args:
         blocks: the SMILES.
         where: prefix of error messages.
         row: name of a row in error messages.
         numbers: number of each row in error messages; None: 0, 1, ...
+        rules: which labels may bond.
+        forbidden: pairs of elements that may not be bonded.
 
     Raises:
-        ValueError: there are no rows; a SMILES is invalid, has no attachment point, or has marks that would be lost; or
-            a block is listed twice.
+        ValueError: there are no rows; a SMILES is invalid, has no attachment point, or has marks that would be lost; a
+            block is listed twice; or the rules do not fit the labels.
     """
     if not blocks:
         raise ValueError(f"{where}: a vocabulary must have at least one block")
@@ -121,8 +145,8 @@ def from_smiles(
     arms: list[tuple[int, int]] = []
     for number, smiles in zip(numbers or range(len(blocks)), blocks, strict=True):
         try:
-            check_marks(smiles)
-            kind, _ = make_kind(*split(smiles))
+            mol = marked(smiles)
+            kind, _ = make_kind(*split(mol))
         except ValueError as error:
             raise ValueError(f"{where}, {row} {number}: {shown(smiles)} {error}") from None
         if kind.smiles in kinds:
@@ -130,10 +154,10 @@ def from_smiles(
         # One arm per class of positions that automorphisms exchange.
         arms += [(len(kinds), int(p)) for p in np.unique(kind.automorphisms.min(0))]
         kinds[kind.smiles], first[kind.smiles] = kind, number
-    return _vocabulary(list(kinds.values()), arms)
+    return _vocabulary(list(kinds.values()), arms, rules, forbidden)
 
 
-def published(tables: Any) -> Vocabulary:
+def published(tables: Any, rules: str | os.PathLike[str] | None = None, forbidden: BondPairs = NO_PAIRS) -> Vocabulary:
     """A vocabulary from the tables of Bengio et al. 2021.
 
     ``block_smi`` has the SMILES of each entry, and ``block_r`` the atoms with stems, of which the first is the arm.
@@ -150,17 +174,20 @@ def published(tables: Any) -> Vocabulary:
     arms: list[tuple[int, int]] = []
     for key, smiles, stems in entries:
         try:
-            kind, position = make_kind(parsed(smiles), stems)
+            kind, position = make_kind(without_stereo(parsed(smiles)), [(stem, 0) for stem in stems])
         except ValueError as error:
             raise ValueError(f"blocks, entry {key}: {smiles!r} {error}") from None
         kinds.setdefault(kind.smiles, kind)
         arms.append((list(kinds).index(kind.smiles), position[stems[0]]))
-    return _vocabulary(list(kinds.values()), arms)
+    return _vocabulary(list(kinds.values()), arms, rules, forbidden)
 
 
-def _vocabulary(kinds: list[Kind], arms: list[tuple[int, int]]) -> Vocabulary:
+def _vocabulary(
+    kinds: list[Kind], arms: list[tuple[int, int]], rules: str | os.PathLike[str] | None, forbidden: BondPairs
+) -> Vocabulary:
     names = tuple(kinds[k].smiles if len(kinds[k].atoms) == 1 else f"{kinds[k].smiles} by {p}" for k, p in arms)
-    return Vocabulary(tuple(kinds), np.array(arms, dtype=np.int64), names)
+    types, may_bond = stem_types(kinds, rules, forbidden, WHERE)
+    return Vocabulary(tuple(kinds), np.array(arms, dtype=np.int64), names, types, may_bond)
 
 
 @functools.cache

@@ -172,8 +172,8 @@ def test_scores_are_computed_once_in_one_batch() -> None:
     [
         ({"reward": "qde"}, "unknown reward 'qde'; allowed: qed, sa, penalized_logp, similarity, seh"),
         ({"reward": {"qed": 1.0, "x": 2.0}}, "unknown reward 'x'"),
-        ({"reward": {}}, "a product of scores needs at least one name, and finite powers"),
-        ({"reward": {"qed": math.inf}}, "a product of scores needs at least one name, and finite powers"),
+        ({"reward": {}}, "a product of scores needs at least one name, got {}"),
+        ({"reward": {"qed": math.inf}}, "the power of qed must be finite, got inf"),
         ({"reward": 3}, "reward must be a name, a mapping from names to powers, or a callable, got 3"),
         ({"reward": "similarity"}, "target, a SMILES, must be given if and only if the reward is 'similarity'"),
         ({"target": "CC"}, "target, a SMILES, must be given if and only if the reward is 'similarity'"),

@@ -1,0 +1,111 @@
+"""What may bond to what: rules on the labels of attachment points, and forbidden bonds between elements."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from gfn_envs.arrays import BoolArray
+from gfn_envs.envs.molecules.bonds import BondPairs
+from gfn_envs.envs.molecules.kinds import Kind, chemistry
+from gfn_envs.text_files import read_text
+from gfn_envs.validation import shown
+
+#: Unordered pairs of labels, as sets of one or two labels.
+Pairs = frozenset[frozenset[int]]
+
+
+def stem_types(
+    kinds: Sequence[Kind], rules: str | os.PathLike[str] | None, forbidden: BondPairs, where: str
+) -> tuple[tuple[tuple[int, ...], ...], BoolArray]:
+    """Types of the stems: stems of one type may bond to the same stems.
+
+    Args:
+        kinds: the blocks.
+        rules: "any", "same", "brics", the path of a file of pairs, or None, which is "any" without labels.
+        forbidden: pairs of elements that may not be bonded.
+        where: the environment, for messages.
+
+    Returns:
+        The type at each position of each kind; and whether stems of two types may bond, bool (t, t), symmetric.
+
+    Raises:
+        ValueError: there are labels, but no rules; the rules are unknown or do not have one of the labels; or no two
+            stems may bond.
+        OSError: the file cannot be read.
+    """
+    places = [[(label, kind.element(p)) for p, label in enumerate(kind.labels)] for kind in kinds]
+    every = sorted({place for of_kind in places for place in of_kind})
+    labels = sorted({label for label, _ in every})
+    pairs = _pairs(rules, labels, where)
+
+    def may(one: tuple[int, str], other: tuple[int, str]) -> bool:
+        by_label = pairs is None or frozenset((one[0], other[0])) in pairs
+        return by_label and not forbidden.has(one[1], other[1])
+
+    table = np.array([[may(one, other) for other in every] for one in every])
+    # Types with equal rows are one type.
+    _, first, merged = np.unique(table, axis=0, return_index=True, return_inverse=True)
+    number = dict(zip(every, merged.reshape(-1).tolist(), strict=True))
+    may_bond = table[np.ix_(first, first)]
+    if not may_bond.any():
+        raise ValueError(f"{where}: rules and forbidden_bonds let no two blocks bond")
+    return tuple(tuple(number[place] for place in of_kind) for of_kind in places), may_bond
+
+
+def _pairs(rules: str | os.PathLike[str] | None, labels: Sequence[int], where: str) -> Pairs | None:
+    """The pairs of labels that may bond; None for any."""
+    if rules is None:
+        if labels != [0]:
+            raise ValueError(
+                f"{where}: the attachment points have labels {', '.join(map(str, labels))}, so rules must be 'brics', "
+                "'same' (equal labels bond), 'any' (labels mean nothing) or a file with one pair of labels per line"
+            )
+        return None
+    if rules == "any":
+        return None
+    if rules == "same":
+        return frozenset(frozenset((label,)) for label in labels)
+    if rules == "brics":
+        pairs, source = brics_pairs(), "BRICS, with single bonds"
+    elif isinstance(rules, os.PathLike) or (isinstance(rules, str) and Path(rules).suffix):
+        pairs, source = _read(Path(rules), where), str(rules)
+    else:
+        allowed = "None, 'any', 'same', 'brics' or the path of a text file"
+        raise ValueError(f"{where}: rules must be {allowed}, got {shown(rules)}")
+    known = {label for pair in pairs for label in pair}
+    if unknown := [label for label in labels if label not in known]:
+        names = ", ".join("0 (no label)" if label == 0 else str(label) for label in unknown)
+        raise ValueError(
+            f"{where}: attachment points have the label {names}, which {source} does not have; "
+            f"known: {', '.join(map(str, sorted(known)))}"
+        )
+    return pairs
+
+
+def brics_pairs() -> Pairs:
+    """The pairs of labels that BRICS (Degen et al. 2008) bonds by a single bond, from RDKit."""
+    chemistry()
+    from rdkit.Chem import BRICS
+
+    ends = [(a, b) for group in BRICS.reactionDefs for a, b, bond in group if bond == "-"]
+    return frozenset(frozenset(int(re.sub(r"\D", "", label)) for label in pair) for pair in ends)
+
+
+def _read(path: Path, where: str) -> Pairs:
+    """Pairs of labels from a text file: two integers per line; ``#`` begins a comment."""
+    pairs = set()
+    for number, line in enumerate(read_text(path, where).splitlines(), 1):
+        words = re.split(r"[\s,;-]+", line.partition("#")[0].strip())
+        if words == [""]:
+            continue
+        if len(words) != 2 or not all(word.isdecimal() for word in words):
+            raise ValueError(f"{where}: {path}, line {number}: expected two labels, such as '1 3', got {line!r}")
+        pairs.add(frozenset(map(int, words)))
+    if not pairs:
+        raise ValueError(f"{where}: {path} has no pairs of labels")
+    return frozenset(pairs)

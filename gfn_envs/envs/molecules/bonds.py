@@ -1,0 +1,71 @@
+"""Bonds that molecules may not have, as pairs of elements such as "N-O"."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from typing import Any
+
+from gfn_envs.envs.molecules.kinds import chemistry
+from gfn_envs.user_arrays import ordered
+from gfn_envs.validation import shown
+
+HALOGENS = ("F", "Cl", "Br", "I")
+
+#: Bonds between heteroatoms that a medicinal chemist avoids. N-S is allowed, because it is in sulfonamides.
+CHEMIST = (
+    *("N-N", "N-O", "O-O", "O-S", "S-S"),
+    *(f"{a}-{b}" for a in ("N", "O", "S", "P") for b in HALOGENS),
+    *(f"{a}-{b}" for k, a in enumerate(HALOGENS) for b in HALOGENS[k:]),
+)
+
+
+class BondPairs:
+    """A set of unordered pairs of elements.
+
+    Args:
+        pairs: the pairs, such as ``("N-N", "N-O")``; a text of such pairs with commas; "chemist" for :data:`CHEMIST`;
+            or None for no pairs.
+        where: the environment, for messages.
+
+    Raises:
+        TypeError: ``pairs`` is not one of these.
+        ValueError: a pair does not name two elements.
+    """
+
+    def __init__(self, pairs: str | Sequence[str] | None, where: str):
+        if isinstance(pairs, str):
+            pairs = CHEMIST if pairs == "chemist" else [pair.strip() for pair in pairs.split(",") if pair.strip()]
+        given = () if pairs is None else ordered(pairs, where, "forbidden_bonds")
+        self.pairs = frozenset(_pair(pair, where) for pair in given)
+
+    def has(self, element: str, other: str) -> bool:
+        """True if this pair of symbols is in the set."""
+        return frozenset((element, other)) in self.pairs
+
+
+def _pair(pair: Any, where: str) -> frozenset[str]:
+    symbols = pair.split("-") if isinstance(pair, str) else []
+    if len(symbols) != 2 or not all(is_element(symbol) for symbol in symbols):
+        raise ValueError(f"{where}: forbidden_bonds must be pairs of elements such as 'N-O', got {shown(pair)}")
+    return frozenset(symbols)
+
+
+def is_element(symbol: str) -> bool:
+    """True if this is the symbol of a chemical element."""
+    if not symbol.isalpha() or symbol.capitalize() != symbol or len(symbol) > 2:
+        return False
+    from rdkit import rdBase
+
+    with rdBase.BlockLogs():
+        try:
+            return bool(chemistry().GetPeriodicTable().GetAtomicNumber(symbol) > 0)
+        except RuntimeError:
+            return False
+
+
+def plain(value: Any) -> Any:
+    """Paths as text and sequences as lists, for the arguments of an environment."""
+    if value is None or isinstance(value, str | int | float):
+        return value
+    return str(value) if isinstance(value, os.PathLike) else list(value)
