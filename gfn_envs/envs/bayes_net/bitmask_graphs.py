@@ -36,17 +36,29 @@ def ancestors(parents: IntArray) -> IntArray:
     return reached
 
 
-def features(parents: IntArray) -> dict[str, BoolArray]:
-    """Binary features of graphs (n, d), each bool (n, d, d).
+def blankets(parents: IntArray) -> IntArray:
+    """The Markov blanket of each node as masks, int64 (n, d): its parents, its children, and their other parents."""
+    d = parents.shape[1]
+    found = parents.copy()
+    for child in range(d):
+        # All bits are set if it is a child of the node.
+        is_child = -(parents[:, child, None] >> np.arange(d) & 1)
+        found |= is_child & (parents[:, child, None] | 1 << child)
+    return found & ~(1 << np.arange(d))
+
+
+def feature_masks(parents: IntArray) -> dict[str, IntArray]:
+    """Features of graphs (n, d) as masks, each int64 (n, d): bit i of [n, j] is 1 if i has the relation to j.
 
     ``edge``: i -> j is an edge. ``path``: a directed path leads from i to j. ``markov_blanket``: i is a parent of j, a
     child of j, or another parent of a child of j.
     """
-    d = parents.shape[1]
-    edge = adjacency(parents)
-    shared = np.einsum("nik,njk->nij", edge.astype(np.float32), edge.astype(np.float32)) > 0
-    blanket = (edge | edge.transpose(0, 2, 1) | shared) & ~np.eye(d, dtype=bool)
-    return {"edge": edge, "path": adjacency(ancestors(parents)), "markov_blanket": blanket}
+    return {"edge": parents, "path": ancestors(parents), "markov_blanket": blankets(parents)}
+
+
+def features(parents: IntArray) -> dict[str, BoolArray]:
+    """:func:`feature_masks` as matrices, each bool (n, d, d)."""
+    return {name: adjacency(masks) for name, masks in feature_masks(parents).items()}
 
 
 def structural_hamming_distance(parents: IntArray, true_parents: Sequence[int] | IntArray) -> IntArray:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -69,13 +68,15 @@ def listed_marginals(log_scores: FloatArray) -> dict[str, FloatArray]:
     log_reward = sum(log_scores[j][graphs[:, j]] for j in range(d))
     weights = np.exp(log_reward - np.max(log_reward))
     weights /= weights.sum()
-    total: dict[str, Any] = {}
+    total: dict[str, FloatArray] = {}
     for first in range(0, len(graphs), CHUNK):
         part = slice(first, first + CHUNK)
-        for name, feature in digraphs.features(graphs[part]).items():
-            mean = weights[part] @ feature.reshape(len(feature), d * d)
-            total[name] = total.get(name, 0.0) + mean.reshape(d, d)
-    return total
+        for name, masks in digraphs.feature_masks(graphs[part]).items():
+            counts = [np.bincount(column, weights[part], minlength=2**d) for column in masks.T]
+            total[name] = total.get(name, 0) + np.array(counts)
+    # From the probability of each mask to that of each bit.
+    bits = np.arange(2**d)[:, None] >> np.arange(d) & 1
+    return {name: (probabilities @ bits).T for name, probabilities in total.items()}
 
 
 # ---------------------------------------------------------------------- sums over graphs
