@@ -34,6 +34,8 @@ class Capabilities:
             False makes no claim.
         names: names of the nodes of :meth:`marginals`.
         true_graph: the parents of each of these nodes in the true graph as bit masks, int64 (nodes,), if it is known.
+        taxa: names of the taxa of trees that :meth:`clades` describes; () if it is not defined.
+        rooted: False: :meth:`clades` describes unrooted trees.
         closed_levels: all states in closed form (:mod:`gfn_envs.closed_levels`), which needs ``declared_num_states``.
             Exact evaluation then holds no table of states. None: the states are enumerated.
     """
@@ -48,6 +50,8 @@ class Capabilities:
     feature_bounds: tuple[float, float] = (-np.inf, np.inf)
     object_formats: tuple[str, ...] = ()
     can_stop_anywhere: bool = False
+    taxa: tuple[str, ...] = ()
+    rooted: bool = True
     closed_levels: ClosedLevels | None = None
     names: tuple[str, ...] = ()
     true_graph: IntArray | None = None
@@ -130,6 +134,18 @@ class Capabilities:
             NotImplementedError: the environment does not define it.
         """
         raise NotImplementedError(f"{type(self).__name__} does not define objects as cells of a grid (grid_cells)")
+
+    def clades(self, states: IntArray) -> BoolArray:
+        """The inner nodes of terminal states that are trees of ``taxa``, bool (n, num_nodes, num_taxa).
+
+        True for each taxon below the node. The root and single taxa are left out. The nodes of an unrooted tree are its
+        inner edges, with the taxa on the side without the last taxon. `gfn sample` writes them as NEXUS, with support,
+        and as consensus trees.
+
+        Raises:
+            NotImplementedError: the environment does not define it.
+        """
+        raise NotImplementedError(f"{type(self).__name__} does not define objects as trees of taxa (clades)")
 
     def molecules(self, states: IntArray) -> list[Any]:
         """States as a list of n RDKit Mols. An environment that defines it also defines the two methods below.

@@ -29,7 +29,7 @@ CALLED_ON_SOURCE = ("partial_log_reward", "contains", "tokens", "labelled_graphs
 #: Optional capabilities that an environment has if it overrides the method of this name.
 OVERRIDDEN = (
     *("log_num_paths", "grid_cells", "molecules", "distance", "mol_blocks", "reward_components"),
-    *("exact_log_z", "sample_target", "marginals"),
+    *("exact_log_z", "sample_target", "marginals", "clades"),
 )
 
 
@@ -178,7 +178,7 @@ class Dag(Capabilities, abc.ABC):
         Args:
             name: ``"partial_log_reward"``, ``"contains"``, ``"tokens"``, ``"labelled_graphs"``, ``"log_num_paths"`` (a
                 formula; the default enumerates all states), ``"grid_cells"``, ``"molecules"``, ``"distance"``,
-                ``"mol_blocks"``, ``"reward_components"``, ``"exact_log_z"``, ``"sample_target"`` or
+                ``"mol_blocks"``, ``"reward_components"``, ``"exact_log_z"``, ``"sample_target"``, ``"clades"`` or
                 ``"marginals"``.
 
         Raises:

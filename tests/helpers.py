@@ -131,6 +131,7 @@ SMALL_ARGUMENTS: dict[str, list[dict[str, Any]]] = {
         {"num_taxa": 4, "num_sites": 20, "mutation_probability": 0.5, "temperature": 1.0, "constant": 30.0},
         {"num_taxa": 5},
         {"num_taxa": 5, "rooted": False},
+        {"num_taxa": 4, "num_sites": 20, "score": "k80", "kappa": 3.0},
         {"alignment": {"ape": "ACGT-", "bee": "acctN", "cat": "RCTAA", "d e": "GCTAA"}},
     ],
     BAYES_NET: [

@@ -26,7 +26,7 @@ Train and compare
   gfn sweep AGENTS ENV  many trainings at once, on this machine or a cluster: --seeds 0:5 --grid agent.lr=1e-3,3e-3
   gfn evaluate DIR      metrics of a run as a table, or as JSON with --json
   gfn compare DIR ...   a table of several runs, aggregated over seeds, and their learning curves in comparison.png
-  gfn sample DIR        objects of a run as .csv, .parquet, .smi, .sdf, .fasta, .nwk or .npy, with their rewards
+  gfn sample DIR        objects of a run as .csv, .parquet, .smi, .sdf, .fasta, .nwk, .nex or .npy, with their rewards
   gfn posterior DIR     Bayesian networks: probabilities of edges and paths, CPDAGs, distance to a known graph
   gfn report DIR ...    one HTML file on one or several runs: curves, learned beside target, best objects, diagnostics
   gfn plot DIR          figures of a run; --state-graph draws states and flows of small environments

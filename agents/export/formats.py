@@ -6,7 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, BinaryIO, NamedTuple
 
-from agents.export import fields, tables
+from agents.export import fields, tables, trees
 from agents.export.parquet import check_pyarrow, write_parquet
 from agents.export.samples import Samples
 from agents.runs.files import write_atomically
@@ -39,7 +39,16 @@ FORMATS = {
     ".sdf": Format(fields.write_sdf, lambda dag: dag.has("mol_blocks"), "objects that are molecules (mol_blocks)"),
     ".fasta": Format(fields.write_fasta, _declared("fasta"), "objects that are sequences of upper-case letters"),
     ".nwk": Format(fields.write_newick, _declared("nwk"), "objects that are trees"),
+    ".nex": Format(trees.write_nexus, lambda dag: dag.has("clades"), "objects that are trees"),
+    ".contree": Format(trees.write_consensus, lambda dag: dag.has("clades"), "objects that are trees"),
+    ".clades.csv": Format(trees.write_clades, lambda dag: dag.has("clades"), "objects that are trees"),
 }
+
+
+def suffix_of(path: Path) -> str:
+    """The suffix that sets the format: the longest known one that the name ends with, else that after the last dot."""
+    known = [suffix for suffix in FORMATS if path.name.lower().endswith(suffix)]
+    return max(known, key=len, default=path.suffix.lower())
 
 
 def suffixes(dag: Dag) -> list[str]:
@@ -54,7 +63,7 @@ def check_suffix(path: Path, dag: Dag) -> None:
         ValueError: they cannot. The message has the suffixes that are allowed.
         ImportError: a package that the format needs is not installed.
     """
-    suffix, known = path.suffix.lower(), suffixes(dag)
+    suffix, known = suffix_of(path), suffixes(dag)
     if suffix in known:
         if suffix == ".parquet":
             check_pyarrow()
@@ -74,4 +83,4 @@ def write_samples(path: str | Path, samples: Samples, dag: Dag) -> None:
     """
     path = Path(path)
     check_suffix(path, dag)
-    write_atomically(path, lambda file: FORMATS[path.suffix.lower()].write(file, samples, dag))
+    write_atomically(path, lambda file: FORMATS[suffix_of(path)].write(file, samples, dag))

@@ -142,3 +142,16 @@ def site_patterns(encoded: IntArray) -> tuple[IntArray, FloatArray]:
     varied = np.bitwise_and.reduce(encoded, axis=0) == 0
     patterns, counts = np.unique(encoded[:, varied], axis=1, return_counts=True)
     return np.ascontiguousarray(patterns), counts.astype(np.float64)
+
+
+def all_patterns(encoded: IntArray) -> tuple[FloatArray, FloatArray]:
+    """All distinct columns of an alignment for likelihoods, which take a gap as an unknown nucleotide.
+
+    Returns:
+        ``(possible, counts)``: 1.0 for each nucleotide that is possible, float64 (taxa, 4, patterns), and the count of
+        each pattern, float64 (patterns,).
+    """
+    nucleotides = np.where(encoded == BITS["-"], BITS["N"], encoded) & (BITS["N"] ^ BITS["-"])
+    patterns, counts = np.unique(nucleotides, axis=1, return_counts=True)
+    possible = patterns[:, None] >> np.arange(4)[:, None] & 1
+    return possible.astype(np.float64), counts.astype(np.float64)

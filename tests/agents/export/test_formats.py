@@ -42,7 +42,7 @@ def written(tmp_path, name, dag, samples):
         (QM9STR, {"length": 2, "table": list(range(1, 122))}, []),
         (AMP, {"length": 2}, [".fasta"]),
         (FRAGMENTS, None, [".smi", ".sdf"]),
-        (PHYLO_TREE, None, [".nwk"]),
+        (PHYLO_TREE, None, [".nwk", ".nex", ".contree", ".clades.csv"]),
         (ISING, {"side": 2}, []),
     ],
 )

@@ -1,0 +1,148 @@
+"""The likelihood of trees with branch lengths by Felsenstein's pruning algorithm (1981), for batches of trees.
+
+Nodes of a tree: the taxa 0..n - 1, then one node per join, the root last. The branch of a node is the one above it. A
+reversible model does not see the root, so that the two branches at the root are one: that of the last join's first
+tree. The other one has length 0.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+
+from gfn_envs.arrays import FloatArray, IntArray
+from gfn_envs.envs.phylogenetics.substitution import SPECTRUM
+
+
+class Trees(NamedTuple):
+    """Complete trees, with the children of each join.
+
+    Attributes:
+        left: number of the first node of each join, from the leaves up, int64 (b, n - 1).
+        right: number of the second node, int64 (b, n - 1).
+    """
+
+    left: IntArray
+    right: IntArray
+
+    @property
+    def num_branches(self) -> int:
+        """Number of nodes below the root, 2 n - 2: the branches, and one of length 0."""
+        return 2 * self.left.shape[1]
+
+    @property
+    def no_branch(self) -> IntArray:
+        """The node that has no branch of its own, int64 (b,)."""
+        return self.right[:, -1]
+
+    def take(self, rows: IntArray) -> Trees:
+        return Trees(self.left[rows], self.right[rows])
+
+
+def trees_of(into: IntArray, merged: IntArray) -> Trees:
+    """Trees from their joins, int64 (b, n - 1) each: tree ``merged`` joins tree ``into``, from the leaves up."""
+    joins = into.shape[1]
+    rows, node = np.arange(len(into)), np.tile(np.arange(joins + 1), (len(into), 1))
+    left, right = np.empty_like(into), np.empty_like(into)
+    for k in range(joins):
+        left[:, k], right[:, k] = node[rows, into[:, k]], node[rows, merged[:, k]]
+        node[rows, into[:, k]] = joins + 1 + k
+    return Trees(left, right)
+
+
+class Pruning:
+    """Log-likelihoods of trees with branch lengths, and what one branch changes about them.
+
+    Args:
+        rates: eigenvalues of the substitution model (4,).
+        possible: 1.0 for each nucleotide that is possible, float64 (taxa, 4, patterns).
+        weights: number of sites of each pattern, float64 (patterns,).
+    """
+
+    def __init__(self, rates: FloatArray, possible: FloatArray, weights: FloatArray):
+        self.rates, self.weights = rates, weights
+        #: Conditional likelihoods of the taxa in the basis of the eigenvectors.
+        self.taxa = SPECTRUM @ possible
+        self.powers = rates ** np.arange(3)[:, None]  # of the three derivatives 0, 1, 2
+
+    def log_likelihood(self, trees: Trees, lengths: FloatArray) -> FloatArray:
+        """float64 (b,), of branch lengths (b, 2 n - 2)."""
+        return self._upward(trees, np.exp(lengths[..., None] * self.rates))[2]
+
+    def _upward(self, trees: Trees, decay: FloatArray) -> tuple[FloatArray, FloatArray, FloatArray]:
+        """From the taxa to the root.
+
+        Returns:
+            ``(below, sent, log_likelihood)``: conditional likelihoods of each node, in the basis of the eigenvectors,
+            and of the upper end of its branch, each (b, 2 n - 2, 4, patterns); both up to a factor per node and
+            pattern. And the logs (b,).
+        """
+        n, rows = len(self.taxa), np.arange(len(decay))
+        below = np.empty((len(decay), trees.num_branches, *self.taxa.shape[1:]))
+        below[:, :n] = self.taxa
+        sent = np.empty_like(below)
+        sent[:, :n] = SPECTRUM @ (decay[:, :n, :, None] * self.taxa)
+        logs = np.zeros((len(decay), self.taxa.shape[2]))
+        for k in range(n - 1):
+            node = sent[rows, trees.left[:, k]] * sent[rows, trees.right[:, k]]
+            size = node.max(1)  # Products of many branches would underflow.
+            node /= size[:, None]
+            logs += np.log(size)
+            if k < n - 2:
+                below[:, n + k] = SPECTRUM @ node
+                sent[:, n + k] = SPECTRUM @ (decay[:, n + k, :, None] * below[:, n + k])
+        logs += np.log(node.mean(1))  # A, C, G and T are equally frequent.
+        return below, sent, (logs * self.weights).sum(1)
+
+    def by_branch(self, trees: Trees, lengths: FloatArray) -> tuple[FloatArray, FloatArray]:
+        """The likelihood as a function of one branch length, given all others.
+
+        Returns:
+            ``(coefficients, log_likelihood)``, (b, 2 n - 2, 4, patterns) and (b,). With branch length x of a node, the
+            likelihood of a pattern is the sum over j of ``coefficients[..., j, :] exp(rates[j] x)``, up to a factor.
+        """
+        n, rows = len(self.taxa), np.arange(len(lengths))
+        decay = np.exp(lengths[..., None] * self.rates)
+        coefficients, sent, log_likelihood = self._upward(trees, decay)
+        above = np.ones((len(lengths), n - 1, *self.taxa.shape[1:]))  # what the rest says of each join
+        for k in reversed(range(n - 1)):
+            left, right = trees.left[:, k], trees.right[:, k]
+            for node, sibling in ((left, right), (right, left)):
+                outside = SPECTRUM @ (above[:, k] * sent[rows, sibling])
+                coefficients[rows, node] *= outside
+                inner = np.flatnonzero(node >= n)
+                if len(inner):
+                    message = SPECTRUM @ (decay[inner, node[inner], :, None] * outside[inner])
+                    above[inner, node[inner] - n] = message / message.max(1, keepdims=True)
+        return coefficients, log_likelihood
+
+    def derivatives(self, trees: Trees, lengths: FloatArray) -> tuple[FloatArray, FloatArray, FloatArray]:
+        """The log-likelihood (b,), and its first and second derivatives by each branch length, (b, 2 n - 2) each."""
+        coefficients, log_likelihood = self.by_branch(trees, lengths)
+        value, slope, bend = self._mixed(coefficients, lengths)
+        slope /= value
+        bend /= value
+        return log_likelihood, (slope * self.weights).sum(-1), ((bend - slope**2) * self.weights).sum(-1)
+
+    def _mixed(self, coefficients: FloatArray, lengths: FloatArray) -> tuple[FloatArray, FloatArray, FloatArray]:
+        """Likelihoods of patterns and their two derivatives by each branch length, (b, 2 n - 2, patterns) each."""
+        factors = np.exp(lengths[..., None] * self.rates)[..., None, :] * self.powers
+        mixed = factors @ coefficients
+        return mixed[:, :, 0], mixed[:, :, 1], mixed[:, :, 2]
+
+    def along_branches(self, coefficients: FloatArray, lengths: FloatArray) -> FloatArray:
+        """The log-likelihood at several lengths of each branch, up to a constant of the branch.
+
+        Args:
+            coefficients: those of :meth:`by_branch`.
+            lengths: (b, 2 n - 2, m).
+
+        Returns:
+            float64 (b, 2 n - 2, m).
+        """
+        found = np.empty_like(lengths)
+        for m in range(lengths.shape[2]):
+            decay = np.exp(lengths[:, :, m, None] * self.rates)
+            found[:, :, m] = (np.log((decay[..., None, :] @ coefficients)[:, :, 0]) * self.weights).sum(-1)
+        return found
