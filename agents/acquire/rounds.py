@@ -54,7 +54,8 @@ def acquire(
         batch: number of new objects per round.
         agent: name of the agent, such as "tb" or "subtb".
         iterations: its iterations per round.
-        surrogate: "forest", "gp" (scikit-learn) or "botorch", both for about 1,000 objects, or a function from a seed to a :class:`Surrogate`.
+        surrogate: "forest"; "gp" or "botorch", for up to about 1,000 objects; or a function from a seed to a
+            :class:`Surrogate`.
         acquisition: "ucb", the upper confidence bound, or "ei", the expected improvement.
         kappa: standard deviations that "ucb" adds to the mean, >= 0.
         sharpness: log R of the GFlowNet per unit of the acquisition function, > 0. Default: 8 for "ucb", in standard

@@ -63,6 +63,7 @@ class Learned:
         undefined: reason -> names of metrics that are missing.
         charts: the learned distribution beside the target.
         objects: its best objects: name, reward, samples, picture.
+        calls: the best calls of its oracle, if it has one: name, reward.
         notes: what is left out, and why.
     """
 
@@ -71,6 +72,7 @@ class Learned:
     undefined: dict[str, list[str]] = field(default_factory=dict)
     charts: list[Chart] = field(default_factory=list)
     objects: list[dict[str, Any]] = field(default_factory=list)
+    calls: list[tuple[str, str]] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
 
 
@@ -157,6 +159,7 @@ def section(group: Group, found: Learned) -> dict[str, Any]:
         "notes": found.notes,
         "charts": found.charts,
         "objects": found.objects,
+        "calls": found.calls,
         "metrics": facts.metric_rows(metrics),
         "undefined": [(reason, ", ".join(names)) for reason, names in found.undefined.items()],
         "reproduction": facts.reproduction(group),
@@ -173,6 +176,7 @@ def learned(group: Group, options: Options) -> Learned:
     except (RunError, OSError, ImportError) as error:
         found.notes.append(f"The agent was not opened, so its samples are missing: {error}")
         return found
+    found.calls = best_calls(agent.dag)
     try:
         _evaluate(agent, options, found)
     except (ValueError, ArithmeticError, NoLegalActionError, BudgetSpent, OSError, ImportError) as error:
@@ -217,3 +221,12 @@ def best_objects(dag: Any, samples: Samples) -> list[dict[str, Any]]:
         facts_of = {"name": name, "reward": reward, "samples": f"{best.samples[k]:,}"}
         shown.append({**facts_of, "picture": picture(dag, best.states[k])})
     return shown
+
+
+def best_calls(dag: Any) -> list[tuple[str, str]]:
+    """The objects with the most reward among all calls in the log of the environment's oracle: (name, reward)."""
+    if dag.oracle is None:
+        return []
+    values = {call.name: call.value for call in dag.oracle.log if call.value is not None}
+    best = sorted(values.items(), key=lambda item: -item[1])[:NUM_BEST]
+    return [(name, facts.number(value)) for name, value in best]

@@ -111,6 +111,8 @@ def test_from_a_reward_and_fragments_to_molecules_and_a_report(folder):
     assert "saved run/report.html" in gfn(folder, "report", "run", "--trust", "--num-samples", "300")
     page = (folder / "run" / "report.html").read_text(encoding="utf-8")
     assert "Best objects" in page
+    best = max(paid, key=lambda smiles: 0.1 + len(smiles) + 5 * smiles.count("N"))
+    assert best in page[page.index("Best calls of the reward") :]
     assert "No new reward was evaluated: rewards are expensive" in page
     assert page.count("data:image/png") >= 10
     assert "calls of the reward" in page
