@@ -23,7 +23,14 @@ from typing import Any
 from runner import Column, Experiment, Row
 from tables import main
 
-BOTH: dict[str, Any] = {"batch_size": 16, "lr": 1e-3, "lr_log_z": 1e-2, "track_log_z": False, "delay_stop": 0}
+BOTH: dict[str, Any] = {
+    "batch_size": 16,
+    "lr": 1e-3,
+    "lr_log_z": 1e-2,
+    "track_log_z": False,
+    "delay_stop": 0,
+    "beta": 1,
+}
 SUBTB = {**BOTH, "weighting": "batch"}
 LAMBDAS = (0.1, 0.5, 0.8, 1.3, 3.0, 10.0)
 

@@ -42,7 +42,7 @@ def shen2023_rows(
         "track_log_z": False,
         "steps_per_batch": steps_per_batch,
     }
-    both = {**rates, "epsilon": epsilon, "shared": False, "activation": "leaky_relu", "clamp_loss": 100.0}
+    both = {**rates, "epsilon": epsilon, "shared": False, "activation": "leaky_relu", "clamp_loss": 100.0, "beta": 1}
     plain, replay, ssr = {**both, "hidden": hidden}, {"replay": "prioritized"}, {"form": "ssr", "hidden": hidden[:1]}
     rows = {
         "tb": ("tb", plain),
@@ -82,12 +82,13 @@ def niu2024_rows(lr_log_z: float = 0.1, backward: dict[str, Any] | None = None) 
         lr_log_z: learning rate of log Z.
         backward: settings of the updates of P_B of rl-b and rl-g.
     """
-    log_z, fit = {"lr_log_z": lr_log_z, "track_log_z": False}, backward or {}
+    both = {"track_log_z": False, "beta": 1}
+    log_z, fit = {**both, "lr_log_z": lr_log_z}, backward or {}
     rows = {name: Row(name, log_z | (fit if name in ("rl-b", "rl-g") else {})) for name in ("rl-u", "rl-b", "rl-g")}
     rows["rl-t"] = Row("rl-t", log_z)
     balance = {"batch_size": 128, "hidden": (256, 256, 256, 256), "shared": False, "delay_stop": 0}
     for agent in ("tb", "db", "subtb"):
-        own = log_z if agent == "tb" else {"track_log_z": False}
+        own = log_z if agent == "tb" else both
         for letter, policy in (("u", "uniform"), ("b", "learned")):
             settings = {**balance, **own, "backward": policy}
             rows[f"{agent}-{letter}"] = Row(agent, settings)

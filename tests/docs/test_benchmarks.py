@@ -17,7 +17,6 @@ from benchmarks import (
     forward_looking,
     matmul_peak,
     papers,
-    proteins,
     recipes,
     replay,
     report,
@@ -233,34 +232,22 @@ def test_our_string_worker_trains(tmp_path):
         assert worker.ask(iterations=3)["transitions"] == 3 * 16 * 8
 
 
-def test_percent_of_target_mean_over_training():
-    rewards = np.arange(1.0, 201.0)
-    looks = [{"round": 10 * (i + 1), "mean_reward": reward} for i, reward in enumerate(rewards)]
-    names = ("rounds", "seconds", "percent_of_target", "rounds_to_target", "modes", "num_modes", "published")
-    entry = dict.fromkeys(names, 7) | {"looks": looks, "target_mean": 50.0, "evaluation": {"tv": 0.25}}
-    kept = papers.compact(entry)
-    assert kept["percent"] == {"500": 51.0, "1000": 151.0, "2000": 351.0}  # means of 1..50, 51..100 and 151..200
-    assert kept["tv"] == 0.25
-    row = {**kept, "published": "98.0%", "changes": {"hidden": (128,)}}
-    machine = {"processor": "p", "cores": 2, "torch": "2"}
-    text = papers.section({"tfbind8": {"tb": row}, "machine": machine, "date": "today"})
-    assert "| tb | 98.0% | 7 | 7 | 7.0 | 7 | 0.250 | 7 of 7 | 51.0 | 151.0 | 351.0 |" in text
-    assert "* `tb` differs from the paper's settings: hidden (128,)." in text
+def test_published_values_of_earlier_runs_stand_only_beside_the_same_quantity():
+    row = {"rounds": 7, "seconds": 7, "percent_of_target": 7, "modes": 7, "num_modes": 7, "tv": 0.25, "changes": {}}
+    row |= {"published": "98.0%", "percent": {"500": 51.0, "1000": 151.0}}
+    wide = {**row, "changes": {"hidden": (128,)}}
+    results = {"tfbind8": {"tb": row, "tb+prt": wide}, "qm9str": {"tb": row}, "date": "today"}
+    text = papers.section({**results, "machine": {"processor": "p", "cores": 2, "torch": "2"}})
+    assert "| tb | 98.0% | 7 | 7 | 7.0 | 0.250 | 7 of 7 | 51.0 | 151.0 |" in text
+    assert "| tb+prt | - | 7 |" in text
+    assert "* `tb+prt` differs from the paper's settings: hidden (128,)." in text
+    assert "| tb | - | 7 |" in text.split("### QM9str")[1]
 
 
 def test_verdict_on_quality_compares_the_difference_with_its_standard_error():
     assert quality.verdict([0.05, 0.06], [0.06, 0.07]) == "no worse"
     assert quality.verdict([0.05, 0.07], [0.04, 0.07]) == "higher by 0.0050, within 2 standard errors (0.0361)"
     assert quality.verdict([0.050, 0.051], [0.040, 0.041]) == "higher by 0.0100, beyond 2 standard errors (0.0014)"
-
-
-def test_tables_of_proteins_show_published_and_measured_values() -> None:
-    entry = {"rounds": 150, "seconds": 3.2, "evaluation": {"top_100_value": 0.5, "top_100_levenshtein": 44.128}}
-    text = proteins.part("madan2023_amp", {"subtb, seed 0": entry, "sac, seed 0": {**entry, "evaluation": {}}})
-    rows = [line for line in text.splitlines() if line.startswith("| ")]
-    assert rows[2].startswith("| subtb | 150 | 3 | 0.96 ± 0.02, 42.23 ± 3.4 | 0.5 | 44.13 |")
-    assert rows[3].startswith("| sac | 150 | 3 | 0.80 ± 0.01, 8.36 ± 1.44 | - | - |")
-    assert len(rows) == 4
 
 
 def test_our_worker_on_structures(tmp_path):

@@ -25,6 +25,7 @@ MOLECULES = {"blocks": ["*CC*", "*c1ccccc1", "*O"], "max_blocks": 3, "reward": "
 SCRIPTS: dict[str, tuple[str, dict[str, Any]]] = {
     "shen2023_bag": ("tb,sub+prt+ssr", {"num_letters": 3, "capacity": 4, "repeats": 2}),
     "shen2023_tfbind8": ("maxent,sub+prt+ssr", {"length": 3, "table": scores(64)}),
+    "shen2023_pho4": ("maxent,tb", {"length": 3, "table": scores(64)}),
     "shen2023_qm9str": ("tb+prt,tb+prt+ssr", {"length": 2, "table": scores(121)}),
     "shen2023_sehstr": ("tb,tb+prt", {"length": 2, "table": scores(324)}),
     "madan2023_hypergrid": ("subtb 4 steps,tb epsilon 0.5", {"side": 4}),

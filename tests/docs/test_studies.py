@@ -1,0 +1,146 @@
+"""All experiments of a paper by one command: what is missing or stale, tables, verdicts and figures."""
+
+from __future__ import annotations
+
+import dataclasses
+import importlib
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+import agents
+
+PAPERS = Path(__file__).resolve().parents[2] / "examples" / "papers"
+NAMES = ["shen2023", "madan2023", "niu2024"]
+
+
+@pytest.fixture
+def load(monkeypatch: pytest.MonkeyPatch) -> Any:
+    monkeypatch.syspath_prepend(str(PAPERS))
+    return importlib.import_module
+
+
+def small(load: Any, rounds: int = 20, **settings: Any) -> Any:
+    """A study of two rows on a tiny grid."""
+    study, grid = load("study"), load("madan2023_hypergrid").EXPERIMENT
+    part = study.Part(
+        key="tiny",
+        title="A tiny grid",
+        experiment=study.on(grid, side=4),
+        rows=("subtb", "tb"),
+        rounds=rounds,
+        settings={"hidden": (8,), **settings},
+        claims=(study.Claim("SubTB is ahead of TB", "l1", "subtb", "tb"),),
+    )
+    return study.Study("small", "A small study", (part,))
+
+
+def command(load: Any, study: Any, directory: Path, *arguments: str) -> None:
+    places = [f"--{name}={directory / name}" for name in ("runs", "results", "docs")]
+    load("study_command").main(study, "", [*arguments, "--seeds", "0,1", *places])
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_declarations(name: str, load: Any) -> None:
+    study = load(name).STUDY
+    keys = [part.key for part in study.parts]
+    assert len(set(keys)) == len(keys)
+    for part in study.parts:
+        assert set(part.names) <= set(part.experiment.rows)
+        assert {row for claim in part.claims for row in (claim.better, claim.worse)} <= set(part.names)
+        for row in (part.experiment.rows[name] for name in part.names):
+            agents.AGENTS[row.agent].config_class(**{**row.settings, **part.settings})
+
+
+def test_run_list_and_page(load: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    study = small(load)
+    command(load, study, tmp_path, "--list")
+    assert capsys.readouterr().out.splitlines() == [
+        f"tiny: {row}, seed {seed}: missing" for row in ("subtb", "tb") for seed in (0, 1)
+    ]
+    command(load, study, tmp_path, "--rows", "subtb")
+    command(load, study, tmp_path, "--figures")
+    page = (tmp_path / "docs" / "small.md").read_text()
+    kept = json.loads((tmp_path / "results" / "small.json").read_text())["tiny"]
+    assert set(kept) == {"subtb, seed 0", "subtb, seed 1"}
+    l1 = [kept[name]["metrics"]["l1"] for name in sorted(kept)]
+    assert l1 == [2 * kept[name]["metrics"]["tv"] for name in sorted(kept)]
+    line = next(line for line in page.splitlines() if line.startswith("| subtb | 2 |"))
+    assert f"| {np.mean(l1):.3g} ± {np.std(l1, ddof=1) / np.sqrt(2):.3g} |" in line
+    assert "SubTB is ahead of TB: not measured yet." in page
+    assert "Not shown: tb, seed 0: missing; tb, seed 1: missing." in page
+    assert (tmp_path / "docs" / "figures" / "small_tiny.png").exists()
+    command(load, study, tmp_path)  # Only what is missing.
+    assert capsys.readouterr().out.count("already there") == 2
+    command(load, study, tmp_path, "--list", "--figures")
+    page = (tmp_path / "docs" / "small.md").read_text()
+    assert "(2 and 2 seeds)." in page
+    assert "Not shown" not in page
+    # The page follows from what the repository keeps, without the runs.
+    (tmp_path / "runs" / "small" / "tiny" / "results.json").unlink()
+    command(load, study, tmp_path, "--figures")
+    assert (tmp_path / "docs" / "small.md").read_text() == page
+
+
+def test_rows_that_are_short_or_stale_are_not_shown(
+    load: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    command(load, small(load), tmp_path, "--rows", "tb")
+    for study, reason in (
+        (small(load, rounds=40), "20 of 40 rounds"),
+        (small(load, lr=0.5), "stale: other lr"),
+        (dataclasses.replace(small(load), parts=(dataclasses.replace(
+            small(load).parts[0], experiment=load("study").on(load("madan2023_hypergrid").EXPERIMENT, side=5)),)),
+         "stale: other env_arguments"),
+    ):  # fmt: skip
+        command(load, study, tmp_path, "--figures", "--list")
+        page = (tmp_path / "docs" / "small.md").read_text()
+        assert "| tb |" not in page
+        assert f"tb, seed 0: {reason}" in page
+        assert f"tiny: tb, seed 1: {reason}" in capsys.readouterr().out
+
+
+def test_verdicts(load: Any) -> None:
+    claim = load("study").Claim("A beats B", "l1", "a", "b")
+
+    def results(a: list[float], b: list[float]) -> dict[str, Any]:
+        rows = {"a": a, "b": b}
+        return {f"{r}, seed {i}": {"metrics": {"l1": v}} for r, vs in rows.items() for i, v in enumerate(vs)}
+
+    assert claim.verdict(results([0.1, 0.12], [1.0, 1.02]), (0, 1)).startswith("reproduced: l1 0.11 ± 0.01 of a, 1.01")
+    assert claim.verdict(results([1.0, 1.02], [0.1, 0.12]), (0, 1)).startswith("reversed")
+    assert claim.verdict(results([0.1, 0.9], [0.2, 1.0]), (0, 1)).startswith("not decided")
+    assert claim.verdict(results([0.1], []), (0, 1)) == "not measured yet"
+
+
+def test_published_values_are_shown_only_if_they_measure_the_same(load: Any, tmp_path: Path) -> None:
+    page, study = load("study_page"), load("madan2023").STUDY
+    amp = next(part for part in study.parts if part.key == "amp")
+    assert not amp.comparable
+    entry = {"config": {}, "rounds": amp.length, "curve": [], "metrics": {"seconds": 1.0, "top_100_value": 0.5}}
+    results = {f"subtb, seed {seed}": entry for seed in (0, 1)}
+    for comparable in (False, True):
+        part = dataclasses.replace(amp, comparable=comparable)
+        told = {("subtb", seed): "done" for seed in (0, 1)}
+        state, page.state = page.state, lambda *_, told=told: told
+        try:
+            text = "\n".join(page.section(study, part, results, (0, 1), tmp_path, None))
+        finally:
+            page.state = state
+        assert ("0.96 ± 0.02, 42.23 ± 3.4" in text) == comparable
+
+
+def test_unknown_parts_are_refused(load: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit, match="2"):
+        command(load, small(load), tmp_path, "--only", "huge")
+    assert "--only: no part huge; allowed: tiny" in capsys.readouterr().err
+
+
+def test_time_of_a_study(load: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(load("study_command"), "SMOKE_SECONDS", 0.0)
+    command(load, small(load), tmp_path, "--time")
+    hours = json.loads((tmp_path / "results" / "small_hours.json").read_text())
+    assert 0 < hours["tiny"] < 0.1
