@@ -1,4 +1,4 @@
-"""The command ``gfn-envs check | envs | data``. It needs neither torch nor :mod:`agents`."""
+"""The command ``gfn-envs check | envs | data | blocks``. It needs neither torch nor :mod:`agents`."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from typing import Any, NoReturn
 from gfn_envs import named
 from gfn_envs.checker import DagError, check_dag
 from gfn_envs.data import command as data_command
+from gfn_envs.envs.molecules import blocks_command
 from gfn_envs.registration import (
     environment_parameters,
     environment_summary,
@@ -26,6 +27,7 @@ USAGE = """usage: gfn-envs COMMAND ...
   gfn-envs check ENV [--env.ARG VALUE ...]   check that an environment is a well-formed DAG
   gfn-envs envs [ENV]                        list the environments, or the arguments of one
   gfn-envs data list | fetch NAME | path     data sets that are not part of the package
+  gfn-envs blocks LIBRARY --out FILE         building blocks of your molecules, for GFN/FragmentMolecule-v0
   gfn-envs --version                         print the version
 
 example: gfn-envs check GFN/HyperGrid-v0 --env.ndim 2 --env.side 4
@@ -211,7 +213,15 @@ def data(argv: Sequence[str] | None = None, prog: str = "gfn-envs data") -> int:
     return data_command.main(argv, prog)
 
 
-COMMANDS: dict[str, Callable[[Sequence[str]], int]] = {"check": check, "envs": envs, "data": data}
+# ---------------------------------------------------------------------- blocks
+
+
+def blocks(argv: Sequence[str] | None = None, prog: str = "gfn-envs blocks") -> int:
+    """Cut molecules into blocks. Exit codes: 0 success, 2 a bad file or argument."""
+    return blocks_command.main(argv, prog)
+
+
+COMMANDS: dict[str, Callable[[Sequence[str]], int]] = {"check": check, "envs": envs, "data": data, "blocks": blocks}
 
 if __name__ == "__main__":
     main()

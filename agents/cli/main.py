@@ -36,6 +36,7 @@ Look up
   gfn envs [ENV]        list the environments, or the arguments of one
   gfn check ENV         check that an environment is a well-formed DAG
   gfn data list         list external data sets; gfn data fetch NAME, gfn data path
+  gfn blocks LIBRARY    building blocks of your molecules (.smi, .csv) for GFN/FragmentMolecule-v0: --out blocks.smi
   gfn --version         print the version
 
 Examples
@@ -50,7 +51,7 @@ Your own parts are named as module:name, from a file mine.py in this folder or a
 `gfn COMMAND --help` explains a command. `gfn train tb GFN/HyperGrid-v0 --help` explains every setting of a training."""
 
 #: Commands on environments, as "module:function". They need neither torch nor tyro.
-ENVIRONMENT_COMMANDS = {"envs": "gfn_envs.cli:envs", "check": "gfn_envs.cli:check", "data": "gfn_envs.cli:data"}
+ENVIRONMENT_COMMANDS = {name: f"gfn_envs.cli:{name}" for name in ("envs", "check", "data", "blocks")}
 #: Commands on agents.
 AGENT_COMMANDS = {
     "train": "agents.cli.train:train",

@@ -46,10 +46,14 @@ class FragmentMolecule(FragmentDag):
     * "qed": quantitative estimate of drug-likeness, in (0, 1).
     * "sa": (10 - SA) / 9, in [0, 1], with the synthetic accessibility score SA from 1 (easy) to 10 (hard).
     * "penalized_logp": exp(logP - SA - max(0, atoms in the largest ring - 6)).
-    * "similarity": Tanimoto similarity to ``target``, by Morgan fingerprints (radius 2, 2048 bits).
+    * "similarity": largest Tanimoto similarity to a ``target``, by Morgan fingerprints (radius 2, 2048 bits).
+    * "alerts": 2^-n, where n is the number of structural alerts in RDKit's catalogs PAINS and Brenk.
     * "seh": p / 8, where p is a proxy for binding to soluble epoxide hydrolase (data set seh-proxy); the exponent is 10
       and the floor 0.1 / 8. The open stems are an input of the proxy.
-    * a mapping from these names to powers: the product of max(score, floor)^power, each with its own default floor.
+    * a mapping from these names to powers, and from properties to windows, such as ``{"qed": 1, "logp": (1, 3)}``: the
+      product of max(score, floor)^power, each with its own default floor. The score of a window (low, high) is 1
+      inside and exp(-distance / scale) outside. Properties and their scales: logp 1, tpsa 20, weight 50, hbd, hba,
+      rotatable_bonds and rings 1. The factors are the components of the reward.
     * a callable from an RDKit Mol, or from its SMILES with ``reward_of="smiles"``, to a number > 0.
 
     Open stems carry hydrogens. A cache holds the scores of recent molecules. The intermediate log reward of an
@@ -59,25 +63,31 @@ class FragmentMolecule(FragmentDag):
     al. 2021: 7 / 8 for "seh"). Their number is not known in advance.
 
     ## Episode End
-    At the stop action, which is legal from ``min_blocks`` blocks on; after ``max_blocks`` blocks; or when no stem is
-    open.
+    At the stop action, which is legal from ``min_blocks`` blocks on; after ``max_blocks`` blocks; or when no block can
+    be bonded to an open stem.
 
     ## Number of states
     Computed exactly from the symmetries of the blocks (Polya's theorem and Otter's dissymmetry theorem).
 
     ## Arguments
     * ``blocks``: None for the packaged vocabulary of 55 blocks; "pdb105" for the 105 blocks of Bengio et al. 2021 (data
-      set fragment-blocks); a list of SMILES with attachment points, such as ``"*c1ccc(*)cc1"``; or the path of a text
-      file with one such SMILES per line.
+      set fragment-blocks); a list of SMILES with attachment points, such as ``"*c1ccc(*)cc1"``; or the path of a file
+      (.smi, .csv, .txt, with or without a header), such as ``gfn-envs blocks`` makes from a library of molecules.
+      Blocks keep stereochemistry that does not involve an attachment point; other marks raise.
     * ``max_blocks``: largest number of blocks in a molecule, >= 2.
     * ``min_blocks``: smallest number of blocks in a molecule at which the stop action is legal.
-    * ``reward``: a name, a mapping from names to powers, or a callable; see Rewards.
-    * ``target``: SMILES of the target of "similarity".
+    * ``reward``: a name, a mapping from names to powers or windows, or a callable; see Rewards.
+    * ``target``: SMILES of the target of "similarity", a list of several, or the path of a file of them.
     * ``reward_of``: "mol" or "smiles", the input of a callable reward.
     * ``exponent``: power of the score, > 0; None: 1, or 10 for "seh".
     * ``floor``: lower bound of the score, >= 0; None: 1e-3, 1e-6 for "penalized_logp", 0.1 / 8 for "seh", or 0 for a
       mapping and for a callable, which must then be > 0.
     * ``mode_threshold``: smallest score of a mode; None: no modes.
+    * ``rules``: which labels of attachment points may bond. A label is an isotope, as in ``"[16*]c1ccccc1"``, or an
+      atom map number. "brics" (Degen et al. 2008), "same" (equal labels), "any", or the path of a text file with one
+      pair of labels per line. None: there are no labels.
+    * ``forbidden_bonds``: bonds between blocks that are not made, as a list of pairs of elements or as text with commas
+      ("N-N,N-O"); "chemist": N-N, N-O, O-O, O-S, S-S, bonds of halogens to N, O, S, P and halogens; None: none.
 
     ## References
     Bengio et al. 2021, Flow Network based Generative Models (section 4.2); Madan et al. 2023
@@ -92,7 +102,7 @@ class FragmentMolecule(FragmentDag):
         max_blocks: int = 8,
         min_blocks: int = 2,
         reward: str | Mapping[str, float | tuple[float, float]] | Callable[[Any], float] = "qed",
-        target: str | Sequence[str] | None = None,
+        target: str | os.PathLike[str] | Sequence[str] | None = None,
         reward_of: str = "mol",
         exponent: float | None = None,
         floor: float | None = None,

@@ -51,6 +51,11 @@ def alerts(mol: Any) -> float:
     return float(len(_alert_catalog().GetMatches(mol)))
 
 
+def alert_score(mol: Any) -> float:
+    """2^-alerts, in (0, 1]: 1 for molecules without alerts."""
+    return float(0.5 ** alerts(mol))
+
+
 @functools.cache
 def _alert_catalog() -> Any:
     from rdkit.Chem.FilterCatalog import FilterCatalog, FilterCatalogParams

@@ -98,7 +98,7 @@ class ScoredMolecules(Dag, abc.ABC):
         return self.score.exponent * self.log_score(states)
 
     def reward_components(self, states: IntArray) -> dict[str, FloatArray]:
-        """The named scores, without floors and powers; {} if the reward is a callable."""
+        """The named scores, without floors and powers; those of windows end in ``_window``; {} if R is a callable."""
         mols = self.molecules(states) if self.score.parts else []
         stems = [self.stem_atoms(state) for state in states] if self.score.needs_stems else []
         return {name: np.asarray(scorer(mols, stems), np.float64) for name, scorer in self.score.parts}

@@ -16,7 +16,7 @@ from gfn_envs.data import registry as datasets
 from gfn_envs.envs.molecules.kinds import chemistry, parse_quietly
 from gfn_envs.envs.molecules.properties import (
     WINDOWS,
-    alerts,
+    alert_score,
     desirability,
     exp_penalized_logp,
     normalized_sa,
@@ -105,15 +105,16 @@ def make_score(
     if isinstance(reward, str):
         if reward in WINDOWS:
             raise ValueError(f"{where}: {reward} needs a window, such as reward={{{reward!r}: (low, high)}}")
-        scorer, parts[reward] = named(reward, target, where)
+        scorer = parts[reward] = named(reward, target, where)
         default_floor, default_exponent = DEFAULTS[reward]
     elif isinstance(reward, Mapping):
         if not reward:
             raise ValueError(f"{where}: a product of scores needs at least one name, got {dict(reward)}")
         factors = []
         for name, value in reward.items():
-            factor, parts[name] = _factor(name, value, target, where)
-            factors.append(factor)
+            scorer, default, power = _factor(name, value, target, where)
+            factors.append((scorer, default, power))
+            parts[f"{name}_window" if name in WINDOWS else name] = scorer
         scorer = functools.partial(_product, factors)
     elif isinstance(reward, Oracle):
         scorer = functools.partial(_by_oracle, reward, reward_of == "smiles")
@@ -134,24 +135,21 @@ def make_score(
     )
 
 
-def _factor(name: str, value: Any, target: Any, where: str) -> tuple[tuple[Scorer, float, float], Scorer]:
-    """(scorer, floor, power) of one entry of a product, and the scorer of its component."""
+def _factor(name: str, value: Any, target: Any, where: str) -> tuple[Scorer, float, float]:
+    """(scorer, floor, power) of one entry of a product."""
     if isinstance(value, Sequence) and not isinstance(value, str):
         bounds = [real(f"the window of {name}", bound, where) for bound in value]
         if name not in WINDOWS or len(bounds) != 2 or bounds[0] > bounds[1]:
             given = f"got {name}: {shown(value)}"
             raise ValueError(f"{where}: a window is (low, high), for {', '.join(WINDOWS)}; {given}")
-        window = functools.partial(_each, where, functools.partial(desirability, name, *bounds))
-        return (window, WINDOW_FLOOR, 1.0), functools.partial(_each, where, WINDOWS[name][0])
+        return functools.partial(_each, where, functools.partial(desirability, name, *bounds)), WINDOW_FLOOR, 1.0
     if name in WINDOWS:
         raise ValueError(f"{where}: {name} needs a window (low, high), got {shown(value)}")
-    power = real(f"the power of {name}", value, where)
-    scorer, component = named(name, target, where)
-    return (scorer, DEFAULTS[name][0], power), component
+    return named(name, target, where), DEFAULTS[name][0], real(f"the power of {name}", value, where)
 
 
-def named(name: str, target: Any, where: str) -> tuple[Scorer, Scorer]:
-    """The scorer of a name in :data:`DEFAULTS`, and that of its component, which differs for "alerts" only.
+def named(name: str, target: Any, where: str) -> Scorer:
+    """The scorer of a name in :data:`DEFAULTS`.
 
     Raises:
         ValueError: ``target`` is not a valid SMILES.
@@ -160,16 +158,11 @@ def named(name: str, target: Any, where: str) -> tuple[Scorer, Scorer]:
         from gfn_envs.envs.molecules.seh_proxy import published_proxy, seh_scores
 
         published_proxy(datasets.dataset("seh-proxy").checksum)  # Missing data raise when the environment is made.
-        return seh_scores, seh_scores
+        return seh_scores
     if name == "similarity":
-        similarity = functools.partial(_similarity, targets(target, where))
-        return similarity, similarity
-    if name == "alerts":
-        count = functools.partial(_each, where, alerts)
-        return functools.partial(_halved, count), count
-    function = {"qed": qed, "sa": normalized_sa, "penalized_logp": exp_penalized_logp}[name]
-    scorer = functools.partial(_each, where, function)
-    return scorer, scorer
+        return functools.partial(_similarity, targets(target, where))
+    functions = {"qed": qed, "sa": normalized_sa, "penalized_logp": exp_penalized_logp, "alerts": alert_score}
+    return functools.partial(_each, where, functions[name])
 
 
 def targets(target: Any, where: str) -> tuple[str, ...]:
@@ -186,10 +179,6 @@ def targets(target: Any, where: str) -> tuple[str, ...]:
         raise ValueError(f"{where}: target must have at least one SMILES, got {shown(target)}")
     # SMILES give smaller pickles than fingerprints.
     return tuple(chemistry().MolToSmiles(mol) for mol in mols)
-
-
-def _halved(count: Scorer, mols: Sequence[Any], stems: Sequence[Sequence[int]]) -> FloatArray:
-    return np.asarray(0.5 ** count(mols, stems), dtype=np.float64)
 
 
 def _each(
