@@ -59,7 +59,7 @@ def determinant(matrix: Any, index: tuple[int, ...]) -> Any:
 def bge() -> Pairs:
     for data in tables():
         n, d = data.shape
-        x, score = mp.matrix(data.tolist()), BGe(data)
+        x, score = mp.matrix(data.tolist()), BGe(data, center=False)
         m = [mp.fsum(x[:, j]) / n for j in range(d)]
         centered = mp.matrix(n, d)
         for i, j in product(range(n), range(d)):

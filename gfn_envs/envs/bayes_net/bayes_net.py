@@ -52,7 +52,7 @@ class BayesNet(GraphPosterior):
     change the posterior and keeps log R in a range that networks can predict. log p(data | G) is a sum of local scores,
     each of which is computed once. :meth:`log_score` returns it without the constant.
 
-    * "bge": Bayesian Gaussian equivalent, for continuous data; alpha_mu = 1, alpha_w = d + 2.
+    * "bge": Bayesian Gaussian equivalent, for continuous data; alpha_mu = 1, alpha_w = d + 2, centered columns.
     * "bdeu": Bayesian Dirichlet equivalent uniform, for discrete data; equivalent_sample_size = 1.
     * "gaussian_bic": BIC of linear regressions with Gaussian noise.
     * "linear_gaussian": weights N(0, 1), noise variance 0.1.
@@ -74,7 +74,7 @@ class BayesNet(GraphPosterior):
     * ``score``: "bge", "bdeu", "gaussian_bic" or "linear_gaussian"; or a callable (nodes (m,), parents bool (m, d)) ->
       log scores (m,). "auto": "bdeu" if all columns are discrete (labels, or at most 10 whole numbers with 5 rows each
       on average), "bge" if none is; a mixture raises.
-    * ``score_kwargs``: alpha_mu and alpha_w for "bge", equivalent_sample_size for "bdeu", noise_variance for
+    * ``score_kwargs``: alpha_mu, alpha_w and center for "bge", equivalent_sample_size for "bdeu", noise_variance for
       "linear_gaussian".
     * ``prior``: "uniform" over graphs, or "fair", which gives each size of a parent set the same total probability.
     * ``max_parents``: largest number of parents of a node; None: no limit.

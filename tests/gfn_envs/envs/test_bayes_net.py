@@ -137,7 +137,7 @@ def normal_wishart_log_evidence(data: np.ndarray, d: int) -> float:
 @pytest.mark.parametrize("offset", [0.0, 3.0])
 def test_bge_is_a_closed_form_marginal_likelihood(offset: float) -> None:
     data = DATA + offset
-    score = BGe(data)
+    score = BGe(data, center=False)
     for node in range(4):
         others = [k for k in range(4) if k != node]
         for size in range(4):
@@ -148,8 +148,16 @@ def test_bge_is_a_closed_form_marginal_likelihood(offset: float) -> None:
                 assert math.isclose(score(np.array([node]), mask)[0], expected, rel_tol=1e-9)
     # The score of a complete graph is the evidence of all columns.
     complete = states_of([[(i, j) for i in range(4) for j in range(i + 1, 4)]], 4)
-    found = BayesNet(data=data).log_score(complete)[0]
+    found = BayesNet(data=data, score_kwargs={"center": False}).log_score(complete)[0]
     assert math.isclose(found, normal_wishart_log_evidence(data, 4), rel_tol=1e-9)
+
+
+def test_bge_does_not_depend_on_offsets() -> None:
+    """The prior mean is that of the columns: scores are those of centered columns, with prior mean 0."""
+    states = BayesNet(4).terminal_states()
+    centered = BayesNet(data=DATA - DATA.mean(0), score_kwargs={"center": False}).log_score(states)
+    for offset in (0.0, [5.0, -100.0, 1e6, 0.0]):
+        np.testing.assert_allclose(BayesNet(data=DATA + offset).log_score(states), centered, atol=1e-6)
 
 
 def test_linear_gaussian_is_a_closed_form_marginal_likelihood() -> None:
@@ -317,7 +325,7 @@ def test_bad_csv_files(tmp_path: Path, text: str, message: str) -> None:
         ({"score_kwargs": {"alpha_w": 3.0}}, "alpha_w > 6"),
         (
             {"score_kwargs": {"alpha": 1.0}},
-            r"score 'bge' has no parameters \['alpha'\]; allowed: \['alpha_mu', 'alpha_w'\]",
+            r"score 'bge' has no parameters \['alpha'\]; allowed: \['alpha_mu', 'alpha_w', 'center'\]",
         ),
         ({"score": np.sum, "score_kwargs": {"alpha_w": 3.0}}, "score_kwargs must be None if score is a callable, got"),
         (

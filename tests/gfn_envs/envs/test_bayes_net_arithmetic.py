@@ -65,8 +65,9 @@ def scores_of(score, d: int) -> list[float]:
     return score(np.array([j for j, _ in families(d)]), np.array(masks)).tolist()
 
 
+@pytest.mark.parametrize("center", [True, False])
 @pytest.mark.parametrize("name", DATA)
-def test_bge_is_exact(name: str) -> None:
+def test_bge_is_exact(name: str, center: bool) -> None:
     data = DATA[name]
     n, d = data.shape
     x = [[Fraction(v) for v in row] for row in data.tolist()]
@@ -74,7 +75,7 @@ def test_bge_is_exact(name: str) -> None:
     R = [
         [
             sum((row[i] - mean[i]) * (row[j] - mean[j]) for row in x)
-            + Fraction(n, n + 1) * mean[i] * mean[j]
+            + (0 if center else Fraction(n, n + 1) * mean[i] * mean[j])
             + Fraction(i == j, 2)
             for j in range(d)
         ]
@@ -84,13 +85,13 @@ def test_bge_is_exact(name: str) -> None:
     def block(index: list[int]) -> float:
         return log(determinant([[R[a][b] for b in index] for a in index]))
 
-    score = BGe(data)
+    score = BGe(data, center=center)
     for (node, parents), found in zip(families(d), scores_of(score, d), strict=True):
         freedom, constant = score._freedom[len(parents)], score._constant[len(parents)]
         expected = constant + freedom / 2 * block(parents) - (freedom + 1) / 2 * block([*parents, node])
         assert found == pytest.approx(expected, abs=1e-6, rel=1e-13), (node, parents)
     # Markov-equivalent graphs have equal scores.
-    dag = BayesNet(data=data)
+    dag = BayesNet(data=data, score="bge", score_kwargs={"center": center})
     graphs = np.array([[0, 1, 0, 1], [2, 0, 0, 1], [0, 1, 3, 1], [6, 4, 0, 1]])
     one, other, three, reversed_ = dag.log_score(graphs)
     assert one == pytest.approx(other, abs=2e-6, rel=1e-13)
@@ -131,5 +132,5 @@ def test_a_score_that_double_precision_cannot_hold_raises_and_names_the_column(n
 def test_ordinary_data_never_takes_the_slow_exact_arithmetic(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(GramPivots, "_exact", lambda *_: pytest.fail("exact arithmetic"))
     data = np.random.default_rng(1).normal(size=(100, 8)) @ np.random.default_rng(2).normal(size=(8, 8)) + 1e12
-    for score in (BGe(data), LinearGaussian(data - 1e12)):
+    for score in (BGe(data), BGe(data, center=False), LinearGaussian(data - 1e12)):
         assert np.isfinite(scores_of(score, 8)).all()
