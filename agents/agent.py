@@ -322,6 +322,10 @@ class Agent:
         weights = np.exp(logits - largest)
         return weights / weights.sum(1, keepdims=True)
 
+    def target_log_weights(self) -> FloatArray | None:
+        """log of the factor of R(x) in the agent's target, float64 (num_terminal_states,); None if that is R itself."""
+        return None
+
     @property
     def log_z(self) -> float | None:
         """The agent's estimate of log Z; None if it has none."""

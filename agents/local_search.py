@@ -12,8 +12,9 @@ number of steps to undo, undoes exactly the edges of p: P(K = |p|), or P(K >= |p
 This is exact. The move from x has probability P_B(d | x) c(d) P_F(r | s), and the reverse move undoes r and builds d.
 R(x) P_B(d | x) c(d) P_F(r | s) min(1, rho) is invariant under an exchange of (x, d) and (x', r). So the chain on
 objects satisfies detailed balance with respect to R for each pair (d, r), and hence for their sum. The factors c cancel
-if all trajectories have the same length, as in the paper. Otherwise, K drawn from a range lets x' be built in more or
-fewer steps than were undone. With a fixed K, such moves cannot be reversed and are rejected.
+if all trajectories have the same length, as in the paper, whose K is a fixed share of the length. Otherwise, K drawn
+from a range lets x' be built in more or fewer steps than were undone. With a fixed K, such moves cannot be reversed and
+are rejected.
 """
 
 from __future__ import annotations

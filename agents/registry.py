@@ -12,6 +12,7 @@ from agents.baselines import (
     MCMC,
     PCL,
     PPO,
+    RTB,
     SAC,
     SB3A2C,
     SB3DQN,
@@ -20,6 +21,7 @@ from agents.baselines import (
     Random,
     Reinforce,
     SoftDQN,
+    TrustPCL,
 )
 from agents.conditional import conditional
 from agents.gflownets import (
@@ -27,6 +29,7 @@ from agents.gflownets import (
     DB,
     FLDB,
     FM,
+    GAFN,
     GTB,
     MDB,
     RLB,
@@ -48,8 +51,8 @@ from gfn_envs.dag import Dag
 from gfn_envs.validation import checked_seed, did_you_mean
 
 _GFLOWNETS: list[type[Agent]] = [FM, DB, TB, VarGrad, CB, SubTB, FLDB, FLSubTB, MDB, GTB, RLU, RLB, RLG, RLT]
-_GFLOWNETS += [RLEB, RLPPO]
-_BASELINES: list[type[Agent]] = [SoftDQN, MunchausenDQN, SAC, PCL, PPO, A2CER, Reinforce, MCMC, Random]
+_GFLOWNETS += [RLEB, RLPPO, GAFN]
+_BASELINES: list[type[Agent]] = [SoftDQN, MunchausenDQN, SAC, PCL, RTB, TrustPCL, PPO, A2CER, Reinforce, MCMC, Random]
 _BASELINES += [SB3PPO, SB3DQN, SB3A2C]
 
 #: Name -> agent class: the GFlowNets, then the baselines.

@@ -7,6 +7,7 @@ from agents.baselines.pcl import PCL
 from agents.baselines.ppo import PPO
 from agents.baselines.random import Random
 from agents.baselines.reinforce import Reinforce
+from agents.baselines.rtb import RTB, TrustPCL
 from agents.baselines.sac import SAC
 from agents.baselines.sb3 import SB3A2C, SB3DQN, SB3PPO
 from agents.baselines.soft_dqn import SoftDQN
@@ -16,6 +17,7 @@ __all__ = [
     "MCMC",
     "PCL",
     "PPO",
+    "RTB",
     "SAC",
     "SB3A2C",
     "SB3DQN",
@@ -24,4 +26,5 @@ __all__ = [
     "Random",
     "Reinforce",
     "SoftDQN",
+    "TrustPCL",
 ]

@@ -78,6 +78,15 @@ def target_of(dag: Dag) -> Target:
     return kept[1]
 
 
+def target_for(agent: Agent) -> Target:
+    """What an agent learns to sample: :func:`target_of` its DAG, unless it has another target, such as a posterior."""
+    target, weights = target_of(agent.dag), agent.target_log_weights()
+    if weights is None:
+        return target
+    log_p = target.log_reward + weights
+    return Target(target.log_reward, exact.log_sum_exp(log_p), exact.softmax(log_p))
+
+
 def known_log_z(dag: Dag) -> float | None:
     """log Z of a DAG that knows it without enumeration (``exact_log_z``), kept with it; None of others."""
     if "_known_log_z" not in dag.__dict__:
@@ -162,7 +171,7 @@ def evaluate(
     if not may_evaluate_rewards(agent.dag, rewards):
         return found | dict.fromkeys(SAMPLED_METRICS)
     if is_enumerable(agent.dag, exact_states):
-        found |= watched_metrics(agent, learned_distribution(agent), target_of(agent.dag))
+        found |= watched_metrics(agent, learned_distribution(agent), target_for(agent))
     elif agent.log_z is not None and (log_z := known_log_z(agent.dag)) is not None:
         found["log_z_error"] = abs(agent.log_z - log_z)
     return found | sampled_metrics(agent, num_samples, seed)
@@ -191,7 +200,7 @@ def recorded_metrics(agent: Agent) -> dict[str, Any]:
     Raises:
         EnumerationError: the DAG is too large to enumerate.
     """
-    return watched_metrics(agent, learned_distribution(agent), target_of(agent.dag))
+    return watched_metrics(agent, learned_distribution(agent), target_for(agent))
 
 
 def exact_metrics(dag: Dag, learned: FloatArray, log_z: float | None = None) -> dict[str, Any]:

@@ -16,6 +16,7 @@ from agents.evaluation.evaluate import (
     learned_distribution,
     may_evaluate_rewards,
     metrics_of_samples,
+    target_for,
     target_of,
     watched_metrics,
 )
@@ -133,7 +134,7 @@ def full_evaluation(
     found |= {"log_z": agent.log_z} | metrics_of_samples(agent, samples)
     learned = None
     if is_enumerable(dag, exact_states):
-        learned, target = learned_distribution(agent), target_of(dag)
+        learned, target = learned_distribution(agent), target_for(agent)
         found |= watched_metrics(agent, learned, target)
         found |= metrics.sampled_mean_metrics(samples.log_reward, target)
         if agent.samples_by_policy:

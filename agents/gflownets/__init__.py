@@ -4,6 +4,7 @@ from agents.gflownets.cb import CB
 from agents.gflownets.db import DB
 from agents.gflownets.fm import FM
 from agents.gflownets.forward_looking import FLDB, FLSubTB
+from agents.gflownets.gafn import GAFN
 from agents.gflownets.guided.gtb import GTB
 from agents.gflownets.mdb import MDB
 from agents.gflownets.policy_gradient.rl_b import RLB
@@ -21,6 +22,7 @@ __all__ = [
     "DB",
     "FLDB",
     "FM",
+    "GAFN",
     "GTB",
     "MDB",
     "RLB",

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from agents.agent import Agent
-from agents.evaluation.evaluate import is_enumerable, learned_distribution, target_of
+from agents.evaluation.evaluate import is_enumerable, learned_distribution, target_for
 from agents.runs.files import write_atomically
 from gfn_envs import exact
 from gfn_envs.arrays import FloatArray
@@ -47,7 +47,7 @@ def learned_against_target(
     if not is_enumerable(agent.dag, exact_states):
         figure = _sampled_rewards(agent)
     else:
-        learned, target = learned_distribution(agent), target_of(agent.dag).probabilities
+        learned, target = learned_distribution(agent), target_for(agent).probabilities
         shape = agent.dag.grid_shape
         if shape is not None and len(shape) >= 2:
             figure = _marginals(agent.dag, shape, learned, target)

@@ -8,7 +8,7 @@ import numpy as np
 
 from agents.agent import Agent
 from agents.evaluation.estimates import sampled_log_p
-from agents.evaluation.evaluate import is_enumerable, learned_distribution, target_of
+from agents.evaluation.evaluate import is_enumerable, learned_distribution, target_for
 from agents.export.samples import Samples
 from agents.report.charts import Chart, bar_chart, heat_chart, histogram_chart, scatter_chart
 from gfn_envs.arrays import FloatArray
@@ -39,7 +39,7 @@ def distribution_charts(agent: Agent, samples: Samples, exact_states: int | None
     rng = np.random.default_rng(seed)
     if not is_enumerable(agent.dag, exact_states):
         return sampled_charts(agent, samples, seed)
-    learned, target = learned_distribution(agent), target_of(agent.dag).probabilities
+    learned, target = learned_distribution(agent), target_for(agent).probabilities
     shape = agent.dag.grid_shape
     if shape is not None and len(shape) >= 2:
         return [*_marginals(agent.dag, shape, learned, target), _points(agent.dag, learned, target, rng)]

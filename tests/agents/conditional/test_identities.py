@@ -24,8 +24,8 @@ from tests.helpers import TINY, small_dag
 GRID = gfn_envs.make_dag("GFN/HyperGrid-v0", ndim=2, side=3)
 BETAS = np.array([[0.5], [2.0], [8.0]], dtype=np.float32)
 #: Objectives that are balances: the agents that learn flows or log Z by squares of residuals.
-LEARNS = {*BALANCE, "a2c-er", "munchausen-dqn", "pcl", "ppo", "reinforce", "sac", "soft-dqn"} - {"gtb"}
-ZERO_AT_FLOWS = [name for name in BALANCE if name not in ("gtb",)]
+ZERO_AT_FLOWS = [name for name in BALANCE if name not in ("gtb", "cb")]
+LEARNS = {*ZERO_AT_FLOWS, "a2c-er", "munchausen-dqn", "pcl", "ppo", "reinforce", "sac", "soft-dqn", "trust-pcl"}
 
 
 def with_conditions(dag: Conditioned, batch: Trajectories, conditions: np.ndarray) -> Trajectories:

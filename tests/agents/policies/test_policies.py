@@ -220,7 +220,7 @@ def test_these_are_the_backward_policies():
 
 def fixed_backward(name):
     """The backward policy of agents whose method leaves no choice, otherwise None."""
-    fixed = {"fm": "uniform", "gtb": "learned", "rl-u": "uniform", "rl-t": "uniform"}
+    fixed = {"gtb": "learned"} | dict.fromkeys(("fm", "rl-u", "rl-t", "rl-eb", "rl-ppo"), "uniform")
     return fixed.get(name, "learned" if name in ("rl-b", "rl-g") else None)
 
 
