@@ -24,10 +24,7 @@ SAME = (
     *("token_order", "graph_layout", "grid_shape", "distance_name", "object_formats"),
 )
 #: Optional capabilities that rows with conditions have if the environment has them.
-CAPABILITIES = (
-    *("tokens", "labelled_graphs", "log_num_paths", "grid_cells", "molecules", "distance", "mol_blocks"),
-    "reward_components",
-)
+CAPABILITIES = (*("tokens", "labelled_graphs", "log_num_paths", "grid_cells", "molecules", "distance", "mol_blocks"),)
 #: What a copy of an environment must forget because its reward is another one.
 OF_THE_REWARD = ("_evaluation_target", "_known_log_z")
 
@@ -109,7 +106,7 @@ class Conditioned(Dag):
     def conditions_of(self, rows: IntArray) -> ConditionArray:
         """The conditions of rows, float32 (n, k)."""
         bits = np.ascontiguousarray(rows[:, self.base.state_width :])
-        return bits.view(self._bits).astype(np.float32, copy=False)
+        return bits.view(self._bits).astype(np.float32)
 
     def start(self, n: int, rng: np.random.Generator) -> IntArray:
         """s0 in ``n`` rows, with drawn conditions: one for each ``per_condition`` rows in a row."""
@@ -189,7 +186,7 @@ class Conditioned(Dag):
             return self.base.has(name) and (
                 type(self.conditions).partial_log_reward is not Conditions.partial_log_reward
             )
-        return self.base.has(name) and name in CAPABILITIES
+        return name == "reward_components" or (self.base.has(name) and name in CAPABILITIES)
 
     def partial_log_reward(self, states: IntArray) -> FloatArray:
         return self.conditions.partial_log_reward(self.states_of(states), self.conditions_of(states))
@@ -205,7 +202,10 @@ class Conditioned(Dag):
     mode_index = _of_states("mode_index")
 
     def reward_components(self, states: IntArray) -> Mapping[str, FloatArray]:
-        return self.base.reward_components(self.states_of(states))
+        """The components of the environment's reward, then the condition as ``condition.NAME``."""
+        found = self.base.reward_components(self.states_of(states)) if self.base.has("reward_components") else {}
+        numbers = self.conditions_of(states).T.astype(np.float64)
+        return {**found, **{f"condition.{name}": x for name, x in zip(self.conditions.names, numbers, strict=True)}}
 
     def distance(self, states: IntArray, others: IntArray) -> FloatArray:
         return self.base.distance(self.states_of(states), self.states_of(others))

@@ -32,15 +32,15 @@ class Scorer:
         if isinstance(objectives, Mapping):
             self.names, self._functions = tuple(objectives), list(objectives.values())
             return
-        if not dag.has("reward_components"):
+        known = tuple(dag.reward_components(dag.source(0))) if dag.has("reward_components") else ()
+        if not known:
             raise ValueError(f"{dag!r} has no components of its reward: give objectives as functions by name")
-        known = tuple(dag.reward_components(dag.source(0)))
         self.names = known if objectives is None else tuple(objectives)
         if unknown := [name for name in self.names if name not in known]:
             raise ValueError(f"{dag!r} has no objective {', '.join(unknown)}; its objectives are {', '.join(known)}")
 
     def __call__(self, states: IntArray) -> FloatArray:
-        """Raises ValueError if an objective is not finite; the message names the object."""
+        """Objectives of terminal states. Raises ValueError if one is not finite; the message names the object."""
         if self._functions is None:
             found: Mapping[str, Any] = self.dag.reward_components(states)
             columns = [found[name] for name in self.names]

@@ -68,3 +68,18 @@ def _value(word: str) -> Any:
     except ValueError:
         return word
     return int(number) if number.is_integer() and "." not in word else number
+
+
+def read_condition(text: str) -> dict[str, float] | list[float]:
+    """One condition from text: ``beta=8``, ``qed=0.5,sa=0.5``, or numbers alone, ``0.5,0.5``.
+
+    Raises:
+        ValueError: the text is neither.
+    """
+    words = [word.strip() for word in text.split(",")]
+    try:
+        if all("=" in word for word in words):
+            return {name.strip(): float(value) for name, _, value in (word.partition("=") for word in words)}
+        return [float(word) for word in words]
+    except ValueError:
+        raise ValueError(f"a condition is name=number,... or numbers, such as beta=8, got {text!r}") from None

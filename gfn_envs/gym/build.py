@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, TypeGuard
 
 from gfn_envs import named
+from gfn_envs.conditions import conditioned
 from gfn_envs.dag import Dag
 from gfn_envs.gym.stepper import METADATA, Stepper
 from gfn_envs.reward_errors import checked_on_error
@@ -15,8 +16,8 @@ from gfn_envs.validation import did_you_mean, shown
 #: Arguments of GFNEnv and GFNVectorEnv that are passed on to Stepper; all others are arguments of the Dag.
 ENV_ARGUMENTS = tuple(inspect.signature(Stepper).parameters)[1:]
 
-#: Arguments of every environment: attributes of every Dag, which its class need not take.
-SHARED = ("on_error", "expensive_reward")
+#: Arguments of every environment, which its class need not take: attributes of every Dag, and conditions.
+SHARED = ("on_error", "expensive_reward", "conditions")
 
 
 def load_dag_class(path: str, where: str = "environment") -> type[Dag]:
@@ -67,21 +68,23 @@ def check_arguments(dag_class: type[Dag], kwargs: Mapping[str, Any], where: str,
 
 
 def make(dag_class: type[Dag], kwargs: Mapping[str, Any]) -> Dag:
-    """A Dag with these arguments. Those of SHARED become attributes of the Dag if its class does not take them.
+    """A Dag with these arguments. Those of SHARED become attributes of the Dag if its class does not take them;
+    with ``conditions`` it is a :class:`gfn_envs.conditions.Conditioned`.
 
     Functions can be given by name, ``module:name``, where the class takes them.
 
     ``dag.arguments`` holds them if they differ from what the Dag has by itself, so that saved runs have them too.
 
     Raises:
-        ValueError: ``on_error`` is not one of the values of :attr:`gfn_envs.Dag.on_error`, or a named module does not
-            have the function.
+        ValueError: ``on_error`` is not one of the values of :attr:`gfn_envs.Dag.on_error`, ``conditions`` are unknown
+            or do not apply, or a named module does not have the function.
         TypeError: ``expensive_reward`` is not a bool, or a named function takes other arguments.
         ImportError: a named module does not exist or cannot be imported.
     """
     parameters = inspect.signature(dag_class).parameters
     shared = {name: kwargs[name] for name in SHARED if name in kwargs and name not in parameters}
     own = {name: value for name, value in kwargs.items() if name not in shared}
+    conditions = shared.pop("conditions", None)
     dag = dag_class(**named.with_callables(dag_class, own, dag_class.__name__))
     if "on_error" in shared:
         shared["on_error"] = checked_on_error(shared["on_error"], dag.reward_floor, dag_class.__name__)
@@ -93,7 +96,7 @@ def make(dag_class: type[Dag], kwargs: Mapping[str, Any]) -> Dag:
         setattr(dag, name, value)
     if changed:
         dag.arguments = {**dag.arguments, **changed}
-    return dag
+    return dag if conditions is None else conditioned(dag, conditions)
 
 
 def build(dag: str | Dag, kwargs: Mapping[str, Any]) -> Stepper:

@@ -23,6 +23,10 @@ class GFNEnv(gymnasium.Env[Any, Any]):
     do not raise: they end the episode with reward ``illegal_reward``. Non-integer actions, such as 1.7 or True,
     raise TypeError. ``reset(options={"state": row})`` starts from any non-terminal state.
 
+    With ``conditions`` (:mod:`gfn_envs.conditions`), each episode has a condition, which decides its reward.
+    Observations are ``{"condition": numbers, "state": ...}``. ``reset`` draws the condition, or takes
+    ``options["condition"]``.
+
     Args:
         dag: a Dag, or the ``"module:Class"`` of one, which is built from ``kwargs``.
         render_mode: ``"ansi"``, ``"rgb_array"`` or None.
@@ -37,6 +41,8 @@ class GFNEnv(gymnasium.Env[Any, Any]):
         self.stepper = build(dag, kwargs)
         self.dag = self.stepper.dag
         self.action_space, self.observation_space = self.stepper.action_space, self.stepper.observation_space
+        if self.stepper.reward_space is not None:
+            self.reward_space, self.reward_dim = self.stepper.reward_space, self.stepper.reward_shape[0]
         self._begin(self.dag.source(1))
 
     def _begin(self, states: IntArray) -> None:
@@ -68,10 +74,12 @@ class GFNEnv(gymnasium.Env[Any, Any]):
 
     def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[Any, dict[str, Any]]:
         super().reset(seed=seed)
-        self._begin(self.stepper.start(1, options))
+        # The generator is made at its first use, which costs more than a reset.
+        streams = () if self.dag.conditions is None else (self.np_random,)
+        self._begin(self.stepper.start(1, options, streams))
         return self._observe(self._states, self._mask), self._info(False)
 
-    def step(self, action: Any) -> tuple[Any, float, bool, bool, dict[str, Any]]:
+    def step(self, action: Any) -> tuple[Any, Any, bool, bool, dict[str, Any]]:
         states = self._states
         try:
             if isinstance(action, bool):
@@ -81,14 +89,18 @@ class GFNEnv(gymnasium.Env[Any, Any]):
             raise TypeError(f"an action must be an integer, got {action!r} of type {type(action).__name__}") from None
         illegal = not (0 <= action < self.dag.num_actions and self._mask[0, action])
         if illegal:
-            reward, terminated = self.stepper.illegal_reward, True
+            reward, terminated = self._shown(self.stepper.no_reward(1)[0] + self.stepper.illegal_reward), True
             self._mask = np.zeros_like(self._mask)
         else:
             self._states, self._mask, rewards, ended = self.stepper.apply(states, np.array([action]))
-            reward, terminated = float(rewards[0]), bool(ended[0])
+            reward, terminated = self._shown(rewards[0]), bool(ended[0])
         if self.render_mode is not None:
             self._path.append(self._states)
         return self._observe(self._states, self._mask), reward, terminated, False, self._info(illegal)
+
+    def _shown(self, reward: Any) -> Any:
+        """A reward as a float, or as float32 (m,)."""
+        return reward.astype(np.float32) if self.stepper.reward_shape else float(reward)
 
     def render(self) -> Any:
         if self.render_mode == "ansi":

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -14,6 +15,8 @@ from gfn_envs.border import check_once, log_rewards
 from gfn_envs.dag import Dag
 
 REWARD_MODES = ("reward", "log_reward", "soft")
+#: The reward mode of environments with components of their reward.
+VECTOR = "vector"
 OBSERVATIONS = ("state", "features")
 MASK_DTYPES = (np.dtype(np.int8), np.dtype(np.bool_))
 METADATA: dict[str, Any] = {"render_modes": ["ansi", "rgb_array"], "render_fps": 4}
@@ -27,7 +30,8 @@ class Stepper:
         reward_mode: ``"reward"``: R(x) at the end of the episode, 0 before. ``"log_reward"``: log R(x) instead.
             ``"soft"``: log P_B(s|s') under the uniform backward policy in every step, plus log R(x) in the last. With
             entropy coefficient 1 and discount 1, the optimal maximum-entropy policy then samples x in proportion to
-            R(x) (Tiapkin et al. 2024, Generative Flow Networks as Entropy-Regularized RL).
+            R(x) (Tiapkin et al. 2024, Generative Flow Networks as Entropy-Regularized RL). ``"vector"``: the components
+            of the reward at the end, zeros before, as MO-Gymnasium has them: float32 (m,), in ``reward_space``.
         observation: ``"state"`` (the environment's own space) or ``"features"`` (a float32 Box, the network input).
         dict_observation: if True, observations are ``{"observations": ..., "action_mask": mask}``.
         illegal_reward: reward of an illegal action, which ends the episode; finite.
@@ -54,7 +58,7 @@ class Stepper:
         mask_dtype: npt.DTypeLike = "int8",
     ):
         for name, value, allowed in [
-            ("reward_mode", reward_mode, REWARD_MODES),
+            ("reward_mode", reward_mode, (*REWARD_MODES, VECTOR)),
             ("observation", observation, OBSERVATIONS),
         ]:
             if value not in allowed:
@@ -72,8 +76,18 @@ class Stepper:
                 "environment has no batch; use on_error='floor' or a number > 0"
             )
         check_once(dag)
+        self.dag = dag
+        #: Shape of a reward: (), or (m,) for vectors.
+        self.reward_shape: tuple[int, ...] = ()
+        self.reward_space: spaces.Box | None = None
+        if reward_mode == VECTOR:
+            found = self._scores(dag.source(0))
+            if not found:
+                raise ValueError(f'reward_mode="vector" needs components of the reward, but {dag!r} has none')
+            self.reward_shape = (len(found),)
+            self.reward_space = spaces.Box(-np.inf, np.inf, self.reward_shape, np.float32)
         self.mask_key, self.observation_key = mask_key, observation_key
-        self.dag, self.reward_mode, self.observation = dag, reward_mode, observation
+        self.reward_mode, self.observation = reward_mode, observation
         self.dict_observation, self.illegal_reward = bool(dict_observation), float(illegal_reward)
         self.action_space = spaces.Discrete(dag.num_actions)
         self.observation_space: spaces.Space[Any] = dag.observation_space
@@ -84,28 +98,50 @@ class Stepper:
             mask_space = spaces.Box(0, 1, (dag.num_actions,), self.mask_dtype.type)
             self.observation_space = spaces.Dict({mask_key: mask_space, observation_key: self.observation_space})
 
-    def start(self, n: int, options: dict[str, Any] | None) -> IntArray:
+    def start(self, n: int, options: dict[str, Any] | None, streams: Sequence[np.random.Generator] = ()) -> IntArray:
         """Initial states (n, state_width): s0, or ``options["state"]`` in every row.
 
+        With conditions, a state of the environment is given, and each row has ``options["condition"]``, numbers (k,) or
+        numbers by name, or one that is drawn from its stream.
+
         Raises:
-            ValueError: ``options["state"]`` is not a row of integers, is not reachable from s0, or is terminal.
+            ValueError: ``options["state"]`` is not a row of integers, is not reachable from s0, or is terminal;
+                ``options["condition"]`` is out of range, or there are no conditions.
         """
-        state = (options or {}).get("state")
+        dag, options = self.dag, options or {}
+        if dag.conditions is None:
+            if options.get("condition") is not None:
+                raise ValueError(f'options["condition"]: {dag!r} has no conditions')
+            return self._states(dag, n, options)
+        states, given = self._states(dag.base, n, options), options.get("condition")  # type: ignore[attr-defined]
+        if given is not None:
+            drawn = dag.conditions.checked(given)
+        elif streams:
+            drawn = np.concatenate([dag.conditions.sample(1, stream) for stream in streams])
+        else:
+            drawn = dag.conditions.default[None]
+        return dag.join(states, drawn)  # type: ignore[attr-defined, no-any-return]
+
+    def _states(self, dag: Dag, n: int, options: dict[str, Any]) -> IntArray:
+        """s0 of ``dag``, or ``options["state"]``, in ``n`` rows."""
+        state = options.get("state")
         if state is None:
-            return self.dag.source(n)
+            return dag.source(n)
         row = np.asarray(state)
-        if row.shape != (self.dag.state_width,) or not np.issubdtype(row.dtype, np.integer):
+        if row.shape != (dag.state_width,) or not np.issubdtype(row.dtype, np.integer):
             raise ValueError(
-                f'options["state"] must be {self.dag.state_width} integers, got shape {row.shape} and dtype {row.dtype}'
+                f'options["state"] must be {dag.state_width} integers, got shape {row.shape} and dtype {row.dtype}'
             )
-        states = row[None].astype(self.dag.state_dtype)
-        if (states != row).any() or not is_reachable(self.dag, states).all():
-            raise ValueError(
-                f'options["state"] {row.tolist()} is not a state of {self.dag!r}: it must be reachable from s0'
-            )
-        if self.dag.is_terminal(states)[0]:
+        states = row[None].astype(dag.state_dtype)
+        if (states != row).any() or not is_reachable(dag, states).all():
+            raise ValueError(f'options["state"] {row.tolist()} is not a state of {dag!r}: it must be reachable from s0')
+        if dag.is_terminal(states)[0]:
             raise ValueError(f'options["state"] {row.tolist()} is terminal: no action is legal there')
         return np.repeat(states, n, axis=0)
+
+    def no_reward(self, n: int) -> FloatArray:
+        """Rewards of ``n`` steps that are paid nothing: float64 (n,), or (n, m) for vectors."""
+        return np.zeros((n, *self.reward_shape))
 
     def apply(self, states: IntArray, actions: IntArray) -> tuple[IntArray, BoolArray, FloatArray, BoolArray]:
         """Take legal ``actions`` (n,).
@@ -116,12 +152,25 @@ class Stepper:
         dag = self.dag
         after = dag.step(states, actions)
         terminated = dag.is_terminal(after)
-        reward = dag.uniform_log_pb(after) if self.reward_mode == "soft" else np.zeros(len(after))
+        reward = dag.uniform_log_pb(after) if self.reward_mode == "soft" else self.no_reward(len(after))
         ended = terminated.nonzero()[0]
-        if len(ended):
+        if len(ended) and self.reward_shape:
+            reward[ended] = self._components(after.take(ended, axis=0))
+        elif len(ended):
             log_reward = log_rewards(dag, after.take(ended, axis=0))
             reward[ended] += self._paid(log_reward, after, ended)
         return after, dag.forward_mask(after), reward, terminated
+
+    def _components(self, objects: IntArray) -> FloatArray:
+        """The components of the reward of objects, float64 (n, m)."""
+        return np.stack(list(self._scores(objects).values()), axis=1)
+
+    def _scores(self, objects: IntArray) -> Mapping[str, FloatArray]:
+        """The components of the reward of objects, by name; {} if there are none."""
+        dag = self.dag
+        if dag.conditions is not None:
+            objects, dag = dag.states_of(objects), dag.base  # type: ignore[attr-defined]
+        return dag.reward_components(objects) if dag.has("reward_components") else {}
 
     def _paid(self, log_reward: FloatArray, states: IntArray, ended: IntArray) -> FloatArray:
         """Final rewards of the objects at positions ``ended`` of ``states``."""
@@ -154,7 +203,7 @@ class Stepper:
         legal = mask.ravel().take(starts + actions, mode="clip") & in_range
         if np.count_nonzero(legal) == n:
             return *self.apply(states, actions), ~legal
-        after, reward = states.copy(), np.full(n, self.illegal_reward)
+        after, reward = states.copy(), self.no_reward(n) + self.illegal_reward
         new_mask, terminated = np.zeros_like(mask), np.ones(n, dtype=bool)
         if legal.any():
             after[legal], new_mask[legal], reward[legal], terminated[legal] = self.apply(states[legal], actions[legal])

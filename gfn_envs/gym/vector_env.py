@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+from gymnasium.utils.seeding import np_random
 from gymnasium.vector import AutoresetMode, VectorEnv
 from gymnasium.vector.utils import batch_space
 
@@ -65,6 +66,8 @@ class GFNVectorEnv(VectorEnv[Any, Any, Any]):
         self.states = self.dag.source(self.num_envs)
         self._mask = self.dag.forward_mask(self.states)
         self._first = self.dag.source(1), self._mask[:1].copy()
+        #: Random streams of conditions, one per environment; none without conditions.
+        self._streams: list[Any] = []
         # States visited in the current episode of each environment, kept only for rendering.
         self._paths: list[list[IntArray]] = [[] for _ in range(self.num_envs if render_mode else 0)]
         if self.render_mode is not None:
@@ -90,18 +93,25 @@ class GFNVectorEnv(VectorEnv[Any, Any, Any]):
     def _restart(self, rows: IntArray, options: dict[str, Any] | None = None) -> None:
         """Begin new episodes at positions ``rows``, all in the same state."""
         state, mask = self._first
-        if options is not None:
-            state = self.stepper.start(1, options)
+        if options is not None or self.dag.conditions is not None:
+            state = self._start(rows, options)
             mask = self.dag.forward_mask(state)
         self.states[rows], self._mask[rows] = state, mask
+
+    def _start(self, rows: IntArray, options: dict[str, Any] | None = None) -> IntArray:
+        """First states of episodes at positions ``rows``: one for all, or one each with conditions."""
+        if self.dag.conditions is None:
+            return self.stepper.start(1, options)
+        return self.stepper.start(len(rows), options, [self._streams[i] for i in rows])
 
     def reset(
         self, *, seed: int | list[int | None] | None = None, options: dict[str, Any] | None = None
     ) -> tuple[Any, dict[str, Any]]:
-        # Resets are deterministic; a list of seeds is accepted because SyncVectorEnv accepts one.
+        # Without conditions, resets are deterministic; a list of seeds is accepted because SyncVectorEnv accepts one.
         if isinstance(seed, list) and len(seed) != self.num_envs:
             raise ValueError(f"a list of seeds must have one seed per environment ({self.num_envs}), got {seed}")
         super().reset(seed=None if isinstance(seed, list) else seed)
+        self._seed_streams(seed)
         rows = np.ones(self.num_envs, dtype=bool)
         if options is not None and options.get("reset_mask") is not None:
             rows = self._checked_reset_mask(options["reset_mask"])
@@ -115,6 +125,15 @@ class GFNVectorEnv(VectorEnv[Any, Any, Any]):
         observation = self.stepper.observe(self.states, self._mask)
         none_illegal = np.zeros(self.num_envs, dtype=bool)
         return observation, self._info(self._mask & rows[:, None], none_illegal, rows)
+
+    def _seed_streams(self, seed: int | list[int | None] | None) -> None:
+        """Seed the generators of conditions, one per environment, as SyncVectorEnv seeds its environments."""
+        if self.dag.conditions is None or (seed is None and self._streams):
+            return
+        seeds = seed if isinstance(seed, list) else [None if seed is None else seed + i for i in range(self.num_envs)]
+        old = self._streams or [None] * self.num_envs
+        pairs = zip(seeds, old, strict=True)
+        self._streams = [np_random(new)[0] if new is not None or kept is None else kept for new, kept in pairs]
 
     def _checked_reset_mask(self, reset_mask: Any) -> BoolArray:
         if not isinstance(reset_mask, np.ndarray) or reset_mask.dtype != np.bool_:
@@ -212,8 +231,12 @@ class GFNVectorEnv(VectorEnv[Any, Any, Any]):
         if not restart.any():
             return self.stepper.advance(self.states, self._mask, actions)
         states, mask = self.states.copy(), self._mask.copy()
-        reward, terminated, illegal = np.zeros(self.num_envs), np.zeros_like(restart), np.zeros_like(restart)
-        states[restart] = self.dag.source(int(restart.sum()))
+        reward, terminated, illegal = (
+            self.stepper.no_reward(self.num_envs),
+            np.zeros_like(restart),
+            np.zeros_like(restart),
+        )
+        states[restart] = self._start(restart.nonzero()[0])
         mask[restart] = self.dag.forward_mask(states[restart])
         if not restart.all():
             go = ~restart

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import inspect
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -15,6 +15,7 @@ from gfn_envs.arrays import BoolArray, FloatArray, IntArray, all_columns, log_fa
 from gfn_envs.closed_levels import ProductLevels, product_levels
 from gfn_envs.dag import Dag
 from gfn_envs.envs.hypergrid.rewards import REWARDS
+from gfn_envs.envs.hypergrid.surfaces import SURFACES, heights, mean_height, surface_names
 from gfn_envs.oracle import Oracle
 from gfn_envs.validation import (
     check_size,
@@ -68,6 +69,10 @@ class HyperGrid(Dag):
     | sparse | 1 where all x_i are in {1, side - 2}, plus ``floor`` | 1e-12 |
     | deceptive | R0 + R1 - R1 prod[a_i > 0.1] + R2 prod[0.3 < a_i < 0.4] | (1e-5, 0.1, 2) |
     | bitwise_xor, multiplicative_coprime | R0 + sum_t w_t [tiers 0..t hold] | R0 1e-3, w (1, 10, 100) |
+    | branin, currin, shubert, beale, or a list of these | their mean, each in [0, 1], in two dimensions | |
+
+    Each of the last four is a component of the reward (``reward_components``), for conditions such as
+    ``"preferences:branin,currin"`` (Jain et al. 2023).
 
     Every cell on the way is also an object. The intermediate log reward of a state is therefore log R of its cell, and
     0 at s0 (Pan et al. 2023, Better Training of GFlowNets with Local Credit and Incomplete Trajectories).
@@ -84,13 +89,13 @@ class HyperGrid(Dag):
     ## Arguments
     * ``ndim``: number of dimensions D, at least 1.
     * ``side``: number of cells along each dimension H, at least 2.
-    * ``reward``: a name from the table above, or a callable that maps cells, int64 (n, ndim), to rewards, float (n,),
-      finite and > 0.
+    * ``reward``: a name from the table above, a list of names of objectives, or a callable that maps cells, int64
+      (n, ndim), to rewards, float (n,), finite and > 0.
     * ``reward_kwargs``: parameters of a named reward, such as ``{"R0": 1e-4}``.
 
     ## References
     Bengio et al. 2021, Flow Network based Generative Models (section 4.1); Malkin et al. 2022; Madan et al. 2023;
-    Niu et al. 2024.
+    Niu et al. 2024; Jain et al. 2023, Multi-Objective GFlowNets.
 
     ## Version History
     * v0: initial version.
@@ -103,7 +108,7 @@ class HyperGrid(Dag):
         self,
         ndim: int = 2,
         side: int = 8,
-        reward: str | Callable[[IntArray], FloatArray] = "standard",
+        reward: str | Sequence[str] | Callable[[IntArray], FloatArray] = "standard",
         reward_kwargs: Mapping[str, Any] | None = None,
     ):
         self.ndim = positive_int("ndim", ndim, "HyperGrid")
@@ -113,6 +118,7 @@ class HyperGrid(Dag):
             raise ValueError(f"HyperGrid: side ** ndim must be below 2**63, got {given}")
         check_size("side", self.ndim * self.side, "HyperGrid")
         self.arguments = {"ndim": self.ndim, "side": self.side, "reward": reward, "reward_kwargs": reward_kwargs}
+        self._objectives = () if callable(reward) else surface_names(reward)
         self._reward = self._resolve(reward, parameters("reward_kwargs", reward_kwargs, "HyperGrid"))
         self.num_actions = self.num_backward_actions = self.state_width = self.ndim + 1
         self.max_length = self.ndim * (self.side - 1) + 1
@@ -134,7 +140,7 @@ class HyperGrid(Dag):
         self._strides = np.append(self.side ** np.arange(self.ndim)[::-1], 0)
 
     def _resolve(
-        self, reward: str | Callable[[IntArray], FloatArray], kwargs: dict[str, Any]
+        self, reward: str | Sequence[str] | Callable[[IntArray], FloatArray], kwargs: dict[str, Any]
     ) -> Callable[[IntArray], tuple[FloatArray, BoolArray]]:
         """The function from cells to (rewards, is a mode) that ``reward`` and its parameters stand for."""
         if callable(reward):
@@ -145,8 +151,14 @@ class HyperGrid(Dag):
             else:
                 checked_reward_function(reward, "HyperGrid", f"cells (n, {self.ndim})")
             return functools.partial(_without_modes, reward)
+        if self._objectives:
+            if self.ndim != 2 or kwargs:
+                given = f"ndim {self.ndim}" if self.ndim != 2 else f"reward_kwargs {kwargs}"
+                raise ValueError(f"HyperGrid: reward {shown(reward)} needs ndim 2 and no reward_kwargs, got {given}")
+            return functools.partial(mean_height, names=self._objectives, side=self.side)
         if not isinstance(reward, str) or reward not in REWARDS:
-            raise ValueError(f"HyperGrid: unknown reward {shown(reward)}; allowed: {', '.join(REWARDS)}, or a callable")
+            allowed_names = ", ".join([*REWARDS, *SURFACES])
+            raise ValueError(f"HyperGrid: unknown reward {shown(reward)}; allowed: {allowed_names}, or a callable")
         function, named = REWARDS[reward]
         allowed = list(inspect.signature(function).parameters.values())[2:]
         if unknown := sorted(set(kwargs) - {parameter.name for parameter in allowed}):
@@ -220,7 +232,8 @@ class HyperGrid(Dag):
 
     @property
     def defines_modes(self) -> bool:
-        return self.arguments["reward"] != "cosine" and not callable(self.arguments["reward"])
+        reward = self.arguments["reward"]
+        return reward != "cosine" and not callable(reward) and not self._objectives
 
     def mode_index(self, states: IntArray) -> IntArray:
         if callable(self.arguments["reward"]):
@@ -246,6 +259,10 @@ class HyperGrid(Dag):
     def closed_levels(self) -> ProductLevels | None:  # type: ignore[override]
         """The level of a state is the sum of its row: one step adds 1 to a coordinate, or to the flag."""
         return product_levels([*[range(self.side)] * self.ndim, range(2)], self.state_dtype)
+
+    def reward_components(self, states: IntArray) -> dict[str, FloatArray]:
+        """The objectives branin, currin, shubert, beale that the reward is the mean of; {} for other rewards."""
+        return heights(self._objectives, states[:, :-1], self.side)
 
     def partial_log_reward(self, states: IntArray) -> FloatArray:
         return np.where(states.any(1), self.log_reward(states), 0.0)
