@@ -99,7 +99,8 @@ def make_dag(id: str, **kwargs: Any) -> Dag:
 
     Arguments that take a function also take its name, ``module:name``. Every environment also takes ``on_error``
     ("raise", "floor", "skip" or a number > 0): what becomes of objects whose reward fails; and
-    ``expensive_reward=True``: agents are evaluated without new rewards (see :class:`gfn_envs.Dag`).
+    ``expensive_reward=True``: agents are evaluated without new rewards (see :class:`gfn_envs.Dag`); and ``conditions``,
+    such as ``"temperature:1,32"`` (see :mod:`gfn_envs.conditions`).
 
     Args:
         id: the id of a registered environment; ``module:id``, as in ``gymnasium.make``, for one that ``module``
@@ -168,6 +169,12 @@ SHARED = {
     ),
     "expensive_reward": Parameter(
         bool, False, "Spend rewards on training alone: agents are evaluated without them unless you ask for it."
+    ),
+    "conditions": Parameter(
+        str | None,
+        None,
+        "Learn a family of targets with one agent: temperature:1,32 (a range of reward exponents), preferences:qed,sa "
+        "(weights of objectives), focus:qed,sa, or your own as module:name.",
     ),
 }
 
