@@ -68,7 +68,9 @@ class HyperGrid(Dag):
     | cosine | R0 + R1 prod[(cos(50 a_i) + 1) phi(5 a_i)] | (0.1, 0.5) |
     | sparse | 1 where all x_i are in {1, side - 2}, plus ``floor`` | 1e-12 |
     | deceptive | R0 + R1 - R1 prod[a_i > 0.1] + R2 prod[0.3 < a_i < 0.4] | (1e-5, 0.1, 2) |
-    | bitwise_xor, multiplicative_coprime | R0 + sum_t w_t [tiers 0..t hold] | R0 1e-3, w (1, 10, 100) |
+    | bitwise_xor, multiplicative_coprime, | R0 + sum_t w_t [tiers 0..t hold] | R0 1e-3, w (1, 10, 100), |
+    | conditional_multiscale | | rules, ``corruption`` (tiers.py) |
+    | uniform_random | R0 + R_mode with probability p, by a hash of the cell | (0.1, 2, 0.01) |
     | branin, currin, shubert, beale, or a list of these | their mean, each in [0, 1], in two dimensions | |
 
     Each of the last four is a component of the reward (``reward_components``), for conditions such as
@@ -77,8 +79,9 @@ class HyperGrid(Dag):
     Every cell on the way is also an object. The intermediate log reward of a state is therefore log R of its cell, and
     0 at s0 (Pan et al. 2023, Better Training of GFlowNets with Local Credit and Incomplete Trajectories).
 
-    A mode is a cell in which the R2 term is present (sparse: a cell with the term 1; bitwise_xor and
-    multiplicative_coprime: a cell in which every tier holds; cosine: none).
+    A mode is a cell in which the R2 term is present (sparse: a cell with the term 1; tiered rewards: a cell in which
+    every tier holds; uniform_random: R_mode; cosine: none). deceptive is that of Kim et al. 2025 (Adaptive Teachers);
+    the tiered rewards, their K rules and corruption are those of torchgfn.
 
     ## Episode End
     When the stop action is taken, after at most ndim (side - 1) + 1 actions.

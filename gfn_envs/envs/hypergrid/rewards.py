@@ -8,12 +8,14 @@ a_i = |x_i / (side - 1) - 0.5| are evaluated in integers, so that rounding never
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
 from gfn_envs.arrays import BoolArray, FloatArray, IntArray
+from gfn_envs.envs.hypergrid.tiers import bitwise_xor, conditional_multiscale, hashed, multiplicative_coprime
+from gfn_envs.validation import positive_int
 
 CellReward = Callable[..., tuple[FloatArray, BoolArray]]
 
@@ -66,58 +68,12 @@ def deceptive(
     return R0 + R1 * ~_all_hold("a > 0.1", cells, side) + R2 * mode, mode
 
 
-def tiered(tiers: Sequence[BoolArray], weights: Sequence[float], R0: float) -> tuple[FloatArray, BoolArray]:
-    """R0 + sum_t w_t [tiers 0..t hold]; the modes are the cells in which every tier holds."""
-    holds = np.logical_and.accumulate(np.stack(tiers), axis=0)
-    return R0 + np.asarray(weights, dtype=np.float64) @ holds, holds[-1]
-
-
-def _checked_weights(weights: Sequence[float], per_tier: Sequence[Any], name: str) -> Sequence[float]:
-    """``weights``; raises ValueError if their number differs from that of the argument ``name``."""
-    if len(weights) != len(per_tier):
-        raise ValueError(f"tier_weights and {name} must have equal lengths, got {len(weights)} and {len(per_tier)}")
-    return weights
-
-
-def bitwise_xor(
-    cells: IntArray,
-    side: int,
-    R0: float = 1e-3,
-    tier_weights: Sequence[float] = (1.0, 10.0, 100.0),
-    bits_per_tier: Sequence[int] | None = None,
+def uniform_random(
+    cells: IntArray, side: int, R0: float = 0.1, R_mode: float = 2.0, mode_probability: float = 0.01, seed: int = 42
 ) -> tuple[FloatArray, BoolArray]:
-    """Tier t holds if each of the lowest ``bits_per_tier[t]`` bit planes of the coordinates has even parity.
-
-    The parity of a bit plane is its XOR over the coordinates. By default, the number of bit planes grows evenly from
-    tier to tier, up to all bits of side - 1.
-    """
-    num_bits = max(int(side - 1).bit_length(), 1)
-    if bits_per_tier is None:
-        bits_per_tier = [-(-num_bits * (t + 1) // len(tier_weights)) for t in range(len(tier_weights))]
-    parity = np.bitwise_xor.reduce(cells.astype(np.int64), axis=1)
-    tiers = [(parity & ((1 << bits) - 1)) == 0 for bits in bits_per_tier]
-    return tiered(tiers, _checked_weights(tier_weights, bits_per_tier, "bits_per_tier"), R0)
-
-
-def multiplicative_coprime(
-    cells: IntArray,
-    side: int,
-    R0: float = 1e-3,
-    tier_weights: Sequence[float] = (1.0, 10.0, 100.0),
-    primes: Sequence[int] = (2, 3, 5),
-    exponent_caps: Sequence[int] = (3, 2, 1),
-) -> tuple[FloatArray, BoolArray]:
-    """Tier t holds if every coordinate is a product of powers of ``primes`` and adjacent coordinates are coprime.
-
-    The exponents are at most ``exponent_caps[t]``. A coordinate of 0 never qualifies; a coordinate of 1 always does.
-    """
-    values = np.arange(side)
-    adjacent_coprime = (np.gcd(cells[:, :-1].astype(np.int64), cells[:, 1:]) == 1).all(1)
-    tiers = []
-    for cap in exponent_caps:
-        allowed = np.prod([np.gcd(values, p**cap) for p in primes], axis=0) == values
-        tiers.append((allowed & (values > 0))[cells].all(1) & adjacent_coprime)
-    return tiered(tiers, _checked_weights(tier_weights, exponent_caps, "exponent_caps"), R0)
+    """R0 + R_mode [the cell is a mode], each cell with ``mode_probability``: no structure to learn (torchgfn)."""
+    mode = hashed(cells, positive_int("seed", seed, "HyperGrid", at_least=0)) < mode_probability
+    return R0 + R_mode * mode, mode
 
 
 #: name -> (function, parameters of the reward with this name)
@@ -131,4 +87,6 @@ REWARDS: dict[str, tuple[CellReward, dict[str, Any]]] = {
     "deceptive": (deceptive, {}),
     "bitwise_xor": (bitwise_xor, {}),
     "multiplicative_coprime": (multiplicative_coprime, {}),
+    "conditional_multiscale": (conditional_multiscale, {}),
+    "uniform_random": (uniform_random, {}),
 }
