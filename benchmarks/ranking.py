@@ -1,0 +1,227 @@
+"""Every GFlowNet agent and scheme on twelve tasks, at equal transitions and at equal CPU seconds, ranked.
+
+A cell is one run: a task, a method, a candidate of its grid and a seed. Candidates are compared on one seed that is not
+used otherwise; the best one then runs with the seeds that count. Each finished cell is one line of
+benchmarks/results/ranking.jsonl, so that several processes can work at once and nothing is run twice. The measure is
+exact total variation on tasks that can be enumerated, and the ELBO elsewhere; ``--report`` writes docs/ranking.md with
+interquartile means (Agarwal et al. 2021).
+
+examples:
+  python -m benchmarks.ranking --list                           the cells that are missing, and the CPU hours they take
+  python -m benchmarks.ranking --quick --task Bag --method tb   a look at a cell; nothing is written
+  python -m benchmarks.ranking --task Bag --method tb           the cells of a task and a method
+  python -m benchmarks.ranking --part 0/2                       every other cell, beside --part 1/2
+  python -m benchmarks.ranking --report
+"""
+
+from __future__ import annotations
+
+import argparse
+import functools
+import json
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+import agents
+import gfn_envs
+from agents.agent import Agent
+from agents.errors import UnsupportedError
+from agents.evaluation.evaluate import evaluate
+from agents.evaluation.full import known_target_metrics
+from benchmarks import ranking_page, report
+from benchmarks.ranking_methods import METHODS, TASKS, Task
+
+PATH = report.RESULTS / "ranking.jsonl"
+#: Seed on which candidates of the grids are compared.
+TUNING_SEED = 1000
+#: Points of each curve, at equal numbers of CPU seconds.
+POINTS = 10
+#: A run that is slow to reach the transitions of its task ends at this multiple of the seconds.
+LONGEST = 3.0
+#: CPU seconds per cell that are not training, on average: construction and evaluations.
+OVERHEAD = 8.0
+
+
+class Cell(NamedTuple):
+    """A run."""
+
+    task: str
+    method: str
+    candidate: int
+    seed: int
+
+
+def rows(path: Path = PATH) -> list[dict[str, Any]]:
+    """Finished cells. A last line that was cut off by an interruption is left out."""
+    lines = path.read_text("utf-8").splitlines() if path.exists() else []
+    found = []
+    for line in lines:
+        try:
+            found.append(json.loads(line))
+        except json.JSONDecodeError:
+            continue
+    return found
+
+
+def cell_of(row: dict[str, Any]) -> Cell:
+    """The cell of a finished run."""
+    return Cell(*(row[name] for name in Cell._fields))
+
+
+def best_candidate(done: list[dict[str, Any]], task: str, method: str) -> int | None:
+    """The candidate with the best final value on the tuning seed; None while one is missing.
+
+    A run that failed or is not supported counts as worst.
+    """
+    tuned = {r["candidate"]: r for r in done if cell_of(r)[:2] == (task, method) and r["seed"] == TUNING_SEED}
+    count = len(METHODS[method].candidates())
+    if count == 1:
+        return 0
+    if len(tuned) < count:
+        return None
+    return max(tuned, key=lambda c: ranking_page.score(tuned[c], "seconds"))
+
+
+def missing(done: list[dict[str, Any]]) -> Iterator[Cell]:
+    """Cells that can run now, task by task: those on the tuning seed, then those of the best candidates."""
+    finished = {cell_of(row) for row in done}
+    impossible = {(r["task"], r["method"]) for r in done if r.get("unsupported")}
+    for task, method in ((t, m) for t in TASKS for m in METHODS if (t, m) not in impossible):
+        best, count = best_candidate(done, task, method), len(METHODS[method].candidates())
+        if best is None:
+            cells = [Cell(task, method, c, TUNING_SEED) for c in range(count)]
+        else:
+            cells = [Cell(task, method, best, seed) for seed in TASKS[task].seeds]
+        yield from (cell for cell in cells if cell not in finished)
+
+
+def hours(done: list[dict[str, Any]]) -> tuple[int, float]:
+    """Number of cells that are missing, with those that wait for the choice of a candidate, and their CPU hours."""
+    finished = {cell_of(row) for row in done}
+    impossible = {(r["task"], r["method"]) for r in done if r.get("unsupported")}
+    cells, seconds = 0, 0.0
+    for name, task in TASKS.items():
+        for label, method in METHODS.items():
+            count = len(method.candidates())
+            own = [cell for cell in finished if cell[:2] == (name, label)]
+            left = (count if count > 1 else 0) + len(task.seeds) - len(own)
+            if (name, label) not in impossible and left > 0:
+                cells, seconds = cells + left, seconds + left * (task.seconds + OVERHEAD)
+    return cells, seconds / 3600
+
+
+# ---------------------------------------------------------------------- running
+
+
+@functools.lru_cache(maxsize=1)
+def environment(task: str) -> gfn_envs.Dag:
+    """The environment of a task; the last one is kept, with its enumerated states."""
+    return gfn_envs.make_dag(TASKS[task].env, **TASKS[task].arguments)
+
+
+def measured(agent: Agent, task: Task, samples: int) -> dict[str, Any]:
+    """Metrics of an agent now: tv and log_z_error, or elbo and modes_found."""
+    found = evaluate(agent, num_samples=2 if task.exact else samples)
+    if task.exact:
+        return {"tv": found["tv"] if found["tv"] is not None else found["empirical_tv"]}
+    known = known_target_metrics(agent, samples, found["elbo"], np.random.default_rng(0))
+    return {name: found[name] for name in ("elbo", "modes_found", "sampled_mean_reward", "log_z_error")} | known
+
+
+def run(cell: Cell, scale: float = 1.0) -> dict[str, Any]:
+    """The row of a cell. ``scale`` shortens its budgets."""
+    task, method = TASKS[cell.task], METHODS[cell.method]
+    settings = method.candidates()[cell.candidate]
+    row: dict[str, Any] = {**cell._asdict(), "settings": settings}
+    try:
+        agent = agents.make_agent(method.agent, environment(cell.task), seed=cell.seed, **settings)
+    except (UnsupportedError, TypeError) as error:
+        return row | {"unsupported": str(error)}
+    budget, goal, samples = task.seconds * scale, task.transitions * scale, 2000
+    clock, transitions, curve, at_transitions = 0.0, 0, [], None
+    try:
+        while clock < budget or (at_transitions is None and clock < LONGEST * budget):
+            start = time.process_time()
+            transitions += agent.update()["transitions"]
+            clock += time.process_time() - start
+            if at_transitions is None and transitions >= goal:
+                at_transitions = measured(agent, task, samples) | {"transitions": transitions, "seconds": clock}
+            if clock >= budget * (len(curve) + 1) / POINTS and len(curve) < POINTS:
+                curve.append(measured(agent, task, samples) | {"transitions": transitions, "seconds": clock})
+    except FloatingPointError as error:
+        row["failed"] = str(error)
+    return row | {
+        "engine": agent.engine.name if hasattr(agent, "engine") else None,
+        "iterations": agent.iteration,
+        "transitions": transitions,
+        "seconds": clock,
+        "at_transitions": at_transitions,
+        "curve": curve,
+    }
+
+
+def append(row: dict[str, Any], path: Path) -> None:
+    """Add a line in one write, so that processes do not mix theirs."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("a", encoding="utf-8") as file:
+        file.write(json.dumps(row, default=_plain) + "\n")
+
+
+def _plain(value: Any) -> Any:
+    return value.tolist() if isinstance(value, np.ndarray | np.generic) else str(value)
+
+
+def work(path: Path, wanted: Any, quick: bool, limit: int | None) -> int:
+    """Run missing cells that are ``wanted``, at most ``limit``; returns their number."""
+    number = 0
+    while limit is None or number < limit:
+        cell = next((cell for cell in missing(rows(path)) if wanted(cell)), None)
+        if cell is None:
+            return number
+        row = run(cell, 0.02 if quick else 1.0)
+        number += 1
+        last = row["curve"][-1] if row.get("curve") else row.get("unsupported") or row.get("failed")
+        print(f"{cell.task}, {cell.method}, candidate {cell.candidate}, seed {cell.seed}: {last}", flush=True)
+        if quick:
+            return number
+        append(row, path)
+    return number
+
+
+def main() -> None:
+    """Run missing cells, list them, or write the page."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--task", choices=TASKS, action="append", help="only this task; may be repeated")
+    parser.add_argument("--method", choices=METHODS, action="append", help="only this method; may be repeated")
+    parser.add_argument("--part", default="0/1", help="i/n: every n-th pair of a task and a method, from the i-th")
+    parser.add_argument("--cells", type=int, help="stop after so many cells")
+    parser.add_argument(
+        "--quick", action="store_true", help="one cell with a fiftieth of its budget; nothing is written"
+    )
+    parser.add_argument("--list", action="store_true", help="count missing cells and their CPU hours")
+    parser.add_argument("--report", action="store_true", help="write the page from the cells that are there")
+    parser.add_argument("--results", type=Path, default=PATH, help="file of the rows")
+    parser.add_argument("--page", type=Path, default=report.ROOT / "docs" / "ranking.md", help="page of --report")
+    given = parser.parse_args()
+    if given.list:
+        cells, cpu_hours = hours(rows(given.results))
+        print(f"{cells} cells are missing: about {cpu_hours:.0f} CPU hours")
+    elif given.report:
+        given.page.write_text(ranking_page.page(rows(given.results)), "utf-8")
+    else:
+        index, count = map(int, given.part.split("/"))
+        pairs = {pair: i for i, pair in enumerate((t, m) for t in TASKS for m in METHODS)}
+
+        def wanted(cell: Cell) -> bool:
+            chosen = cell.task in (given.task or TASKS) and cell.method in (given.method or METHODS)
+            return chosen and pairs[cell[:2]] % count == index
+
+        work(given.results, wanted, given.quick, given.cells)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,81 @@
+"""The ranking: its cells, that it goes on where it stopped, and what its page says."""
+
+import json
+
+import numpy as np
+import pytest
+
+import agents
+from benchmarks import ranking, ranking_methods, ranking_page
+from benchmarks.ranking_methods import METHODS, TASKS, Method, Task
+
+
+def test_every_agent_is_ranked_or_left_out_by_name_with_settings_that_it_has():
+    assert ranking_methods.missing_methods() == set()
+    for method in METHODS.values():
+        for settings in method.candidates():
+            agents.AGENTS[method.agent].config_class(**settings)
+    cells, hours = ranking.hours([])
+    assert cells > 2000
+    assert 40 < hours < 100
+    assert {len(task.seeds) for task in TASKS.values()} == {5}
+
+
+@pytest.fixture
+def small(monkeypatch):
+    """Two methods on two grids, runs of three iterations."""
+    grids = {f"grid {n}": Task("GFN/HyperGrid-v0", {"ndim": 2, "side": n}, 1e-9, 150) for n in (3, 4)}
+    tiny = {"hidden": (4,), "batch_size": 8, "engine": "torch"}
+    methods = {"tb": Method("tb", tiny, {"lr": (1e-3, 1e-2)}), "random": Method("random")}
+    for module in (ranking, ranking_methods, ranking_page):
+        monkeypatch.setattr(module, "TASKS", grids)
+        monkeypatch.setattr(module, "METHODS", methods)
+    monkeypatch.setattr(ranking, "LONGEST", 1e12)
+    ranking.environment.cache_clear()
+    yield
+    ranking.environment.cache_clear()
+
+
+@pytest.mark.usefixtures("small")
+def test_cells_run_once_and_the_page_has_them(tmp_path):
+    path = tmp_path / "rows.jsonl"
+    assert ranking.hours([])[0] == 2 * (2 + 5 + 5)
+    assert ranking.work(path, lambda cell: cell.method == "tb", False, 3) == 3
+    with path.open("a") as file:
+        file.write('{"task": "grid 3", "met')  # Interrupted while it wrote.
+    path.write_text(path.read_text().rpartition("\n")[0] + "\n")
+    ranking.work(path, lambda cell: True, False, None)
+    done = ranking.rows(path)
+    assert len(done) == len({ranking.cell_of(row) for row in done}) == 2 * (2 + 5 + 5)
+    assert ranking.hours(done)[0] == 0
+    tuned = [row for row in done if row["seed"] == ranking.TUNING_SEED and row["task"] == "grid 3"]
+    best = min(tuned, key=lambda row: row["curve"][-1]["tv"])["candidate"]
+    counted = [r for r in done if r["seed"] < 5 and (r["task"], r["method"]) == ("grid 3", "tb")]
+    assert {row["candidate"] for row in counted} == {best}
+    assert all(row["at_transitions"]["transitions"] >= 150 for row in counted)
+
+    scores = ranking_page.normalized(done, "seconds")
+    assert {name: array.shape for name, array in scores.items()} == {"tb": (5, 2), "random": (5, 2)}
+    expected = sorted(1 - row["curve"][-1]["tv"] for row in counted)
+    np.testing.assert_allclose(sorted(scores["tb"][:, 0]), expected)
+    page = ranking_page.page(done)
+    assert "| rank | method | interquartile mean |" in page
+    assert "- grid 3: `tb`, `random`." in page or "- grid 3: `random`, `tb`." in page
+
+
+def test_a_line_that_was_cut_off_is_left_out(tmp_path):
+    path = tmp_path / "rows.jsonl"
+    path.write_text(json.dumps({"task": "Bag"}) + '\n{"task": "B')
+    assert ranking.rows(path) == [{"task": "Bag"}]
+
+
+def test_interquartile_means_and_their_intervals():
+    scores = {"a": np.array([[0.1, 0.2], [0.9, 0.3], [0.4, 0.5], [0.6, 0.7]]), "b": np.full((3, 2), 0.4)}
+    found = ranking_page.interquartile_means(scores)
+    mean, low, high = found["a"]
+    assert mean == pytest.approx(np.mean(np.sort(scores["a"].ravel())[2:6]))
+    assert low < mean < high
+    assert found["b"] == pytest.approx((0.4, 0.4, 0.4))
+    # Seeds are drawn within each task: with tasks that do not vary, neither does the mean.
+    fixed = np.tile([0.0, 0.3, 0.5, 1.0], (3, 1))
+    assert ranking_page.interquartile_means({"c": fixed})["c"] == pytest.approx((0.4, 0.4, 0.4))
