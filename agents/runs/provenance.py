@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+import functools
 import importlib.metadata
 import platform
 import subprocess
@@ -30,6 +31,7 @@ def provenance() -> dict[str, Any]:
     }
 
 
+@functools.cache
 def _version(package: str) -> str | None:
     try:
         return importlib.metadata.version(package)
@@ -37,8 +39,9 @@ def _version(package: str) -> str | None:
         return None
 
 
+@functools.cache
 def commit(checkout: Path) -> str | None:
-    """The commit of a git checkout, with "+" if tracked files were changed; None if it is none."""
+    """The commit of a git checkout at the first call, with "+" if tracked files were changed; None if it is none."""
     if not (checkout / ".git").exists():
         return None
     try:

@@ -226,11 +226,11 @@ def test_a_run_that_never_began_leaves_no_lock(tmp_path):
 
 
 def test_a_run_interrupted_at_random_moments_equals_an_uninterrupted_one(tmp_path):
-    flags = [*FLAGS, "--iterations", 1500, "--checkpoint-every", 20, "--eval-every", 300]
+    flags = [*FLAGS, "--iterations", 700, "--checkpoint-every", 20, "--eval-every", 300]
     subprocess.run(train_command(tmp_path / "whole", flags), check=True, capture_output=True, timeout=120)
     rng = random.Random(0)
     signals = [signal.SIGKILL, signal.SIGTERM, signal.SIGINT]
-    interrupt_and_resume(tmp_path / "whole", tmp_path / "run", flags, signals, lambda: rng.uniform(1.0, 5.0))
+    interrupt_and_resume(tmp_path / "whole", tmp_path / "run", flags, signals, lambda: rng.uniform(1.5, 3.5))
 
 
 # ---------------------------------------------------------------------- rows
