@@ -15,6 +15,7 @@ from gfn_envs.envs.proteins.gfp_brightness import AVGFP, BRIGHTEST, DARKEST, Bri
 from gfn_envs.envs.proteins.peptide_classifier import AMINO_ACIDS
 from gfn_envs.envs.strings import reward_table as string_table
 from gfn_envs.envs.strings.constructions import CONSTRUCTIONS
+from gfn_envs.envs.strings.motifs import plain_motifs
 from gfn_envs.envs.strings.mutation import Mutation
 from gfn_envs.envs.strings.sites import wild_type_of
 from gfn_envs.validation import one_of, positive_int, shown
@@ -117,6 +118,9 @@ class GFP(Mutation):
             )
             self.max_mutations = positive_int("max_mutations", max_mutations, "GFP")
         self._table = table
+        limits |= {"forbidden": plain_motifs(forbidden), "required": plain_motifs(required)}
+        if positions is not None:
+            limits["positions"] = self.sites.tolist()
         self.arguments = {
             "construction": construction,
             "max_mutations": self.max_mutations,

@@ -57,11 +57,24 @@ def pattern_of(text: str, letters: Sequence[str], where: str) -> BoolArray:
     return np.array(rows, dtype=bool)
 
 
+def listed(given: Any, where: str, name: str) -> list[Any]:
+    """The elements of a list, tuple or array. Raises TypeError if ``given`` is something else."""
+    found = ordered(given, where, name)
+    if not isinstance(found, list | tuple | np.ndarray):
+        raise TypeError(f"{where}: {name} must be a list, got {shown(given)}")
+    return list(found)
+
+
+def plain_motifs(given: Any) -> Any:
+    """Motifs as the arguments of an environment hold them: None, a text, or a list of texts."""
+    return given if given is None or isinstance(given, str) else [str(text) for text in given]
+
+
 def motifs_of(given: Any, letters: Sequence[str], where: str) -> list[BoolArray]:
     """Patterns (:func:`pattern_of`) of a text of motifs separated by commas, of a list of motifs, or of None."""
     if given is None:
         return []
-    texts = given.split(",") if isinstance(given, str) else ordered(given, where, "the list of motifs")
+    texts = given.split(",") if isinstance(given, str) else listed(given, where, "the list of motifs")
     if bad := [text for text in texts if not isinstance(text, str)]:
         raise TypeError(f"{where}: a motif must be a text, got {shown(bad[0])}")
     return [pattern_of(text.strip(), letters, where) for text in texts]

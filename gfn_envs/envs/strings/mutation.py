@@ -10,15 +10,18 @@ import numpy as np
 
 from gfn_envs.arrays import BoolArray, IntArray
 from gfn_envs.envs.strings.measured import Missing
-from gfn_envs.envs.strings.motifs import automaton_of, motifs_of
+from gfn_envs.envs.strings.motifs import automaton_of, motifs_of, plain_motifs
 from gfn_envs.envs.strings.mutate import Mutate
 from gfn_envs.envs.strings.numbering import tokens_of
 from gfn_envs.envs.strings.rewarded import Reward
 from gfn_envs.envs.strings.sequence import Sequence
 from gfn_envs.envs.strings.sites import letters_at, mutant_of, sites_of, wild_type_of
 from gfn_envs.envs.strings.string_dag import StringDag
-from gfn_envs.validation import positive_int
+from gfn_envs.envs.strings.string_text import letters_of
+from gfn_envs.validation import positive_int, shown
 
+#: The largest number of the first position.
+LAST_POSITION = 10**9
 AMINO_ACIDS = "ACDEFGHIKLMNPQRSTVWY"
 
 
@@ -108,8 +111,9 @@ class Mutation(Sequence):
             wild_type, max_mutations, positions, letters, first_position, alphabet, (forbidden, required)
         )
         self._set_reward(reward, reward_of, exponent, floor, missing)
-        given = {"positions": positions, "letters": letters, "floor": floor, "forbidden": forbidden}
-        given |= {"required": required, "reward": reward}
+        given = {"letters": letters, "floor": floor, "reward": reward}
+        given |= {"forbidden": plain_motifs(forbidden), "required": plain_motifs(required)}
+        given["positions"] = positions if positions is None else (self.sites + self.first_position).tolist()
         self.arguments = {
             "wild_type": self.wild_sequence,
             "max_mutations": self.max_mutations,
@@ -134,7 +138,9 @@ class Mutation(Sequence):
         """Everything but the reward; the arguments are those of the class."""
         where = type(self).__name__
         first = self.first_position = positive_int("first_position", first_position, where, at_least=0)
-        self.wild_sequence = wild_type_of(wild_type, alphabet, where)
+        if first > LAST_POSITION:
+            raise ValueError(f"{where}: first_position must be at most {LAST_POSITION:,}, got {shown(first)}")
+        self.wild_sequence = wild_type_of(wild_type, letters_of(alphabet, where), where)
         self.sites = sites_of(positions, letters, len(self.wild_sequence), first, where)
         StringDag.__init__(self, alphabet, len(self.sites), "append", None)
         self.mode_fraction = None

@@ -9,9 +9,9 @@ import numpy as np
 
 from gfn_envs.arrays import FloatArray, IntArray
 from gfn_envs.envs.strings import vienna
+from gfn_envs.envs.strings.motifs import listed, plain_motifs
 from gfn_envs.envs.strings.sequence import Sequence
 from gfn_envs.row_cache import RowCache
-from gfn_envs.user_arrays import ordered
 from gfn_envs.validation import shown
 
 #: Targets of the tasks of FLEXS (Sinai et al. 2020).
@@ -84,7 +84,7 @@ class RNA(Sequence):
         forbidden: str | Letters[str] | None = None,
         required: str | Letters[str] | None = None,
     ):
-        self.targets = tuple(map(_target, [target] if isinstance(target, str) else ordered(target, "RNA", "target")))
+        self.targets = tuple(map(_target, [target] if isinstance(target, str) else listed(target, "RNA", "target")))
         if not self.targets:
             raise ValueError("RNA: target must have at least one target")
         # Without ViennaRNA, this raises before anything is trained.
@@ -104,14 +104,14 @@ class RNA(Sequence):
             **limits,  # type: ignore[arg-type]
         )
         self.arguments = {
-            "target": target if isinstance(target, str) else list(target),
+            "target": target if isinstance(target, str) else list(map(str, target)),
             "length": self.length,
             "construction": construction,
             "exponent": exponent,
             "floor": floor,
-            "min_length": min_length,
+            "min_length": None if min_length is None else self.min_length,
             "mode_fraction": mode_fraction,
-            **{name: value for name, value in limits.items() if value is not None},
+            **{name: plain_motifs(value) for name, value in limits.items() if value is not None},
         }
 
     def values(self, tokens: IntArray) -> FloatArray:

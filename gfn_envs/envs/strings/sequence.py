@@ -11,6 +11,7 @@ from gfn_envs.arrays import IntArray
 from gfn_envs.envs.strings.language import Limits
 from gfn_envs.envs.strings.measured import Missing
 from gfn_envs.envs.strings.modes import top_fraction
+from gfn_envs.envs.strings.motifs import plain_motifs
 from gfn_envs.envs.strings.rewarded import Reward, RewardedStrings
 from gfn_envs.validation import real
 
@@ -118,7 +119,7 @@ class Sequence(RewardedStrings):
         self._set_reward(reward, reward_of, exponent, floor, missing)
         optional = {
             **{"reward_of": (reward_of, "tokens"), "missing": (missing, "raise"), "fixed": (fixed, None)},
-            **{"forbidden": (forbidden, None), "required": (required, None)},
+            **{"forbidden": (plain_motifs(forbidden), None), "required": (plain_motifs(required), None)},
             "reverse_complement": (reverse_complement, False),
         }
         self.arguments = {

@@ -11,7 +11,7 @@ import numpy as np
 
 from gfn_envs.arrays import BoolArray, IntArray
 from gfn_envs.envs.strings.fasta import is_fasta, read_fasta
-from gfn_envs.user_arrays import ordered
+from gfn_envs.envs.strings.motifs import listed
 from gfn_envs.validation import shown
 
 #: Names of the wild type in tables.
@@ -31,7 +31,7 @@ def wild_type_of(given: Any, letters: Letters[str], where: str) -> str:
             raise ValueError(f"{where}: wild_type: {given} must have one sequence, got {len(sequences)}")
         (found,) = sequences.values()
     if not isinstance(found, str) or not found or set(found) - set(letters):
-        allowed = f"letters of {''.join(letters)}, or the path of a FASTA file ({'.fasta'!r})"
+        allowed = f"letters of {shown(''.join(letters))[1:-1]}, or the path of a FASTA file ({'.fasta'!r})"
         raise ValueError(f"{where}: wild_type must be {allowed}, got {shown(found)}")
     return found
 
@@ -52,7 +52,7 @@ def sites_of(given: Any, allowed: Any, length: int, first: int, where: str) -> I
                 raise ValueError(f"{where}: positions must be such as '39-41,54', got {shown(given)}")
             numbers += range(int(match[1]), int(match[2] or match[1]) + 1)
     else:
-        numbers = [given] if isinstance(given, int | np.integer) else list(ordered(given, where, "positions"))
+        numbers = [given] if isinstance(given, int | np.integer) else listed(given, where, "positions")
     for number in numbers:
         if isinstance(number, bool) or not isinstance(number, int | np.integer):
             raise TypeError(f"{where}: positions must be integers, got {shown(number)}")
@@ -79,7 +79,9 @@ def letters_at(allowed: Any, sites: IntArray, letters: Letters[str], first: int,
         if text is None:
             continue
         if not isinstance(text, str) or not text or set(text) - set(letters):
-            raise ValueError(f"{where}: letters must be texts of letters of {''.join(letters)}, got {shown(text)}")
+            raise ValueError(
+                f"{where}: letters must be texts of letters of {shown(''.join(letters))}, got {shown(text)}"
+            )
         row[:] = [letter in text for letter in letters]
     return result
 
