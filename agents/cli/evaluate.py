@@ -11,7 +11,7 @@ import tyro
 
 from agents.agent import Agent
 from agents.cli.errors import UsageError
-from agents.cli.parsing import check_at_least, check_seed, parse, read_rows
+from agents.cli.parsing import check_at_least, check_seed, parse, read_known, read_rows
 from agents.cli.printing import print_json, print_metrics, print_objects, print_undefined
 from agents.evaluation.diagnostics import policy_warning
 from agents.evaluation.evaluate import may_evaluate_rewards
@@ -57,6 +57,8 @@ def evaluate(arguments: list[str]) -> int:
     options = parse(EvaluateOptions, arguments, "gfn evaluate")
     check_seed(options.seed)
     check_at_least(2, options, "num_samples", "num_backward")
+    known: Path | None = None
+    """SMILES file (.smi, .csv) of known molecules, such as a training set, for the novelty of molecules."""
     check_at_least(1, options, "exact_states")
     check_at_least(0, options, "best")
     agent = runs.load_agent(options.run, trust=options.trust)
@@ -106,3 +108,4 @@ def evaluated(agent: Agent, options: EvaluateOptions) -> tuple[dict[str, Any], l
     if warning := policy_warning(agent, metrics):
         metrics["warning"] = warning
     return metrics, [] if trajectories is None else named_objects(agent.dag, trajectories)
+            known=read_known(options.known),

@@ -20,6 +20,7 @@ import tyro
 from agents.cli.errors import UsageError, nearest
 from agents.schedules import Schedule, schedule
 from gfn_envs.registration import environment_parameters, parse_value
+from gfn_envs.smiles_files import read_smiles
 
 
 def parse(kind: type[Any], arguments: Sequence[str], prog: str, default: Any = None) -> Any:
@@ -156,6 +157,14 @@ def check_at_least(least: int, options: Any, *names: str) -> None:
         value = getattr(options, name)
         if value is not None and value < least:
             raise UsageError(f"--{name.replace('_', '-')} must be at least {least}, got {value}")
+
+
+def read_known(path: Path | None) -> list[str] | None:
+    """The SMILES in a file, or None without a path."""
+    try:
+        return None if path is None else [row.smiles for row in read_smiles(path, "known molecules")]
+    except (OSError, ValueError) as error:
+        raise UsageError(str(error)) from None
 
 
 def read_rows(path: Path | None) -> Any:

@@ -11,7 +11,7 @@ import tyro
 from tqdm import tqdm
 
 from agents.cli.errors import UsageError
-from agents.cli.parsing import check_at_least, check_seed, parse
+from agents.cli.parsing import check_at_least, check_seed, parse, read_known
 from agents.report.write import Options, write_report
 from agents.runs.compare import read_runs
 
@@ -33,6 +33,8 @@ class ReportOptions:
     """Which rewards to evaluate: all that the report needs, none, or auto: none if they are expensive, else all."""
     exact_states: int | None = None
     """Distributions are exact if the environment has at most this many states. Default: 2,000,000."""
+    known: Path | None = None
+    """SMILES file (.smi, .csv) of known molecules, such as a training set, for the novelty of molecules."""
     trust: bool = False
     """Import the modules that the runs name, such as that of a reward function. This runs their code."""
     progress: bool = True
@@ -51,7 +53,15 @@ def report(arguments: list[str]) -> int:
     for reason in reasons:
         print(f"left out: {reason}", file=sys.stderr)
     out = options.out or (found[0].path if len(found) == 1 else Path()) / "report.html"
-    chosen = Options(options.num_samples, options.seed, options.rewards, options.exact_states, options.trust)
+    known = read_known(options.known)
+    chosen = Options(
+        options.num_samples,
+        options.seed,
+        options.rewards,
+        options.exact_states,
+        options.trust,
+        None if known is None else tuple(known),
+    )
     with tqdm(disable=not options.progress, bar_format="report: {desc} ({elapsed})") as bar:
         write_report([run.path for run in found], out, chosen, bar.set_description_str)
     print(f"saved {out}")

@@ -22,9 +22,10 @@ from agents.evaluation.evaluate import (
 )
 from agents.evaluation.metrics import EXACT_METRICS, Target
 from agents.threads import on_working_threads
+from agents.evaluation.molecules import molecule_metrics
 from agents.trajectories import Trajectories
 from gfn_envs import exact
-from gfn_envs.arrays import FloatArray, IntArray
+from gfn_envs.arrays import FloatArray, IntArray, distinct
 from gfn_envs.border import log_rewards
 from gfn_envs.dag import Dag
 from gfn_envs.enumeration import EnumerationError
@@ -66,6 +67,7 @@ def full_evaluation(
     exact_states: int | None = None,
     trajectories: Trajectories | None = None,
 ) -> dict[str, Any]:
+    known: Sequence[str] | None = None,
     """Every metric. The agent and its random stream stay unchanged.
 
     Args:
@@ -85,6 +87,7 @@ def full_evaluation(
             (:func:`~agents.evaluation.evaluate.is_enumerable`).
         trajectories: samples of the agent, in place of ``num_samples`` new ones.
 
+        known: SMILES of known molecules, such as a training set, for the novelty of molecules.
     Returns:
         The metrics of :func:`~agents.evaluation.evaluate.evaluate` and those below. A metric is None if it is undefined
         or if it needs an enumeration that is too large.
@@ -110,10 +113,13 @@ def full_evaluation(
           are None if the environment defines no modes.
 
         If the agent samples without a policy, every metric that depends on log p(x) or on a policy is None.
+        * Of molecules, those of :func:`~agents.evaluation.molecules.molecule_metrics`.
+
 
     Raises:
         ValueError: ``num_samples`` or ``num_backward`` is below 2, ``exact_states`` is below 1, ``rewards`` is unknown,
-            or a given object has the wrong shape, is not terminal or does not belong to the DAG.
+            or a given object has the wrong shape, is not terminal or does not belong to the DAG; or ``known`` is given
+            for objects that are not molecules, or has an invalid SMILES.
         ImportError: the environment's distance needs a package that is not installed.
     """
     dag = agent.dag
@@ -123,6 +129,10 @@ def full_evaluation(
         raise ValueError(f"num_backward must be at least 2, got {num_backward}")
     test_objects, reference = _objects(dag, "test_objects", test_objects), _objects(dag, "reference", reference)
     if not may_evaluate_rewards(dag, rewards):
+    if known is not None and not dag.has("molecules"):
+        raise ValueError(
+            f"known: SMILES are given, but the objects of {dag!r} are not molecules; give rows as reference"
+        )
         return dict.fromkeys(NAMES) | {"log_z": agent.log_z}
     # One stream per kind of samples, so that an optional metric never changes another one.
     backward_rng, target_rng, bootstrap_rng = (np.random.default_rng([seed, k]) for k in (1, 2, 3))
@@ -147,7 +157,10 @@ def full_evaluation(
     found |= _correlation(agent, learned, test_objects, num_backward, backward_rng, bootstrap_rng)
     measure, name = _distance(dag, distance)
     found |= metrics.top_k(samples.objects, samples.log_reward, distance=measure, reference=reference)
-    number = len(np.unique(samples.objects, axis=0))
+    objects, inverse = distinct(samples.objects)
+    number = len(objects)
+    if dag.has("molecules"):
+        found |= molecule_metrics(dag.to_smiles(objects), np.bincount(inverse), known)
     return found | {"distance": name, "distinct_objects": number, "num_modes": dag.num_modes}
 
 

@@ -49,3 +49,10 @@ LABELS = {
     "beta": "beta (the policy samples R^beta)",
     "warning": "warning",
 }
+    "validity": "valid molecules (share of samples)",
+    "uniqueness": "distinct molecules (share of samples)",
+    "novelty": "novel molecules (share of distinct ones)",
+    "internal_diversity": "internal diversity of molecules",
+    "distinct_scaffolds": "distinct scaffolds (sampled)",
+    "nearest_known": "similarity to the nearest known molecule",
+    "scaffold_similarity": "cosine of scaffold frequencies to known ones",

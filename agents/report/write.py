@@ -44,6 +44,7 @@ class Options:
         rewards: "auto", "all" or "none", as in :func:`agents.evaluation.evaluate.evaluate`.
         exact_states: see :func:`agents.evaluation.evaluate.is_enumerable`.
         trust: import modules that the runs name, which runs their code.
+        known: SMILES of known molecules, for their novelty; not used for other objects.
     """
 
     num_samples: int = 2000
@@ -51,6 +52,7 @@ class Options:
     rewards: str = "auto"
     exact_states: int | None = None
     trust: bool = False
+    known: tuple[str, ...] | None = None
 
 
 @dataclass
@@ -189,6 +191,10 @@ def _evaluate(agent: Agent, options: Options, found: Learned) -> None:
     dag, rewards = agent.dag, options.rewards
     if may_evaluate_rewards(dag, rewards):
         trajectories = agent.sample_trajectories(options.num_samples, rng=np.random.default_rng(options.seed))
+        known = options.known
+        if known is not None and not dag.has("molecules"):
+            found.notes.append(f"known molecules are given, but the objects of {type(dag).__name__} are not molecules")
+            known = None
         samples = samples_of(dag, trajectories)
         found.metrics = full_evaluation(
             agent,
@@ -197,6 +203,7 @@ def _evaluate(agent: Agent, options: Options, found: Learned) -> None:
             rewards=rewards,
             exact_states=options.exact_states,
             trajectories=trajectories,
+            known=known,
         )
         found.metrics |= batch_diagnostics(agent)
         found.undefined = undefined(agent, found.metrics, rewards, options.exact_states)

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from gfn_envs.envs.molecules.kinds import chemistry, make_kind, marked, parse_quietly, parsed, split
-from gfn_envs.envs.molecules.smiles_files import SmilesRow, read_smiles
+from gfn_envs.smiles_files import SmilesRow, read_smiles
 from gfn_envs.validation import one_of, positive_int, shown
 
 WHERE = "blocks"
@@ -135,5 +135,5 @@ def write_blocks(path: str | os.PathLike[str], blocks: Blocks) -> None:
 
 
 def read_library(path: str | os.PathLike[str]) -> list[SmilesRow]:
-    """The molecules of a file of SMILES; see :func:`gfn_envs.envs.molecules.smiles_files.read_smiles`."""
+    """The molecules of a file of SMILES; see :func:`gfn_envs.smiles_files.read_smiles`."""
     return read_smiles(path, WHERE)

@@ -22,7 +22,7 @@ from gfn_envs.envs.molecules.properties import (
     normalized_sa,
     qed,
 )
-from gfn_envs.envs.molecules.smiles_files import is_file, read_smiles
+from gfn_envs.smiles_files import is_file, read_smiles
 from gfn_envs.oracle import Oracle
 from gfn_envs.reward_errors import RewardError
 from gfn_envs.user_arrays import ordered, problem_of

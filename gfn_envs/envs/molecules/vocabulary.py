@@ -22,7 +22,7 @@ from gfn_envs.data.packaged import packaged_file
 from gfn_envs.envs.molecules.attachments import stem_types
 from gfn_envs.envs.molecules.bonds import BondPairs
 from gfn_envs.envs.molecules.kinds import Kind, make_kind, marked, parsed, split, without_stereo
-from gfn_envs.envs.molecules.smiles_files import read_smiles
+from gfn_envs.smiles_files import read_smiles
 from gfn_envs.user_arrays import ordered
 from gfn_envs.validation import shown
 
@@ -69,7 +69,7 @@ def load_vocabulary(
     Args:
         blocks: None for the packaged vocabulary; "pdb105" for the 105 blocks of Bengio et al. 2021 (data set
             fragment-blocks); a sequence of SMILES with attachment points, such as ``"*c1ccc(*)cc1"``; or the path of a
-            file with one such SMILES per line (:mod:`gfn_envs.envs.molecules.smiles_files`). The isotope of an
+            file with one such SMILES per line (:mod:`gfn_envs.smiles_files`). The isotope of an
             asterisk, as in ``"[16*]c1ccccc1"``, is its label.
         rules: which labels may bond, see :func:`gfn_envs.envs.molecules.attachments.stem_types`.
         forbidden_bonds: bonds between blocks that are not made, see :class:`gfn_envs.envs.molecules.bonds.BondPairs`.

@@ -12,7 +12,7 @@ from rdkit.Chem import BRICS
 
 from gfn_envs import FragmentMolecule, cli
 from gfn_envs.envs.molecules.brics_blocks import library_blocks, read_library
-from gfn_envs.envs.molecules.smiles_files import SmilesRow, read_smiles
+from gfn_envs.smiles_files import SmilesRow, read_smiles
 from tests.helpers import run_python
 
 DRUGS = Path(__file__).resolve().parents[4] / "examples" / "data" / "drugs.csv"
