@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import functools
+from collections.abc import Sequence as Letters
 
 import numpy as np
 
 from gfn_envs.arrays import FloatArray, IntArray
 from gfn_envs.data.packaged import packaged
 from gfn_envs.envs.proteins.peptide_classifier import AMINO_ACIDS, PeptideClassifier
+from gfn_envs.envs.strings.motifs import plain_motifs
 from gfn_envs.envs.strings.sequence import Sequence
 from gfn_envs.row_cache import RowCache
 
@@ -64,6 +66,8 @@ class AMP(Sequence):
     * ``min_length``: smallest number of residues.
     * ``exponent``: power beta of the probability, > 0.
     * ``floor``: lower bound of the probability, > 0.
+    * ``forbidden``: motifs of no peptide, as a list or separated by commas, such as "C,N[^P][ST]".
+    * ``required``: motifs of every peptide, likewise.
 
     ## References
     Jain et al. 2022, Biological Sequence Design with GFlowNets; Madan et al. 2023 (SubTB)
@@ -79,14 +83,27 @@ class AMP(Sequence):
         min_length: int = 1,
         exponent: float = 3.0,
         floor: float = 1e-3,
+        forbidden: str | Letters[str] | None = None,
+        required: str | Letters[str] | None = None,
     ):
-        super().__init__(AMINO_ACIDS, length, construction, exponent=exponent, floor=floor, min_length=min_length)
+        super().__init__(
+            AMINO_ACIDS,
+            length,
+            construction,
+            exponent=exponent,
+            floor=floor,
+            min_length=min_length,
+            forbidden=forbidden,
+            required=required,
+        )
+        motifs = {"forbidden": plain_motifs(forbidden), "required": plain_motifs(required)}
         self.arguments = {
             "construction": construction,
             "length": self.length,
             "min_length": self.min_length,
             "exponent": exponent,
             "floor": floor,
+            **{name: value for name, value in motifs.items() if value is not None},
         }
 
     @functools.cached_property

@@ -96,6 +96,13 @@ def test_amp_needs_no_download(monkeypatch: pytest.MonkeyPatch) -> None:
         AMP("fill")
 
 
+def test_peptides_with_and_without_motifs() -> None:
+    dag = AMP(length=3, forbidden="C", required="K")
+    with_k = [19**n - 18**n for n in (1, 2, 3)]
+    assert dag.num_terminal_states == sum(with_k)
+    assert check_dag(AMP("insert", length=2, forbidden="C", required=["K"])).exhaustive
+
+
 # ---------------------------------------------------------------------- GFP
 
 
