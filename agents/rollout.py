@@ -160,7 +160,7 @@ def sample_forward(
         TypeError, ValueError: a method of ``dag`` returns another type, shape or dtype than it must.
     """
     check_once(dag)
-    states, rows = dag.source(n), np.arange(n)
+    states, rows = dag.start(n, rng), np.arange(n)
     visited, row_lists = [states], [rows]
     actions_taken: list[IntArray] = []
     scores: list[FloatArray] = []
@@ -173,8 +173,8 @@ def sample_forward(
     noise = _noise_of_steps(rng, n, dag.num_actions, exploration.epsilon)
     try:
         while len(rows):
-            # All start in s0.
-            shown = states[:1] if len(visited) == 1 else states
+            # All start in s0, unless they have conditions.
+            shown = states[:1] if len(visited) == 1 and dag.conditions is None else states
             mask = dag.forward_mask(states)
             if exploration.delay_stop > 0:
                 mask = _without_stop(mask, stops[rows] > len(visited))

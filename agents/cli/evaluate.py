@@ -10,9 +10,11 @@ import numpy as np
 import tyro
 
 from agents.agent import Agent
+from agents.cli.conditions import asked_conditions, at_condition, print_table
 from agents.cli.errors import UsageError
 from agents.cli.parsing import check_at_least, check_seed, parse, read_known, read_rows
 from agents.cli.printing import print_json, print_metrics, print_objects, print_undefined
+from agents.conditional import conditional_metrics
 from agents.evaluation.diagnostics import policy_warning
 from agents.evaluation.evaluate import may_evaluate_rewards
 from agents.evaluation.full import full_evaluation
@@ -31,6 +33,11 @@ class EvaluateOptions:
     """Import the modules that the run names, such as that of a reward function. This runs their code."""
     json: bool = False
     """Print JSON instead of a table."""
+    condition: str | None = None
+    """Of a run with conditions: evaluate at this one, such as beta=8 or qed=0.5,sa=0.5."""
+    conditions: str = "grid"
+    """Of a run with conditions, without --condition: evaluate at the conditions of a grid, or at this number of drawn
+    ones."""
     num_samples: int = 2000
     """Number of trajectories for the sampled metrics."""
     seed: int = 0
@@ -50,6 +57,8 @@ class EvaluateOptions:
     the environment can be enumerated."""
     reference: Path | None = None
     """.npy file of known objects, one state row each. Novelty is the distance to the nearest of them."""
+    known: Path | None = None
+    """SMILES file (.smi, .csv) of known molecules, such as a training set, for the novelty of molecules."""
 
 
 def evaluate(arguments: list[str]) -> int:
@@ -57,12 +66,13 @@ def evaluate(arguments: list[str]) -> int:
     options = parse(EvaluateOptions, arguments, "gfn evaluate")
     check_seed(options.seed)
     check_at_least(2, options, "num_samples", "num_backward")
-    known: Path | None = None
-    """SMILES file (.smi, .csv) of known molecules, such as a training set, for the novelty of molecules."""
     check_at_least(1, options, "exact_states")
     check_at_least(0, options, "best")
     agent = runs.load_agent(options.run, trust=options.trust)
     total = runs.read_config(options.run).get("iterations", agent.iteration)
+    if agent.dag.conditions is not None and options.condition is None:
+        return evaluate_conditions(agent, options)
+    agent = at_condition(agent, options.condition)
     metrics, objects = evaluated(agent, options)
     if options.objects is not None:
         write_objects(options.objects, objects)
@@ -77,6 +87,30 @@ def evaluate(arguments: list[str]) -> int:
     print_objects(objects[: options.best], f"best of {len(objects):,} distinct objects")
     if options.objects is not None:
         print(f"saved {options.objects}")
+    return 0
+
+
+def evaluate_conditions(agent: Agent, options: EvaluateOptions) -> int:
+    """Print the metrics of a run at several conditions."""
+    for flag in ("objects", "test_objects", "reference", "known"):
+        if getattr(options, flag) is not None:
+            raise UsageError(f"--{flag.replace('_', '-')} needs one condition: add --condition")
+    if not may_evaluate_rewards(agent.dag, options.rewards):
+        raise UsageError("metrics of conditions need rewards: add --rewards all")
+    found = conditional_metrics(
+        agent, asked_conditions(options.conditions), options.num_samples, options.seed, options.exact_states
+    )
+    if options.json:
+        print_json({"iteration": agent.iteration, "names": list(agent.dag.conditions.names), **found})
+        return 0
+    single = {name: value for name, value in found.items() if not isinstance(value, list)}
+    print_metrics(single, f"{agent.name} on {agent.dag!r}, iteration {agent.iteration:,}")
+    columns = {name: values for name, values in found.items() if isinstance(values, list) and name != "conditions"}
+    rows = [
+        agent.dag.conditions.describe(np.array(condition)) | {name: columns[name][i] for name in columns}
+        for i, condition in enumerate(found["conditions"])
+    ]
+    print_table(rows, f"{len(rows)} conditions")
     return 0
 
 
@@ -101,6 +135,7 @@ def evaluated(agent: Agent, options: EvaluateOptions) -> tuple[dict[str, Any], l
             rewards=options.rewards,
             exact_states=options.exact_states,
             trajectories=trajectories,
+            known=read_known(options.known),
             **given,
         )
     except ValueError as error:
@@ -108,4 +143,3 @@ def evaluated(agent: Agent, options: EvaluateOptions) -> tuple[dict[str, Any], l
     if warning := policy_warning(agent, metrics):
         metrics["warning"] = warning
     return metrics, [] if trajectories is None else named_objects(agent.dag, trajectories)
-            known=read_known(options.known),

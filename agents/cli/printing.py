@@ -61,6 +61,7 @@ def print_objects(objects: Sequence[Mapping[str, Any]], title: str) -> None:
 #: Columns of the comparison that some run has. Mean reward and ELBO are shown only if no run has an exact TV.
 COMPARED = {
     "tv": "TV",
+    "mean_tv": "mean TV over conditions",
     "log_z_error": "log Z error",
     "mean_reward_error": "mean-reward error",
     "sampled_mean_reward": "mean reward",

@@ -22,6 +22,7 @@ from agents.cli.parsing import check_at_least, check_seed, environment_arguments
 from agents.cli.plot import draw
 from agents.cli.printing import print_metrics, print_undefined
 from agents.cli.processes import join_others, train_in_processes
+from agents.conditional import conditional as conditional_class
 from agents.distributed.group import LostProcessError, leave
 from agents.distributed.launch import LOST, started_here
 from agents.registry import agent_class, known_agents, make_agent
@@ -118,8 +119,10 @@ def prepared(named: list[str], flags: list[str]) -> tuple[Any, Agent, Path]:
         given = training_config.read(path, "--trust" in flags, names)
         named = [given.agent, given.env]
     prog = " ".join(["gfn train", *named, *("AGENT", "ENV")[len(named) :]])
-    flags = engine_for_compiled(truth_values(flags, named[1] if len(named) > 1 else None))
-    kind = options_class(*named)
+    flags = engine_for_compiled(truth_values(conditions_of_environment(flags), named[1] if len(named) > 1 else None))
+    known = {} if given is None else given.env_arguments
+    conditional = any(flag.split("=")[0] == "--env.conditions" for flag in flags) or bool(known.get("conditions"))
+    kind = options_class(*named, conditional=conditional)
     options = parse(kind, flags, prog, None if given is None else defaults(kind, given))
     check_seed(options.seed)
     check_at_least(1, options, "threads", "processes", "exact_states")
@@ -189,6 +192,11 @@ def print_next(out: Path, arguments: list[str], iterations: int) -> None:
     print(f"  {shlex.join(again)}")
 
 
+def conditions_of_environment(flags: list[str]) -> list[str]:
+    """``flags`` with --env.conditions for --conditions."""
+    return [f"--env.{flag[2:]}" if flag.split("=")[0] == "--conditions" else flag for flag in flags]
+
+
 def engine_for_compiled(flags: list[str]) -> list[str]:
     """``flags`` with --agent.engine for its deprecated alias --agent.compiled.
 
@@ -206,12 +214,13 @@ def engine_for_compiled(flags: list[str]) -> list[str]:
     return [flag for flag in flags if flag not in alias] + engine.split()
 
 
-def options_class(name: str | None = None, id: str | None = None) -> type[Any]:
+def options_class(name: str | None = None, id: str | None = None, conditional: bool = False) -> type[Any]:
     """A dataclass of all settings of a training, with their help.
 
     Args:
         name: name of the agent. None leaves its settings out.
         id: id of the environment. None leaves its arguments out.
+        conditional: with the settings of agents that learn with conditions.
 
     Raises:
         UsageError: the agent or the environment is unknown.
@@ -226,7 +235,7 @@ def options_class(name: str | None = None, id: str | None = None) -> type[Any]:
         lists += f"\n\nAgents (details: gfn agents): {', '.join(known_agents())}"
     else:
         try:
-            chosen = agent_class(name)
+            chosen = conditional_class(agent_class(name)) if conditional else agent_class(name)
         except (ValueError, TypeError) as error:
             raise UsageError(str(error)) from None
         settings = with_policy(chosen.config_class) if chosen.takes_policy else chosen.config_class

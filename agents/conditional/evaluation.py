@@ -95,3 +95,29 @@ def conditional_metrics(
         if exact:
             result[f"worst_{name}"] = float(np.max(values)) if known else None
     return result
+
+
+@on_working_threads
+def watched_conditions(
+    agent: Any, num_samples: int = 2000, seed: int = 0, *, exact_states: int | None = None
+) -> dict[str, Any]:
+    """The metrics watched during the training of an agent with conditions.
+
+    Args:
+        agent: the agent.
+        num_samples: trajectories for the sampled metrics, at conditions drawn as in training.
+        seed: seed of those trajectories.
+        exact_states: as for :func:`agents.evaluation.evaluate.evaluate`.
+
+    Returns:
+        :func:`agents.evaluation.evaluate.sampled_metrics` over drawn conditions, and, if the environment can be
+        enumerated, the mean and the worst of each exact metric of :func:`conditional_metrics` over a grid. Without
+        rewards (``expensive_reward``) all are None.
+    """
+    if not evaluate.may_evaluate_rewards(agent.dag, "auto"):
+        return dict.fromkeys(evaluate.SAMPLED_METRICS)
+    found = evaluate.sampled_metrics(agent, num_samples, seed)
+    if evaluate.is_enumerable(agent.dag.base, exact_states):
+        exact = conditional_metrics(agent, exact_states=exact_states)
+        found |= {name: exact[name] for name in exact if name.startswith(("mean_", "worst_"))}
+    return found

@@ -15,6 +15,7 @@ from typing import Any
 from tqdm import tqdm
 
 from agents.agent import Agent
+from agents.conditional.evaluation import watched_conditions
 from agents.distributed.team import Team
 from agents.evaluation.diagnostics import batch_diagnostics, policy_warning
 from agents.evaluation.evaluate import enumeration_text, evaluate, is_enumerable, may_evaluate_rewards
@@ -37,7 +38,7 @@ from gfn_envs.reward_errors import BudgetSpent
 from gfn_envs.validation import positive_int
 
 #: Columns of the progress bar.
-POSTFIX = ("loss", "log_z", "beta", "tv", "batch_ess")
+POSTFIX = ("loss", "log_z", "beta", "tv", "mean_tv", "batch_ess")
 
 
 @dataclass(frozen=True)
@@ -108,10 +109,11 @@ def train(
         ``transitions`` and ``seconds``, and everything else that the agent's update returns: the mean since the last
         row of numbers, the last value of text and arrays; also ``failed_rewards`` if ``on_error`` of the environment is
         not "raise". Rows of evaluated iterations also hold the metrics of
-        :func:`agents.evaluation.evaluate.evaluate` and of :func:`agents.evaluation.diagnostics.batch_diagnostics`,
-        ``evaluation_seconds``, ``undefined`` (reason -> names of metrics) and, if the policy seems collapsed or has
-        learned R^beta so far, a ``warning``. Rows have ``beta`` while it is below 1. An agent without iterations left
-        is evaluated once, with a ``loss`` of None.
+        :func:`agents.evaluation.evaluate.evaluate` (with conditions,
+        :func:`agents.conditional.evaluation.watched_conditions`) and of
+        :func:`agents.evaluation.diagnostics.batch_diagnostics`, ``evaluation_seconds``, ``undefined`` (reason -> names
+        of metrics) and, if the policy seems collapsed or has learned R^beta so far, a ``warning``. Rows have ``beta``
+        while it is below 1. An agent without iterations left is evaluated once, with a ``loss`` of None.
 
     Raises:
         RunError: ``out`` holds a run and ``resume`` is False, holds a run with another configuration, is damaged, has
@@ -268,16 +270,18 @@ def _enumerate(agent: Agent, loop: Loop) -> None:
     """Enumerate the DAG, and evaluate its rewards, before the clock and the progress bar start."""
     if not may_evaluate_rewards(agent.dag, "auto"):
         return
+    dag = agent.dag if agent.dag.conditions is None else agent.dag.base
     if loop.progress:
-        print(enumeration_text(agent.dag, loop.exact_states), file=sys.stderr)
-    if is_enumerable(agent.dag, loop.exact_states):
+        print(enumeration_text(dag, loop.exact_states), file=sys.stderr)
+    if is_enumerable(dag, loop.exact_states) and agent.dag.conditions is None:
         evaluate(agent, 2, exact_states=loop.exact_states)
 
 
 def _evaluated(agent: Agent, state: Progress, loop: Loop) -> dict[str, Any]:
     """The metrics of an evaluated row."""
     start = time.perf_counter()
-    metrics = evaluate(agent, loop.eval_samples, exact_states=loop.exact_states)
+    watched = evaluate if agent.dag.conditions is None else watched_conditions
+    metrics = watched(agent, loop.eval_samples, exact_states=loop.exact_states)
     metrics |= batch_diagnostics(agent)
     warning, reasons = policy_warning(agent, metrics), undefined(agent, metrics, exact_states=loop.exact_states)
     seconds = time.perf_counter() - start

@@ -1,0 +1,107 @@
+"""Training with conditions: learned targets, resumed runs, replayed conditions, narrowed ranges."""
+
+from __future__ import annotations
+
+import copy
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+import agents
+import gfn_envs
+from agents.conditional import conditional_metrics
+from agents.evaluation.evaluate import exact_distribution
+from gfn_envs import exact
+from tests.helpers import BAG, GRID, small_dag
+
+SMALL = {"ndim": 2, "side": 3}
+
+
+def agent_on_grid(name: str = "tb", **settings: Any) -> Any:
+    dag = gfn_envs.make_dag(GRID, **SMALL, conditions="temperature:0.5,4")
+    return agents.make_agent(name, dag, **{"hidden": (32,), "batch_size": 16, "lr": 5e-3, **settings})
+
+
+@pytest.mark.parametrize(("name", "settings"), [("tb", {}), ("subtb", {"condition_by": "film"}), ("vargrad", {})])
+def test_it_learns_conditions_it_has_not_seen(name: str, settings: dict[str, Any]) -> None:
+    agent = agent_on_grid(name, **settings)
+    before = conditional_metrics(agent, 10)
+    for _ in range(300):
+        agent.update()
+    after = conditional_metrics(agent, 10)
+    assert after["mean_tv"] < 0.12 < before["mean_tv"]
+    assert after["mean_log_z_error"] < 0.15
+    assert after["worst_tv"] == max(after["tv"])
+    assert len(after["conditions"]) == 10
+
+
+def test_metrics_are_those_of_each_condition() -> None:
+    agent = agent_on_grid()
+    found = conditional_metrics(agent, [[1.0], [3.0]])
+    for k, beta in enumerate((1.0, 3.0)):
+        at = agent.at([beta])
+        assert found["tv"][k] == exact.total_variation(exact_distribution(at), exact.target_distribution(at.dag))
+        assert found["log_z_error"][k] == abs(at.log_z - exact.log_partition(at.dag))
+    sampled = conditional_metrics(agent, "grid", num_samples=20, exact_states=10)
+    assert len(sampled["elbo"]) == 20
+    assert "tv" not in sampled
+
+
+def test_samples_at_a_condition_follow_the_exact_distribution() -> None:
+    at = agent_on_grid().at({"beta": 2.0})
+    objects = at.sample(4000, np.random.default_rng(0))
+    counts = np.bincount(at.dag.terminal_index(objects), minlength=9) / 4000
+    np.testing.assert_allclose(counts, exact_distribution(at), atol=0.03)
+
+
+def test_a_resumed_agent_continues_bit_for_bit() -> None:
+    settings: dict[str, Any] = {"replay": "fifo", "local_search": 1, "condition_range": "0.2,1,6", "seed": 4}
+    agent = agent_on_grid(**settings)
+    for _ in range(3):
+        agent.update()
+    again = agent_on_grid(**settings)
+    again.load_state_dict(copy.deepcopy(agent.state_dict()))
+    for _ in range(3):
+        assert agent.update() == again.update()
+    for one, other in zip(agent.modules.parameters(), again.modules.parameters(), strict=True):
+        assert torch.equal(one, other)
+
+
+def test_the_replay_buffer_keeps_conditions() -> None:
+    agent = agent_on_grid(replay="fifo", replay_batch_size=8)
+    for _ in range(4):
+        agent.update()
+    objects, log_reward = agent.replay.sample(8, np.random.default_rng(0))
+    beta = agent.dag.conditions_of(objects)[:, 0]
+    expected = beta * small_dag(GRID, SMALL).log_reward(agent.dag.states_of(objects))
+    np.testing.assert_allclose(log_reward, expected, rtol=1e-12)
+    assert len(np.unique(beta)) > 4
+
+
+def test_training_draws_from_a_growing_part_of_the_range() -> None:
+    agent = agent_on_grid(condition_range="0,1,4", batch_size=64)
+    widest = []
+    for _ in range(5):
+        agent.update()
+        widest.append(agent.conditions_of(agent.last_batch).max())
+    assert widest[0] == 0.5
+    assert widest[2] <= 0.5 + 3.5 / 2
+    assert widest[4] > 3.5
+    assert agent.conditions_of(agent.sample_trajectories(64)).max() > 3.5
+
+
+def test_the_same_condition_for_several_trajectories() -> None:
+    agent = agent_on_grid("vargrad", per_condition=8)
+    agent.update()
+    conditions = agent.conditions_of(agent.last_batch)[:, 0].reshape(2, 8)
+    assert (conditions == conditions[:, :1]).all()
+    assert conditions[0, 0] != conditions[1, 0]
+
+
+def test_objects_with_different_paths() -> None:
+    dag = small_dag(BAG, {"num_letters": 3, "capacity": 4, "repeats": 2})
+    agent: Any = agents.make_agent("db", dag, conditions="temperature:values=1,2", hidden=(8,), backward="maxent")
+    agent.update()
+    assert conditional_metrics(agent)["conditions"] == [[1.0], [2.0]]
