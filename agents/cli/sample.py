@@ -13,6 +13,7 @@ import tyro
 from tqdm import tqdm
 
 from agents.agent import Agent
+from agents.cli.conditions import at_condition
 from agents.cli.errors import UsageError
 from agents.cli.parsing import check_at_least, check_seed, parse
 from agents.cli.printing import print_objects
@@ -40,6 +41,8 @@ class SampleOptions:
     """Run directory."""
     out: tuple[Path, ...] = ()
     """Files to write. Their suffixes set the formats. Default: print the first ten rows."""
+    condition: str | None = None
+    """Of a run with conditions: sample at this one, such as beta=8 or qed=0.5,sa=0.5. Default: drawn as in training."""
     num: int = 1000
     """Number of trajectories to sample."""
     unique: bool = False
@@ -72,7 +75,7 @@ def sample(arguments: list[str]) -> int:
     options = parse(SampleOptions, words, "gfn sample")
     check_seed(options.seed)
     check_at_least(1, options, "num", "top")
-    agent = runs.load_agent(options.run, trust=options.trust)
+    agent = at_condition(runs.load_agent(options.run, trust=options.trust), options.condition)
     check_rewards_are_known(agent, options)
     try:
         for path in options.out:
