@@ -66,6 +66,9 @@ def draw(
     folder = out / "figures"
     paths = [folder / "training.png"]
     figures.training_curves(history, paths[0])
+    if agent.dag.conditions is not None:
+        agent = agent.at(agent.dag.conditions.default)
+        print(f"figures of objects are at one condition: {agent.dag.arguments['condition']}")
     if not may_evaluate_rewards(agent.dag, rewards):
         print(f"without the figures of objects: {rewards_reason(rewards)} (gfn plot {out} --rewards all)")
         return paths
