@@ -186,7 +186,9 @@ class Mutation(Sequence):
         if not self.mutates:
             return super().forward_mask(states)
         running = ~self.is_terminal(states)[:, None]
-        stop = running & self._mutate.accepts(self.whole_tokens(states))[:, None]
+        stop = running
+        if self._mutate.automaton is not None:
+            stop = running & self._mutate.accepts(self.whole_tokens(states))[:, None]
         return np.hstack([self._build.forward_mask(states) & running, stop])
 
     def backward_mask(self, states: IntArray) -> BoolArray:

@@ -155,9 +155,9 @@ class RewardedStrings(StringDag):
         measured = Measured(tokens, values, missing, self.num_letters, self._token_names, place)
         objects = int(self._are_objects(tokens).sum())
         if objects < len(tokens):
-            logger.warning(
-                "%s: %d of %d strings violate the limits and are no objects", place, len(tokens) - objects, len(tokens)
-            )
+            use = "are not used" if measured.cross_validation is None else "only train the model"
+            outside = len(tokens) - objects
+            logger.warning("%s: %d of %d strings are outside the limits and %s", place, outside, len(tokens), use)
         count = self.declared_num_terminal_states
         if missing == "raise" and count is not None and objects < count:
             raise ValueError(f"{place}: the table has values of {objects:,} of {count:,} objects; {HOW_TO_MISS}")

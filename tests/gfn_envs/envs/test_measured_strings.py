@@ -85,10 +85,11 @@ def test_variable_length() -> None:
 def test_strings_outside_the_limits_are_told_and_train_the_model(caplog: pytest.LogCaptureFixture) -> None:
     with caplog.at_level(logging.WARNING):
         dag = Sequence("ACG", 3, reward=ADDITIVE, missing="ridge", forbidden="AA")
-    assert "5 of 20 strings violate the limits and are no objects" in caplog.text
+    assert "5 of 20 strings are outside the limits and only train the model" in caplog.text
     assert dag.cross_validation.strings == 20
     whole = {name: 1.0 for name in NAMES if "AA" not in name}
-    assert values(Sequence("ACG", 3, reward=whole, forbidden="AA"), ["ACA"]) == [1.0]
+    assert values(Sequence("ACG", 3, reward={**whole, "AAA": 2.0}, forbidden="AA"), ["ACA"]) == [1.0]
+    assert "1 of 23 strings are outside the limits and are not used" in caplog.text
 
 
 @pytest.mark.parametrize(
