@@ -10,6 +10,7 @@ from gfn_envs.arrays import BoolArray, IntArray, all_columns, log_factorials
 from gfn_envs.envs.strings.constructions import Fill
 from gfn_envs.envs.strings.motifs import Automaton
 from gfn_envs.envs.strings.reachability import IMPOSSIBLE, MAX_ENTRIES, least_costs
+from gfn_envs.envs.strings.state_counts import num_partial
 
 
 class Mutate(Fill):
@@ -108,6 +109,16 @@ class Mutate(Fill):
                 np.add.at(after[:, 1:], step[:, mutation], ways[:, :-1])
             ways = after
         return int(ways[self.automaton.accept].sum())
+
+    def num_running(self, variants: int) -> int | None:
+        """Number of states before the stop; None if counting takes too long."""
+        if self.automaton is None:
+            return variants
+        chosen = np.zeros((len(self.background), self.num_letters), dtype=bool)
+        chosen[self.sites] = self.mutable
+        costs = np.where(chosen, 1, IMPOSSIBLE)
+        costs[np.arange(len(costs)), self.background] = 0
+        return num_partial(self.automaton, costs, chosen, self.max_mutations)
 
     def label(self, action: int, letters: Letters[str]) -> str:
         site, letter = divmod(action, self.num_letters)

@@ -56,7 +56,7 @@ class Mutation(Sequence):
 
     ## Number of states
     With m letters to which each of n sites may mutate: sum of C(n, t) m^t for t = 0..max_mutations objects, and twice
-    as many states. With motifs, dynamic programming counts the objects.
+    as many states. With motifs, dynamic programming counts them.
 
     ## Arguments
     * ``wild_type``: its sequence, or the path of a FASTA file with one sequence.
@@ -166,7 +166,8 @@ class Mutation(Sequence):
         self.max_length = self.max_mutations + 1
         objects = build.num_variants()
         self.declared_num_terminal_states = objects
-        self.declared_num_states = 2 * objects if automaton is None else None
+        running = build.num_running(objects)
+        self.declared_num_states = None if running is None else running + objects
         self.max_length_is_bound = automaton is not None or int(build.mutable.any(1).sum()) < self.max_mutations
         if not objects:
             raise ValueError(f"{where}: no variant with at most {max_mutations} mutations has the motifs asked for")

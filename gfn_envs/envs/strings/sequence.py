@@ -61,7 +61,7 @@ class Sequence(RewardedStrings):
     ## Number of states
     For strings of fixed length: q^n objects, and sum of q^t for t = 0..n states, or (q + 1)^n states with fill. With
     ``min_length`` m: sum of q^t for t = m..n objects, which add to the sum of q^t for t = 0..n states before the stop.
-    With motifs or fixed positions, dynamic programming counts the objects, and with append the states.
+    With motifs or fixed positions, dynamic programming counts objects and states.
 
     ## Arguments
     * ``alphabet``: the letters: a string of different characters, or a list of different names.

@@ -15,6 +15,7 @@ from gfn_envs.envs.strings.edit_distance import pairwise_distances
 from gfn_envs.envs.strings.language import Limits, language_of
 from gfn_envs.envs.strings.motifs import complement_of
 from gfn_envs.envs.strings.reachability import letter_mask
+from gfn_envs.envs.strings.state_counts import num_contained
 from gfn_envs.envs.strings.strands import canonical, num_palindromes, reverse_complement
 from gfn_envs.envs.strings.string_text import StringText, letters_of
 from gfn_envs.validation import check_size, one_of, positive_int
@@ -98,8 +99,9 @@ class StringDag(StringText):
                 return None, None
             objects = (objects + num_palindromes(self._complement, self.min_length, n)) // 2
         if language is not None:
-            prefixes = language.num_prefixes + objects * self._stops
-            return objects, prefixes if construction == "append" else None
+            append = construction == "append"
+            running = language.num_prefixes if append else num_contained(self._build, language)
+            return objects, None if running is None else running + objects * self._stops
         if self._stops:
             return objects, numbering.num_strings(q, 0, n) + objects
         return objects, (q + 1) ** n if construction == "fill" else numbering.num_strings(q, 0, n)
