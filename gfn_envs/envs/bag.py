@@ -47,7 +47,9 @@ class Bag(Dag):
 
     By default, the modes are generated from ``seed`` by the rule behind the published set. For each letter, consider
     the strings of other letters that fill up a bag with ``repeats`` copies of that letter. A random quarter of these
-    strings is drawn, and each distinct multiset that results is one mode.
+    strings is drawn, and each distinct multiset that results is one mode. Several strings give one multiset, so that
+    with the default arguments 49% of the bags with a repeated letter are modes, and the mean reward of an exact sampler
+    is 24.79. The published code computes 18.17 instead, the mean over strings of which a quarter are modes.
 
     ## Episode End
     When the bag holds ``capacity`` letters. There is no stop action.
@@ -65,7 +67,7 @@ class Bag(Dag):
     * ``seed``: seed of the generated modes.
 
     ## References
-    Shen et al. 2023, Towards Understanding and Improving GFlowNet Training (section 6).
+    Shen et al. 2023, Towards Understanding and Improving GFlowNet Training (section 7).
 
     ## Version History
     * v0: initial version.
