@@ -22,6 +22,7 @@ from gfn_envs.envs.bayes_net.bayes_net import BayesNet
 from gfn_envs.envs.graphs.graph import Graph
 from gfn_envs.envs.graphs.independent_set import IndependentSet
 from gfn_envs.envs.graphs.max_cut import MaxCut
+from gfn_envs.envs.graphs.tsp import TSP
 from gfn_envs.envs.hypergrid.hypergrid import HyperGrid
 from gfn_envs.envs.molecules.atom_molecule import AtomMolecule
 from gfn_envs.envs.molecules.fragment_molecule import FragmentMolecule
@@ -49,6 +50,7 @@ __all__ = [
     "ENVIRONMENTS",
     "GFP",
     "PHO4",
+    "TSP",
     "AtomMolecule",
     "Bag",
     "BayesNet",

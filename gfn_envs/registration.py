@@ -42,6 +42,7 @@ ENVIRONMENTS: dict[str, tuple[str, dict[str, Any]]] = {
     "GFN/IndependentSet-v0": ("gfn_envs.envs.graphs.independent_set:IndependentSet", {}),
     "GFN/MaxCut-v0": ("gfn_envs.envs.graphs.max_cut:MaxCut", {}),
     "GFN/Graph-v0": ("gfn_envs.envs.graphs.graph:Graph", {}),
+    "GFN/TSP-v0": ("gfn_envs.envs.graphs.tsp:TSP", {}),
     "GFN/PhyloTree-v0": ("gfn_envs.envs.phylogenetics.phylo_tree:PhyloTree", {}),
 }
 

@@ -37,7 +37,6 @@ REASONS = {
     "gfn_envs/envs/bayes_net/bayes_net.py": "its documentation page takes 54 lines",
     "gfn_envs/envs/hypergrid/hypergrid.py": "its documentation page takes 60 lines",
     "gfn_envs/envs/molecules/atom_molecule.py": "its documentation page takes 70 lines",
-    "gfn_envs/envs/phylogenetics/phylo_tree.py": "its documentation page takes 51 lines",
 }
 
 #: What a reader opens to follow one iteration of trajectory balance, from the agent to the gradient step.

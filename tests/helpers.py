@@ -31,6 +31,7 @@ PHYLO_TREE = "GFN/PhyloTree-v0"
 MUTATION, RNA = "GFN/Mutation-v0", "GFN/RNA-v0"
 SET, PERMUTATION, GRAPH = "GFN/Set-v0", "GFN/Permutation-v0", "GFN/Graph-v0"
 INDEPENDENT_SET, MAX_CUT = "GFN/IndependentSet-v0", "GFN/MaxCut-v0"
+TSP = "GFN/TSP-v0"
 ORDERS = ("non_autoregressive", "autoregressive")
 WAYS = ("append", "prepend_append", "insert", "fill")
 
@@ -126,6 +127,7 @@ SMALL_ARGUMENTS: dict[str, list[dict[str, Any]]] = {
     ],
     MAX_CUT: [{"num_vertices": 4}, {"graph": [["a", "b", 2.5], ["b", "c", -1.0]], "temperature": 0.5}],
     GRAPH: [{"max_nodes": 3, "reward": "neighbors"}, {"max_nodes": 4, "num_colors": 1, "reward": "cliques"}],
+    TSP: [{"num_cities": 4}, {"num_cities": 5, "temperature": 0.5}],
     PHYLO_TREE: [
         {"num_taxa": 3},
         {"num_taxa": 4, "num_sites": 20, "mutation_probability": 0.5, "temperature": 1.0, "constant": 30.0},
@@ -176,6 +178,7 @@ TINY_ARGUMENTS: dict[str, list[dict[str, Any]]] = {
     INDEPENDENT_SET: [{"num_vertices": 4}],
     MAX_CUT: [{"num_vertices": 4}],
     GRAPH: [{"max_nodes": 2}],
+    TSP: [{"num_cities": 4}],
 }
 
 

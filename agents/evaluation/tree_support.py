@@ -39,7 +39,7 @@ def clade_support(clades: BoolArray, weights: FloatArray) -> CladeSupport:
     n, m, taxa = clades.shape
     packed = np.packbits(clades.reshape(n * m, taxa), axis=1)
     _, first, inverse = np.unique(packed, axis=0, return_index=True, return_inverse=True)
-    support = np.bincount(inverse.ravel(), weights=np.repeat(weights / weights.sum(), m), minlength=len(first))
+    support = np.bincount(inverse.ravel(), weights=np.repeat(weights, m), minlength=len(first)) / weights.sum()
     members = clades.reshape(n * m, taxa)[first]
     order = np.lexsort((members.sum(1), -support))
     return CladeSupport(members[order], np.minimum(support[order], 1.0))

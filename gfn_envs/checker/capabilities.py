@@ -32,6 +32,7 @@ def check_capabilities(dag: Dag, states: IntArray, rng: np.random.Generator) -> 
     check_tokens(dag, states)
     check_labelled_graphs(dag, states)
     check_grid_cells(dag, states)
+    check_clades(dag, states)
     check_target(dag, states, rng)
     objects = some_objects(dag, states, rng)
     check_contains_on_walks(dag, objects, rng)
@@ -197,6 +198,27 @@ def check_grid_cells(dag: Dag, states: IntArray) -> None:
     first = np.unique(row_keys(cells), return_index=True)[1]
     repeated = ~np.isin(np.arange(len(cells)), first)
     expect_none("grid_cells", "is the cell of another terminal state", objects, repeated)
+
+
+def check_clades(dag: Dag, states: IntArray) -> None:
+    """bool (n, nodes, num_taxa) of terminal states, nested or disjoint in one tree, and another set for each tree."""
+    if not dag.has("clades"):
+        return
+    objects = states[terminal_of(dag, states)]
+    if not len(objects):
+        return
+    clades = dag.clades(objects)
+    if clades.ndim != 3 or clades.shape[::2] != (len(objects), len(dag.taxa)) or clades.dtype != bool:
+        expected = f"bool of shape ({len(objects)}, nodes, {len(dag.taxa)})"
+        raise DagError("clades", f"must be {expected}, got {clades.dtype} {clades.shape}", objects[0])
+    common = clades.astype(np.float32) @ clades.transpose(0, 2, 1)
+    size = np.diagonal(common, axis1=1, axis2=2)
+    crossing = (common > 0) & (common < size[:, None]) & (common < size[:, :, None])
+    expect_none("clades", "has two that are neither nested nor disjoint", objects, crossing.any((1, 2)))
+    numbers = np.unique(clades.reshape(-1, clades.shape[2]), axis=0, return_inverse=True)[1]
+    rows = np.sort(numbers.reshape(clades.shape[:2]), axis=1)
+    repeated = ~np.isin(np.arange(len(rows)), np.unique(rows, axis=0, return_index=True)[1])
+    expect_none("clades", "are those of another terminal state", objects, repeated)
 
 
 def _expect_distinct(name: str, dag: Dag, states: IntArray, rows: IntArray) -> None:

@@ -20,7 +20,7 @@ from typing import NamedTuple
 import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
-FILES = sorted(str(path.relative_to(ROOT)) for pattern in ("*.md", "docs/*.md") for path in ROOT.glob(pattern))
+FILES = sorted(str(path.relative_to(ROOT)) for pattern in ("*.md", "docs/**/*.md") for path in ROOT.glob(pattern))
 SECONDS = 240
 BLOCK = re.compile(r"^(?P<run><!-- run -->\n\n?)?```(?P<language>\w*)\n(?P<code>.*?)^```$", re.M | re.S)
 

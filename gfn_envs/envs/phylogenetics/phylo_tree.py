@@ -208,7 +208,7 @@ class PhyloTree(ForestDag):
         """
         if self.likelihood is None or not self.likelihood.integrated or self.temperature != 1:
             raise ValueError("log p(alignment) needs a likelihood with integrated branch lengths and temperature 1")
-        return log_z - self.constant - math.log(self.declared_num_terminal_states)
+        return log_z - self.constant - math.log(self.num_terminal_states)
 
     def partial_log_reward(self, states: IntArray) -> FloatArray:
         if self.likelihood is not None:

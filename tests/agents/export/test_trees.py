@@ -58,6 +58,10 @@ def test_consensus_and_clades_agree(sampled, tmp_path):
     rows = list(csv.DictReader((tmp_path / "a.clades.csv").open(encoding="utf-8")))
     assert list(rows[0]) == ["clade", "taxa", "support", "standard_error", "target"]
     support = [float(row["support"]) for row in rows]
+    of_tree = [{" ".join(np.array(dag.taxa)[members]) for members in tree} for tree in dag.clades(samples.states)]
+    for row in rows:
+        times = samples.samples[[row["clade"].replace("'d e'", "d e").replace("'it''s'", "it's") in t for t in of_tree]]
+        assert float(row["support"]) == times.sum() / 200
     inner = 4 if dag.rooted else 3
     assert sum(support) == pytest.approx(inner)
     assert support == sorted(support, reverse=True)

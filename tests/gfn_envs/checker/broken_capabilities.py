@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from gfn_envs import Sequence
+from gfn_envs import PhyloTree, Sequence
 from gfn_envs.graph_layout import GraphLayout, NodeActions, PairActions
 from tests.gfn_envs.checker.broken_dags import Anything, Grid, Table, at, breaks
 from tests.helpers import TableDag
@@ -106,6 +106,29 @@ class CellOutsideTheGrid(Grid):
 class CellShared(Grid):
     def grid_cells(self, states: np.ndarray) -> np.ndarray:
         return super().grid_cells(states) - at(states, [2, 1, 1])[:, None] * np.array([1, 0])
+
+
+class Quartet(PhyloTree):
+    def __init__(self) -> None:
+        super().__init__(num_taxa=4, num_sites=5)
+
+
+@breaks("clades", Anything)
+class CladesAreNumbers(Quartet):
+    def clades(self, states: np.ndarray) -> np.ndarray:
+        return super().clades(states).astype(np.int64)
+
+
+@breaks("clades", Anything)
+class CladesCross(Quartet):
+    def clades(self, states: np.ndarray) -> np.ndarray:
+        return np.tile(np.array([[1, 1, 0, 0], [0, 1, 1, 0]], dtype=bool), (len(states), 1, 1))
+
+
+@breaks("clades", Anything)
+class CladesShared(Quartet):
+    def clades(self, states: np.ndarray) -> np.ndarray:
+        return super().clades(states)[:, :1]
 
 
 @breaks("can_stop_anywhere", [1, 1, 0])

@@ -1,0 +1,91 @@
+"""The how-tos on phylogenetic trees: a consensus tree from an alignment, and lower bounds of log p(alignment)."""
+
+from __future__ import annotations
+
+import importlib.util
+import re
+import runpy
+import sys
+from pathlib import Path
+from types import ModuleType
+
+import numpy as np
+import pytest
+
+import gfn_envs
+from gfn_envs import exact
+
+EXAMPLES = Path(__file__).resolve().parents[2] / "examples"
+
+
+@pytest.fixture(scope="module")
+def bounds() -> ModuleType:
+    spec = importlib.util.spec_from_file_location("bounds", EXAMPLES / "phylogenetics_marginal_likelihood.py")
+    module = sys.modules["bounds"] = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def test_consensus_of_the_alignment_in_the_repository(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(sys, "argv", ["consensus", "--quick", "--out", str(tmp_path)])
+    runpy.run_path(str(EXAMPLES / "phylogenetics_consensus.py"), run_name="__main__")
+    printed = capsys.readouterr().out
+    assert "7 taxa, 945 unrooted trees" in printed
+    assert float(re.search(r"total variation \(exact\): +([\d.]+)", printed)[1]) < 0.2
+    learned, target = (float(value) for value in re.findall(r"log p\(alignment\), \w+: +(-[\d.]+)", printed))
+    assert learned == pytest.approx(target, abs=0.5)
+    rows = re.findall(r"^ +([\d.]+)  ([\d.]+)  (.*)$", printed, re.M)
+    # The clades of the tree along which the sites were simulated.
+    assert {"gull, tern", "gull, tern, auk", "crane, rail"} <= {clade for _, _, clade in rows}
+    assert all(abs(float(support) - float(known)) < 0.2 for support, known, _ in rows)
+    written = {"consensus.contree", "consensus.png", "support.clades.csv", "trees.nex"}
+    assert {path.name for path in tmp_path.iterdir()} == written
+
+
+def test_neighbor_joining_finds_the_tree_of_additive_distances(bounds: ModuleType) -> None:
+    tree = ((0, (1, 4)), ((2, 5), 3))  # the seventh taxon hangs at the root
+    _, _, clades = bounds.joins(tree, 7)
+    sides = np.array([[mask >> taxon & 1 for taxon in range(7)] for mask in clades], dtype=bool)
+    lengths = np.random.default_rng(0).uniform(0.1, 1.0, len(sides))
+    distances = ((sides[:, :, None] != sides[:, None]) * lengths[:, None, None]).sum(0)
+    assert bounds.neighbor_joining(distances) == tree
+
+
+def test_each_inner_edge_has_two_interchanges_which_lead_to_every_tree(bounds: ModuleType) -> None:
+    start = ((0, 1), (2, (3, 4)))
+    assert len(set(bounds.neighbors(start))) == 2 * (6 - 3)
+    found, waiting = {start}, [start]
+    while waiting:
+        new = set(bounds.neighbors(waiting.pop())) - found
+        found |= new
+        waiting += new
+    assert len(found) == 105
+
+
+def test_interchanges_are_combined_unless_they_exclude_each_other(bounds: ModuleType) -> None:
+    def clades(tree: object) -> set[int]:
+        return set(bounds.joins(tree, 7)[2][7:])
+
+    start = (((0, 1), (2, 3)), (4, 5))
+    every, together = list(bounds.neighbors(start)), 0
+    assert bounds.tree_of(clades(start), 7) == start
+    for one in every:
+        assert bounds.combined(start, [one], 7) == one
+        for two in every:
+            both = bounds.combined(start, [one, two], 7)
+            assert clades(one) - clades(start) <= clades(both)
+            assert both == one or clades(two) - clades(start) <= clades(both)
+            together += both not in (one, two)
+    assert together > 0
+
+
+def test_bounds_of_small_alignments_are_exact(bounds: ModuleType, tmp_path: Path) -> None:
+    dag = gfn_envs.make_dag("GFN/PhyloTree-v0", num_taxa=6, num_sites=40, score="jc69")
+    (tmp_path / "a.fasta").write_text("".join(f">{name}\n{letters}\n" for name, letters in dag.sequences.items()))
+    search = bounds.Search(str(tmp_path / "a.fasta"))
+    search.run(20.0)
+    expected = dag.log_marginal_likelihood(exact.log_partition(dag))
+    assert search.log_marginal_likelihood() <= expected + 1e-6
+    assert search.log_marginal_likelihood() == pytest.approx(expected, abs=0.01)
