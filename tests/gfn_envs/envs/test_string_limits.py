@@ -93,6 +93,25 @@ def test_automata_agree_with_regular_expressions(forbidden: list[str], required:
         assert automaton.accept[state] == within({"forbidden": forbidden, "required": required}, string), string
 
 
+@settings(max_examples=15, deadline=None)
+@given(
+    st.sampled_from(WAYS),
+    st.lists(st.text("AB.", min_size=1, max_size=3), max_size=2),
+    st.lists(st.text("AB.", min_size=1, max_size=3), max_size=2),
+    st.text("AB..", min_size=4, max_size=4),
+)
+def test_any_limits(way: str, forbidden: list[str], required: list[str], fixed: str) -> None:
+    limits = {"forbidden": forbidden, "required": required, "fixed": fixed}
+    expected = [s for s in strings("AB", 4, 4) if within(limits, s)]
+    if expected:
+        dag = Sequence("AB", 4, way, **limits)
+        assert check_dag(dag).exhaustive
+        assert sorted(names(dag)) == expected
+    else:
+        with pytest.raises(ValueError, match="no string satisfies"):
+            Sequence("AB", 4, way, **limits)
+
+
 def test_ambiguity_codes_of_nucleotides() -> None:
     assert names(Sequence("ACGT", 2, fixed="RY")) == ["AC", "AT", "GC", "GT"]
     assert names(Sequence("ACGU", 2, fixed="BU")) == ["CU", "GU", "UU"]
