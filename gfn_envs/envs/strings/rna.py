@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import re
 from collections.abc import Sequence as Letters
 
 import numpy as np
@@ -54,7 +55,7 @@ class RNA(Sequence):
     4^length objects and (4^(length + 1) - 1) / 3 states, 5^length with fill.
 
     ## Arguments
-    * ``target``: "RNA1", "RNA2", "RNA3" or "RNA4", a text of letters A, C, G, U, or a list of these.
+    * ``target``: "RNA1", "RNA2", "RNA3" or "RNA4" (or "L14_RNA1"), a text of letters A, C, G, U, or a list of these.
     * ``length``: number of letters, or the largest number if ``min_length`` is given.
     * ``construction``: "prepend_append", "append", "insert" or "fill".
     * ``exponent``: power beta of y, > 0.
@@ -84,7 +85,8 @@ class RNA(Sequence):
         forbidden: str | Letters[str] | None = None,
         required: str | Letters[str] | None = None,
     ):
-        self.targets = tuple(map(_target, [target] if isinstance(target, str) else listed(target, "RNA", "target")))
+        given = [target] if isinstance(target, str) else listed(target, "RNA", "target")
+        self.targets = tuple(_target(each, length) for each in given)
         if not self.targets:
             raise ValueError("RNA: target must have at least one target")
         # Without ViennaRNA, this raises before anything is trained.
@@ -126,12 +128,14 @@ class RNA(Sequence):
         return vienna.binding(self._token_names(tokens), self.targets, self._lowest, self.length)
 
 
-def _target(given: str) -> str:
-    """A target by name or letters. Raises ValueError or TypeError if it is neither."""
+def _target(given: str, length: int) -> str:
+    """A target by name or letters. Raises ValueError or TypeError if it is neither, or of a task of another length."""
     if not isinstance(given, str):
         raise TypeError(f"RNA: target must be a text or a list of texts, got {shown(given)}")
-    if given in TARGETS:
-        return TARGETS[given]
+    if match := re.fullmatch(r"(?:L(\d+)[-_])?(RNA[1-4])", given):
+        if match[1] is not None and int(match[1]) != length:
+            raise ValueError(f"RNA: target {given} needs length {match[1]}, got {shown(length)}")
+        return TARGETS[match[2]]
     if not given or set(given) - set("ACGU"):
         raise ValueError(f"RNA: target must be one of {', '.join(TARGETS)} or letters A, C, G, U, got {shown(given)}")
     return given

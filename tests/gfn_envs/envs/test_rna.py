@@ -31,6 +31,8 @@ def test_rewards_of_the_published_tasks(names: list[str]) -> None:
     strands = ["AUGGGCCGGACCCC", "GCCCCGCCGGAAUG", "AAAAAAAAAAAAAA", "GGGGGGGGGGGGGG"]
     expected = [flexs(strand, [TARGETS[name] for name in names]) for strand in strands]
     assert expected[0] > 0 > expected[2]
+    assert dag.targets == tuple(TARGETS[name] for name in names)
+    assert Strands([f"L14_{name}" for name in names]).targets == dag.targets
     states = dag.from_text(strands)
     np.testing.assert_allclose(dag.values(dag.tokens(states)), expected, rtol=1e-6)
     np.testing.assert_allclose(dag.log_reward(states), 3 * np.log(np.maximum(expected, 1e-3)), rtol=1e-6)
@@ -51,6 +53,7 @@ def test_short_strands_and_limits() -> None:
     ("arguments", "message"),
     [
         ({"target": "RNA9"}, "target must be one of RNA1, RNA2, RNA3, RNA4 or letters A, C, G, U, got 'RNA9'"),
+        ({"target": "L50_RNA1"}, "target L50_RNA1 needs length 50, got 14"),
         ({"target": []}, "at least one target"),
         ({"target": [1]}, "target must be a text or a list of texts, got 1"),
         ({"target": "AAAA"}, "'AAAA' does not bind to its reverse complement"),
