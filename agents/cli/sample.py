@@ -34,7 +34,8 @@ class SampleOptions:
     Example: gfn sample runs/demo --num 10000 --unique --sort reward --out samples.csv samples.sdf
 
     Formats: .csv and .parquet (object, reward, log_reward, components of the reward, log_pf, samples) and .npy (state
-    rows) for every environment; .smi and .sdf for molecules, .fasta for sequences, .nwk for trees.
+    rows) for every environment; .smi and .sdf for molecules, .fasta for sequences; .nwk and
+    .nex for trees, .contree for their majority-rule consensus, .clades.csv for the support of clades.
     --no-reward is short for --rewards none."""
 
     run: tyro.conf.Positional[Path]
