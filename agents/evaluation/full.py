@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -21,8 +22,8 @@ from agents.evaluation.evaluate import (
     watched_metrics,
 )
 from agents.evaluation.metrics import EXACT_METRICS, Target
-from agents.threads import on_working_threads
 from agents.evaluation.molecules import molecule_metrics
+from agents.threads import on_working_threads
 from agents.trajectories import Trajectories
 from gfn_envs import exact
 from gfn_envs.arrays import FloatArray, IntArray, distinct
@@ -66,8 +67,8 @@ def full_evaluation(
     rewards: str = "auto",
     exact_states: int | None = None,
     trajectories: Trajectories | None = None,
-) -> dict[str, Any]:
     known: Sequence[str] | None = None,
+) -> dict[str, Any]:
     """Every metric. The agent and its random stream stay unchanged.
 
     Args:
@@ -86,8 +87,8 @@ def full_evaluation(
         exact_states: metrics are exact on DAGs of at most this many states. Default: 2,000,000
             (:func:`~agents.evaluation.evaluate.is_enumerable`).
         trajectories: samples of the agent, in place of ``num_samples`` new ones.
-
         known: SMILES of known molecules, such as a training set, for the novelty of molecules.
+
     Returns:
         The metrics of :func:`~agents.evaluation.evaluate.evaluate` and those below. A metric is None if it is undefined
         or if it needs an enumeration that is too large.
@@ -112,9 +113,9 @@ def full_evaluation(
         * ``distinct_objects`` among the samples; ``num_modes`` of the environment. ``modes_found`` and ``num_modes``
           are None if the environment defines no modes.
 
-        If the agent samples without a policy, every metric that depends on log p(x) or on a policy is None.
         * Of molecules, those of :func:`~agents.evaluation.molecules.molecule_metrics`.
 
+        If the agent samples without a policy, every metric that depends on log p(x) or on a policy is None.
 
     Raises:
         ValueError: ``num_samples`` or ``num_backward`` is below 2, ``exact_states`` is below 1, ``rewards`` is unknown,
@@ -128,11 +129,11 @@ def full_evaluation(
     if num_backward < 2:
         raise ValueError(f"num_backward must be at least 2, got {num_backward}")
     test_objects, reference = _objects(dag, "test_objects", test_objects), _objects(dag, "reference", reference)
-    if not may_evaluate_rewards(dag, rewards):
     if known is not None and not dag.has("molecules"):
         raise ValueError(
             f"known: SMILES are given, but the objects of {dag!r} are not molecules; give rows as reference"
         )
+    if not may_evaluate_rewards(dag, rewards):
         return dict.fromkeys(NAMES) | {"log_z": agent.log_z}
     # One stream per kind of samples, so that an optional metric never changes another one.
     backward_rng, target_rng, bootstrap_rng = (np.random.default_rng([seed, k]) for k in (1, 2, 3))
@@ -178,9 +179,10 @@ def _policy_metrics(
     empirical.add(samples.objects)
     drawn = rng.choice(len(learned), size=num_samples, p=target.probabilities)
     # Trajectories drawn from R P_B / Z. The mean estimates log Z + KL(R P_B / Z || P_F), an upper bound of log Z.
-    ends = rng.choice(len(learned), size=num_samples, p=target.probabilities)
+    rewards = target_of(dag)  # These are bounds of its log Z, whatever the agent's target is.
+    ends = rng.choice(len(learned), size=num_samples, p=rewards.probabilities)
     ratios = estimates.backward_log_ratios(agent, dag.terminal_states()[ends], rng)
-    eubo, eubo_se = metrics.mean_and_error(target.log_reward[ends] + ratios)
+    eubo, eubo_se = metrics.mean_and_error(rewards.log_reward[ends] + ratios)
     return {
         "kl_reverse": exact.kl_divergence(target.probabilities, learned, _log_learned(agent, learned)),
         "accuracy": metrics.accuracy(float(learned @ target.scaled_reward), target.scaled_mean),
@@ -189,8 +191,8 @@ def _policy_metrics(
         **{f"empirical_{name}": value for name, value in empirical.distances(target.probabilities).items()},
         "eubo": eubo,
         "eubo_se": eubo_se,
-        "elbo_gap": target.log_z - elbo,
-        "eubo_gap": eubo - target.log_z,
+        "elbo_gap": rewards.log_z - elbo,
+        "eubo_gap": eubo - rewards.log_z,
     }
 
 
