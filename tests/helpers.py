@@ -53,6 +53,7 @@ SMALL_ARGUMENTS: dict[str, list[dict[str, Any]]] = {
         {"ndim": 2, "side": 2},
         {"ndim": 3, "side": 4},
         {"ndim": 4, "side": 3},
+        {"ndim": 2, "side": 5, "ends_at_border": True},
         *({"ndim": 2, "side": 8, "reward": reward} for reward in REWARDS),
         *({"ndim": 2, "side": 11, "reward": reward} for reward in REWARDS),
     ],

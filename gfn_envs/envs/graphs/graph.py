@@ -35,7 +35,8 @@ class Graph(Dag):
     policy chooses among the different parents.
 
     ## Observation Space
-    ``MultiDiscrete``: the row without the last entry. The network features are the one-hot colors and the edges.
+    ``MultiDiscrete``: the row without the last entry. The network features are the one-hot colors and degrees
+    of the vertices, and the edges.
 
     ## Starting State
     The graph without vertices.
@@ -107,7 +108,8 @@ class Graph(Dag):
         self.state_dtype, self.state_width = np.dtype(np.int8), self.growth.rows.shape[1] + 1
         num_edges = self.state_width - 1 - k
         self.max_length = num_edges + 2  # the first vertex, one step per edge, and the stop
-        self.num_features, self.num_tokens, self.num_positions = k * self.num_colors + num_edges, 3, k + num_edges
+        self.num_features = k * (self.num_colors + k - 1) + num_edges
+        self.num_tokens, self.num_positions = 3, k + num_edges
         self.observation_space = spaces.MultiDiscrete([self.num_colors + 1] * k + [2] * num_edges)
         self.declared_num_terminal_states, self.declared_num_states = graphs, 2 * graphs
         self._keys = row_keys(self.growth.rows)
@@ -175,7 +177,9 @@ class Graph(Dag):
     def encode(self, states: IntArray) -> FloatArray:
         k = self.max_nodes
         one_hot = states[:, :k, None] == 1 + np.arange(self.num_colors)
-        return np.concatenate([one_hot.reshape(len(states), -1), states[:, k:-1]], axis=1, dtype=np.float32)
+        degrees = adjacency(states[:, :-1], k).sum(2)[:, :, None] == 1 + np.arange(k - 1)
+        parts = [one_hot.reshape(len(states), -1), degrees.reshape(len(states), -1), states[:, k:-1]]
+        return np.concatenate(parts, axis=1, dtype=np.float32)
 
     def observe(self, states: IntArray) -> IntArray:
         return states[:, :-1].astype(np.int64)

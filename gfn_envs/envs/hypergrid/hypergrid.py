@@ -84,10 +84,12 @@ class HyperGrid(Dag):
     the tiered rewards, their K rules and corruption are those of torchgfn.
 
     ## Episode End
-    When the stop action is taken, after at most ndim (side - 1) + 1 actions.
+    When the stop action is taken, after at most ndim (side - 1) + 1 actions. With ``ends_at_border`` also when a
+    coordinate reaches side - 1, so that no cell has two such coordinates (the grids of Kim et al. 2025).
 
     ## Number of states
-    2 side^ndim: each cell before and after the stop. side^ndim objects.
+    2 side^ndim: each cell before and after the stop. side^ndim objects. With ``ends_at_border``: (side - 1)^ndim +
+    ndim (side - 1)^(ndim - 1) objects, and (side - 1)^ndim more states.
 
     ## Arguments
     * ``ndim``: number of dimensions D, at least 1.
@@ -95,6 +97,7 @@ class HyperGrid(Dag):
     * ``reward``: a name from the table above, a list of names of objectives, or a callable that maps cells, int64
       (n, ndim), to rewards, float (n,), finite and > 0.
     * ``reward_kwargs``: parameters of a named reward, such as ``{"R0": 1e-4}``.
+    * ``ends_at_border``: whether an episode ends when a coordinate reaches side - 1.
 
     ## References
     Bengio et al. 2021, Flow Network based Generative Models (section 4.1); Malkin et al. 2022; Madan et al. 2023;
@@ -104,7 +107,6 @@ class HyperGrid(Dag):
     * v0: initial version.
     """
 
-    can_stop_anywhere = True
     feature_bounds = (0.0, 1.0)
 
     def __init__(
@@ -113,6 +115,7 @@ class HyperGrid(Dag):
         side: int = 8,
         reward: str | Sequence[str] | Callable[[IntArray], FloatArray] = "standard",
         reward_kwargs: Mapping[str, Any] | None = None,
+        ends_at_border: bool = False,
     ):
         self.ndim = positive_int("ndim", ndim, "HyperGrid")
         self.side = positive_int("side", side, "HyperGrid", at_least=2)
@@ -121,10 +124,14 @@ class HyperGrid(Dag):
             raise ValueError(f"HyperGrid: side ** ndim must be below 2**63, got {given}")
         check_size("side", self.ndim * self.side, "HyperGrid")
         self.arguments = {"ndim": self.ndim, "side": self.side, "reward": reward, "reward_kwargs": reward_kwargs}
+        if not isinstance(ends_at_border, bool | np.bool_):
+            raise ValueError(f"HyperGrid: ends_at_border must be True or False, got {shown(ends_at_border)}")
+        self.ends_at_border, self.can_stop_anywhere = bool(ends_at_border), not ends_at_border
+        self.arguments |= {"ends_at_border": True} if ends_at_border else {}
         self._objectives = () if callable(reward) else surface_names(reward)
         self._reward = self._resolve(reward, parameters("reward_kwargs", reward_kwargs, "HyperGrid"))
         self.num_actions = self.num_backward_actions = self.state_width = self.ndim + 1
-        self.max_length = self.ndim * (self.side - 1) + 1
+        self.max_length = self.ndim * (self.side - 1 - self.ends_at_border) + 1
         self.state_dtype = np.dtype(np.int16 if self.side < 2**15 else np.int64)
         self.num_features = self.ndim * self.side
         self.num_tokens, self.num_positions = self.side, self.ndim
@@ -132,6 +139,9 @@ class HyperGrid(Dag):
         self.grid_shape = (self.side,) * self.ndim
         self.declared_num_terminal_states = self.side**self.ndim
         self.declared_num_states = 2 * self.side**self.ndim
+        if ends_at_border:
+            inside, border = (self.side - 1) ** self.ndim, self.ndim * (self.side - 1) ** (self.ndim - 1)
+            self.declared_num_terminal_states, self.declared_num_states = inside + border, 2 * inside + border
         # The stop action adds 1 to the flag as the others do to a coordinate, so a step adds a unit vector.
         self._unit = np.eye(self.ndim + 1, dtype=self.state_dtype)
         # An action is legal if its entry is below the ceiling, a backward action if it is above the floor. The flag of
@@ -182,11 +192,16 @@ class HyperGrid(Dag):
         """Number of modes; None if there are none or if the grid has more than 10^6 cells, too many to count."""
         if callable(self.arguments["reward"]) or self.side**self.ndim > 10**6:
             return None
-        return int(self._reward(self._cells())[1].sum()) or None
+        cells = self._cells()
+        return int(self._reward(cells[self._on_border(cells).sum(1) < 2])[1].sum()) or None
 
     def _cells(self) -> IntArray:
         """Every cell in lexicographic order, int64 (side^ndim, ndim)."""
         return np.indices((self.side,) * self.ndim).reshape(self.ndim, -1).T
+
+    def _on_border(self, cells: IntArray) -> BoolArray:
+        """Coordinates that end an episode, bool of the shape of ``cells``."""
+        return (cells == self.side - 1) & self.ends_at_border
 
     # ------------------------------------------------------------------ the contract
 
@@ -194,13 +209,20 @@ class HyperGrid(Dag):
         return np.zeros((n, self.state_width), dtype=self.state_dtype)
 
     def is_terminal(self, states: IntArray) -> BoolArray:
+        if self.ends_at_border:
+            return states[:, -1].astype(bool) | self._on_border(states[:, :-1]).any(1)
         return states[:, -1].astype(bool)
 
     def forward_mask(self, states: IntArray) -> BoolArray:
-        return states < self._ceiling.take(states[:, -1], axis=0)
+        mask = states < self._ceiling.take(states[:, -1], axis=0)
+        return mask & ~self.is_terminal(states)[:, None] if self.ends_at_border else mask
 
     def backward_mask(self, states: IntArray) -> BoolArray:
-        return states > self._floor.take(states[:, -1], axis=0)
+        mask = states > self._floor.take(states[:, -1], axis=0)
+        if self.ends_at_border:  # The coordinate on the border was the last to change.
+            border = self._on_border(states[:, :-1])
+            mask[:, :-1] &= border | ~border.any(1, keepdims=True)
+        return mask
 
     def step(self, states: IntArray, actions: IntArray) -> IntArray:
         return states + self._unit.take(actions, axis=0)
@@ -261,6 +283,8 @@ class HyperGrid(Dag):
     @functools.cached_property
     def closed_levels(self) -> ProductLevels | None:  # type: ignore[override]
         """The level of a state is the sum of its row: one step adds 1 to a coordinate, or to the flag."""
+        if self.ends_at_border:
+            return None
         return product_levels([*[range(self.side)] * self.ndim, range(2)], self.state_dtype)
 
     def reward_components(self, states: IntArray) -> dict[str, FloatArray]:
@@ -290,9 +314,9 @@ class HyperGrid(Dag):
     def log_num_paths(self, states: IntArray) -> FloatArray:
         """log of the multinomial coefficient (x_1 + ... + x_D)! / (x_1! ... x_D!), float64 (n,).
 
-        The stop is the only edge into a stopped state, so it does not change the number of paths.
+        The stop, or the step to the border, is the only edge into its terminal state, and does not change the number.
         """
-        cells = states[:, :-1].astype(np.int64)
+        cells = states[:, :-1] - self._on_border(states[:, :-1]).astype(np.int64)  # before the last step
         return self._log_factorials[cells.sum(1)] - self._log_factorials[cells].sum(1)
 
     # ------------------------------------------------------------------ labels and rendering

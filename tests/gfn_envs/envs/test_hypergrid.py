@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gfn_envs import HyperGrid
+from gfn_envs import HyperGrid, check_dag
 from gfn_envs.envs.hypergrid.rewards import REWARDS
 
 
@@ -352,6 +352,33 @@ def test_reward_floor_is_the_lowest_level(arguments: dict[str, Any], floor: floa
 def test_bad_arguments_raise(arguments: dict[str, Any], message: str) -> None:
     with pytest.raises(ValueError, match=re.escape(message)):
         HyperGrid(**arguments)
+
+
+# ---------------------------------------------------------------------- episodes that end at the border
+
+
+@pytest.mark.parametrize(("ndim", "side"), [(1, 2), (1, 5), (2, 2), (2, 5), (3, 4)])
+def test_episodes_end_at_the_border(ndim: int, side: int) -> None:
+    """As in Kim et al. 2025: a cell with a coordinate side - 1 is terminal, so that no cell has two of them."""
+    dag = HyperGrid(ndim, side, "deceptive", ends_at_border=True)
+    check_dag(dag)
+    expected = [cell for cell in itertools.product(range(side), repeat=ndim) if cell.count(side - 1) < 2]
+    objects = dag.terminal_states()
+    assert sorted(map(tuple, objects[:, :-1].tolist())) == expected
+    assert (objects[:, -1] == ~(objects[:, :-1] == side - 1).any(1)).all()
+    np.testing.assert_allclose(np.exp(dag.log_reward(objects)), dag.reward(objects[:, :-1]))
+    assert dag.declared_num_states == len(np.concatenate(list(dag.levels())))
+    assert (dag.num_modes or 0) == sum(grid_oracle("deceptive", cell, side)[1] for cell in expected)
+    assert not dag.can_stop_anywhere
+    assert eval(repr(dag), {"HyperGrid": HyperGrid}).ends_at_border
+
+
+def test_published_size_of_a_deceptive_grid() -> None:
+    dag = HyperGrid(4, 16, "deceptive", ends_at_border=True)
+    assert dag.num_terminal_states == 15**4 + 4 * 15**3
+    check_dag(dag, max_states=50, num_walks=5)
+    with pytest.raises(ValueError, match="HyperGrid: ends_at_border must be True or False, got 1"):
+        HyperGrid(ends_at_border=1)
 
 
 # ---------------------------------------------------------------------- rules and corruption
