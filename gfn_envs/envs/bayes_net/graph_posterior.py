@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from gfn_envs import exact
 from gfn_envs.arrays import BoolArray, FloatArray, IntArray
 from gfn_envs.dag import Dag
 from gfn_envs.enumeration import EnumerationError
@@ -38,8 +39,10 @@ class GraphPosterior(Dag):
         """log Z without listing graphs, on up to 12 nodes.
 
         Raises:
-            NotImplementedError: there are more nodes.
+            NotImplementedError: there are more nodes, or ``on_error`` changes rewards of graphs.
         """
+        if self.on_error != "raise":
+            raise NotImplementedError(f"BayesNet: rewards are not sums of scores with on_error={self.on_error!r}")
         if self.num_nodes > exact_posterior.MAX_SUMMED:
             raise NotImplementedError(f"BayesNet: log Z is exact on up to {exact_posterior.MAX_SUMMED} nodes")
         return exact_posterior.log_partition(self._family_scores()) - float(self._empty_scores.sum())
@@ -58,9 +61,13 @@ class GraphPosterior(Dag):
     def exact_marginals(self) -> dict[str, FloatArray]:
         """:meth:`marginals` under the exact posterior: all of them on up to 6 nodes, ``edge`` alone on up to 12.
 
+        With another ``on_error`` than "raise", all of them are computed if all graphs can be enumerated.
+
         Raises:
             EnumerationError: there are more nodes.
         """
+        if self.on_error != "raise":
+            return self.marginals(self.terminal_states(), exact.target_distribution(self))
         if self.num_nodes > exact_posterior.MAX_SUMMED:
             raise EnumerationError(
                 f"BayesNet: exact probabilities of edges need at most {exact_posterior.MAX_SUMMED} nodes, got "

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from gfn_envs import BayesNet, exact
+from gfn_envs import BayesNet, exact, make_dag
 from gfn_envs.enumeration import EnumerationError
 from gfn_envs.envs.bayes_net import bitmask_graphs as digraphs
 from gfn_envs.envs.bayes_net import exact_posterior
@@ -68,6 +68,20 @@ def test_sums_over_graphs_hold_small_probabilities() -> None:
 @pytest.mark.slow
 def test_all_graphs_on_six_nodes() -> None:
     assert len(exact_posterior.all_graphs(6)) == digraphs.number_of_dags(6) == 3_781_503
+
+
+def test_scores_that_fail() -> None:
+    """With on_error, rewards are not sums of scores: marginals are those of the rewards."""
+
+    def score(nodes: np.ndarray, parents: np.ndarray) -> np.ndarray:
+        return np.where((nodes == 2) & parents[:, 0], np.nan, 0.5 * parents.sum(1))
+
+    dag = make_dag("GFN/BayesNet-v0", num_nodes=3, score=score, on_error=1e-9)
+    assert isinstance(dag, BayesNet)
+    edge = dag.exact_marginals()["edge"]
+    assert edge[0, 2] < 1e-8 < edge[2, 0]
+    with pytest.raises(NotImplementedError, match="on_error=1e-09"):
+        dag.exact_log_z()
 
 
 def test_too_many_nodes_raise() -> None:
