@@ -30,13 +30,15 @@ EXTRAS = {
     "botorch": ["botorch"],
     "ray": ["ray"],
     "search": ["optuna"],
+    "pareto": ["pymoo"],
 }
 EXTRAS["all"] = [requirement for extra in EXTRAS.values() for requirement in extra]
-EXTRAS["docs"] = ["pdoc"]
+EXTRAS["docs"] = ["sphinx", "furo", "myst-nb", "sphinx-copybutton", "ipykernel"]
 # RLlib pins a version of Gymnasium that is not ours: an environment apart, with constraints-interop.txt.
 EXTRAS["interop"] = ["torchrl", "tensordict", "ray[rllib]", "hypothesis", "pytest", "pytest-timeout"]
 EXTRAS["test"] = ["pytest", "pytest-xdist", "pytest-timeout", "hypothesis", "ruff", "mypy", "import-linter"]
-EXTRAS["test"] += ["scikit-learn", "biopython", "dendropy", "mpmath", "pandas", "playwright", *EXTRAS["all"]]
+EXTRAS["test"] += ["scikit-learn", "biopython", "dendropy", "mpmath", "mo-gymnasium", "pandas", "playwright"]
+EXTRAS["test"] += EXTRAS["all"]
 
 setup(
     name="gfn-envs",

@@ -30,6 +30,8 @@ def check(learner: Learner, size: int) -> None:
     loss = getattr(type(learner), "loss", None)
     if loss is not None and not loss.__module__.startswith("agents."):
         _unsupported("the loss that the balance declares", f"a loss of its own in {learner.name!r}")
+    if getattr(learner.dag, "conditions", None) is not None:
+        _unsupported("an environment without conditions, which are drawn for the whole batch", repr(learner.dag))
     if getattr(learner.dag, "oracle", None) is not None:
         _unsupported("an environment without an oracle, whose calls one process counts", repr(learner.dag))
     if not learner.backward.in_objective:

@@ -74,7 +74,7 @@ class HyperGrid(Dag):
     | branin, currin, shubert, beale, or a list of these | their mean, each in [0, 1], in two dimensions | |
 
     Each of the last four is a component of the reward (``reward_components``), for conditions such as
-    ``"preferences:branin,currin"`` (Jain et al. 2023).
+    ``"preferences:branin,currin"`` (Jain et al. 2023, Multi-Objective GFlowNets).
 
     Every cell on the way is also an object. The intermediate log reward of a state is therefore log R of its cell, and
     0 at s0 (Pan et al. 2023, Better Training of GFlowNets with Local Credit and Incomplete Trajectories).
@@ -101,7 +101,7 @@ class HyperGrid(Dag):
 
     ## References
     Bengio et al. 2021, Flow Network based Generative Models (section 4.1); Malkin et al. 2022; Madan et al. 2023;
-    Niu et al. 2024; Jain et al. 2023, Multi-Objective GFlowNets.
+    Niu et al. 2024.
 
     ## Version History
     * v0: initial version.

@@ -12,6 +12,7 @@ import torch
 import agents
 import gfn_envs
 from agents import Trajectories, rollout
+from agents.distributed.engine import check as distributed_check
 from agents.errors import UnsupportedError
 from agents.policies import Heads, Policy
 from agents.registry import GFLOWNETS
@@ -204,5 +205,7 @@ def test_settings_that_contradict_conditions() -> None:
             make(**settings)
     with pytest.raises(ValueError, match=r"the condition 9 is out of range: beta in \[0.5, 8\]"):
         make().at({"beta": 9})
+    with pytest.raises(UnsupportedError, match="several processes needs an environment without conditions"):
+        distributed_check(make(), 2)
     with pytest.raises(TypeError, match="has no setting condition_by"):
         agents.make_agent("tb", GRID, condition_by="film")
