@@ -164,7 +164,7 @@ TINY_ARGUMENTS: dict[str, list[dict[str, Any]]] = {
     QM9STR: [{"length": 2, "table": scores(121)}],
     SEHSTR: [{"length": 2, "table": scores(324)}],
     RNA: [{"target": "GGGAAACCC", "length": 2}],
-    MUTATION: [{"wild_type": "ABC", "alphabet": "ABC", "max_mutations": 2}],
+    MUTATION: [{"wild_type": "BAC", "alphabet": "ABC", "max_mutations": 2}],
     AMP: [{"length": 1}],
     GFP: [{"max_mutations": 1, "wild_type": "SK", "table": scores(400)}],
     INVERSE_FOLDING: [{"distances": TRIANGLE, "alphabet": "CKL", "min_separation": 1, "temperature": 5.0}],
