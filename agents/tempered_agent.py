@@ -11,6 +11,7 @@ from agents.agent import Agent
 from agents.config import TemperingSettings
 from agents.tempering import first_beta, next_beta
 from agents.trajectories import Trajectories
+from gfn_envs.arrays import FloatArray
 
 #: log Z is set to a batch's estimate if they differ by more than this many nats and standard errors.
 LOG_Z_NATS, LOG_Z_ERRORS = 1.0, 3.0
@@ -30,10 +31,14 @@ class TemperedAgent(Agent):
         elif self.iteration == 0:
             self.beta = first_beta(batch.log_reward)
         elif self.beta < 1:
-            self.beta = next_beta(self.beta, batch.log_reward, self.engine.log_ratio(batch))
+            self.beta = next_beta(self.beta, batch.log_reward, self.log_ratio(batch))
         batch = self.at_beta(batch)
         self.track_log_z(batch)
         return batch
+
+    def log_ratio(self, batch: Trajectories) -> FloatArray:
+        """log P_F - log P_B of each trajectory, as the objective balances them with log R - log Z, float64 (n,)."""
+        return self.engine.log_ratio(batch) + self.log_odds * batch.lengths
 
     def beta_info(self) -> dict[str, float]:
         """``beta``, for the results of an update, while it is below 1."""
@@ -57,8 +62,7 @@ class TemperedAgent(Agent):
             if self.learns_flow:
                 gaps = batch.log_reward - self.policy(batch.states[batch.last - 1]).log_flow.cpu().double().numpy()
             else:
-                log_ratio = self.engine.log_ratio(batch) + self.log_odds * batch.lengths
-                gaps = batch.log_reward - log_ratio - self.log_z
+                gaps = batch.log_reward - self.log_ratio(batch) - self.log_z
             shift, error = float(gaps.mean()), gaps.std() / np.sqrt(len(batch))
             if abs(shift) > max(LOG_Z_NATS, LOG_Z_ERRORS * error):
                 parameter += shift

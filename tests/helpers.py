@@ -254,6 +254,7 @@ def agent_cases() -> list[Any]:
 #: Settings with which an iteration is short, where the defaults make it long.
 QUICK: dict[str, dict[str, Any]] = {
     "ppo": {"epochs": 1, "minibatches": 2},
+    "rl-ppo": {"epochs": 1, "minibatches": 2},
     "sb3-ppo": {"num_steps": 8},
     "sb3-dqn": {"gradient_steps": 1},
 }

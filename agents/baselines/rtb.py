@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from agents.config import Config, FlowSettings, GFlowNetConfig, LogZSettings
+from agents.config import Config, GFlowNetConfig, LogZSettings
 from agents.config_checks import require
 from agents.gflownets.gflownet import BalanceGFlowNet
 from agents.log_probs import LogProbs
@@ -38,7 +38,7 @@ class RTBConfig(PriorSettings, LogZSettings, GFlowNetConfig):
 
 
 @dataclass(frozen=True)
-class TrustPCLConfig(PriorSettings, FlowSettings, GFlowNetConfig):
+class TrustPCLConfig(PriorSettings, GFlowNetConfig):
     """Settings of Trust-PCL."""
 
     steps: int | None = None
@@ -53,8 +53,9 @@ class RTB(BalanceGFlowNet):
     """Relative trajectory balance: objects in proportion to p_0(x) R(x), with p_0 the distribution of a prior policy.
 
     log Z + log P_F(tau) - log P_0(tau) - log R(x) (Venkatraman et al. 2024, equation 8, for R = r^beta and Z the sum of
-    p_0(x) R(x)). There is no P_B: trajectories replayed to an object are sampled backward uniformly. Exact metrics
-    compare with p_0 R / Z. Departure: the penalty is a setting; the paper has half of the square.
+    p_0(x) R(x)). There is no P_B: trajectories replayed to an object are sampled backward uniformly. Exact distances
+    are those to p_0 R / Z; ELBO and EUBO bound the log of the sum of R, as for all agents. Departure: the penalty is a
+    setting; the paper has half of the square.
     """
 
     name = "rtb"
@@ -80,15 +81,22 @@ class RTB(BalanceGFlowNet):
             logits = self.modules["prior"](states).forward_logits if given else torch.zeros(mask.shape)
             return masked_log_softmax(logits.to(self.device), mask)
 
-    def log_probs(self, trajectories: Trajectories) -> LogProbs:
+    def relative(self, trajectories: Trajectories) -> LogProbs:
         """log P_F, and log P_0 in place of log P_B."""
-        found = super().log_probs(trajectories)
+        found = self.log_probs(trajectories)
         states, row = distinct(trajectories.states[trajectories.sources])
         index = torch.from_numpy(row).to(self.device), torch.from_numpy(trajectories.actions).to(self.device)
         return found._replace(log_pb=self.log_prior(states)[index].to(found.log_pf))
 
     def loss(self, trajectories: Trajectories) -> Tensor:
-        return self.balance_loss(self.objective, self.log_probs(trajectories), trajectories)
+        return self.balance_loss(self.objective, self.relative(trajectories), trajectories)
+
+    def log_ratio(self, batch: Trajectories) -> FloatArray:
+        """log P_F - log P_0 of each trajectory, float64 (n,)."""
+        with torch.inference_mode():
+            found = self.relative(batch)
+            ratio = (found.log_pf - found.log_pb).double().cpu().numpy()
+        return np.add.reduceat(ratio, batch.edge_offsets[:-1])
 
     def target_log_weights(self) -> FloatArray:
         """log p_0 of every object, float64 (num_terminal_states,)."""

@@ -12,7 +12,7 @@ from agents.cli.errors import UsageError, nearest
 from agents.runs import files
 from agents.runs.inputs import decode
 from agents.runs.legacy import present_settings
-from agents.runs.sources import IMPORTABLE, check_trusted, imports_of
+from agents.runs.sources import IMPORTABLE, check_trusted, imports_of, names_within
 from gfn_envs import named
 from gfn_envs.registration import known_ids
 
@@ -100,6 +100,7 @@ def _check_trusted(
     named_by = [
         (part, text) for part, text in texts.items() if named.is_named(text) or (part == "environment" and text)
     ]
+    named_by += [(part, name) for part, text in settings.items() for name in names_within(part, text) if name != text]
     imports = [(part, {IMPORTABLE: text, "file": files_of.get(text)}) for part, text in named_by]
     imports += [(name, each) for name, value in config["env_arguments"].items() for each in imports_of(value)]
     check_trusted(f"--config {path}", imports, trust)

@@ -23,11 +23,6 @@ OPTIMIZERS: dict[str, type[torch.optim.Optimizer]] = {
 }
 
 
-def optimizer_name(text: str) -> str:
-    """The name in ``name(keyword=value, ...)``."""
-    return text.partition("(")[0].strip()
-
-
 def make_optimizer(text: str, groups: list[dict[str, Any]]) -> torch.optim.Optimizer:
     """The optimizer that a setting describes. Schedules set its learning rates.
 

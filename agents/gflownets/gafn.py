@@ -53,7 +53,7 @@ class GAFN(BalanceGFlowNet):
 
     def make_modules(self) -> dict[str, nn.Module]:
         hidden = [self.dag.num_features, *(self.config.hidden or (64,))]
-        flow = {"flow": MLP([*hidden, 1])} if self.config.edges else {}
+        flow: dict[str, nn.Module] = {"flow": MLP([*hidden, 1])} if self.config.edges else {}
         return flow | {"rnd": MLP([*hidden, EMBEDDING]), "random": MLP([*hidden, EMBEDDING]).requires_grad_(False)}
 
     def novelty(self, states: IntArray) -> Tensor:

@@ -51,6 +51,7 @@ from agents.runs.sources import (
     describe_source,
     import_source,
     imports_of,
+    names_within,
     same_source,
     source_name,
 )
@@ -179,6 +180,11 @@ def _imports(config: dict[str, Any], dag: Dag | None, policy: Any) -> list[tuple
     if config["agent"] in AGENTS:
         given.add("agent")
     wanted = {part: each for part, each in config.get("sources", {}).items() if part not in given}
+    described = {source_name(each) for each in imports_of(list(wanted.values()))}
+    for part, setting in config["settings"].items():
+        # A file need not describe what its settings name.
+        named_by = [{IMPORTABLE: name} for name in names_within(part, setting) if name not in described]
+        wanted |= {part: [wanted.get(part), *named_by]} if named_by else {}
     if dag is None:
         if config["env"] not in registered_ids() and "env_source" in config:
             wanted["the environment"] = config["env_source"]

@@ -5,12 +5,12 @@ from __future__ import annotations
 import dataclasses
 import functools
 import inspect
+import re
 import sys
 from collections.abc import Iterator, Sequence
 from typing import Any
 
 from agents.agent import Agent
-from agents.engines.optimizers import optimizer_name
 from agents.runs.errors import RunError
 from agents.schedules import Schedule
 from gfn_envs import named
@@ -20,8 +20,9 @@ from gfn_envs.oracle.identity import source_hash
 IMPORTABLE, CODE, OBJECT = "$import", "$code", "$object"
 SOURCES = (IMPORTABLE, CODE, OBJECT)
 
-#: Settings of agents that can be ``module:name``.
-NAMED_SETTINGS = {"replay", "backward", "optimizer"}
+#: Settings of agents that can be ``module:name``, or have it before or among keywords.
+NAMED_SETTINGS = {"replay", "backward", "optimizer", "explorer", "prior"}
+_NAMED_WITHIN = re.compile(r"[^\W\d][\w.]*:[^\W\d][\w.]*")
 
 #: Which modules may be imported: all, none, or those of these names.
 Trust = bool | str | Sequence[str]
@@ -49,6 +50,17 @@ def describe_named(text: str) -> dict[str, Any]:
     return {IMPORTABLE: text, "sha256": source_hash(kind), "file": _file(kind)}
 
 
+def names_within(setting: str, value: Any) -> list[str]:
+    """Every ``module:name`` in the value of a setting, such as ``mine:Momentum(momentum=0.5)``, or its schedule."""
+    if isinstance(value, Schedule):
+        return [value.shape] if named.is_named(value.shape) else []
+    if not isinstance(value, str):
+        return []
+    if setting not in NAMED_SETTINGS:  # A schedule: start,end,steps,shape.
+        value = value.split(",", 3)[3] if value.count(",") >= 3 else ""
+    return [name for name in _NAMED_WITHIN.findall(value) if named.is_named(name)]
+
+
 def agent_sources(agent: Agent) -> dict[str, dict[str, Any]]:
     """The parts of an agent that are its user's own code, described: class, policy, settings that name a module."""
     found = {}
@@ -57,11 +69,8 @@ def agent_sources(agent: Agent) -> dict[str, dict[str, Any]]:
     if (factory := agent.policy_factory) is not None:
         found["policy"] = describe_named(factory) if isinstance(factory, str) else describe_source(factory)
     for field in dataclasses.fields(agent.config):
-        value = getattr(agent.config, field.name)
-        text = value.shape if isinstance(value, Schedule) else value
-        text = optimizer_name(text) if field.name == "optimizer" else text
-        if (field.name in NAMED_SETTINGS or isinstance(value, Schedule)) and named.is_named(text):
-            found[field.name] = describe_named(text)
+        if names := names_within(field.name, getattr(agent.config, field.name)):
+            found[field.name] = describe_named(names[0])
     return found
 
 

@@ -88,7 +88,8 @@ NOTHING_LEARNED = (*LIBRARY, "hidden", "lr", "epsilon")
 #: Settings of other agents that mean nothing to these.
 MEANINGLESS = {
     **dict.fromkeys(("soft-dqn", "munchausen-dqn", "sac"), (*LOG_Z, *OBJECTS)),
-    "pcl": LOG_Z,
+    **dict.fromkeys(("pcl", "trust-pcl"), LOG_Z),
+    "rtb": ("steps",),
     **dict.fromkeys(RETURN, (*LOG_Z, *OBJECTS, *PENALTY)),
     **dict.fromkeys(("mcmc", "random"), NOTHING_LEARNED),
     **dict.fromkeys(("sb3-ppo", "sb3-a2c"), (*LIBRARY, "epsilon")),

@@ -56,7 +56,7 @@ def test_the_posterior_balances_and_is_what_metrics_compare_with(name, given):
     metrics = agents.evaluate(agent)
     assert max(metrics["tv"], metrics["log_z_error"]) < 1e-6
     # p_0 R by brute force over trajectories.
-    found = agent.log_probs(batch)
+    found = agent.relative(batch)
     p0 = [part.sum().exp().item() for part in found.log_pb.split(batch.lengths.tolist())]
     weight = np.bincount(dag.terminal_index(batch.terminal_states), np.exp(batch.log_reward) * p0)
     np.testing.assert_allclose(agents.exact_distribution(agent), weight / weight.sum(), atol=1e-9)
@@ -77,9 +77,19 @@ def test_trust_pcl_on_whole_trajectories_is_relative_trajectory_balance():
                 np.random.default_rng(0).normal(size=(dag.num_states, dag.num_actions))
             )
     only_complete = trust.objective._replace(pairs=relative.objective.pairs)
-    found = trust.balance_loss(only_complete, trust.log_probs(batch), batch)
+    found = trust.balance_loss(only_complete, trust.relative(batch), batch)
     assert found.item() == pytest.approx(relative.loss(batch).item(), rel=1e-12)
     assert RTB.config_class().prior == TrustPCL.config_class().prior == "uniform"
+
+
+def test_log_z_of_a_posterior_follows_the_prior():
+    agent = agents.make_agent("rtb", small_dag(GRID, {"ndim": 2, "side": 8}), hidden=(8,), batch_size=64)
+    batch = agent.sample_batch()
+    agent.tempered(batch)
+    with torch.no_grad():
+        found = agent.relative(batch)
+        gaps = batch.log_reward.sum() - (found.log_pf - found.log_pb).sum().item()
+    assert agent.log_z == pytest.approx(gaps / 64, abs=1e-4)
 
 
 def test_a_prior_is_saved_and_never_trained(tmp_path):

@@ -131,7 +131,12 @@ def test_a_ratio_outside_the_clip_teaches_nothing_in_its_direction():
 
 
 @pytest.mark.parametrize(
-    ("name", "settings"), [("rl-eb", {}), ("rl-ppo", {"epochs": 2, "minibatches": 2}), ("rl-ppo", {"critic": "sub-eb"})]
+    ("name", "settings"),
+    [
+        ("rl-eb", {}),
+        ("rl-ppo", {"epochs": 2, "minibatches": 2}),
+        ("rl-ppo", {"critic": "sub-eb", "epochs": 2, "minibatches": 2}),
+    ],
 )
 def test_they_come_close_to_the_target(name, settings):
     iterations = 60 if settings else 150
