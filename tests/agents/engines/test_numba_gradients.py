@@ -62,7 +62,7 @@ def test_log_probabilities_and_flows_are_those_of_the_policy(env, backward, name
     assert (agent.engine.place == -1).all()
 
 
-@pytest.mark.parametrize("loss", PENALTIES)
+@pytest.mark.parametrize("loss", ["squared", "huber", "log-cosh"])
 @pytest.mark.parametrize("clamp_loss", [None, 1.5])
 @pytest.mark.parametrize(
     ("name", "settings"),
