@@ -15,6 +15,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check
 
 EXTRAS_demo := agents,plot,report
 EXTRAS_test := all,test
+EXTRAS_docs := all,docs
 
 # Folder of the data sets that are not packaged; `gfn data list` names their files. Some tests read them.
 ifneq ($(wildcard ../shared/data),)
@@ -22,7 +23,7 @@ export GFN_ENVS_DATA ?= $(abspath ../shared/data)
 endif
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-fast test-interop lint clean
+.PHONY: help demo test test-fast test-interop docs lint clean
 .NOTPARALLEL:
 
 help: ## show this list
@@ -56,6 +57,10 @@ test-interop: .venv-interop/installed ## run the tests with TorchRL and RLlib, i
 	.venv-interop/bin/python -m pip --disable-pip-version-check install -c constraints-interop.txt torch
 	.venv-interop/bin/python -m pip --disable-pip-version-check install -c constraints-interop.txt -e '.[agents,interop,mols]'
 	@touch $@
+
+docs: $(VENV)/installed-docs ## build the documentation site in build/docs, without network; warnings are errors
+	OMP_NUM_THREADS=1 MPLBACKEND=Agg $(BIN)/sphinx-build -q -W --keep-going -b html docs build/docs
+	@echo "Open build/docs/index.html"
 
 lint: $(VENV)/installed-test ## check style, format, types and import layers
 	$(BIN)/ruff check .

@@ -1,6 +1,7 @@
 """Settings shared by all tests."""
 
 import os
+import shutil
 import warnings
 from pathlib import Path
 from typing import Any
@@ -106,3 +107,20 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
             needed += DEFAULTS_NEED.get(params.get("env_id", ""), [])
         if reason := missing_data(needed):
             item.add_marker(pytest.mark.skip(reason=reason))
+
+
+#: Names of the program in Debian and elsewhere.
+CHROMIUM = ("chromium", "chromium-browser", "google-chrome", "chrome")
+
+
+@pytest.fixture(scope="session")
+def browser():
+    """Headless Chromium, driven by Playwright, if this machine has one."""
+    program = next(filter(None, map(shutil.which, CHROMIUM)), None)
+    if program is None:
+        pytest.skip(f"no Chromium: install one of {', '.join(CHROMIUM)} (on Debian: apt install chromium)")
+    sync_api = pytest.importorskip("playwright.sync_api", reason="needs Playwright: pip install playwright")
+    with sync_api.sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=program, args=["--no-sandbox", "--disable-gpu"])
+        yield browser
+        browser.close()
