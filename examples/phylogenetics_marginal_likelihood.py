@@ -168,9 +168,9 @@ class Search:
                 logs, _ = self.likelihood.log_lengths(chunk, start)
                 self.integrals[tree] = float(self.likelihood.integral(chunk, logs)[0])
 
-    def best(self) -> list[Tree]:
-        """The trees within the window, the best first."""
-        least = max(value for value, _ in self.maxima.values()) - WINDOW
+    def best(self, window: float = WINDOW) -> list[Tree]:
+        """The trees within a window below the best, the best first."""
+        least = max(value for value, _ in self.maxima.values()) - window
         good = [tree for tree, (value, _) in self.maxima.items() if value > least]
         return sorted(good, key=lambda tree: -self.maxima[tree][0])
 
@@ -190,7 +190,7 @@ class Search:
         """Visit the best tree that was not visited for half of the time, and integrate for the other half."""
         start = time.process_time()
         while time.process_time() - start < seconds / 2:
-            tree = next((tree for tree in self.best() if tree not in self.visited), None)
+            tree = next((tree for tree in self.best(math.inf) if tree not in self.visited), None)
             if tree is None:
                 break
             self.visit(tree)

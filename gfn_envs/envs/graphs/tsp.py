@@ -74,8 +74,8 @@ class TSP(Dag):
         seed = checked_seed(seed, where)
         given: Any = np.random.default_rng(seed).random((num_cities, 2)) if cities is None else cities
         #: Names of the cities, and the distance of each pair, float64 (n, n).
-        self.names, self.distances, kept = read_cities(given, where)
-        self.num_cities = n = len(self.names)
+        self.city_names, self.distances, kept = read_cities(given, where)
+        self.num_cities = n = len(self.city_names)
         mean = self.distances.sum() / (n * (n - 1))
         self.temperature = positive("temperature", mean / 2 if temperature is None else temperature, where)
         cities = None if cities is None else kept
@@ -161,8 +161,8 @@ class TSP(Dag):
         return one_hot.reshape(len(states), self.num_features).astype(np.float32)
 
     def action_label(self, action: int) -> str:
-        return f"to {self.names[action + 1]}"
+        return f"to {self.city_names[action + 1]}"
 
     def render_text(self, state: IntArray) -> str:
-        tour = " - ".join([self.names[0], *(self.names[city] for city in state.tolist() if city)])
-        return f"{tour} - {self.names[0]}" if state[-1] else tour
+        tour = " - ".join([self.city_names[0], *(self.city_names[city] for city in state.tolist() if city)])
+        return f"{tour} - {self.city_names[0]}" if state[-1] else tour

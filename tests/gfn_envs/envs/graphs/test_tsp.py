@@ -86,7 +86,7 @@ def test_files_of_tsplib(tmp_path: Path, text: str, expected: Any) -> None:
     (tmp_path / "four.tsp").write_text(TSPLIB + text)
     dag = TSP(tmp_path / "four.tsp")
     assert dag.distances[np.triu_indices(4, 1)].tolist() == list(expected)
-    assert dag.names == ("1", "2", "3", "4")
+    assert dag.city_names == ("1", "2", "3", "4")
     np.testing.assert_array_equal(dag.distances, dag.distances.T)
 
 
@@ -98,7 +98,7 @@ def test_a_graph_gives_the_distances_and_the_names(tmp_path: Path) -> None:
     networkx.write_weighted_edgelist(graph, tmp_path / "a.edges")
     for given in (graph, tmp_path / "a.edges"):
         dag = TSP(given)
-        assert dag.names == ("a", "b", "c", "d")
+        assert dag.city_names == ("a", "b", "c", "d")
         assert dag.distances[np.triu_indices(4, 1)].tolist() == [1, 2, 3, 4, 5, 6]
         np.testing.assert_array_equal(TSP(dag.arguments["cities"]).distances, dag.distances)
     graph.remove_edge("b", "d")

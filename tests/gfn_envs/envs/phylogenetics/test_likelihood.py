@@ -247,3 +247,19 @@ def test_bad_arguments(kwargs: dict, message: str) -> None:
 def test_other_rewards_have_no_marginal_likelihood(kwargs: dict) -> None:
     with pytest.raises(ValueError, match="integrated branch lengths and temperature 1"):
         PhyloTree(num_taxa=4, **kwargs).log_marginal_likelihood(0.0)
+
+
+@pytest.mark.parametrize("how", ["integrated", "optimized"])
+@pytest.mark.parametrize(
+    "sequences",
+    [["ACGT"] * 5, ["----"] * 5, ["A", "C", "G", "T", "N"], ["A" * 99, "C" * 99, "G" * 99, "T" * 99, "A" * 99]],
+)
+def test_alignments_without_information_or_without_similarity(sequences: list[str], how: str) -> None:
+    """Most likely lengths are then 0, arbitrary or infinite."""
+    dag = PhyloTree({f"t{i}": s for i, s in enumerate(sequences)}, score="k80", branch_lengths=how, constant=0.0)
+    costs = dag.costs(dag.terminal_states())
+    assert np.isfinite(costs).all()
+    if sequences[0] == "----":
+        np.testing.assert_allclose(costs, 0, atol=0.05)
+    if sequences[0] == "ACGT" and how == "optimized":
+        np.testing.assert_allclose(costs, 4 * math.log(4), atol=1e-5)
