@@ -15,7 +15,7 @@ from gfn_envs.envs.strings.mutate import Mutate
 from gfn_envs.envs.strings.numbering import tokens_of
 from gfn_envs.envs.strings.rewarded import Reward
 from gfn_envs.envs.strings.sequence import Sequence
-from gfn_envs.envs.strings.sites import letters_at, mutant_of, sites_of, wild_type_of
+from gfn_envs.envs.strings.sites import letters_at, mutant_of, numbered, sites_of, wild_type_of
 from gfn_envs.envs.strings.string_dag import StringDag
 from gfn_envs.envs.strings.string_text import letters_of
 from gfn_envs.validation import positive_int, shown
@@ -141,6 +141,7 @@ class Mutation(Sequence):
         if first > LAST_POSITION:
             raise ValueError(f"{where}: first_position must be at most {LAST_POSITION:,}, got {shown(first)}")
         self.wild_sequence = wild_type_of(wild_type, letters_of(alphabet, where), where)
+        letters = numbered(letters)
         self.sites = sites_of(positions, letters, len(self.wild_sequence), first, where)
         StringDag.__init__(self, alphabet, len(self.sites), "append", None)
         self.mode_fraction = None

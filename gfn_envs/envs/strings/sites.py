@@ -36,6 +36,14 @@ def wild_type_of(given: Any, letters: Letters[str], where: str) -> str:
     return found
 
 
+def numbered(allowed: Any) -> Any:
+    """``letters`` of :class:`gfn_envs.Mutation` with integer keys, which JSON and shells turn into text."""
+    if not isinstance(allowed, Mapping):
+        return allowed
+    texts = {key: int(key) for key in allowed if isinstance(key, str) and re.fullmatch(r"-?\d{1,9}", key)}
+    return {texts.get(key, key): text for key, text in allowed.items()}
+
+
 def sites_of(given: Any, allowed: Any, length: int, first: int, where: str) -> IntArray:
     """Positions from 0 that may mutate, ascending, int64 (sites,), from numbers that begin with ``first``.
 

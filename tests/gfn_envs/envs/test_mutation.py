@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import json
 import re
 from pathlib import Path
 from typing import Any
@@ -126,6 +127,15 @@ def test_gfp_is_one_case() -> None:
     np.testing.assert_array_equal(whole.log_reward(whole.from_text(dag.to_text(objects))), dag.log_reward(objects))
     with pytest.raises(ValueError, match="GFP: positions is for construction 'mutate', got '64-66'"):
         GFP("append", positions="64-66")
+
+
+def test_arguments_survive_json() -> None:
+    """Saved runs hold them."""
+    limits: dict[str, Any] = {"letters": {39: "AC", 41: "KR"}, "first_position": 39, "forbidden": ["CDK"]}
+    dag = Mutation(reward={"wt": 2.0}, missing=1, **limits)
+    again = Mutation(**json.loads(json.dumps(dag.arguments)))
+    np.testing.assert_array_equal(again.terminal_states(), dag.terminal_states())
+    np.testing.assert_array_equal(again.log_reward(dag.terminal_states()), dag.log_reward(dag.terminal_states()))
 
 
 def test_labels_have_the_user_s_numbers() -> None:
