@@ -141,7 +141,7 @@ class Mutation(Sequence):
         if first > LAST_POSITION:
             raise ValueError(f"{where}: first_position must be at most {LAST_POSITION:,}, got {shown(first)}")
         self.wild_sequence = wild_type_of(wild_type, letters_of(alphabet, where), where)
-        letters = numbered(letters)
+        letters = numbered(letters, where)
         self.sites = sites_of(positions, letters, len(self.wild_sequence), first, where)
         StringDag.__init__(self, alphabet, len(self.sites), "append", None)
         self.mode_fraction = None

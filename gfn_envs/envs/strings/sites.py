@@ -36,12 +36,15 @@ def wild_type_of(given: Any, letters: Letters[str], where: str) -> str:
     return found
 
 
-def numbered(allowed: Any) -> Any:
+def numbered(allowed: Any, where: str) -> Any:
     """``letters`` of :class:`gfn_envs.Mutation` with integer keys, which JSON and shells turn into text."""
     if not isinstance(allowed, Mapping):
         return allowed
     texts = {key: int(key) for key in allowed if isinstance(key, str) and re.fullmatch(r"-?\d{1,9}", key)}
-    return {texts.get(key, key): text for key, text in allowed.items()}
+    result = {texts.get(key, key): text for key, text in allowed.items()}
+    if len(result) < len(allowed):
+        raise ValueError(f"{where}: letters has a position twice, got {shown(allowed)}")
+    return result
 
 
 def sites_of(given: Any, allowed: Any, length: int, first: int, where: str) -> IntArray:

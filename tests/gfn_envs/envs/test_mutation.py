@@ -194,6 +194,7 @@ def test_bad_fasta_files_raise(text: str, message: str, tmp_path: Path) -> None:
         ({"positions": []}, "positions must be different and at least one"),
         ({"letters": {9: "A"}}, r"positions must be in 1\.\.4, got 9"),
         ({"letters": {4: "A"}, "positions": [1, 2]}, "letters has position 4, which may not mutate"),
+        ({"letters": {1: "A", "1": "C"}}, "letters has a position twice"),
         ({"letters": "AX"}, "letters must be texts of letters of"),
         ({"reward": {"V1A": 1.0}, "missing": 1.0, "first_position": 39}, "'V1A' is not 4 letters .* such as 'V39A'"),
         ({"reward": {"A1V": 1.0}, "missing": 1.0}, "'A1V': the wild type has V at 1, not A"),
