@@ -15,6 +15,7 @@ from agents.evaluation.graph_posterior import graph_posterior, known_graph
 from agents.plots import figures
 from agents.plots.graph_posterior import graph_posterior_figure
 from agents.plots.molecules import molecule_grid
+from agents.plots.pareto import pareto_figure
 from agents.plots.state_graph import state_graph
 from agents.runs import directory as runs
 from gfn_envs.enumeration import EnumerationError
@@ -67,6 +68,9 @@ def draw(
     paths = [folder / "training.png"]
     figures.training_curves(history, paths[0])
     if agent.dag.conditions is not None:
+        if hasattr(agent.dag.conditions, "scorer") and may_evaluate_rewards(agent.dag, rewards):
+            pareto_figure(agent, folder / "pareto_front.png")
+            paths.append(folder / "pareto_front.png")
         agent = agent.at(agent.dag.conditions.default)
         print(f"figures of objects are at one condition: {agent.dag.arguments['condition']}")
     if not may_evaluate_rewards(agent.dag, rewards):

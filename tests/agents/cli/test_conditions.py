@@ -1,5 +1,6 @@
 """Runs with conditions from a shell: train, resume, evaluate and sample at a condition, mistakes in one line."""
 
+import csv
 import json
 
 import pytest
@@ -55,6 +56,20 @@ def test_one_condition(run, tmp_path, capsys):
     assert "condition.beta" in (tmp_path / "b.csv").read_text().splitlines()[0]
 
 
+def test_the_front_of_several_objectives(tmp_path, capsys):
+    flags = ["--env.side", 4, "--env.reward", "['branin','currin']", "--conditions", "preferences:branin,currin"]
+    more = ["--agent.hidden", 8, "--no-progress", "--iterations", 3, "--out", tmp_path / "run"]
+    code, _ = gfn(capsys, "train", "tb", GRID, *flags, *more)
+    assert code == 0
+    assert (tmp_path / "run" / "figures" / "pareto_front.png").exists()
+    code, _ = gfn(capsys, "sample", tmp_path / "run", "--num", 50, "--front", "--out", tmp_path / "front.csv")
+    assert code == 0
+    with (tmp_path / "front.csv").open() as file:
+        rows = [(float(row["branin"]), float(row["currin"])) for row in csv.DictReader(file)]
+    assert rows
+    assert not any(a >= c and b >= d and (a, b) != (c, d) for a, b in rows for c, d in rows)
+
+
 def test_mistakes(run, tmp_path, capsys):
     plain = tmp_path / "plain"
     agents.train(agents.make_agent("tb", small_dag(GRID, {"side": 4}), hidden=(8,)), 1, plain, progress=False)
@@ -64,6 +79,7 @@ def test_mistakes(run, tmp_path, capsys):
         (["sample", run, "--condition", "heat=1"], "a condition gives beta, got heat"),
         (["evaluate", run, "--conditions", "all"], "--conditions must be grid or a number"),
         (["sample", plain, "--condition", "beta=1"], "trained without conditions"),
+        (["sample", run, "--front", "--num", 5], "--front needs two components of the reward or more, got 0"),
         (["train", "tb", GRID, "--conditions", "temperature:9,1"], "ranges must be finite with low <= high"),
         (["train", "tb", GRID, "--conditions", "temperature:1,2", "--agent.engine", "numba"], "does not learn with"),
         (["train", "mcmc", GRID, "--conditions", "temperature:1,2"], "learns no policy"),
