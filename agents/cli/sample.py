@@ -18,11 +18,13 @@ from agents.cli.errors import UsageError
 from agents.cli.parsing import check_at_least, check_seed, parse
 from agents.cli.printing import print_objects
 from agents.evaluation.evaluate import may_evaluate_rewards
+from agents.evaluation.pareto import pareto_front
 from agents.export.formats import check_suffix, write_samples
 from agents.export.names import read_names
 from agents.export.samples import Samples, draw_samples, select
 from agents.export.tables import table_columns
 from agents.runs import directory as runs
+from gfn_envs.dag import Dag
 
 #: Objects that are printed if they are not written to a file.
 SHOWN = 10
@@ -50,6 +52,8 @@ class SampleOptions:
     """Write each distinct object once, with the number of trajectories that ended in it."""
     sort: Literal["reward", "samples", "none"] = "none"
     """Order of the rows: most reward first, most samples first, or as sampled."""
+    front: bool = False
+    """Write only objects that no other one dominates in all components of the reward (the Pareto front), each once."""
     min_reward: float | None = None
     """Leave out objects with a smaller reward, or an unknown one."""
     exclude: Path | None = None
@@ -78,14 +82,15 @@ def sample(arguments: list[str]) -> int:
     check_at_least(1, options, "num", "top")
     agent = at_condition(runs.load_agent(options.run, trust=options.trust), options.condition)
     check_rewards_are_known(agent, options)
+    objectives = components(agent.dag) if options.front else []
     try:
         for path in options.out:
             check_suffix(path, agent.dag)
         excluded = [] if options.exclude is None else read_names(options.exclude)
         drawn = drawn_with_progress(agent, options)
         chosen = select(
-            drawn,
-            unique=options.unique,
+            on_front(drawn, objectives) if options.front else drawn,
+            unique=options.unique or options.front,
             min_reward=options.min_reward,
             exclude=excluded,
             sort=options.sort,
@@ -126,6 +131,22 @@ def drawn_with_progress(agent: Agent, options: SampleOptions) -> Samples:
             with_log_pf=options.log_pf,
             advance=advance,
         )
+
+
+def components(dag: Dag) -> list[str]:
+    """Names of the components of the reward, for --front. Raises UsageError unless there are two or more."""
+    found = dag.reward_components(dag.source(0)) if dag.has("reward_components") else {}
+    names = [name for name in found if not name.startswith("condition.")]
+    if len(names) < 2:
+        raise UsageError(f"--front needs two components of the reward or more, got {len(names)}")
+    return names
+
+
+def on_front(drawn: Samples, names: list[str]) -> Samples:
+    """The samples that no other one dominates in these columns."""
+    if not all(name in drawn.columns for name in names):
+        raise UsageError("--front needs rewards, which are not evaluated: add --rewards all")
+    return drawn.take(pareto_front(np.stack([drawn.columns[name] for name in names], axis=1)))
 
 
 def summary(agent: Agent, drawn: Samples, chosen: Samples, excluded: list[str], options: SampleOptions) -> str:
