@@ -64,8 +64,9 @@ def names_within(setting: str, value: Any) -> list[str]:
 def agent_sources(agent: Agent) -> dict[str, dict[str, Any]]:
     """The parts of an agent that are its user's own code, described: class, policy, settings that name a module."""
     found = {}
-    if type(agent).__module__.split(".")[0] != "agents":
-        found["agent"] = describe_source(type(agent))
+    kind = getattr(type(agent), "plain", type(agent))  # The class of an agent with conditions is made from this one.
+    if kind.__module__.split(".")[0] != "agents":
+        found["agent"] = describe_source(kind)
     if (factory := agent.policy_factory) is not None:
         found["policy"] = describe_named(factory) if isinstance(factory, str) else describe_source(factory)
     for field in dataclasses.fields(agent.config):
