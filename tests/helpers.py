@@ -116,7 +116,7 @@ SMALL_ARGUMENTS: dict[str, list[dict[str, Any]]] = {
         *({"graph": "factor_graph_2", "num_variables": 6, "num_values": 2, "construction": order} for order in ORDERS),
         {"graph": [([1], [0.5, -1.0]), ([2, 0], [[0.0, 1.0], [2.0, 0.25]])], "num_variables": 3, "num_values": 2},
     ],
-    SET: [{"num_items": 5, "size": 2}, {"num_items": 3, "size": 3, "energies": [0.5, -1.0, 2.0], "temperature": 0.5}],
+    SET: [{"num_items": 5, "size": 2}, {"num_items": 3, "size": 2, "energies": [0.5, -1.0, 2.0], "temperature": 0.5}],
     PERMUTATION: [
         *({"n": 3, "construction": order, "temperature": 2.0} for order in ORDERS),
         {"n": 3, "reward": [[0.0, 1.0, -0.5], [0.25, 0.0, 2.0], [-1.0, 0.0, 0.0]]},

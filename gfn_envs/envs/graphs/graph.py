@@ -176,10 +176,10 @@ class Graph(Dag):
 
     def encode(self, states: IntArray) -> FloatArray:
         k = self.max_nodes
-        one_hot = states[:, :k, None] == 1 + np.arange(self.num_colors)
+        colors = states[:, :k, None] == 1 + np.arange(self.num_colors)
         degrees = adjacency(states[:, :-1], k).sum(2)[:, :, None] == 1 + np.arange(k - 1)
-        parts = [one_hot.reshape(len(states), -1), degrees.reshape(len(states), -1), states[:, k:-1]]
-        return np.concatenate(parts, axis=1, dtype=np.float32)
+        vertices = np.concatenate([colors, degrees], axis=2).reshape(len(states), k * (self.num_colors + k - 1))
+        return np.concatenate([vertices, states[:, k:-1]], axis=1, dtype=np.float32)
 
     def observe(self, states: IntArray) -> IntArray:
         return states[:, :-1].astype(np.int64)

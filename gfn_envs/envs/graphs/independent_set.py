@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -64,7 +66,7 @@ class IndependentSet(VertexSet):
 
     def __init__(
         self,
-        graph: Any = None,
+        graph: str | os.PathLike[str] | Mapping[str, Any] | Sequence[Any] | None = None,  # or a NetworkX graph
         num_vertices: int | None = None,
         edge_probability: float = 0.2,
         maximal: bool = True,

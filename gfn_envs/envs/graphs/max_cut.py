@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import functools
+import os
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -59,7 +61,7 @@ class MaxCut(VertexSet):
 
     def __init__(
         self,
-        graph: Any = None,
+        graph: str | os.PathLike[str] | Mapping[str, Any] | Sequence[Any] | None = None,  # or a NetworkX graph
         num_vertices: int | None = None,
         edge_probability: float = 0.4,
         temperature: float = 2.0,
