@@ -26,7 +26,7 @@ Names = Callable[[IntArray], list[str]]
 def checked_missing(missing: Any, where: str) -> Missing:
     """``missing``. Raises ValueError or TypeError if it is not one of the forms of :data:`Missing`."""
     if callable(missing) or (isinstance(missing, str) and missing in ("raise", *fitted.MODELS)):
-        return missing  # type: ignore[no-any-return]
+        return missing
     if isinstance(missing, str):
         names = ", ".join(map(repr, ("raise", *fitted.MODELS)))
         allowed = f"a number, {names}, or a function that makes a regressor"
@@ -85,8 +85,8 @@ class Measured:
         self._dtype: npt.DTypeLike = np.int64
         keys, first, times = np.unique(row_keys(self._rows(tokens)), return_index=True, return_counts=True)
         if (times > 1).any():
-            bad = names(tokens[first[[np.argmax(times)]]])[0]
-            raise ValueError(f"{where}: the table has {bad!r} {times.max()} times")
+            name = names(tokens[first[[np.argmax(times)]]])[0]
+            raise ValueError(f"{where}: the table has {name!r} {times.max()} times")
         if not np.isfinite(values).all():
             bad = int(np.argmin(np.isfinite(values)))
             name = names(tokens[[bad]])[0]

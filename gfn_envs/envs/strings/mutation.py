@@ -255,7 +255,7 @@ class Mutation(Sequence):
         return [
             ":".join(
                 f"{self.letters[self.wild_type[i]]}{labels[i]}{self.letters[row[i]]}"
-                for i in np.flatnonzero(row != self.wild_type)
+                for i in np.flatnonzero(row != self.wild_type).tolist()
             )
             or "wt"
             for row in states[:, :-1]
