@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import gfn_envs
-from gfn_envs.envs.molecules.vocabulary import HEADERS
+from gfn_envs.smiles_files import HEADERS
 
 #: A change of a file: its kind, its place as a fraction of the file in 1 / 2^16, and a byte.
 Edit = tuple[str, int, int]
@@ -174,9 +174,23 @@ def _cells(text: str) -> list[list[str]]:
 
 
 def _data_lost(text: str, dag: Any) -> str:
-    header, *rows = _cells(text)
-    values = [[float(cell) for cell in row] for row in rows]
-    return _compare("columns", len(header), len(dag.names)) or _compare("rows", values, dag.data.tolist())
+    """Numbers may have decimal commas, and columns labels."""
+    lines = [line for line in text.replace('"', "").split("\n") if line.strip()]
+    mark = next((mark for mark in "\t;,|" if mark in lines[0]), None)
+    header, *rows = [[cell.strip() for cell in line.split(mark)] for line in lines]
+    given = [[_number_or_label(cell) for cell in row] for row in rows if any(row)]
+    found = [
+        [value if labels is None else labels[int(value)] for value, labels in zip(row, dag.labels, strict=True)]
+        for row in dag.data.tolist()
+    ]
+    return _compare("columns", len(header), len(dag.names)) or _compare("rows", given, found)
+
+
+def _number_or_label(cell: str) -> float | str:
+    try:
+        return float(cell.replace(",", "."))
+    except ValueError:
+        return cell
 
 
 def _rewards_lost(text: str, dag: Any) -> str:

@@ -124,7 +124,10 @@ class BayesNet(GraphPosterior):
             self.true_graph, table = simulated(*size, edges_per_node, seed, score == "bdeu", separator, decimal)
         else:
             table = read_table(data, where, missing, separator, decimal)
-            data = str(data) if isinstance(data, str | os.PathLike) else table.as_columns()
+            if isinstance(data, str | os.PathLike):
+                data, where = str(data), f"{where}: {data}"
+            else:
+                data = table.as_columns()
         d = len(table.names)
         if num_nodes not in (None, d) or not 2 <= d <= MAX_NODES:
             raise ValueError(
