@@ -45,7 +45,7 @@ class Noisy(Explorer):
         with torch.no_grad():
             for parameter in copy.parameters():
                 if parameter.ndim in (1, 2):
-                    parameter += self.noise(parameter, generator)
+                    parameter.add_(self.noise(parameter, generator))
         return copy
 
     def noise(self, like: Tensor, generator: torch.Generator) -> Tensor:

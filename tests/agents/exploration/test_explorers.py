@@ -6,18 +6,43 @@ import torch
 
 import agents
 from agents.errors import UnsupportedError
-from agents.exploration import Noisy
+from agents.exploration import Explorer, Noisy
 from agents.exploration.teacher import teacher_log_reward
+from agents.gflownets import TB
 from agents.keywords import name_and_keywords
 from agents.runs import directory as runs
 from tests.agents.tabular import ExactFlows, all_paths, packed, tensor
 from tests.helpers import GRID, UNEVEN_EDGES, TableDag, small_dag
+
+
+class Behaving(TB):
+    """An objective with a behavior of its own."""
+
+    name = "behaving"
+
+    def behavior(self):
+        return self.forward_logits()
+
 
 EXPLORERS = ["teacher", "thompson(members=3, share=0.7)", "noisy(draws=2)", f"temperature(of='{__name__}:heat')"]
 
 
 def heat(states):
     return 1.0 + states.sum(1)
+
+
+class Halves(Explorer):
+    """An explorer of a user's: half of a batch takes the first action that is legal."""
+
+    def __init__(self, size=0.5):
+        self.size = size
+
+    def behaviors(self, agent, n):
+        first = int(n * self.size)
+        return [
+            (lambda states: np.eye(1, agent.dag.num_actions, dtype=np.float32) * 90 + 0 * states[:, :1], first),
+            (None, n - first),
+        ]
 
 
 def make(name="tb", **settings):
@@ -141,6 +166,20 @@ def test_a_temperature_per_state_is_that_of_the_function():
     with torch.inference_mode():
         ((logits, _),) = agent.behaviors(4)
         np.testing.assert_allclose(logits(states), agent.forward_logits()(states) / [[1.0], [4.0]], rtol=1e-6)
+
+
+def test_an_explorer_of_ones_own_by_name():
+    agent = make(explorer=f"{__name__}:Halves(size=0.25)", batch_size=8, delay_stop=0)
+    batch = agent.sample_batch()
+    assert len(batch) == 8
+    for path in (batch.part(0, 1), batch.part(1, 2)):
+        assert path.states[:, 1].max() == 0  # Only the first coordinate grows.
+        assert path.states[:, 0].max() == 3
+    assert np.isfinite(agent.update()["loss"])
+    with pytest.raises(TypeError, match=r"is not a subclass of agents\.exploration\.Explorer"):
+        make(explorer=f"{__name__}:heat")
+    with pytest.raises(ValueError, match="defines a behavior of its own; explorer must be 'none'"):
+        Behaving(agent.dag, Behaving.config_class(explorer="noisy"))
 
 
 @pytest.mark.parametrize(

@@ -99,7 +99,9 @@ def test_a_prior_is_saved_and_never_trained(tmp_path):
     before = [p.clone() for p in agent.modules["prior"].parameters()]
     agents.train(agent, 3, tmp_path, progress=False)
     assert all(map(torch.equal, before, agent.modules["prior"].parameters()))
-    loaded = agents.load_agent(tmp_path)
+    with pytest.raises(agents.RunError, match=r"prior is .*:prior, which would be imported"):
+        agents.load_agent(tmp_path)
+    loaded = agents.load_agent(tmp_path, trust=True)
     assert loaded.update() == agent.update()
     with pytest.raises(ImportError, match="no module 'nowhere'"):
         agents.make_agent("rtb", agent.dag, prior="nowhere:prior")
