@@ -228,16 +228,20 @@ class StringDag(StringText):
         return result
 
     def distance(self, states: IntArray, others: IntArray) -> FloatArray:
-        """Levenshtein distances between strings, float64 (n, m).
+        """Levenshtein distances between strings, float64 (n, m); the smaller one if strings stand for two strands.
 
         Raises:
             ImportError: rapidfuzz is not installed.
         """
-        # One character per letter, as the names of letters may be longer.
-        strings, known = (
-            ["".join(map(chr, row[row < self.num_letters])) for row in rows[:, :-1]] for rows in (states, others)
-        )
-        return pairwise_distances(strings, known).astype(np.float64)
+        distances = pairwise_distances(self._characters(states[:, :-1]), self._characters(others[:, :-1]))
+        if self._complement is not None:
+            other = self._characters(reverse_complement(others[:, :-1], self._complement))
+            distances = np.minimum(distances, pairwise_distances(self._characters(states[:, :-1]), other))
+        return distances.astype(np.float64)
+
+    def _characters(self, tokens: IntArray) -> list[str]:
+        """One character per letter, as the names of letters may be longer."""
+        return ["".join(map(chr, row[row < self.num_letters])) for row in tokens]
 
     def log_num_paths(self, states: IntArray) -> FloatArray:
         """For k letters: log k! (insert, fill), k log 2 (prepend_append) or 0 (append), float64 (n,).

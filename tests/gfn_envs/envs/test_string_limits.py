@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from rapidfuzz.distance import Levenshtein
 
 from gfn_envs import Sequence, check_dag
 from gfn_envs.envs.strings.motifs import automaton_of, motifs_of
@@ -170,6 +171,16 @@ def test_both_strands_are_one_object(way: str, min_length: int | None) -> None:
     assert len(found) == len(set(found)) == dag.num_terminal_states
     assert set(found) == expected
     np.testing.assert_array_equal(dag.from_text([other_strand(name) for name in found]), dag.terminal_states())
+
+
+def test_distances_are_those_of_the_nearer_strands() -> None:
+    dag = Sequence("ACGT", 5, min_length=3, reverse_complement=True)
+    some, others = ["AAACC", "ACG"], ["GGTTT", "GGTT", "ACG"]  # GGTTT is the other strand of AAACC
+    expected = [
+        [min(Levenshtein.distance(a, b), Levenshtein.distance(a, other_strand(b))) for b in others] for a in some
+    ]
+    assert expected[0][0] == 0
+    np.testing.assert_array_equal(dag.distance(dag.from_text(some), dag.from_text(others)), expected)
 
 
 def test_motifs_are_looked_for_on_both_strands() -> None:
