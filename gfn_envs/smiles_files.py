@@ -10,11 +10,10 @@ from typing import Any, NamedTuple
 
 from gfn_envs.text_files import read_text
 
-#: Names of the column with the SMILES.
-HEADERS = (
-    *("smiles", "smi", "block", "blocks", "fragment", "fragments", "structure", "canonical_smiles", "molecule"),
-    *("object", "isomeric_smiles", "rdkit_smiles", "mol", "smile"),
-)
+#: Names of a column of SMILES, wherever it is.
+COLUMNS = ("smiles", "canonical_smiles", "isomeric_smiles", "rdkit_smiles", "smi")
+#: Names of a first column of SMILES. Behind a SMILES, such a word may be the name of a molecule.
+HEADERS = (*COLUMNS, *("block", "blocks", "fragment", "fragments", "structure", "molecule", "mol", "object"))
 SUFFIXES = (".smi", ".csv", ".tsv", ".txt", ".gz", ".smiles", ".ism", ".cxsmiles")
 
 
@@ -34,19 +33,22 @@ def is_file(value: Any) -> bool:
 def read_smiles(path: str | os.PathLike[str], where: str) -> list[SmilesRow]:
     """The SMILES of a file.
 
-    If the first line that is not empty names a column of :data:`HEADERS`, it is a header, and that column has the
-    SMILES. Otherwise they are the first word of each line. Commas, semicolons and tabs separate columns; in files
-    without them, spaces do.
+    If the first line that is not empty has a column of :data:`COLUMNS`, or begins with one of :data:`HEADERS`, it is a
+    header, and that column has the SMILES. Otherwise they are the first word of each line. Commas, semicolons and tabs
+    separate columns; in files without them, spaces do.
 
     Raises:
         OSError: the file cannot be read.
-        ValueError: it is not UTF-8, or a line has no SMILES; the message has its number.
+        ValueError: it is not UTF-8, or a line has no SMILES or is too long; the message has its number.
     """
     lines = [(n, line) for n, line in enumerate(read_text(Path(path), where).splitlines(), 1) if line.strip()]
     rows: list[SmilesRow] = []
     column = 0
     for place, (number, line) in enumerate(lines):
-        cells = _cells(line)
+        try:
+            cells = _cells(line)
+        except csv.Error as error:
+            raise ValueError(f"{where}: {path}, line {number}: {error}") from None
         if place == 0 and (found := _column(cells)) is not None:
             column = found
             continue
@@ -70,4 +72,4 @@ def _cells(line: str) -> list[str]:
 def _column(cells: Sequence[str]) -> int | None:
     """The column of the SMILES if ``cells`` are a header."""
     names = [cell.strip("\"'#").lower().replace(" ", "_") for cell in cells]
-    return next((names.index(name) for name in HEADERS if name in names), None)
+    return 0 if names[0] in HEADERS else next((names.index(name) for name in COLUMNS if name in names), None)

@@ -20,7 +20,7 @@ from agents.cli.printing import print_objects
 from agents.evaluation.evaluate import may_evaluate_rewards
 from agents.evaluation.pareto import pareto_front
 from agents.export.formats import check_suffix, write_samples
-from agents.export.names import read_names
+from agents.export.names import read_known
 from agents.export.samples import Samples, draw_samples, select
 from agents.export.tables import table_columns
 from agents.runs import directory as runs
@@ -57,8 +57,8 @@ class SampleOptions:
     min_reward: float | None = None
     """Leave out objects with a smaller reward, or an unknown one."""
     exclude: Path | None = None
-    """Leave out the objects in this file: column object of a .csv file, first word per line of a .smi file, else one
-    object per line."""
+    """Leave out the objects in this file: SMILES of molecules, in any form; of other objects, the column object of a
+    .csv file, else one object per line."""
     top: int | None = None
     """Write at most this many rows, after sorting."""
     rewards: Literal["auto", "all", "none"] = "auto"
@@ -86,7 +86,7 @@ def sample(arguments: list[str]) -> int:
     try:
         for path in options.out:
             check_suffix(path, agent.dag)
-        excluded = [] if options.exclude is None else read_names(options.exclude)
+        excluded = [] if options.exclude is None else read_known(options.exclude, agent.dag)
         drawn = drawn_with_progress(agent, options)
         chosen = select(
             on_front(drawn, objectives) if options.front else drawn,

@@ -53,7 +53,7 @@ def molecule_metrics(smiles: Sequence[str], counts: IntArray, known: Sequence[st
     found["internal_diversity"] = 1.0 - sum(float(w * (s @ weights)) for w, s in _weighted(weights, prints, prints))
     found["distinct_scaffolds"] = len(scaffolds)
     if known is not None:
-        reference = Counter(_checked(text) for text in known)
+        reference = Counter(canonical_smiles(text) for text in known)
         found["novelty"] = sum(text not in reference for text in samples) / len(samples)
         nearest = _weighted(weights, prints, [_fingerprint(text) for text in reference])
         found["nearest_known"] = sum(float(w * s.max(initial=0.0)) for w, s in nearest)
@@ -86,7 +86,8 @@ def _canonical(smiles: str) -> str | None:
     return Chem.MolToSmiles(mol) if mol is not None and mol.GetNumAtoms() else None
 
 
-def _checked(smiles: str) -> str:
+def canonical_smiles(smiles: str) -> str:
+    """Canonical SMILES of a known molecule. Raises ValueError if it is invalid."""
     canonical = _canonical(smiles)
     if canonical is None:
         raise ValueError(f"known molecules: {smiles[:100]!r} is not a valid SMILES")

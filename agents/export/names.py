@@ -5,7 +5,23 @@ from __future__ import annotations
 import csv
 from pathlib import Path
 
+from agents.evaluation.molecules import canonical_smiles
+from gfn_envs.dag import Dag
+from gfn_envs.smiles_files import read_smiles
 from gfn_envs.text_files import read_text
+
+
+def read_known(path: Path, dag: Dag) -> list[str]:
+    """Names of known objects of ``dag``: canonical SMILES of the molecules in a file, else :func:`read_names`.
+
+    Raises:
+        OSError: the file cannot be read.
+        ValueError: it is not such a file, or has an invalid SMILES.
+        ImportError: the objects are molecules, and RDKit is not installed.
+    """
+    if not dag.has("molecules"):
+        return read_names(path)
+    return [canonical_smiles(row.smiles) for row in read_smiles(path, "known molecules")]
 
 
 def read_names(path: Path) -> list[str]:

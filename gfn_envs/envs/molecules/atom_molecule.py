@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from gymnasium import spaces
 
+from gfn_envs import rendering
 from gfn_envs.arrays import BoolArray, FloatArray, IntArray
 from gfn_envs.envs.molecules.atom_counting import count_acyclic
 from gfn_envs.envs.molecules.atom_moves import DTYPE, ORDERS, AtomMoves, Moves
@@ -294,6 +295,14 @@ class AtomMolecule(ScoredMolecules):
             return f"{marks[order - 1]}{moves.elements[element - 1]} to atom {atom}"
         pair, order = divmod(action - moves.num_additions, ORDERS)
         return f"bond {marks[order]} of atoms {moves.pairs[pair][0]}, {moves.pairs[pair][1]}"
+
+    def render_image(self, state: IntArray, path: IntArray | None = None) -> rendering.Image:
+        """The structural formula, 300 by 300 pixels, in a frame if the molecule is finished."""
+        image = super().render_image(state)
+        if state[-1]:
+            for edge in (image[:3], image[-3:], image[:, :3], image[:, -3:]):
+                edge[:] = rendering.BLUE
+        return image
 
     def render_text(self, state: IntArray) -> str:
         """The SMILES, and "..." behind it if the molecule is not finished."""

@@ -42,6 +42,9 @@ class Moves(NamedTuple):
     action: dict[bytes, int]
 
 
+NO_MOVES = Moves(np.zeros(0, dtype=np.int64), {}, {})
+
+
 class AtomMoves:
     """The moves of :class:`gfn_envs.AtomMolecule`, without the stop action.
 
@@ -93,6 +96,19 @@ class AtomMoves:
         mol = self._kekule_mol(*self._read(row))
         chemistry().SanitizeMol(mol)
         return mol.GetMol()
+
+    def _mol_of_state(self, row: bytes) -> Any:
+        """:meth:`mol` of a row, or None if the row is not that of a molecule."""
+        values = np.frombuffer(row, DTYPE)
+        atoms, orders = values[: self.max_atoms], values[self.max_atoms :]
+        in_range = atoms.min() >= 0 and atoms.max() < len(self.numbers) and orders.min() >= 0 and orders.max() <= ORDERS
+        if not in_range or not atoms[: np.count_nonzero(atoms)].all():
+            return None
+        try:
+            mol = self.mol(row)
+            return mol if self.row_of(chemistry().MolToSmiles(mol)) == row else None
+        except (ValueError, RuntimeError):  # of RDKit, on valences and atoms that do not exist
+            return None
 
     def _read(self, row: bytes) -> tuple[list[int], dict[tuple[int, int], int]]:
         """Elements of the atoms, and the order of each bond."""
@@ -149,14 +165,18 @@ class AtomMoves:
         if row == self.empty:
             first = [(k, self._kekule_mol([element], {})) for k, (element, order) in enumerate(self.arms) if order == 1]
             return self._moves(first)
-        return self._moves(self._grown(row))
+        mol = self._mol_of_state(row)
+        return NO_MOVES if mol is None else self._moves(self._grown(row, mol))
 
     def _parents(self, row: bytes) -> Moves:
         if row == self.empty:
-            return self._moves([])
-        if row[DTYPE.itemsize : 2 * DTYPE.itemsize] == b"\0\0":
+            return NO_MOVES
+        mol = self._mol_of_state(row)
+        if mol is None:
+            return NO_MOVES
+        if mol.GetNumAtoms() == 1:
             return Moves(np.zeros(1, np.int64), {0: self.empty}, {self.empty: 0})
-        return self._moves(self._shrunk(row))
+        return self._moves(self._shrunk(row, mol))
 
     def _moves(self, proposals: Any) -> Moves:
         """One action for each row: the first that leads to it, or the first free one if another row has that action."""
@@ -177,7 +197,7 @@ class AtomMoves:
                 found[free], action[row] = row, free
         return Moves(np.array(sorted(found), dtype=np.int64), found, action)
 
-    def _grown(self, row: bytes) -> Iterator[tuple[int, Any]]:
+    def _grown(self, row: bytes, mol: Any) -> Iterator[tuple[int, Any]]:
         """(action, RWMol) of every larger molecule, at least once."""
         chem = chemistry()
         atoms, orders = self._read(row)
@@ -185,7 +205,6 @@ class AtomMoves:
         for (i, j), order in orders.items():
             left[i] -= order
             left[j] -= order
-        mol = self.mol(row)
         first_atom, first_pair = self._first_of_orbits(mol)
         for form in self._kekule_structures(mol, orders):
             base = self._kekule_mol(atoms, form)
@@ -205,11 +224,10 @@ class AtomMoves:
                         grown.AddBond(i, j, _bond_type(order))
                         yield self.num_additions + int(self._pair[i, j]) * ORDERS + order - 1, grown
 
-    def _shrunk(self, row: bytes) -> Iterator[tuple[int, Any]]:
+    def _shrunk(self, row: bytes, mol: Any) -> Iterator[tuple[int, Any]]:
         """(backward action, RWMol) of every smaller molecule, at least once."""
         chem = chemistry()
         atoms, orders = self._read(row)
-        mol = self.mol(row)
         first_atom, first_pair = self._first_of_orbits(mol)
         for form in self._kekule_structures(mol, orders):
             base = self._kekule_mol(atoms, form)

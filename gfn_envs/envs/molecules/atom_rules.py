@@ -6,9 +6,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from gfn_envs.envs.molecules.bonds import BondPairs, is_element
+from gfn_envs.envs.molecules.bonds import BondPairs, is_element, texts
 from gfn_envs.envs.molecules.kinds import chemistry
-from gfn_envs.user_arrays import ordered
 from gfn_envs.validation import shown
 
 
@@ -79,10 +78,10 @@ def symbols(elements: str | Sequence[str], where: str) -> list[str]:
         TypeError: ``elements`` is neither.
         ValueError: one is not an element, is hydrogen, makes no bonds, or is listed twice.
     """
-    given = elements.split(",") if isinstance(elements, str) else list(ordered(elements, where, "elements"))
-    found = [symbol.strip() if isinstance(symbol, str) else symbol for symbol in given]
+    given = elements.split(",") if isinstance(elements, str) else texts(elements, where, "elements")
+    found = [symbol.strip() for symbol in given]
     for symbol in found:
-        if not isinstance(symbol, str) or not is_element(symbol) or symbol == "H":
+        if not is_element(symbol) or symbol == "H":
             raise ValueError(f"{where}: elements must be symbols such as 'C' and 'Cl', not H, got {shown(symbol)}")
         if chemistry().GetPeriodicTable().GetDefaultValence(symbol) < 1:
             raise ValueError(f"{where}: {symbol} has no valence for bonds")

@@ -34,6 +34,7 @@ def stem_types(
         The type at each position of each kind; and whether stems of two types may bond, bool (t, t), symmetric.
 
     Raises:
+        TypeError: ``rules`` is neither text nor a path.
         ValueError: there are labels, but no rules; the rules are unknown or do not have one of the labels; or no two
             stems may bond.
         OSError: the file cannot be read.
@@ -66,16 +67,18 @@ def _pairs(rules: str | os.PathLike[str] | None, labels: Sequence[int], where: s
                 "'same' (equal labels bond), 'any' (labels mean nothing) or a file with one pair of labels per line"
             )
         return None
+    allowed = "None, 'any', 'same', 'brics' or the path of a text file"
+    if not isinstance(rules, str | os.PathLike):
+        raise TypeError(f"{where}: rules must be {allowed}, got {shown(rules)}")
     if rules == "any":
         return None
     if rules == "same":
         return frozenset(frozenset((label,)) for label in labels)
     if rules == "brics":
         pairs, source = brics_pairs(), "BRICS, with single bonds"
-    elif isinstance(rules, os.PathLike) or (isinstance(rules, str) and Path(rules).suffix):
+    elif isinstance(rules, os.PathLike) or Path(rules).suffix:
         pairs, source = _read(Path(rules), where), str(rules)
     else:
-        allowed = "None, 'any', 'same', 'brics' or the path of a text file"
         raise ValueError(f"{where}: rules must be {allowed}, got {shown(rules)}")
     known = {label for pair in pairs for label in pair}
     if unknown := [label for label in labels if label not in known]:

@@ -6,6 +6,8 @@ import os
 from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
+
 from gfn_envs.envs.molecules.kinds import chemistry
 from gfn_envs.user_arrays import ordered
 from gfn_envs.validation import shown
@@ -36,7 +38,7 @@ class BondPairs:
     def __init__(self, pairs: str | Sequence[str] | None, where: str):
         if isinstance(pairs, str):
             pairs = CHEMIST if pairs == "chemist" else [pair.strip() for pair in pairs.split(",") if pair.strip()]
-        given = () if pairs is None else ordered(pairs, where, "forbidden_bonds")
+        given = () if pairs is None else texts(pairs, where, "forbidden_bonds")
         self.pairs = frozenset(_pair(pair, where) for pair in given)
 
     def has(self, element: str, other: str) -> bool:
@@ -62,6 +64,20 @@ def is_element(symbol: str) -> bool:
             return bool(chemistry().GetPeriodicTable().GetAtomicNumber(symbol) > 0)
         except RuntimeError:
             return False
+
+
+def texts(value: Any, where: str, name: str) -> list[str]:
+    """A list or array of texts as a list.
+
+    Raises:
+        TypeError: it is something else, has no order, or has an entry that is not text.
+    """
+    rows = ordered(value, where, name)
+    if not isinstance(rows, Sequence | np.ndarray) or isinstance(rows, bytes) or np.ndim(rows) != 1:
+        raise TypeError(f"{where}: {name} must be a list of texts, got {shown(value)}")
+    if not all(isinstance(entry, str) for entry in rows):
+        raise TypeError(f"{where}: {name} must be a list of texts, got {shown(value)}")
+    return [str(entry) for entry in rows]
 
 
 def plain(value: Any) -> Any:

@@ -13,6 +13,7 @@ import numpy.typing as npt
 
 from gfn_envs.arrays import FloatArray
 from gfn_envs.data import registry as datasets
+from gfn_envs.envs.molecules.bonds import texts
 from gfn_envs.envs.molecules.kinds import chemistry, parse_quietly
 from gfn_envs.envs.molecules.properties import (
     WINDOWS,
@@ -22,10 +23,10 @@ from gfn_envs.envs.molecules.properties import (
     normalized_sa,
     qed,
 )
-from gfn_envs.smiles_files import is_file, read_smiles
 from gfn_envs.oracle import Oracle
 from gfn_envs.reward_errors import RewardError
-from gfn_envs.user_arrays import ordered, problem_of
+from gfn_envs.smiles_files import is_file, read_smiles
+from gfn_envs.user_arrays import problem_of
 from gfn_envs.validation import checked_reward_function, one_of, real, shown
 
 #: Function from Mols (n) and the atoms with open stems of each Mol to scores (n,).
@@ -170,7 +171,7 @@ def targets(target: Any, where: str) -> tuple[str, ...]:
     if is_file(target):
         given = [row.smiles for row in read_smiles(target, where)]
     else:
-        given = [target] if isinstance(target, str) else list(ordered(target, where, "target"))
+        given = [target] if isinstance(target, str) else texts(target, where, "target")
     mols = [parse_quietly(smiles) for smiles in given]
     for smiles, mol in zip(given, mols, strict=True):
         if mol is None or not mol.GetNumAtoms():

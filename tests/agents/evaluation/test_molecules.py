@@ -79,6 +79,11 @@ def test_from_a_shell(tmp_path: Path, capsys: Any) -> None:
     _, out, _ = gfn(capsys, "evaluate", str(run), "--num-samples", "50", "--known", str(known), "--json")
     assert json.loads(out)["validity"] == 1
     assert json.loads(out)["novelty"] < 1
+    known.write_text("name,smiles\nethanol,OCC\nmethane,C\n")  # not canonical
+    words = ("--num", "200", "--unique", "--rewards", "none", "--exclude", str(known))
+    _, out, _ = gfn(capsys, "sample", str(run), *words, "--out", str(tmp_path / "new.csv"))
+    assert "2 of the 2 excluded objects were sampled" in out
+    assert "\nCCO," not in (tmp_path / "new.csv").read_text()
     code, _, err = gfn(capsys, "evaluate", str(run), "--known", str(tmp_path / "none.smi"))
     assert code == 2
     assert "none.smi" in err

@@ -122,6 +122,8 @@ def test_failures_are_one_line(
         ("SMILES;name\nC[C@H](N)O alanine, really;x\n", ["C[C@H](N)O"]),
         ("object,reward\nCC,0.5\n", ["CC"]),
         ("\n\nCC\n", ["CC"]),
+        ("CC fragment\nC mol\n", ["CC", "C"]),
+        ("mol\nC\n", ["C"]),
     ],
 )
 def test_files_with_and_without_headers(text: str, smiles: list[str], tmp_path: Path) -> None:
