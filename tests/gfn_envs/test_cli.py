@@ -257,7 +257,8 @@ def test_values_of_another_type_raise(text: str, annotation: Any, message: str) 
 
 def test_parameters_of_an_environment() -> None:
     parameters = environment_parameters(GRID)
-    assert list(parameters) == ["ndim", "side", "reward", "reward_kwargs", "on_error", "expensive_reward", "conditions"]
+    own = ["ndim", "side", "reward", "reward_kwargs", "ends_at_border"]
+    assert list(parameters) == [*own, "on_error", "expensive_reward", "conditions"]
     assert parameters["side"] == (int, 8, "number of cells along each dimension H, at least 2.")
     assert environment_parameters("GFN/BitSequence-v0")["n"].default == 120  # of the registration
     assert "blocks in a molecule" in environment_parameters(FRAGMENTS)["min_blocks"].help

@@ -140,7 +140,10 @@ def test_unknown_environments_name_those_there_are(env_id: str, message: str) ->
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"reward_mode": "logreward"}, "reward_mode must be one of ('reward', 'log_reward', 'soft'), got 'logreward'"),
+        (
+            {"reward_mode": "logreward"},
+            "reward_mode must be one of ('reward', 'log_reward', 'soft', 'vector'), got 'logreward'",
+        ),
         ({"observation": "onehot"}, "observation must be one of ('state', 'features'), got 'onehot'"),
         ({"illegal_reward": math.nan}, "illegal_reward must be finite, got nan"),
         ({"illegal_reward": -math.inf}, "illegal_reward must be finite, got -inf"),

@@ -18,7 +18,19 @@ from gfn_envs import exact
 from gfn_envs.enumeration import state_graph
 from gfn_envs.graph_layout import PairActions
 from tests.agents.replay.test_schemes import leaves
-from tests.helpers import BAYES_NET, FRAGMENTS, TINY, UNEVEN_EDGES, TableDag, agent_or_skip, all_states, small_dag
+from tests.helpers import (
+    ATOMS,
+    BAYES_NET,
+    FRAGMENTS,
+    INDEPENDENT_SET,
+    MAX_CUT,
+    TINY,
+    UNEVEN_EDGES,
+    TableDag,
+    agent_or_skip,
+    all_states,
+    small_dag,
+)
 
 SETTINGS = {"network": "graph", "width": 8, "layers": 2, "heads": 2}
 BLOCKS = ["*C", "*c1ccc(*)cc1", "*CO*", "*C(*)*"]
@@ -294,6 +306,6 @@ def test_it_comes_to_sample_in_proportion_to_reward(case):
     assert exact.total_variation(learned, exact.target_distribution(dag)) < 0.03
 
 
-def test_the_tiny_instances_have_both_environments_with_graphs():
+def test_the_tiny_instances_have_the_environments_with_graphs():
     with_graphs = {case.values[0] for case in TINY if small_dag(*case.values).graph_layout is not None}
-    assert with_graphs == {BAYES_NET, FRAGMENTS}
+    assert with_graphs == {BAYES_NET, FRAGMENTS, ATOMS, INDEPENDENT_SET, MAX_CUT}

@@ -210,7 +210,7 @@ def test_transformers_are_refused_where_there_are_no_tokens(name, form):
 
 
 #: The backward policies by name.
-BACKWARD = ["learned", "uniform", "maxent", "pessimistic", "tlm"]
+BACKWARD = ["learned", "uniform", "distinct", "maxent", "pessimistic", "tlm"]
 
 
 def test_these_are_the_backward_policies():

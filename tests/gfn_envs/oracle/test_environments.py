@@ -168,7 +168,7 @@ def test_failures_that_concern_no_object_are_not_hidden() -> None:
     [
         ("GFN/HyperGrid-v0", {}, r"cells \(n, 2\)"),
         ("GFN/Sequence-v0", {}, r"tokens \(n, length\)"),
-        ("GFN/Sequence-v0", {"reward_of": "string"}, "a string"),
+        ("GFN/Sequence-v0", {"reward_of": "string"}, "one string"),
         ("GFN/FragmentMolecule-v0", {}, "an RDKit Mol"),
         ("GFN/FragmentMolecule-v0", {"reward_of": "smiles"}, "a SMILES"),
     ],
