@@ -43,9 +43,17 @@ class Claim:
 
     def verdict(self, results: Results, seeds: Sequence[int]) -> str:
         """ "reproduced", "not reproduced" or "not measured", with the numbers."""
-        found = [values(results, row, seeds, self.metric) for row in (self.better, self.worse)]
-        if not all(found):
+        rows = self.better, self.worse
+        found = [values(results, row, seeds, self.metric) for row in rows]
+        runs_of = [sum(key(row, seed) in results for seed in seeds) for row in rows]
+        if not all(runs_of):
             return "not measured yet"
+        if any(len(each) < of for each, of in zip(found, runs_of, strict=True)):
+            told = (
+                f"{len(each)} of {of} seeds of {row}" + (f" ({number(*metrics.mean_and_error(each))})" if each else "")
+                for row, each, of in zip(rows, found, runs_of, strict=True)
+            )
+            return f"not decided, {self.metric} exists for {' and '.join(told)}"
         (a, ea), (b, eb) = (metrics.mean_and_error(each) for each in found)
         error = 2 * float(np.hypot(ea or 0.0, eb or 0.0))
         gap = (b - a) if self.lower else (a - b)

@@ -18,12 +18,12 @@ def page(study: Study, results: dict[str, Results], seeds: Sequence[int], figure
     """The paper's page, as Markdown. Figures are drawn on the way."""
     texts = [f"# {study.title}", f"Written by `python -m examples.papers.{study.name} --figures`; do not edit by hand."]
     spent = sum(e["metrics"].get("seconds") or 0 for found in results.values() for e in found.values()) / 3600
-    texts.append(
-        f"Mean ± standard error over seeds. Training of the rows shown took {spent:.1f} CPU hours; all rows and seeds "
-        f"take about {sum(timing.values()):.0f} at the speed of the last smoke run."
-        if timing
-        else f"Mean ± standard error over seeds. Training of the rows shown took {spent:.1f} CPU hours."
-    )
+    texts.append(f"Mean ± standard error over seeds. Training of the rows shown took {spent:.1f} CPU hours.")
+    if timing:
+        texts[-1] += (
+            f" All rows and seeds take about {sum(timing.values()):.0f} at the speed of the last smoke run (`--time`), "
+            "without evaluations."
+        )
     for part in study.parts:
         texts += section(study, part, results.get(part.key, {}), seeds, figures, timing.get(part.key))
     return "\n\n".join(texts) + "\n"
@@ -53,7 +53,7 @@ def section(
     if len(lines) > 1:
         lines.insert(1, ["---"] * len(lines[0]))
         yield "\n".join(f"| {' | '.join(line)} |" for line in lines)
-    if part.claims:
+    if part.claims and shown:
         yield "\n".join(f"* {claim.text}: {claim.verdict(shown, seeds)}." for claim in part.claims)
     if found := curves(part, shown, seeds):
         file = figures / f"{study.name}_{part.key}.png"
@@ -62,7 +62,7 @@ def section(
         yield f"![{part.title}: {part.metric} over rounds](figures/{file.name})"
     rest = [f"{row}, seed {seed}: {text}" for (row, seed), text in told.items() if text != "done"]
     if len(rest) == len(told) and not results:
-        yield "No run yet."
+        yield f"No run yet: all {len(told)} rows and seeds are missing."
     elif rest:
         yield "Not shown: " + "; ".join(rest) + "."
 

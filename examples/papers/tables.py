@@ -254,8 +254,9 @@ def run(
                 runs.check_same(folder, runs.describe(agents.make_agent(row.agent, dag, seed=seed, **row.settings)))
                 print(f"{label}: already there, {known['rounds']:,} rounds in {known['seconds']:.0f} s")
                 continue
-            results[label] = run_row(experiment, row, dag, seed, rounds, minutes, folder, label)
-            results[label]["published"] = row.published
+            entry = run_row(experiment, row, dag, seed, rounds, minutes, folder, label) | {"published": row.published}
+            # Another process may have finished another row meanwhile.
+            results |= (runs.read_json(file) if file.exists() else {}) | {label: entry}
             runs.write_json(file, results)
     return results
 

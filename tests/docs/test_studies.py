@@ -61,6 +61,10 @@ def test_run_list_and_page(load: Any, tmp_path: Path, capsys: pytest.CaptureFixt
     assert capsys.readouterr().out.splitlines() == [
         f"tiny: {row}, seed {seed}: missing" for row in ("subtb", "tb") for seed in (0, 1)
     ]
+    command(load, study, tmp_path, "--figures")
+    page = (tmp_path / "docs" / "small.md").read_text()
+    assert "No run yet: all 4 rows and seeds are missing." in page
+    assert "SubTB is ahead of TB" not in page
     command(load, study, tmp_path, "--rows", "subtb")
     command(load, study, tmp_path, "--figures")
     page = (tmp_path / "docs" / "small.md").read_text()
@@ -114,6 +118,9 @@ def test_verdicts(load: Any) -> None:
     assert claim.verdict(results([1.0, 1.02], [0.1, 0.12]), (0, 1)).startswith("reversed")
     assert claim.verdict(results([0.1, 0.9], [0.2, 1.0]), (0, 1)).startswith("not decided")
     assert claim.verdict(results([0.1], []), (0, 1)) == "not measured yet"
+    some = claim.verdict(results([0.1, 0.3], [0.2, None]), (0, 1))
+    assert some == "not decided, l1 exists for 2 of 2 seeds of a (0.2 ± 0.1) and 1 of 2 seeds of b (0.2)"
+    assert "0 of 1 seeds of b" in claim.verdict(results([0.1], [None]), (0, 1))
 
 
 def test_published_values_are_shown_only_if_they_measure_the_same(load: Any, tmp_path: Path) -> None:
