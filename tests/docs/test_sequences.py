@@ -4,23 +4,26 @@ from __future__ import annotations
 
 import csv
 import re
+import runpy
+import sys
 from pathlib import Path
 
+import pytest
 from Bio import SeqIO
-
-from tests.helpers import run_python
 
 ROOT = Path(__file__).resolve().parents[2]
 
 
-def test_from_measured_variants_to_designs(tmp_path: Path) -> None:
-    done = run_python(
-        str(ROOT / "examples" / "sequences_variants.py"), "--quick", "--iterations", "1000", "--out", str(tmp_path)
-    )
-    assert done.returncode == 0, f"{done.stdout}\n{done.stderr}"
+@pytest.mark.slow
+def test_from_measured_variants_to_designs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(sys, "argv", ["variants", "--quick", "--iterations", "1000", "--out", str(tmp_path)])
+    runpy.run_path(str(ROOT / "examples" / "sequences_variants.py"), run_name="__main__")
+    printed = capsys.readouterr().out
     # The simulated scores are a sigmoid of additive effects and one interaction; a linear model explains most of it.
-    assert 0.7 < float(re.search(r"R2 (0\.\d+)", done.stdout)[1]) < 0.9
-    assert float(re.search(r"total variation \(exact\): (0\.\d+)", done.stdout)[1]) < 0.2
+    assert 0.7 < float(re.search(r"R2 (0\.\d+)", printed)[1]) < 0.9
+    assert float(re.search(r"total variation \(exact\): (0\.\d+)", printed)[1]) < 0.2
     designs = [str(record.seq) for record in SeqIO.parse(tmp_path / "designs.fasta", "fasta")]
     wild = str(next(SeqIO.parse(ROOT / "examples" / "data" / "wild_type_simulated.fasta", "fasta")).seq)
     assert len(set(designs)) == len(designs) == 100
