@@ -100,8 +100,8 @@ def section(rows: list[dict[str, Any]]) -> str:
         f"{TRANSITIONS:,} transitions, with default settings of each method, a network of 64 x 64, batches of 32 and a "
         "learning rate of 3e-3 throughout, and trajectory balance on-policy (`delay_stop=0`). A difference counts from "
         "two standard errors. A small test of direction only: the papers' tasks are larger and their settings tuned. "
-        f"`rl-ppo` takes 16 gradient steps per batch, and a run ends after {SECONDS:.0f} CPU seconds: on the bag it saw "
-        "a sixth fewer transitions than the others."
+        f"`rl-ppo` takes 16 gradient steps per batch, and a run ends after {SECONDS:.0f} CPU seconds: on the bag it "
+        "saw a sixth fewer transitions than the others."
     )
     return f"## Do their claims hold on small exact tasks?\n\n{text}\n\n{report.table(head, lines)}"
 
