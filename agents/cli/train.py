@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import itertools
+import os
 import shlex
 import sys
 from collections import deque
@@ -97,7 +98,10 @@ def train(arguments: list[str]) -> int:
             print_next(out, arguments, options.iterations)
     except LostProcessError:
         if started_here():
-            return LOST  # The process that started this one says what happened.
+            # The process that started this one says what happened. An ordinary exit would destroy the connections,
+            # which aborts while their threads wait for the lost process.
+            sys.stdout.flush()
+            os._exit(LOST)
         raise
     return 0
 
@@ -122,7 +126,8 @@ def prepared(named: list[str], flags: list[str]) -> tuple[Any, Agent, Path]:
     flags = engine_for_compiled(truth_values(conditions_of_environment(flags), named[1] if len(named) > 1 else None))
     known = {} if given is None else given.env_arguments
     conditional = any(flag.split("=")[0] == "--env.conditions" for flag in flags) or bool(known.get("conditions"))
-    kind = options_class(*named, conditional=conditional)
+    first, second = [*named, None, None][:2]
+    kind = options_class(first, second, conditional)
     options = parse(kind, flags, prog, None if given is None else defaults(kind, given))
     check_seed(options.seed)
     check_at_least(1, options, "threads", "processes", "exact_states")

@@ -65,10 +65,11 @@ def launch(command: Sequence[str], processes: int, hint: Callable[[], str]) -> i
 def cause(codes: Sequence[int | None]) -> int | None:
     """The process that the others failed with, from exit codes; None if none failed.
 
-    It is one that a signal has killed, or else the first with an error of its own.
+    It is one that a signal has killed, or else the first with an error of its own. Those that have aborted come last:
+    the connections of a process can abort when another one dies.
     """
     failed = [rank for rank, code in enumerate(codes) if code]
-    killed = [rank for rank in failed if (codes[rank] or 0) < 0]
+    killed = sorted((rank for rank in failed if (codes[rank] or 0) < 0), key=lambda r: codes[r] == -signal.SIGABRT)
     own = [rank for rank in failed if codes[rank] != LOST]
     return next(iter([*killed, *own, *failed]), None)
 

@@ -26,6 +26,8 @@ FEW_ROWS = 16
 
 #: States that the network evaluates at a time.
 ROWS = 1024
+#: Distinct states of a rollout whose hidden layers are kept for the gradient.
+KEPT = 2**14
 #: Status of a rollout, other than a state.
 OK, TOO_LONG = -1, -2
 
@@ -80,13 +82,40 @@ def width_of_hidden(weights):
 
 @compiled
 def hidden_layers(weights, memory, n):
-    """List of matrices (n, width), one per hidden layer, stored one after another in ``memory``."""
+    """List of matrices (n, width), one per hidden layer, stored one after another at the start of ``memory``."""
     layers, start = [memory[: n * weights[0].shape[1]].reshape(n, weights[0].shape[1])], n * weights[0].shape[1]
     for i in range(1, len(weights) - 1):
         width = weights[i].shape[1]
         layers.append(memory[start : start + n * width].reshape(n, width))
         start += n * width
     return layers
+
+
+@compiled
+def room(weights, memory, used, needed):
+    """``memory`` with its ``used`` rows per layer if it has ``needed`` rows, else a copy with at least that many."""
+    width = width_of_hidden(weights)
+    capacity = len(memory) // width
+    if needed <= capacity:
+        return memory
+    larger = max(needed, 2 * capacity)
+    grown = np.empty(larger * width, np.float32)
+    old, new = hidden_layers(weights, memory, capacity), hidden_layers(weights, grown, larger)
+    for i in range(len(old)):
+        new[i][:used] = old[i][:used]
+    return grown
+
+
+@compiled
+def fill(tables, weights, biases, memory, states, first, last):
+    """Hidden layers of ``states[first:last]``, in these rows of the layers in ``memory``."""
+    layers = hidden_layers(weights, memory, len(memory) // width_of_hidden(weights))
+    for begin in range(first, last, ROWS):
+        end = min(begin + ROWS, last)
+        first_layer(tables, states[begin:end], weights[0], biases[0], layers[0][begin:end])
+        for i in range(1, len(layers)):
+            product(layers[i - 1][begin:end], weights[i], layers[i][begin:end])
+            add_bias_and_rectify(layers[i][begin:end], biases[i])
 
 
 @compiled
@@ -150,8 +179,8 @@ def pack(tables, states, actions, lengths):
 
 
 @compiled
-def sample(tables, weights, biases, u, explore, epsilon, temperature, stops):
-    """Sample trajectories from state 0, of at most ``len(u)`` steps.
+def sample(tables, weights, biases, u, explore, epsilon, temperature, stops, place):
+    """Sample trajectories from state 0, of at most ``len(u)`` steps. The network evaluates each distinct state once.
 
     Args:
         tables: see :class:`agents.engines.numba.tables.Tables`.
@@ -159,29 +188,41 @@ def sample(tables, weights, biases, u, explore, epsilon, temperature, stops):
         u: uniform numbers that choose the actions, float32 (max_length, n).
         explore: uniform numbers, float32 (max_length, n): below ``epsilon``, the action is uniform.
         stops: step, from 1, at which each trajectory may take the last action, stop, at the earliest (n,).
+        place: scratch, -1 for every state of the DAG before and after; int32.
 
     Returns:
-        ``(packed, actions, backward_actions, offsets, bad)``, int64; ``bad`` is a state with NaN or infinite
-        logits, :data:`TOO_LONG` if a trajectory is longer than ``max_length``, else :data:`OK`.
+        ``(packed, actions, backward_actions, offsets, bad, kept, memory)``: ``bad`` is a state with NaN or infinite
+        logits, :data:`TOO_LONG` if a trajectory is longer than ``max_length``, else :data:`OK`; ``kept`` are the
+        distinct states that the network evaluated, whose hidden layers are in ``memory``: all of them, or none.
     """
     n, hidden = u.shape[1], len(weights) - 1
-    most = min(n, ROWS)
-    layers = hidden_layers(weights, np.empty(most * width_of_hidden(weights), np.float32), most)
     head = np.ascontiguousarray(weights[hidden][: tables.child.shape[1]].T)
+    most = max(n, KEPT)
+    seen, k, whole = np.empty(most, np.int32), 0, True
+    memory = np.empty(min(n, ROWS) * width_of_hidden(weights), np.float32)
     states = np.zeros((len(u) + 1, n), np.int32)
     actions, lengths = np.zeros((len(u), n), np.int32), np.zeros(n, np.int64)
     rows, current, left = np.arange(n), np.zeros(n, np.int32), n
-    logits = np.empty((n, head.shape[1]), np.float32)
-    t = 0
-    while left > 0 and t < len(u):
-        shown = left if t > 0 else 1  # All start in s0.
-        for first in range(0, shown, ROWS):
-            m = min(ROWS, shown - first)
-            first_layer(tables, current[first : first + m], weights[0], biases[0], layers[0])
-            for i in range(1, hidden):
-                product(layers[i - 1][:m], weights[i], layers[i][:m])
-                add_bias_and_rectify(layers[i][:m], biases[i])
-            np.dot(layers[hidden - 1][:m], head, logits[first : first + m])
+    logits = np.empty((min(n, ROWS), head.shape[1]), np.float32)
+    t, bad = 0, OK
+    while left > 0 and t < len(u) and bad == OK:
+        if k + left > most:  # Forget, rather than take ever more memory.
+            for s in seen[:k]:
+                place[s] = -1
+            k, whole = 0, False
+        old = k
+        for s in current[:left]:
+            if place[s] < 0:
+                place[s], seen[k] = k, s
+                k += 1
+        memory = room(weights, memory, old, k)
+        fill(tables, weights, biases, memory, seen, old, k)
+        if k > len(logits):
+            grown = np.empty((max(k, 2 * len(logits)), head.shape[1]), np.float32)
+            grown[:old] = logits[:old]
+            logits = grown
+        top = hidden_layers(weights, memory, len(memory) // width_of_hidden(weights))[hidden - 1]
+        np.dot(top[old:k], head, logits[old:k])
         going = 0
         for i in range(left):
             s, row = int(current[i]), rows[i]
@@ -191,9 +232,10 @@ def sample(tables, weights, biases, u, explore, epsilon, temperature, stops):
             if explore[t, row] < epsilon:
                 action = draw_uniform(child, u[t, row])
             else:
-                action = draw(logits[min(i, shown - 1)], biases[hidden], child, u[t, row], temperature)
+                action = draw(logits[place[s]], biases[hidden], child, u[t, row], temperature)
             if action < 0:
-                return *pack(tables, states, actions, lengths), s
+                bad = s
+                break
             actions[t, row] = action
             s = tables.child[s, action]
             states[t + 1, row] = s
@@ -204,10 +246,14 @@ def sample(tables, weights, biases, u, explore, epsilon, temperature, stops):
                 going += 1
         left = going
         t += 1
-    ended = OK
-    if left > 0:
-        ended = TOO_LONG
-    return *pack(tables, states, actions, lengths), ended
+    for s in seen[:k]:
+        place[s] = -1
+    if left > 0 and bad == OK:
+        bad = TOO_LONG
+    if not whole:
+        k = 0
+    packed, forward, backward, offsets = pack(tables, states, actions, lengths)
+    return packed, forward, backward, offsets, bad, seen[:k], memory
 
 
 @compiled
@@ -228,16 +274,19 @@ def normalize(scores, legal):
 
 
 @compiled
-def distinct(tables, num_backward, packed, place):
+def distinct(tables, num_backward, packed, place, kept):
     """The distinct states of a batch that the network evaluates; terminal ones only if P_B has a choice there.
 
     Args:
         place: scratch, -1 for every state of the DAG before and after; int32.
+        kept: states that come first; all are in the batch.
 
     Returns:
         ``(shown, row)``: these states (k,), and the index of each packed state among them, else -1 (s,).
     """
-    row, shown, k = np.empty(len(packed), np.int64), np.empty(len(packed), np.int64), 0
+    row, shown, k = np.empty(len(packed), np.int64), np.empty(len(packed), np.int32), len(kept)
+    for i in range(k):
+        shown[i], place[kept[i]] = kept[i], i
     for i in range(len(packed)):
         s = packed[i]
         row[i] = -1
@@ -265,26 +314,26 @@ def evaluate(
     offsets,
     log_reward,
     place,
+    kept,
+    memory,
 ):
     """Log-probabilities of edges and log flows of states: log R at terminal ones. P_B is uniform without logits.
 
     Args:
         place: scratch, see :func:`distinct`.
+        kept, memory: states whose hidden layers are known, as :func:`sample` returns them for this batch; or none.
 
     Returns:
         ``(log_pf, log_pb, log_flow, shown, row, memory, outputs)``: of edges (e,), (e,) and, with a flow head, of
         states (s,); then what :func:`differentiate` needs.
     """
     num_actions = tables.child.shape[1]
-    shown, row = distinct(tables, num_backward, packed, place)
-    memory = np.empty(len(shown) * width_of_hidden(weights), np.float32)
-    layers = hidden_layers(weights, memory, len(shown))
-    first_layer(tables, shown, weights[0], biases[0], layers[0])
-    for i in range(1, len(layers)):
-        product(layers[i - 1], weights[i], layers[i])
-        add_bias_and_rectify(layers[i], biases[i])
+    shown, row = distinct(tables, num_backward, packed, place, kept)
+    memory = room(weights, memory, len(kept), len(shown))
+    fill(tables, weights, biases, memory, shown, len(kept), len(shown))
+    top = hidden_layers(weights, memory, len(memory) // width_of_hidden(weights))[-1]
     outputs = np.empty((len(shown), len(weights[-1])), np.float32)
-    np.dot(layers[-1], weights[-1].T, outputs)
+    np.dot(top[: len(shown)], weights[-1].T, outputs)
     for i in range(len(shown)):
         for a in range(outputs.shape[1]):
             outputs[i, a] += biases[-1][a]
@@ -379,7 +428,9 @@ def differentiate(
     below = output_gradient(
         tables, num_backward, has_flow, packed, actions, backward_actions, offsets, shown, row, outputs, d_log_probs
     )
-    layers = hidden_layers(weights, memory, len(shown))
+    layers = hidden_layers(weights, memory, len(memory) // width_of_hidden(weights))
+    for i in range(len(layers)):
+        layers[i] = layers[i][: len(shown)]
     for grad_bias in grad_biases:
         grad_bias[:] = 0
     for i in range(below.shape[0]):

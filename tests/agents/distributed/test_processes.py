@@ -154,6 +154,7 @@ def test_a_killed_process_leaves_a_checkpoint_to_resume_from(tmp_path):
 def test_the_process_that_failed_first():
     assert cause([0, 0]) is None
     assert cause([LOST, -9]) == 1
+    assert cause([-6, -9]) == 1  # The first has aborted because the second was killed.
     assert cause([LOST, 2, LOST]) == 1
     assert cause([2, 2]) == 0
     assert cause([LOST, None]) == 0

@@ -17,9 +17,10 @@ from tests.helpers import GRID
 
 pytest.importorskip("numba")
 from agents.engines.numba import engine
+from agents.engines.numba.kernels import KEPT
 from agents.rollout import Exploration
 from agents.runs.files import write_sealed
-from tests.agents.engines.numba_cases import NAMES, make, parameters
+from tests.agents.engines.numba_cases import DAGS, NAMES, make, parameters
 
 
 @pytest.mark.parametrize(("epsilon", "temperature"), [(0.0, 1.0), (0.4, 1.0), (0.0, 0.5)])
@@ -176,3 +177,35 @@ def test_runs_older_than_a_setting_are_resumed(tmp_path):
     with pytest.raises(agents.runs.directory.RunError, match="engine 'torch' != 'numba'"):
         agents.train(make(), 5, tmp_path, progress=False, resume=True)
     agents.train(make(engine="torch"), 5, tmp_path, progress=False, resume=True)
+
+
+def log_ratio_of_torch(agent, batch):
+    found = agent.log_probs(batch)
+    return np.add.reduceat((found.log_pf - found.log_pb).detach().numpy(), batch.edge_offsets[:-1])
+
+
+@pytest.mark.parametrize("env", DAGS, ids=lambda env: env[0])
+def test_hidden_layers_of_a_rollout_serve_its_gradient_until_the_weights_change(env):
+    agent = make(env=env)
+    batch = agent.sample_trajectories(50, Exploration(epsilon=0.2))
+    kept = agent.engine.kept
+    inner = ~agent.engine.tables.ends[agent.engine.index(batch)]
+    assert set(kept.states) == set(agent.engine.index(batch)[inner])
+    assert len(kept.states) == len(set(kept.states))
+    for _ in range(2):
+        np.testing.assert_allclose(agent.engine.log_ratio(batch), log_ratio_of_torch(agent, batch), atol=1e-4)
+    with torch.no_grad():
+        for p in agent.policy.parameters():
+            p.data += 0.05  # Unseen by torch's own count of changes.
+    np.testing.assert_allclose(agent.engine.log_ratio(batch), log_ratio_of_torch(agent, batch), atol=1e-4)
+    agent.engine.step(batch)
+    assert agent.engine.kept is None
+
+
+def test_rollouts_through_more_states_than_are_kept():
+    agent = make(env=(GRID, {"ndim": 4, "side": 16}), hidden=(8,))
+    batch = agent.sample_trajectories(5000, Exploration(epsilon=1.0, delay_stop=1.0))
+    assert len(np.unique(batch.states, axis=0)) > KEPT
+    assert len(agent.engine.kept.states) == 0
+    assert (agent.engine.place == -1).all()
+    np.testing.assert_allclose(agent.engine.log_ratio(batch), log_ratio_of_torch(agent, batch), atol=1e-3)
