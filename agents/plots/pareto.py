@@ -40,7 +40,7 @@ def pareto_figure(
     figure = new_figure(5.5, 4.2)
     axes = figure.subplots()
     points = axes.scatter(scores[:, 0], scores[:, 1], c=conditions[:, 0], s=12, cmap="viridis")
-    axes.scatter(*scores[front, :2].T, s=48, facecolors="none", edgecolors="black", linewidths=0.8)
+    axes.scatter(scores[front, 0], scores[front, 1], s=48, facecolors="none", edgecolors="black", linewidths=0.8)
     axes.set(xlabel=scorer.names[0], ylabel=scorer.names[1], title=f"{num_samples:,} samples; circles: Pareto front")
     figure.colorbar(points, label=f"condition: {agent.dag.conditions.names[0]}")
     return save(figure, path)

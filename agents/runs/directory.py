@@ -91,7 +91,8 @@ def describe(agent: Agent, copies: Copies | None = None) -> dict[str, Any]:
         agent: the agent.
         copies: receives the contents of the files that the run keeps, by their names within the run directory.
     """
-    kind = type(agent.dag if agent.dag.conditions is None else agent.dag.base)
+    dag: Any = agent.dag
+    kind = type(dag if dag.conditions is None else dag.base)
     config = {
         "agent": agent.name,
         "settings": settings_of(agent.config),

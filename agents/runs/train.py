@@ -270,7 +270,8 @@ def _enumerate(agent: Agent, loop: Loop) -> None:
     """Enumerate the DAG, and evaluate its rewards, before the clock and the progress bar start."""
     if not may_evaluate_rewards(agent.dag, "auto"):
         return
-    dag = agent.dag if agent.dag.conditions is None else agent.dag.base
+    given: Any = agent.dag
+    dag = given if given.conditions is None else given.base
     if loop.progress:
         print(enumeration_text(dag, loop.exact_states), file=sys.stderr)
     if is_enumerable(dag, loop.exact_states) and agent.dag.conditions is None:

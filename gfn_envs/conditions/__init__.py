@@ -8,11 +8,11 @@ Instances       your own numbers and function, such as the edges of a graph
 Conditioned     a Dag whose rows carry a condition beside the state; made by `conditioned(dag, conditions)`
 """
 
-from gfn_envs.conditions.conditioned import Conditioned, conditioned
 from gfn_envs.conditions.conditions import Conditions
 from gfn_envs.conditions.focus import Focus
 from gfn_envs.conditions.instances import Instances
 from gfn_envs.conditions.preferences import Preferences
+from gfn_envs.conditions.rows import Conditioned, conditioned
 from gfn_envs.conditions.temperature import Temperature
 from gfn_envs.conditions.text import read_conditions
 

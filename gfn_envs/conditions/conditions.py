@@ -155,13 +155,13 @@ class Conditions(abc.ABC):
             shape = np.shape(given)
             raise ValueError(f"{where}: a condition has {len(self.names)} numbers ({self.range_text}), got {shape}")
         slack = 1e-6 * (self.high - self.low)
-        good = ((numbers >= self.low - slack) & (numbers <= self.high + slack)).all(1)
+        good: Any = ((numbers >= self.low - slack) & (numbers <= self.high + slack)).all(1)
         rounded = self._inside(numbers)
         rule = self.rule
-        if getattr(self, "values", None) is not None:
-            assert self.values is not None
-            good &= np.isclose(rounded[:, None], self.values[None], rtol=1e-6, atol=1e-9).all(2).any(1)
-            rule = rule or f"one of {self.values.tolist()}" if len(self.values) <= 8 else f"one of {len(self.values)}"
+        if self.values is not None:
+            close: Any = np.isclose(rounded[:, None], self.values[None], rtol=1e-6, atol=1e-9).all(2)
+            good &= close.any(1)
+            rule = f"one of {self.values.tolist() if len(self.values) <= 8 else f'{len(self.values)} values'}"
         good[good] = self.is_allowed(rounded[good])
         if not good.all():
             bad = ", ".join(f"{x:g}" for x in numbers[int(np.argmin(good))])

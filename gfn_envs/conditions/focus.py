@@ -73,7 +73,7 @@ class Focus(Conditions):
         return bound
 
     @property
-    def default(self) -> ConditionArray:  # type: ignore[override]
+    def default(self) -> ConditionArray:
         """The diagonal, or the first of the values."""
         m = len(self.names)
         return self.values[0] if self.values is not None else np.full(m, m**-0.5, dtype=np.float32)

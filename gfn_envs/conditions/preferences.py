@@ -81,7 +81,7 @@ class Preferences(Conditions):
         return bound
 
     @property
-    def default(self) -> ConditionArray:  # type: ignore[override]
+    def default(self) -> ConditionArray:
         """Equal weights, or the first of the values."""
         m = len(self.names)
         return self.values[0] if self.values is not None else np.full(m, 1 / m, dtype=np.float32)

@@ -39,7 +39,7 @@ class Temperature(Conditions):
             low, high, text = min(listed), max(listed), f"temperature:values={','.join(f'{b:g}' for b in listed)}"
         else:
             low, high = (real("beta", value, "Temperature", above=0.0) for value in (low, high))
-            listed, text = None, f"temperature:{low:g},{high:g}"  # type: ignore[assignment]
+            listed, text = None, f"temperature:{low:g},{high:g}"
         super().__init__(["beta"], low, high, values=listed, text=text, **kwargs)
 
     def log_reward(self, states: IntArray, conditions: ConditionArray) -> FloatArray:

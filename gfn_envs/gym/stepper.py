@@ -120,7 +120,7 @@ class Stepper:
             drawn = np.concatenate([dag.conditions.sample(1, stream) for stream in streams])
         else:
             drawn = dag.conditions.default[None]
-        return dag.join(states, drawn)  # type: ignore[attr-defined, no-any-return]
+        return dag.join(states, drawn)  # type: ignore[attr-defined]
 
     def _states(self, dag: Dag, n: int, options: dict[str, Any]) -> IntArray:
         """s0 of ``dag``, or ``options["state"]``, in ``n`` rows."""

@@ -17,7 +17,7 @@ EXAMPLES = Path(__file__).resolve().parents[2] / "examples"
 @pytest.mark.parametrize(
     ("name", "arguments", "expected"),
     [
-        ("temperature_conditional.py", ["--iterations", "150"], r"50 drawn betas: mean total variation 0\.[012]"),
+        ("temperature_conditional.py", ["--iterations", "300"], r"50 drawn betas: mean total variation 0\.[012]"),
         ("pareto_molecules.py", ["--iterations", "5", "--max-blocks", "2"], r"256 samples at 16 weights"),
         ("conditional_maxcut.py", ["--iterations", "60", "--vertices", "5"], r"of the largest cut; a random cut: 0\."),
     ],
@@ -37,7 +37,7 @@ def test_the_benchmark_stores_and_resumes(tmp_path, monkeypatch, capsys) -> None
     monkeypatch.setattr(conditional, "SETTINGS", {"batch_size": 4, "hidden": (8,)})
     case = conditional.preferences("branin", "currin")
     case.arguments["side"] = 4
-    small = {"a": conditional.Case(case.env, case.arguments, case.conditions, 8)}
+    small = {"a": conditional.Case(case.env, case.arguments, case.conditions, 8, case.settings)}
     monkeypatch.setattr(conditional, "CASES", small)
     conditional.main(["--only", "a", "--agents", "tb", "--seeds", "0"])
     conditional.main(["--only", "a", "--agents", "tb", "--seeds", "0"])

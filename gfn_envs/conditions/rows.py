@@ -80,7 +80,7 @@ class Conditioned(Dag):
         return {**self.base.arguments, "conditions": self.conditions.text or self.conditions}
 
     @property
-    def oracle(self) -> Any:  # type: ignore[override]
+    def oracle(self) -> Any:
         """The oracle of the environment."""
         return self.base.oracle
 
@@ -171,7 +171,7 @@ class Conditioned(Dag):
         return np.concatenate([self.base.encode(self.states_of(states)), features], axis=1)
 
     @property
-    def observation_space(self) -> spaces.Dict:  # type: ignore[override]
+    def observation_space(self) -> spaces.Dict:
         """``{"state": space of the environment, "condition": Box of the k numbers}``."""
         low, high = (side.astype(np.float32) for side in (self.conditions.low, self.conditions.high))
         return spaces.Dict({"condition": spaces.Box(low, high, dtype=np.float32), "state": self.base.observation_space})
