@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -15,6 +15,7 @@ from gfn_envs.arrays import BoolArray, FloatArray
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
+    from matplotlib.image import AxesImage
 
 #: Edges with a smaller probability are not drawn.
 FAINTEST = 0.1
@@ -59,7 +60,7 @@ def graph_posterior_figure(
     return save(figure, path)
 
 
-def _matrix(axes: Axes, values: FloatArray, names: Sequence[str]) -> object:
+def _matrix(axes: Axes, values: FloatArray, names: Sequence[str]) -> AxesImage:
     shown = np.ma.masked_array(values, mask=np.eye(len(names), dtype=bool))
     image = axes.imshow(shown, vmin=0, vmax=1, cmap="Blues")
     axes.set_xticks(range(len(names)), names, rotation=90, fontsize=8)
@@ -84,7 +85,7 @@ def _graph(axes: Axes, edge: FloatArray, names: Sequence[str]) -> None:
     angles = np.pi / 2 - 2 * np.pi * np.arange(len(names)) / len(names)
     places = np.stack([np.cos(angles), np.sin(angles)], axis=1)
     for i, j in np.argwhere(edge >= FAINTEST):
-        style: Mapping[str, object] = {
+        style: dict[str, Any] = {
             "arrowstyle": "-|>",
             "alpha": float(min(1.0, edge[i, j])),
             "linewidth": 0.5 + 1.5 * edge[i, j],
@@ -95,8 +96,8 @@ def _graph(axes: Axes, edge: FloatArray, names: Sequence[str]) -> None:
             "color": "C0",
         }
         axes.annotate("", xy=places[j], xytext=places[i], arrowprops=style)
-    for place, name in zip(places, names, strict=True):
-        axes.text(*place, name, ha="center", va="center", fontsize=8)
+    for (x, y), name in zip(places, names, strict=True):
+        axes.text(x, y, name, ha="center", va="center", fontsize=8)
     axes.set_xlim(-1.35, 1.35)
     axes.set_ylim(-1.35, 1.35)
     axes.set_aspect("equal")

@@ -13,6 +13,7 @@ from gfn_envs import rendering
 from gfn_envs.arrays import BoolArray, FloatArray, IntArray, all_columns, log_factorials
 from gfn_envs.envs.bayes_net import bitmask_graphs as digraphs
 from gfn_envs.envs.bayes_net import digraphs_by_name as by_name
+from gfn_envs.envs.bayes_net.csv_table import DECIMALS, SEPARATORS
 from gfn_envs.envs.bayes_net.data_table import read_table
 from gfn_envs.envs.bayes_net.families import LocalScore
 from gfn_envs.envs.bayes_net.graph_posterior import GraphPosterior
@@ -117,11 +118,13 @@ class BayesNet(GraphPosterior):
         num_samples = positive_int("num_samples", num_samples, where, at_least=2)
         edges_per_node = real("edges_per_node", edges_per_node, where, at_least=0)
         one_of("missing", missing, ("raise", "drop"), where)
+        one_of("separator", separator, ("auto", *SEPARATORS), where)
+        one_of("decimal", decimal, ("auto", *DECIMALS), where)
         if num_nodes is not None:
             num_nodes = positive_int("num_nodes", num_nodes, where, at_least=2, at_most=MAX_NODES)
         if data is None:
-            size = (5 if num_nodes is None else num_nodes, num_samples)
-            self.true_graph, table = simulated(*size, edges_per_node, seed, score == "bdeu", separator, decimal)
+            d, discrete = 5 if num_nodes is None else num_nodes, isinstance(score, str) and score == "bdeu"
+            self.true_graph, table = simulated(d, num_samples, edges_per_node, seed, discrete, separator, decimal)
         else:
             table = read_table(data, where, missing, separator, decimal)
             if isinstance(data, str | os.PathLike):
