@@ -13,6 +13,7 @@ from tests.helpers import run_python
 EXAMPLE = Path(__file__).resolve().parents[2] / "examples" / "max_cut.py"
 
 
+@pytest.mark.slow
 def test_from_a_graph_to_its_best_cuts(tmp_path: Path) -> None:
     pytest.importorskip("matplotlib")
     graph = nx.cycle_graph(["a", "b", "c", "d", "e"])

@@ -50,11 +50,10 @@ def cliques(colors: IntArray, edges: IntArray) -> FloatArray:
         common.append(common[rest] & near[:, low])
         is_clique.append(is_clique[rest] & (near[:, low] & rest == rest) & (present >> low & 1 == 1))
         maximal = is_clique[subset] & (common[subset] == 0)
-        bonus = 0.0
+        total -= maximal * ones[subset]
         if ones[subset] == 4:
             alike = np.maximum(ones[color[0] & subset], ones[color[1] & subset]) >= 3
-            bonus = np.where(alike, 1.0, 0.5)
-        total += maximal * (bonus - ones[subset])
+            total += maximal * np.where(alike, 1.0, 0.5)
     return np.maximum(total, -10.0)
 
 

@@ -157,8 +157,13 @@ def multiplicative_coprime(
     that the least common multiple of the coordinates is target r.
     """
     _checked_weights(tier_weights, exponent_caps, "exponent_caps")
-    keywords = {"primes": tuple(primes), "caps": tuple(exponent_caps), "targets": tuple(rule_targets)}
-    tiers = functools.partial(coprime_tiers, side=side, **keywords)
+    tiers = functools.partial(
+        coprime_tiers,
+        side=side,
+        primes=tuple(primes),
+        caps=tuple(exponent_caps),
+        targets=tuple(rule_targets),
+    )
     return tiered(tiers, cells, side, tier_weights, R0, corruption, corruption_seed)
 
 

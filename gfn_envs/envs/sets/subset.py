@@ -61,7 +61,7 @@ class Subset(Dag):
     def is_terminal(self, states: IntArray) -> BoolArray:
         if self.can_stop_anywhere:
             return states[:, -1] != 0
-        return ~self.addable(states).any(1)
+        return np.asarray(~self.addable(states).any(1))
 
     def forward_mask(self, states: IntArray) -> BoolArray:
         mask = self.addable(self.sets(states))
