@@ -77,7 +77,8 @@ class BoTorch:
     """
 
     def __init__(self, seed: int = 0, most: int = 1000):
-        self.library, self.model = _botorch(), None
+        self.library = _botorch()
+        self.model: Any = None
         self.rng, self.most = np.random.default_rng(seed), most
 
     def fit(self, features: FloatArray, values: FloatArray) -> None:

@@ -90,13 +90,13 @@ class Kept(NamedTuple):
     """Hidden layers of the last rollout, with which a gradient step on it need not evaluate its states again.
 
     Attributes:
-        index: states of the batch, the array itself.
+        place: indices of the states of the batch, the array itself.
         weights: fingerprint of the weights.
         states: distinct states (k,).
         memory: their hidden layers; see :func:`agents.engines.numba.kernels.sample`.
     """
 
-    index: IntArray
+    place: IntArray
     weights: tuple[float, ...]
     states: IntArray
     memory: FloatArray
@@ -267,7 +267,7 @@ class NumbaEngine(Engine):
             batch.offsets,
         )
         known = self.kept if own else None
-        if known is None or known.index is not arguments[2] or known.weights != fingerprint(weights):
+        if known is None or known.place is not arguments[2] or known.weights != fingerprint(weights):
             known = NOTHING
         log_pf, log_pb, log_flow, *inside = kernels.evaluate(
             self.tables, weights, biases, *arguments, batch.log_reward, self.place, known.states, known.memory
