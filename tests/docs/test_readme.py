@@ -85,5 +85,7 @@ def test_every_published_experiment_is_linked() -> None:
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
 def test_relative_links_lead_somewhere(page: Path) -> None:
     targets = re.findall(r"\]\(([^)#\s]+)[^)]*\)", page.read_text("utf-8"))
-    missing = [t for t in targets if "://" not in t and not (page.parent / t).exists()]
+    # The site writes its generated pages itself, and its build fails if one is missing.
+    elsewhere = ("generated/", "../generated/")
+    missing = [t for t in targets if "://" not in t and not t.startswith(elsewhere) and not (page.parent / t).exists()]
     assert not missing

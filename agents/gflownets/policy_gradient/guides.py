@@ -80,25 +80,28 @@ def stop_guide(dag: Dag) -> Guide:
     """
     assert dag.reward_floor is not None
     log_floor = math.log(dag.reward_floor)
-    return functools.partial(_capped, lambda agent, log_reward: log_reward <= log_floor, STOP_CAP)
+    return functools.partial(_capped, log_floor, False, STOP_CAP)
 
 
 def low_reward_guide(dag: Dag) -> Guide:
     """P_F with the stop probability capped at 1e-10 if log R(x) is at most ``guide_threshold`` above that of stopping
     in s0, then renormalized (Niu et al. 2024, Bayesian networks, with threshold 75)."""
     log_empty = float(log_rewards(dag, _stopped(dag, dag.source(1)))[0])
-    low = lambda agent, log_reward: log_reward - log_empty <= agent.config.guide_threshold  # noqa: E731
-    return functools.partial(_capped, low, LOW_REWARD_CAP)
+    return functools.partial(_capped, log_empty, True, LOW_REWARD_CAP)
 
 
 def _stopped(dag: Dag, states: IntArray) -> IntArray:
     return dag.step(states, np.full(len(states), dag.num_actions - 1))
 
 
-def _capped(low: Callable[..., Any], cap: float, agent: Any, trajectories: Trajectories, log_pf: Tensor) -> Tensor:
+def _capped(
+    log_level: float, with_threshold: bool, cap: float, agent: Any, trajectories: Trajectories, log_pf: Tensor
+) -> Tensor:
+    """P_F with the stop probability capped where log R is at most ``log_level``, plus ``guide_threshold`` if asked."""
     dag = agent.dag
+    highest = log_level + (agent.config.guide_threshold if with_threshold else 0.0)
     states, row = distinct(trajectories.states[trajectories.sources])
-    where = torch.from_numpy(low(agent, log_rewards(dag, _stopped(dag, states)))).to(agent.device)
+    where = torch.from_numpy(log_rewards(dag, _stopped(dag, states)) <= highest).to(agent.device)
     table = pg.capped_stop(agent.log_pf_table(states), where, math.log(cap))
     edges = (torch.from_numpy(row), torch.from_numpy(trajectories.actions))
     return table[edges[0].to(agent.device), edges[1].to(agent.device)]

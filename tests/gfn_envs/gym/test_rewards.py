@@ -186,7 +186,7 @@ def test_rewards_too_large_for_a_number_are_refused() -> None:
 @pytest.mark.parametrize("mode", ["rewards", "Reward", "", None])
 @pytest.mark.parametrize("env_id", IDS)
 def test_unknown_reward_modes_are_refused(env_id: str, mode: str | None) -> None:
-    message = r"reward_mode must be one of \('reward', 'log_reward', 'soft'\), got"
+    message = r"reward_mode must be one of \('reward', 'log_reward', 'soft', 'vector'\), got"
     with pytest.raises(ValueError, match=message):
         gym.make(env_id, reward_mode=mode)
     with pytest.raises(ValueError, match=message):
