@@ -116,6 +116,7 @@ class AtomMolecule(ScoredMolecules):
         self.state_width, self.state_dtype = moves.width + 1, DTYPE
         sizes = [len(moves.numbers)] * n + [ORDERS + 1] * len(moves.pairs) + [2]
         self.observation_space = spaces.MultiDiscrete(sizes)
+        self._sizes = np.array(sizes)
         self._feature_start = np.cumsum([0, *sizes])[:-1]
         self.num_features = sum(sizes) + 2 + n
         self.num_tokens, self.num_positions = len(moves.numbers) + ORDERS + 1, moves.width
@@ -159,16 +160,21 @@ class AtomMolecule(ScoredMolecules):
         return states[:, -1] == 1
 
     def forward_mask(self, states: IntArray) -> BoolArray:
-        going = ~self.is_terminal(states)
+        going = ~self.is_terminal(states) & self._in_range(states)
         mask = _mask(self.num_actions, going, map(self._moves.children, self._keys(states[going])))
         mask[:, -1] = going & ((self._num_atoms(states) >= self.min_atoms) | ~mask.any(1))
         return mask
 
     def backward_mask(self, states: IntArray) -> BoolArray:
-        going = ~self.is_terminal(states)
+        ended = self.is_terminal(states)
+        going = ~ended & self._in_range(states)
         mask = _mask(self.num_backward_actions, going, map(self._moves.parents, self._keys(states[going])))
-        mask[:, -1] = ~going
+        mask[:, -1] = ended
         return mask
+
+    def _in_range(self, states: IntArray) -> BoolArray:
+        """False for rows whose numbers no state has: a reset to any row asks for their masks."""
+        return np.asarray(((states >= 0) & (states < self._sizes)).all(1))
 
     def step(self, states: IntArray, actions: IntArray) -> IntArray:
         return self._moved(states, actions, self.num_actions - 1, self._moves.children, 1)

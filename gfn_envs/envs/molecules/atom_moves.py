@@ -99,14 +99,17 @@ class AtomMoves:
 
     def _mol_of_state(self, row: bytes) -> Any:
         """:meth:`mol` of a row, or None if the row is not that of a molecule."""
+        from rdkit import rdBase
+
         values = np.frombuffer(row, DTYPE)
         atoms, orders = values[: self.max_atoms], values[self.max_atoms :]
         in_range = atoms.min() >= 0 and atoms.max() < len(self.numbers) and orders.min() >= 0 and orders.max() <= ORDERS
         if not in_range or not atoms[: np.count_nonzero(atoms)].all():
             return None
         try:
-            mol = self.mol(row)
-            return mol if self.row_of(chemistry().MolToSmiles(mol)) == row else None
+            with rdBase.BlockLogs():
+                mol = self.mol(row)
+                return mol if self.row_of(chemistry().MolToSmiles(mol)) == row else None
         except (ValueError, RuntimeError):  # of RDKit, on valences and atoms that do not exist
             return None
 

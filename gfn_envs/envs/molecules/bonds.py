@@ -81,7 +81,8 @@ def texts(value: Any, where: str, name: str) -> list[str]:
 
 
 def plain(value: Any) -> Any:
-    """Paths as text and sequences as lists, for the arguments of an environment."""
-    if value is None or isinstance(value, str | int | float):
-        return value
-    return str(value) if isinstance(value, os.PathLike) else list(value)
+    """Paths as text and lists of any kind as lists, for the arguments of an environment."""
+    if isinstance(value, os.PathLike):
+        return str(value)
+    listed = isinstance(value, Sequence) or getattr(value, "ndim", 0) == 1
+    return list(value) if listed and not isinstance(value, str) else value

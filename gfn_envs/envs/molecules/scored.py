@@ -77,11 +77,17 @@ class ScoredMolecules(Dag, abc.ABC):
     # ------------------------------------------------------------------ rewards
 
     def wrap_reward(self, wrap: Callable[..., Any]) -> None:
-        reward, names = self.arguments["reward"], ("target", "reward_of", "exponent", "floor")
-        if callable(reward):
+        given = self.arguments
+        if callable(given["reward"]):
             # It takes one Mol or SMILES; the scorer gives the oracle the SMILES as names.
-            given = [self.arguments[name] for name in names]
-            self.score = scores.make_score(wrap(reward, False), *given, type(self).__name__)
+            self.score = scores.make_score(
+                wrap(given["reward"], False),
+                given["target"],
+                given["reward_of"],
+                given["exponent"],
+                given["floor"],
+                type(self).__name__,
+            )
         else:
             super().wrap_reward(wrap)
 

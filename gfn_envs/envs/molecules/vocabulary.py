@@ -52,7 +52,7 @@ class Vocabulary:
     def capacity(self) -> tuple[tuple[int, ...], ...]:
         """Number of stems at each position of each kind to which an arm may bond. The others carry hydrogens."""
         arm_types = sorted({self.types[k][p] for k, p in self.arms.tolist()})
-        used = self.may_bond[:, arm_types].any(1)
+        used = np.any(self.may_bond[:, arm_types], axis=1).tolist()
         return tuple(
             tuple(c if used[t] else 0 for c, t in zip(kind.capacity, types, strict=True))
             for kind, types in zip(self.kinds, self.types, strict=True)

@@ -99,7 +99,7 @@ def test_the_checker_passes_on_every_state(arguments: dict[str, Any]) -> None:
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    "arguments", [{"max_atoms": 6, "elements": "C", **ANY}, {"max_atoms": 5, "elements": "C,N,O", **ANY}], ids=str
+    "arguments", [{"max_atoms": 6, "elements": "C", **ANY}, {"max_atoms": 5, "elements": "C,N", **ANY}], ids=str
 )
 def test_the_checker_passes_with_aromatic_rings(arguments: dict[str, Any]) -> None:
     assert check_dag(make_dag(ID, **arguments, reward=one), max_states=50_000).exhaustive
