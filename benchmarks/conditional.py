@@ -1,7 +1,7 @@
 """One agent for a family of targets: exact total variation at conditions that training has not seen.
 
 Temperatures: R^beta, beta in [0.5, 8]. Preferences: weighted sums of the objectives of the multi-objective HyperGrid
-(Jain et al. 2023), to the power 16. Each agent is evaluated at 200 drawn conditions; its samples at these give the
+(Jain et al. 2023), to the power 16 or 4. Each agent is evaluated at 200 drawn conditions; its samples at these give the
 hypervolume. For comparison, "one agent each": unconditional agents at 8 evenly spaced temperatures that share the
 trajectories of one conditional agent.
 
@@ -17,9 +17,12 @@ examples:
 from __future__ import annotations
 
 import argparse
+import dataclasses
+import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -50,33 +53,37 @@ class Case:
     arguments: dict[str, Any]
     conditions: str
     iterations: int = 4000
+    settings: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+    """Settings of the agents that differ from SETTINGS."""
 
 
-def preferences(*names: str) -> Case:
+def preferences(*names: str, exponent: int = 16) -> Case:
     """The grid of side 32 with these objectives."""
     arguments = {"ndim": 2, "side": 32, "reward": list(names)}
-    return Case("GFN/HyperGrid-v0", arguments, f"preferences:{','.join(names)},exponent=16")
+    explore = {"backward": "uniform", "epsilon": "0.1,0,3000"}
+    return Case("GFN/HyperGrid-v0", arguments, f"preferences:{','.join(names)},exponent={exponent}", settings=explore)
 
 
 CASES = {
     "HyperGrid 16 x 16": Case("GFN/HyperGrid-v0", {"ndim": 2, "side": 16}, TEMPERATURE),
     "HyperGrid 8^4": Case("GFN/HyperGrid-v0", {"ndim": 4, "side": 8}, TEMPERATURE, 6000),
     "BayesNet, 4 nodes": Case("GFN/BayesNet-v0", {"num_nodes": 4}, TEMPERATURE),
-    "Bag": Case("GFN/Bag-v0", {}, TEMPERATURE),
+    "Bag, 5 letters": Case("GFN/Bag-v0", {"num_letters": 5, "capacity": 8, "repeats": 4}, TEMPERATURE),
+    "3 objectives, exponent 4": preferences("branin", "currin", "shubert", exponent=4),
     "3 objectives": preferences("branin", "currin", "shubert"),
     "4 objectives": preferences("branin", "currin", "shubert", "beale"),
 }
 
 
-def settings_of(iterations: int) -> dict[str, Any]:
+def settings_of(case: Case, iterations: int) -> dict[str, Any]:
     """Settings of every agent: the learning rate falls along a cosine."""
-    return {**SETTINGS, "lr": f"2e-3,1e-5,{iterations},cosine"}
+    return {**SETTINGS, "lr": f"2e-3,1e-5,{iterations},cosine", **case.settings}
 
 
 def run(case: Case, agent_name: str, seed: int, iterations: int) -> dict[str, Any]:
     """Train one conditional agent and evaluate it at unseen conditions."""
     dag = gfn_envs.make_dag(case.env, **case.arguments, conditions=case.conditions)
-    agent: Any = agents.make_agent(agent_name, dag, seed=seed, **settings_of(iterations))
+    agent: Any = agents.make_agent(agent_name, dag, seed=seed, **settings_of(case, iterations))
     start = time.perf_counter()
     for _ in range(iterations):
         agent.update()
@@ -85,7 +92,14 @@ def run(case: Case, agent_name: str, seed: int, iterations: int) -> dict[str, An
     numbers = {name: value for name, value in found.items() if not isinstance(value, list)}
     if isinstance(agent.dag.conditions, Preferences):
         numbers |= front_metrics(agent, np.array(found["conditions"], np.float32))
-    return {"iterations": iterations, "seconds": seconds, **numbers, "tv": [round(tv, 5) for tv in found["tv"]]}
+    settings = {"settings": settings_of(case, iterations)}
+    return {
+        "iterations": iterations,
+        "seconds": seconds,
+        **numbers,
+        **settings,
+        "tv": [round(tv, 5) for tv in found["tv"]],
+    }
 
 
 def front_metrics(agent: Any, conditions: np.ndarray) -> dict[str, Any]:
@@ -104,7 +118,7 @@ def run_separately(case: Case, agent_name: str, seed: int, iterations: int) -> d
     each = iterations // SEPARATE
     tvs, start = [], time.perf_counter()
     for beta in dag.conditions.grid(SEPARATE):
-        agent = agents.make_agent(agent_name, dag.at(beta), seed=seed, **settings_of(each), engine="torch")
+        agent = agents.make_agent(agent_name, dag.at(beta), seed=seed, **settings_of(case, each), engine="torch")
         for _ in range(each):
             agent.update()
         tvs.append(float(evaluate(agent, 2)["tv"]))
@@ -114,7 +128,7 @@ def run_separately(case: Case, agent_name: str, seed: int, iterations: int) -> d
 
 def store(key: str, found: dict[str, Any]) -> None:
     """Add one run to the file of results, by "case / agent / seed". Several processes may do so."""
-    with FileLock(f"{RESULTS}.lock"):
+    with FileLock(Path(tempfile.gettempdir()) / "gfn-envs-conditional.lock"):
         report.save(RESULTS, dict(sorted((report.load(RESULTS) | {key: found}).items())))
 
 
@@ -155,7 +169,7 @@ def main(argv: Sequence[str] | None = None) -> None:
                 if key in report.load(RESULTS) and not options.iterations:
                     continue
                 found = (run_separately if options.separate else run)(case, agent_name, seed, iterations)
-                print(key, {k: v for k, v in found.items() if k != "tv"}, flush=True)
+                print(key, {k: v for k, v in found.items() if k not in ("tv", "settings")}, flush=True)
                 if not options.iterations:
                     store(key, found)
     text = table(report.load(RESULTS))

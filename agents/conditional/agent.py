@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import dataclasses
-import functools
+import copy
 from collections.abc import Callable, Mapping
 from typing import Any, ClassVar
 
@@ -16,19 +15,22 @@ from agents.agent import Agent
 from agents.conditional.film import film_policy
 from agents.conditional.fixed import FixedPolicy
 from agents.conditional.log_z import LogZ
-from agents.conditional.settings import ConditionSettings
-from agents.config import LogZSettings, NetworkSettings
+from agents.conditional.settings import conditional_config
+from agents.config import LogZSettings, NetworkSettings, TemperingSettings
 from agents.engines.torch_engine import TorchEngine
 from agents.errors import UnsupportedError
 from agents.log_probs import LogProbs
 from agents.losses.balance import COMPLETE, Balance, balance_loss, path_sums
 from agents.policies.policy import Policy
 from agents.tempered_agent import LOG_Z_BATCH, LOG_Z_ERRORS, LOG_Z_NATS
+from agents.tempering import first_beta, next_beta
 from agents.trajectories import Trajectories
-from gfn_envs.arrays import distinct
+from gfn_envs.arrays import FloatArray, distinct
 from gfn_envs.conditions import Conditioned
 from gfn_envs.conditions.conditions import ConditionArray
 
+#: Classes made by :func:`conditional`, by the class that they extend.
+_MADE: dict[type[Agent], type[Agent]] = {}
 #: Default of ``per_condition`` for objectives that compare trajectories with the same condition.
 COMPARED = 4
 
@@ -44,18 +46,22 @@ class Conditional(Agent):
     #: The class of the agent at one condition.
     plain: ClassVar[type[Agent]]
 
+    def __init__(self, dag: Conditioned, *args: Any, **kwargs: Any):
+        # A copy, which shares the environment: how an agent draws conditions must not change how another does.
+        super().__init__(copy.copy(dag), *args, **kwargs)
+
     def check(self) -> None:
         super().check()
-        config, name = self.config, self.name
-        if not self.samples_by_policy or not isinstance(config, NetworkSettings):
+        config: Any = self.config
+        name, learns = self.name, isinstance(config, NetworkSettings) and self.samples_by_policy
+        if not learns:
             raise UnsupportedError(f"agent {name!r} learns no policy, so it has none that depends on conditions")
         if isinstance(config, LogZSettings) and self.balance is None:
             raise UnsupportedError(f"agent {name!r} has one log Z for all conditions; tb, vargrad and subtb have not")
         if getattr(config, "engine", "auto") == "numba":
             raise ValueError("engine 'numba' does not learn with conditions; use engine='torch' or 'auto'")
         centered = self.balance is not None and self.balance.centered
-        self.dag.per_condition = config.per_condition or (COMPARED if centered else 1)
-        if centered and self.dag.per_condition < 2:
+        if centered and config.per_condition == 1:
             raise ValueError(f"agent {name!r} compares trajectories: per_condition must be at least 2, got 1")
         if centered and config.replay != "none":
             raise ValueError(
@@ -82,7 +88,7 @@ class Conditional(Agent):
     # ------------------------------------------------------------------ log Z
 
     @property
-    def log_z(self) -> None:  # type: ignore[override]
+    def log_z(self) -> None:
         """None: there is one for each condition, see :meth:`log_z_at`."""
         return None
 
@@ -113,9 +119,10 @@ class Conditional(Agent):
 
     def track_log_z(self, batch: Trajectories) -> None:
         """As for one condition, with a linear function of the condition in place of a number."""
-        learned, parent, i = self.log_z_of(batch), super(), self.iteration
+        parent: Any = super()
+        learned, i = self.log_z_of(batch), self.iteration
         if learned is None:
-            parent.track_log_z(batch)  # type: ignore[misc]
+            parent.track_log_z(batch)
             return
         due = self.beta != 1 or i % (1 << max(0, i.bit_length() - 4)) == 0
         if not getattr(self.config, "track_log_z", False) or len(batch) < LOG_Z_BATCH or not due:
@@ -131,12 +138,38 @@ class Conditional(Agent):
 
     # ------------------------------------------------------------------ learning
 
+    def tempered(self, batch: Trajectories) -> Trajectories:
+        """As for one condition. How wide rewards are is measured without their trend over conditions."""
+        parent: Any = super()
+        if not isinstance(self.config, TemperingSettings) or self.config.beta is not None:
+            tempered: Trajectories = parent.tempered(batch)
+            return tempered
+        log_reward = self.without_trend(batch)
+        if self.iteration == 0:
+            self.beta = first_beta(log_reward)
+        elif self.beta < 1:
+            self.beta = next_beta(self.beta, log_reward, self.engine.log_ratio(batch))
+        tempered = self.at_beta(batch)  # type: ignore[attr-defined]
+        self.track_log_z(tempered)
+        return tempered
+
+    def without_trend(self, batch: Trajectories) -> FloatArray:
+        """log R of a batch without what a linear function of the condition explains, float64 (n,)."""
+        features = self.dag.conditions.features
+        if not features.num_varying:
+            return batch.log_reward
+        design = np.column_stack([np.ones(len(batch)), features.scaled(self.conditions_of(batch))])
+        found, *_ = np.linalg.lstsq(design, batch.log_reward)
+        return batch.log_reward - design @ found
+
     def sample_batch(self) -> Trajectories:
+        centered = self.balance is not None and self.balance.centered
         self.dag.share = self.config.condition_range(self.iteration)
+        self.dag.per_condition = self.config.per_condition or (COMPARED if centered else 1)
         try:
             return super().sample_batch()
         finally:
-            self.dag.share = 1.0
+            self.dag.share, self.dag.per_condition = 1.0, 1
 
     def balance_loss(
         self,
@@ -169,6 +202,10 @@ class Conditional(Agent):
         means = values.new_zeros(len(unique)).index_add(0, index, values) / count
         return means.index_select(0, index)
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        # The class is made at run time, so pickle cannot import it.
+        return _empty, (self.plain,), self.__dict__
+
     # ------------------------------------------------------------------ one condition
 
     def at(self, condition: npt.ArrayLike | Mapping[str, float]) -> Agent:
@@ -192,14 +229,16 @@ class Conditional(Agent):
         return fixed
 
 
-@functools.cache
 def conditional(plain: type[Agent]) -> type[Agent]:
     """The class of conditional agents with the objective of ``plain``. It has the same name."""
-    config = dataclasses.make_dataclass(
-        plain.config_class.__name__, [], bases=(ConditionSettings, plain.config_class), frozen=True
-    )
-    config.__doc__ = plain.config_class.__doc__
-    body = {"name": plain.name, "plain": plain, "config_class": config, "__doc__": plain.__doc__}
-    made = type(plain)(f"Conditional{plain.__name__}", (Conditional, plain), {**body, "__module__": plain.__module__})
-    assert issubclass(made, Agent)
-    return made
+    if plain not in _MADE:
+        config = conditional_config(plain.config_class)
+        body = {"name": plain.name, "plain": plain, "config_class": config, "__doc__": plain.__doc__}
+        body["__module__"] = plain.__module__
+        metaclass: Any = type(plain)
+        _MADE[plain] = metaclass(f"Conditional{plain.__name__}", (Conditional, plain), body)
+    return _MADE[plain]
+
+
+def _empty(plain: type[Agent]) -> Agent:
+    return object.__new__(conditional(plain))

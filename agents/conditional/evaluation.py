@@ -36,7 +36,7 @@ def chosen_conditions(agent: Conditional, conditions: int | str | npt.ArrayLike,
         if conditions != "grid":
             raise ValueError(f"conditions must be 'grid', a number or an array, got {conditions!r}")
         return of.grid(20)
-    if np.ndim(conditions) == 0:  # type: ignore[arg-type]
+    if np.ndim(conditions) == 0:
         number = int(conditions)  # type: ignore[arg-type]
         if number < 1:
             raise ValueError(f"the number of conditions must be at least 1, got {number}")

@@ -61,6 +61,23 @@ class FiLM(nn.Module):
         return lambda x: torch.nn.functional.linear(self.hidden(x), weight, bias)
 
 
+class Inputs:
+    """The input of :class:`FiLM` as a function of rows.
+
+    Args:
+        dag: the environment with conditions.
+        of_states: the input of the embedding as a function of states.
+    """
+
+    def __init__(self, dag: Conditioned, of_states: Callable[[IntArray], Any]):
+        self.dag, self.of_states = dag, of_states
+
+    def __call__(self, rows: IntArray) -> FloatArray:
+        seen: Any = self.of_states(self.dag.states_of(rows))
+        features = self.dag.conditions.features(self.dag.conditions_of(rows))
+        return np.concatenate([seen.reshape(len(seen), -1).astype(np.float32, copy=False), features], axis=1)
+
+
 def film_policy(dag: Conditioned, config: NetworkSettings, backward: bool, flow: bool) -> StateActionPolicy:
     """A policy whose networks embed the state as ``config`` says, and are modulated by the condition.
 
@@ -80,19 +97,14 @@ def film_policy(dag: Conditioned, config: NetworkSettings, backward: bool, flow:
         raise ValueError(f"condition_by 'film' needs a condition that varies, got {dag.conditions.range_text}")
     width = (config.hidden or (64,))[-1] if config.network == "mlp" else config.width
 
-    def read(states: IntArray) -> FloatArray:
-        seen: Any = inputs(dag.states_of(states))
-        seen = seen.reshape(len(seen), -1).astype(np.float32, copy=False)
-        return np.concatenate([seen, features(dag.conditions_of(states))], axis=1)
-
     def network(sizes: Sequence[int]) -> nn.Module:
         return FiLM(embedder(dag, config)[0], *shape, width, features.num_features, sum(sizes))
 
-    inputs = embedder(dag, config)[1]
-    example = np.asarray(inputs(dag.base.source(1)))
+    inputs = Inputs(dag, embedder(dag, config)[1])
+    example = np.asarray(inputs.of_states(dag.base.source(1)))
     shape = (example.shape[1:], example.dtype.kind in "iu")
     num_backward = dag.num_backward_actions if backward else 0
-    return StateActionPolicy(read, network, dag.num_actions, num_backward, flow, config.shared)
+    return StateActionPolicy(inputs, network, dag.num_actions, num_backward, flow, config.shared)
 
 
 def embedder(dag: Conditioned, config: NetworkSettings) -> tuple[nn.Module, Callable[[IntArray], Any]]:

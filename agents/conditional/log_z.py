@@ -51,5 +51,5 @@ class LogZ(nn.Module):
         design = np.column_stack([np.ones(len(gaps)), scaled])
         ridge = np.diag([0.0] + [0.1] * scaled.shape[1])
         found = np.linalg.solve(design.T @ design + ridge, design.T @ gaps)
-        self.slope += torch.from_numpy(found[1:] / SLOPE).to(self.slope)
+        self.slope.add_(torch.from_numpy(found[1:] / SLOPE).to(self.slope))
         return float(found[0])

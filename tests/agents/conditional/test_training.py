@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import pickle
 from typing import Any
 
 import numpy as np
@@ -58,15 +59,19 @@ def test_samples_at_a_condition_follow_the_exact_distribution() -> None:
 
 def test_a_resumed_agent_continues_bit_for_bit() -> None:
     settings: dict[str, Any] = {"replay": "fifo", "local_search": 1, "condition_range": "0.2,1,6", "seed": 4}
+    settings |= {"condition_by": "film"}
     agent = agent_on_grid(**settings)
     for _ in range(3):
         agent.update()
     again = agent_on_grid(**settings)
     again.load_state_dict(copy.deepcopy(agent.state_dict()))
+    others = [again, copy.deepcopy(agent), pickle.loads(pickle.dumps(agent))]
     for _ in range(3):
-        assert agent.update() == again.update()
-    for one, other in zip(agent.modules.parameters(), again.modules.parameters(), strict=True):
-        assert torch.equal(one, other)
+        found = agent.update()
+        assert all(other.update() == found for other in others)
+    for other in others:
+        for one, two in zip(agent.modules.parameters(), other.modules.parameters(), strict=True):
+            assert torch.equal(one, two)
 
 
 def test_the_replay_buffer_keeps_conditions() -> None:
@@ -98,6 +103,32 @@ def test_the_same_condition_for_several_trajectories() -> None:
     conditions = agent.conditions_of(agent.last_batch)[:, 0].reshape(2, 8)
     assert (conditions == conditions[:, :1]).all()
     assert conditions[0, 0] != conditions[1, 0]
+
+
+def test_wide_rewards_are_tempered_but_not_their_trend_over_conditions() -> None:
+    """log R is -1000 everywhere, so beta log R differs by thousands of nats between conditions, and not within one."""
+
+    def flat(cells: np.ndarray) -> np.ndarray:
+        return np.exp(-600 - (cells == 0).all(1) * 0.5)
+
+    def steep(cells: np.ndarray) -> np.ndarray:
+        return np.exp(-40.0 * cells.sum(1))
+
+    for reward, tempers in ((flat, False), (steep, True)):
+        dag = gfn_envs.make_dag(GRID, **SMALL, reward=reward)
+        agent: Any = agents.make_agent("tb", dag, conditions="temperature:0.5,8", batch_size=64, hidden=(16,))
+        agent.update()
+        assert (agent.beta < 1) == tempers
+    assert abs(agent.log_z_at([4.0])[0]) < 200
+
+
+def test_agents_on_one_environment_draw_conditions_each_in_its_way() -> None:
+    dag: Any = gfn_envs.make_dag(GRID, **SMALL, conditions="temperature:0.5,4")
+    several, single = (agents.make_agent(name, dag, hidden=(8,), batch_size=8) for name in ("vargrad", "tb"))
+    for agent, number in ((several, 2), (single, 8), (several, 2)):
+        agent.update()
+        assert len(np.unique(agent.conditions_of(agent.last_batch))) == number
+    assert len(np.unique(dag.conditions_of(dag.start(8, np.random.default_rng(0))))) == 8
 
 
 def test_objects_with_different_paths() -> None:
