@@ -45,6 +45,10 @@ SEPARATE = 8
 SETTINGS: dict[str, Any] = {"batch_size": 64, "hidden": (256, 256)}
 
 
+#: Where rewards are rare.
+EXPLORE = {"backward": "uniform", "epsilon": "0.1,0,3000"}
+
+
 @dataclass(frozen=True)
 class Case:
     """An environment, its conditions and the iterations of training."""
@@ -60,15 +64,16 @@ class Case:
 def preferences(*names: str, exponent: int = 16) -> Case:
     """The grid of side 32 with these objectives."""
     arguments = {"ndim": 2, "side": 32, "reward": list(names)}
-    explore = {"backward": "uniform", "epsilon": "0.1,0,3000"}
-    return Case("GFN/HyperGrid-v0", arguments, f"preferences:{','.join(names)},exponent={exponent}", settings=explore)
+    return Case("GFN/HyperGrid-v0", arguments, f"preferences:{','.join(names)},exponent={exponent}", settings=EXPLORE)
 
 
 CASES = {
     "HyperGrid 16 x 16": Case("GFN/HyperGrid-v0", {"ndim": 2, "side": 16}, TEMPERATURE),
     "HyperGrid 8^4": Case("GFN/HyperGrid-v0", {"ndim": 4, "side": 8}, TEMPERATURE, 6000),
     "BayesNet, 4 nodes": Case("GFN/BayesNet-v0", {"num_nodes": 4}, TEMPERATURE),
-    "Bag, 5 letters": Case("GFN/Bag-v0", {"num_letters": 5, "capacity": 8, "repeats": 4}, TEMPERATURE),
+    "Bag, 5 letters": Case(
+        "GFN/Bag-v0", {"num_letters": 5, "capacity": 8, "repeats": 4}, TEMPERATURE, settings=EXPLORE
+    ),
     "3 objectives, exponent 4": preferences("branin", "currin", "shubert", exponent=4),
     "3 objectives": preferences("branin", "currin", "shubert"),
     "4 objectives": preferences("branin", "currin", "shubert", "beale"),
