@@ -14,6 +14,7 @@ import numpy.typing as npt
 from gfn_envs.arrays import FloatArray, IntArray
 from gfn_envs.conditions.features import Features
 from gfn_envs.dag import Dag
+from gfn_envs.validation import shown
 
 #: Conditions: float32 (n, k).
 ConditionArray = npt.NDArray[np.float32]
@@ -150,7 +151,7 @@ class Conditions(abc.ABC):
         try:
             numbers = np.atleast_2d(np.asarray(given, dtype=np.float64))
         except (TypeError, ValueError):
-            raise ValueError(f"{where}: a condition is {len(self.names)} numbers, got {given!r}") from None
+            raise ValueError(f"{where}: a condition is {len(self.names)} numbers, got {shown(given)}") from None
         if numbers.ndim != 2 or numbers.shape[1] != len(self.names):
             shape = np.shape(given)
             raise ValueError(f"{where}: a condition has {len(self.names)} numbers ({self.range_text}), got {shape}")

@@ -9,7 +9,7 @@ from gfn_envs.conditions.conditions import Conditions
 from gfn_envs.conditions.focus import Focus
 from gfn_envs.conditions.preferences import Preferences
 from gfn_envs.conditions.temperature import Temperature
-from gfn_envs.validation import did_you_mean
+from gfn_envs.validation import did_you_mean, shown
 
 #: name -> class
 KINDS: dict[str, Any] = {"temperature": Temperature, "preferences": Preferences, "focus": Focus}
@@ -30,14 +30,14 @@ def read_conditions(given: str | Conditions) -> Conditions:
     if isinstance(given, Conditions):
         return given
     if not isinstance(given, str):
-        raise TypeError(f"conditions must be a gfn_envs.conditions.Conditions or text ({EXAMPLES}), got {given!r}")
+        raise TypeError(f"conditions must be a gfn_envs.conditions.Conditions or text ({EXAMPLES}), got {shown(given)}")
     kind, colon, rest = given.partition(":")
     if kind not in KINDS:
         if named.is_named(given):
             found = named.load_instance(given, Conditions, "conditions")  # type: ignore[type-abstract]
             found.text = given
             return found
-        raise ValueError(f"unknown conditions {given!r}{did_you_mean(kind, KINDS)} (allowed: {EXAMPLES})")
+        raise ValueError(f"unknown conditions {shown(given)}{did_you_mean(kind, KINDS)} (allowed: {EXAMPLES})")
     words = [word.strip() for word in rest.split(",") if word.strip()] if colon else []
     if kind == "temperature" and words and words[0].startswith("values="):
         words[0] = words[0].removeprefix("values=")
@@ -47,19 +47,19 @@ def read_conditions(given: str | Conditions) -> Conditions:
     if kind == "temperature":
         plain = [_number(word, given) for word in plain]
         if len(plain) > 2 or not plain:
-            raise ValueError(f"conditions {given!r}: temperature takes low,high (allowed: {EXAMPLES})")
+            raise ValueError(f"conditions {shown(given)}: temperature takes low,high (allowed: {EXAMPLES})")
         plain = plain * 2 if len(plain) == 1 else plain
     try:
         return KINDS[kind](*plain, **{name: _value(value) for name, value in settings.items()})
     except TypeError as error:
-        raise ValueError(f"conditions {given!r}: {error}") from None
+        raise ValueError(f"conditions {shown(given)}: {error}") from None
 
 
 def _number(word: str, given: str) -> float:
     try:
         return float(word)
     except ValueError:
-        raise ValueError(f"conditions {given!r}: expected a number, got {word!r} (allowed: {EXAMPLES})") from None
+        raise ValueError(f"conditions {shown(given)}: expected a number, got {word!r} (allowed: {EXAMPLES})") from None
 
 
 def _value(word: str) -> Any:
@@ -82,4 +82,4 @@ def read_condition(text: str) -> dict[str, float] | list[float]:
             return {name.strip(): float(value) for name, _, value in (word.partition("=") for word in words)}
         return [float(word) for word in words]
     except ValueError:
-        raise ValueError(f"a condition is name=number,... or numbers, such as beta=8, got {text!r}") from None
+        raise ValueError(f"a condition is name=number,... or numbers, such as beta=8, got {shown(text)}") from None

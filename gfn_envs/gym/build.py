@@ -96,7 +96,12 @@ def make(dag_class: type[Dag], kwargs: Mapping[str, Any]) -> Dag:
         setattr(dag, name, value)
     if changed:
         dag.arguments = {**dag.arguments, **changed}
-    return dag if conditions is None else conditioned(dag, conditions)
+    if conditions is None:
+        return dag
+    try:
+        return conditioned(dag, conditions)
+    except (TypeError, ValueError) as error:
+        raise type(error)(f"{dag_class.__name__}: {error}") from None
 
 
 def build(dag: str | Dag, kwargs: Mapping[str, Any]) -> Stepper:

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from gfn_envs.arrays import BoolArray, FloatArray, IntArray
+from gfn_envs.validation import shown
 
 #: Lowest reward, so that log R is finite.
 FLOOR = 1e-4
@@ -61,8 +62,9 @@ def surface_names(reward: Any) -> tuple[str, ...]:
         return (reward,) if reward in SURFACES else ()
     if not isinstance(reward, Sequence):
         return ()
-    if not reward or any(name not in SURFACES for name in reward) or len(set(reward)) < len(reward):
-        raise ValueError(f"HyperGrid: objectives must be distinct names of {', '.join(SURFACES)}, got {list(reward)}")
+    named = bool(reward) and all(isinstance(name, str) and name in SURFACES for name in reward)
+    if not named or len(set(reward)) < len(reward):
+        raise ValueError(f"HyperGrid: objectives must be distinct names of {', '.join(SURFACES)}, got {shown(reward)}")
     return tuple(reward)
 
 
