@@ -80,7 +80,10 @@ SMALL_ARGUMENTS: dict[str, list[dict[str, Any]]] = {
     PHO4: [{"construction": way, "length": 3, "table": scores(64)} for way in WAYS],
     QM9STR: [{"construction": way, "length": 2, "table": scores(121)} for way in WAYS],
     SEHSTR: [{"construction": way, "length": 2, "table": scores(324)} for way in WAYS],
-    RNA: [{"target": "GGGAAACCC", "length": 3}, {"target": "GGGAAACCC", "length": 2, "min_length": 1, "fixed": "[CG]."}],
+    RNA: [
+        {"target": "GGGAAACCC", "length": 3},
+        {"target": "GGGAAACCC", "length": 2, "min_length": 1, "fixed": "[CG]."},
+    ],
     MUTATION: [
         {"wild_type": "ABC", "alphabet": "ABC", "max_mutations": 2, "reward": {"A1B": 2.0, "wt": 0.5}, "missing": 1.0},
         {"wild_type": "ABCA", "alphabet": "ABC", "forbidden": "CC", "required": "B", "positions": "1-3"},
@@ -169,8 +172,8 @@ TINY_ARGUMENTS: dict[str, list[dict[str, Any]]] = {
     GFP: [{"max_mutations": 1, "wild_type": "SK", "table": scores(400)}],
     INVERSE_FOLDING: [{"distances": TRIANGLE, "alphabet": "CKL", "min_separation": 1, "temperature": 5.0}],
     FRAGMENTS: [{"blocks": ["*C", "*c1ccc(*)cc1", "*CO*"], "max_blocks": 3}],
-    ISING: [{"side": 2, "sigma": 0.3}],
     ATOMS: [{"max_atoms": 3, "elements": "C,O"}],
+    ISING: [{"side": 2, "sigma": 0.3}],
     FACTOR_GRAPH: [{"graph": "permuted_chain", "num_variables": 3, "num_values": 3, "construction": "autoregressive"}],
     BAYES_NET: [{"num_nodes": 3, "num_samples": 5}],
     PHYLO_TREE: [{"num_taxa": 4}],
