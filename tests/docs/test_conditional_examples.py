@@ -17,7 +17,10 @@ EXAMPLES = Path(__file__).resolve().parents[2] / "examples"
 @pytest.mark.parametrize(
     ("name", "arguments", "expected"),
     [
-        ("temperature_conditional.py", ["--iterations", "300"], r"50 drawn betas: mean total variation 0\.[012]"),
+        pytest.param(
+            *("temperature_conditional.py", ["--iterations", "300"], r"50 drawn betas: mean total variation 0\.[012]"),
+            marks=pytest.mark.slow,
+        ),
         ("pareto_molecules.py", ["--iterations", "5", "--max-blocks", "2"], r"256 samples at 16 weights"),
         ("conditional_maxcut.py", ["--iterations", "60", "--vertices", "5"], r"of the largest cut; a random cut: 0\."),
     ],

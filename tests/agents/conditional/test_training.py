@@ -25,7 +25,14 @@ def agent_on_grid(name: str = "tb", **settings: Any) -> Any:
     return agents.make_agent(name, dag, **{"hidden": (32,), "batch_size": 16, "lr": 5e-3, **settings})
 
 
-@pytest.mark.parametrize(("name", "settings"), [("tb", {}), ("subtb", {"condition_by": "film"}), ("vargrad", {})])
+@pytest.mark.parametrize(
+    ("name", "settings"),
+    [
+        ("tb", {}),
+        pytest.param("subtb", {"condition_by": "film"}, marks=pytest.mark.slow),
+        pytest.param("vargrad", {}, marks=pytest.mark.slow),
+    ],
+)
 def test_it_learns_conditions_it_has_not_seen(name: str, settings: dict[str, Any]) -> None:
     agent = agent_on_grid(name, **settings)
     before = conditional_metrics(agent, 10)
