@@ -40,7 +40,7 @@ from agents.runs.files import write_sealed as write_sealed
 from agents.runs.history import read_history as read_history
 from agents.runs.history import write_history as write_history
 from agents.runs.inputs import Copies, decode_arguments, encode_arguments
-from agents.runs.legacy import present_settings
+from agents.runs.legacy import present_arguments, present_settings
 from agents.runs.oracles import describe_oracle, restore_oracle
 from agents.runs.probe import check_config_probe
 from agents.runs.sources import (
@@ -69,6 +69,7 @@ def read_config(out: Path) -> dict[str, Any]:
         if not isinstance(config.get(name), kind):
             raise RunError(f"{out / CONFIG} is not the config of a run: it has no {name} ({kind.__name__})")
     config["settings"] = present_settings(config["agent"], config["settings"])
+    config["env_arguments"] = present_arguments(config["env"], config["env_arguments"])
     return config
 
 

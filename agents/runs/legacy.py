@@ -42,6 +42,8 @@ DEFAULTS = {
 }
 #: What version 0.1 did, of settings that it did not have.
 NEWER = {"beta": "1.0", "track_log_z": False, "delay_stop": "0.0"}
+#: Arguments that environments did not have, with what they did.
+NEWER_ARGUMENTS = {"GFN/BayesNet-v0": {"missing": "raise", "separator": "auto", "decimal": "auto"}}
 #: Agents whose default of ``backward`` was "learned", among those that no longer have the setting.
 LEARNED_BACKWARD = ("gtb", "rl-b", "rl-g")
 
@@ -63,9 +65,23 @@ def present_settings(agent: str, saved: dict[str, Any]) -> dict[str, Any]:
     if "engine" in allowed and "engine" not in settings:
         settings["engine"] = "numba" if settings.pop("compiled", False) else "torch"
     settings |= {name: value for name, value in NEWER.items() if name in allowed and name not in settings}
+    if "beta" in allowed and "beta" not in saved and getattr(AGENTS[agent].config_class, "lr_log_z", "") is None:
+        # These agents have a log Z apart from log F(s0) only since then.
+        settings = {name: value for name, value in settings.items() if (name, value) != ("lr_log_z", "0.1")}
     defaults = DEFAULTS | ({"backward": "learned"} if agent in LEARNED_BACKWARD else {})
     unused = [name for name in defaults if name not in allowed]
     return {name: value for name, value in settings.items() if not (name in unused and value == defaults[name])}
+
+
+def present_arguments(env: str, saved: dict[str, Any]) -> dict[str, Any]:
+    """The arguments of a run's environment, with those of today that it did not have.
+
+    BGe had a prior mean of 0 for data that are not centered.
+    """
+    newer = {name: value for name, value in NEWER_ARGUMENTS.get(env, {}).items() if name not in saved}
+    if env == "GFN/BayesNet-v0" and newer and saved.get("score") == "bge":
+        newer["score_kwargs"] = {**(saved.get("score_kwargs") or {}), "center": False}
+    return {**saved, **newer}
 
 
 def present_state(state: dict[str, Any], dag: Dag, same_environment: bool = False) -> dict[str, Any]:

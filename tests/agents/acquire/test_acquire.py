@@ -108,7 +108,7 @@ def test_another_reward_on_the_same_states() -> None:
     ("arguments", "message"),
     [
         ({"rounds": 0}, "rounds must be an integer >= 1"),
-        ({"surrogate": "network"}, r"surrogate must be one of \('forest', 'gp'\)"),
+        ({"surrogate": "network"}, r"surrogate must be one of \('forest', 'gp', 'botorch'\)"),
         ({"acquisition": "pi"}, r"acquisition must be one of \('ucb', 'ei'\)"),
         ({"kappa": -1}, "kappa must be finite and >= 0"),
         ({"sharpness": 0}, "sharpness must be finite and > 0"),

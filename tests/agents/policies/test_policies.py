@@ -251,7 +251,7 @@ def test_every_combination_learns_or_is_refused_with_the_reason(name, backward, 
     assert np.mean(changed) > 0.7
     distribution = agents.exact_distribution(agent)
     assert distribution.sum() == pytest.approx(1, abs=1e-9)
-    assert agent.policy.learns_backward == (backward not in ("uniform", "maxent"))
+    assert agent.policy.learns_backward == (backward not in ("uniform", "distinct", "maxent"))
     assert isinstance(agent.policy, policies.RelativeEdgeFlowPolicy) == (form == "ssr")
 
 
