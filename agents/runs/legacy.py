@@ -78,7 +78,7 @@ def present_arguments(env: str, saved: dict[str, Any]) -> dict[str, Any]:
 
     BGe had a prior mean of 0 for data that are not centered.
     """
-    newer = {name: value for name, value in NEWER_ARGUMENTS.get(env, {}).items() if name not in saved}
+    newer: dict[str, Any] = {name: value for name, value in NEWER_ARGUMENTS.get(env, {}).items() if name not in saved}
     if env == "GFN/BayesNet-v0" and newer and saved.get("score") == "bge":
         newer["score_kwargs"] = {**(saved.get("score_kwargs") or {}), "center": False}
     return {**saved, **newer}
