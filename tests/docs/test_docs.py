@@ -9,11 +9,13 @@ the file and line of the documentation.
 
 from __future__ import annotations
 
+import multiprocessing
 import os
 import re
 import subprocess
 import sys
 import types
+import warnings
 from pathlib import Path
 from typing import NamedTuple
 
@@ -54,22 +56,42 @@ def run_file(path: Path) -> None:
             exec(compile("\n" * (block.line - 1) + block.code, path, "exec"), vars(main))
 
 
+#: Modules that most pages import: once, in a process of which those of the pages are forks.
+SHARED_IMPORTS = ["agents.runs.train", "agents.engines.numba.engine", "matplotlib.figure", "scipy.stats"]
+
+
+def run_in_folder(path: Path, folder: Path, variables: dict[str, str]) -> None:
+    """Execute the blocks of ``path`` in ``folder``, with output to its file output.txt. For a process of its own."""
+    output = os.open(folder / "output.txt", os.O_CREAT | os.O_WRONLY)
+    os.dup2(output, 1)
+    os.dup2(output, 2)
+    os.chdir(folder)
+    os.environ.update(variables)
+    warnings.filterwarnings("error", category=DeprecationWarning, module="__main__")
+    run_file(path)
+
+
 @pytest.mark.timeout(SECONDS + 20)
 @pytest.mark.parametrize("name", [name for name in FILES if blocks((ROOT / name).read_text("utf-8"))])
 def test_blocks_run(name: str, tmp_path: Path) -> None:
     for folder in ("examples", "benchmarks"):
         (tmp_path / folder).symlink_to(ROOT / folder)
-    environment = {
-        **os.environ,
+    variables = {
         "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
         "PYTHONPATH": str(ROOT),
         "TMPDIR": str(tmp_path),
         "MPLBACKEND": "Agg",
         "OMP_NUM_THREADS": "1",
     }
-    command = [sys.executable, "-W", "error::DeprecationWarning:__main__", __file__, str(ROOT / name)]
-    ran = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=SECONDS)
-    assert ran.returncode == 0, f"{name} does not run:\n{ran.stdout[-3000:]}\n{ran.stderr[-6000:]}"
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(SHARED_IMPORTS)
+    process = context.Process(target=run_in_folder, args=(ROOT / name, tmp_path, variables))
+    process.start()
+    process.join(SECONDS)
+    ended = process.exitcode
+    process.kill()
+    output = (tmp_path / "output.txt").read_text("utf-8", "replace")
+    assert ended == 0, f"{name} does not run (exit code {ended}):\n{output[-9000:]}"
 
 
 def test_blocks_are_found_in_order_with_their_lines() -> None:
