@@ -116,7 +116,7 @@ def main() -> None:
         bar.set_description(id)
         try:
             facts = draw(id)
-        except FileNotFoundError as error:
+        except OSError as error:  # Data that are not there.
             print(f"{id} is left out: {error}", file=sys.stderr)
             continue
         known = json.loads(path.read_text("utf-8")) | {id: facts}
