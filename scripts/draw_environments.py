@@ -38,6 +38,8 @@ SIZES: dict[str, dict[str, Any]] = {
 
 ITERATIONS, SECONDS, OBJECTS, FRAMES = 3000, 40.0, 3, 40
 WIDTH, GAP, PAUSE, STEP = 200, 10, 1200, 250
+#: Bytes of an animation.
+LARGEST = 300_000
 
 
 def uniform(states: np.ndarray, dag: Dag) -> np.ndarray:
@@ -75,9 +77,20 @@ def beside(left: Image.Image, right: Image.Image) -> Image.Image:
 
 
 def animate(pairs: list[tuple[list[Image.Image], list[Image.Image]]], path: Path) -> None:
-    """Write the steps of pairs of trajectories; the shorter one waits for the longer."""
-    shown, times = [], []
+    """Write the steps of pairs of trajectories, or every second one and so on until the file is small enough.
+
+    The shorter of two trajectories waits for the longer.
+    """
     every = max(1, round(sum(max(map(len, pair)) for pair in pairs) / FRAMES))
+    while True:
+        _write(pairs, every, path)
+        if path.stat().st_size <= LARGEST:
+            return
+        every *= 2
+
+
+def _write(pairs: list[tuple[list[Image.Image], list[Image.Image]]], every: int, path: Path) -> None:
+    shown, times = [], []
     for left, right in pairs:
         longest = max(len(left), len(right))
         steps = [*range(0, longest - 1, every), longest - 1]

@@ -230,8 +230,9 @@ class BalanceGFlowNet(GFlowNet):
         """Balance loss from log-probabilities and flows that are already computed; default: the configured penalty."""
         log_flow, end_flow = self.log_flow(balance, found, trajectories)
         log_z = self.log_z_of(trajectories) if balance.flow == "log_z" else None
+        log_pf = found.log_pf + self.log_odds if self.log_odds else found.log_pf  # A sum with 0 takes time, too.
         loss, mean = balance_loss(
-            *(found.log_pf + self.log_odds, found.log_pb, log_flow, trajectories.offsets, balance),
+            *(log_pf, found.log_pb, log_flow, trajectories.offsets, balance),
             *(penalty or self.penalty, end_flow, log_z),
         )
         if mean is not None and self.log_z_parameter is not None:

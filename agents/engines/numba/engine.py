@@ -328,7 +328,7 @@ class NumbaEngine(Engine):
         _, row, _, outputs = evaluated.inside
         log_flow, inner = np.zeros(len(index)), ~self.tables.ends[index]
         graph, stopped = state_graph(dag), self.tables.child[index[inner], -1]
-        log_reward = self.learner.beta * dag.log_reward(graph.states[stopped])
+        log_reward = self.learner.beta * log_rewards(dag, graph.states[stopped])
         log_flow[inner] = log_reward - outputs[row[inner], dag.num_actions - 1]
         return log_flow
 

@@ -13,6 +13,7 @@ import torch
 
 import agents
 from gfn_envs import exact
+from gfn_envs.reward_errors import RewardError
 from tests.helpers import GRID
 
 pytest.importorskip("numba")
@@ -209,3 +210,28 @@ def test_rollouts_through_more_states_than_are_kept():
     assert len(agent.engine.kept.states) == 0
     assert (agent.engine.place == -1).all()
     np.testing.assert_allclose(agent.engine.log_ratio(batch), log_ratio_of_torch(agent, batch), atol=1e-3)
+
+
+def losses(agent, updates):
+    return [agent.update()["loss"] for _ in range(updates)]
+
+
+@pytest.mark.parametrize("on_error", ["raise", 0.5])
+def test_rewards_of_stopping_that_fail_are_handled(on_error):
+    """Modified detailed balance evaluates the reward of stopping in every state of a trajectory."""
+    failing = []
+
+    def score(nodes, parents):
+        if failing:
+            raise AssertionError
+        return 0.1 * parents.sum(1)
+
+    env = ("GFN/BayesNet-v0", {"num_nodes": 4, "score": score, "on_error": on_error})
+    agent = make("mdb", env, batch_size=4)
+    agent.update()
+    failing.append(True)  # Of graphs that are new from now on.
+    if on_error == "raise":
+        with pytest.raises(RewardError, match=r"BayesNet.*AssertionError"):
+            losses(agent, 30)
+    else:
+        assert np.isfinite(losses(agent, 30)).all()
