@@ -40,8 +40,13 @@ class Break(NamedTuple):
 BREAKS = [
     # The torch engine and what it calls.
     Break("agents/losses/balance.py", "path_sums(log_pf - log_pb", "path_sums(log_pf + log_pb", LOSSES),
-    Break("agents/losses/balance.py", "(log_flow if end_flow is None else", "(log_flow if True else", LOSSES),
-    Break("agents/losses/balance.py", "(edge, edge + length)", "(edge, edge + length - 1)", LOSSES),
+    Break("agents/losses/balance.py", "u if end_flow is log_flow else end_flow - sums", "u", LOSSES),
+    Break(
+        "agents/losses/balance.py",
+        "torch.from_numpy(edge).to(values.device))\n\n\ndef sums_before",
+        "torch.from_numpy(edge * 0).to(values.device))\n\n\ndef sums_before",
+        LOSSES,
+    ),
     Break("agents/losses/balance.py", "penalty(residual - mean)", "penalty(residual)", LOSSES),
     Break("agents/losses/balance.py", "return weight / weight.sum()", "return weight", LOSSES),
     Break("agents/losses/balance.py", "math.log(pairs.decay)", "math.log(pairs.decay) / 2", LOSSES),
@@ -49,7 +54,7 @@ BREAKS = [
     Break("agents/losses/penalty.py", "-2 * size", "-size", LOSSES),
     Break("agents/gflownets/gflownet.py", "partial[trajectories.last] = 0.0", "pass", LOSSES),
     Break("agents/log_probs.py", "known[trajectories.last] =", "known[trajectories.last - 1] =", LOSSES),
-    Break("agents/engines/torch_engine.py", "loss = loss + fit", "pass", POLICIES),
+    Break("agents/engines/torch_engine.py", "loss if more is None else loss + more", "loss", POLICIES),
     Break("agents/engines/adam.py", "torch._foreach_add_(steps, 1)", "pass", ADAM),
     Break(
         "agents/rollout.py",
@@ -72,6 +77,8 @@ BREAKS = [
     ),
     Break("agents/engines/numba/kernels.py", "gradient[i, a] -= forward[i] * np.exp(outputs[i, a])", "pass", NUMBA),
     Break("agents/engines/numba/kernels.py", "gradient[source, num_actions - 1] -= d_log_flow[j]", "pass", NUMBA),
+    Break("agents/engines/numba/kernels.py", "place[s], seen[k] = k, s", "place[s], seen[k] = 0, s", NUMBA),
+    Break("agents/engines/numba/engine.py", "or known.weights != fingerprint(weights)", "", NUMBA),
     Break("agents/engines/numba/kernels.py", "if explore[t, row] < epsilon:", "if explore[t, row] < 0:", NUMBA),
     Break("agents/engines/numba/kernels.py", "u[t, row], temperature)", "u[t, row], np.float32(1))", NUMBA),
     Break("agents/engines/numba/adam.py", "np.sqrt(1 - beta2**step)", "np.sqrt(1 - beta2)", NUMBA),
