@@ -40,13 +40,19 @@ class Break(NamedTuple):
 BREAKS = [
     # The torch engine and what it calls.
     Break("agents/losses/balance.py", "path_sums(log_pf - log_pb", "path_sums(log_pf + log_pb", LOSSES),
-    Break("agents/losses/balance.py", "u if end_flow is log_flow else end_flow - sums", "u", LOSSES),
+    Break(
+        "agents/losses/balance.py",
+        "- end_flow.index_select(0, end) + sums",
+        "- log_flow.index_select(0, end) + sums",
+        LOSSES,
+    ),
     Break(
         "agents/losses/balance.py",
         "torch.from_numpy(edge).to(values.device))\n\n\ndef sums_before",
         "torch.from_numpy(edge * 0).to(values.device))\n\n\ndef sums_before",
         LOSSES,
     ),
+    Break("agents/losses/balance.py", "u if end_flow is log_flow else end_flow - sums", "u", LOSSES),
     Break("agents/losses/balance.py", "penalty(residual - mean)", "penalty(residual)", LOSSES),
     Break("agents/losses/balance.py", "return weight / weight.sum()", "return weight", LOSSES),
     Break("agents/losses/balance.py", "math.log(pairs.decay)", "math.log(pairs.decay) / 2", LOSSES),

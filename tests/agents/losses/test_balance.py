@@ -292,3 +292,18 @@ def test_rules_computed_in_fewer_operations_agree_with_the_general_ones(short, g
     log_flow = torch.from_numpy(rng.normal(size=offsets[-1]))
     values = [balance_loss(log_pf, log_pb, log_flow, offsets, Balance(rule, "network"))[0] for rule in (short, general)]
     assert values[0].item() == pytest.approx(values[1].item(), rel=1e-12)
+
+
+@pytest.mark.parametrize(
+    "pairs", [COMPLETE, EDGES, sub_trajectories(0.9), paths(2)], ids=["all", "edges", "parts", "2"]
+)
+def test_flows_of_second_states_can_come_from_elsewhere(pairs):
+    """If they are larger by 1, so are they in every residual; the weights add up to 1."""
+    offsets = np.array([0, 3, 8, 10])
+    log_pf, log_pb = tensor(np.arange(7.0)), tensor(np.arange(7.0) ** 2)
+    log_flow = tensor(np.arange(10.0) / 7)
+    own, other = (
+        balance_loss(log_pf, log_pb, log_flow, offsets, Balance(pairs, "network"), torch.clone, end_flow)[0]
+        for end_flow in (None, log_flow + 1)
+    )
+    assert float(own - other) == pytest.approx(1)
