@@ -1,8 +1,10 @@
-"""Seconds per training iteration of two source trees, such as a release and a change to it, in one run.
+"""CPU seconds per training iteration of two source trees, such as a release and a change to it, in one run.
 
 Each case runs in one process per tree. Both processes stay alive, and blocks of iterations alternate between them, so
-that a change in the load of the machine affects both. Every block starts from the same weights: those of the first
-policy, or those of a policy that the earlier tree trained. One thread each.
+that a change in the load of the machine affects both. All iterations of a case have the same weights: those of the
+first policy, or of one that the earlier tree trained. The trees draw other random numbers, so policies that learned
+would soon differ in the lengths of their trajectories, and in their work. So every step is taken in full, but at a
+learning rate below the precision of the weights. The results hold the transitions per iteration. One thread each.
 
     python -m benchmarks.iterations --before ../release
     python -m benchmarks.iterations --before ../release --quick --only "tb HyperGrid"
@@ -25,6 +27,8 @@ from typing import Any, NamedTuple
 ROOT = Path(__file__).resolve().parents[1]
 #: Iteration at which a block starts.
 MIDDLE = 10_000
+#: Learning rate: 0.001 while a policy is trained, and one that changes no weight from :data:`MIDDLE` on.
+RATE, RATE_LOG_Z = f"0.001,1e-15,{MIDDLE}", f"0.1,1e-15,{MIDDLE}"
 GRID = {"ndim": 4, "side": 20, "reward": "easy"}
 
 
@@ -77,7 +81,11 @@ def worker(case: Case, tree: str, weights: str) -> None:
         if Path(tree).resolve() not in Path(str(package.__file__)).resolve().parents:
             raise RuntimeError(f"{package.__name__} was imported from {package.__file__}, not from {tree}")
     dag = gfn_envs.make_dag(f"GFN/{case.env}-v0", **case.kwargs)
-    settings = {"target_every": 100, "epsilon": 0.0} if case.agent == "mdb" else {}
+    settings: dict[str, Any] = {"lr": RATE}
+    if case.agent == "tb":
+        settings["lr_log_z"] = RATE_LOG_Z
+    if case.agent == "mdb":
+        settings |= {"target_every": 100, "epsilon": 0.0}
     # A later tree explores long trajectories by default; equal work is compared.
     if "delay_stop" in getattr(agents.AGENTS[case.agent].config_class, "__dataclass_fields__", {}):
         settings["delay_stop"] = 0.0
@@ -100,13 +108,14 @@ def worker(case: Case, tree: str, weights: str) -> None:
         request = json.loads(line)
         if request["do"] == "time":
             load()
-        start = time.perf_counter()
+        transitions, start = 0, time.process_time()
         for _ in range(request["iterations"]):
-            agent.update()
-        seconds = (time.perf_counter() - start) / max(request["iterations"], 1)
+            transitions += agent.update()["transitions"]
+        seconds = time.process_time() - start
         if request["do"] == "save":
             save()
-        print(json.dumps({"seconds": seconds}), flush=True)
+        per_iteration = {"seconds": seconds, "transitions": transitions}
+        print(json.dumps({k: v / max(request["iterations"], 1) for k, v in per_iteration.items()}), flush=True)
 
 
 class Worker:
@@ -127,12 +136,12 @@ class Worker:
         )
         self.answer()
 
-    def ask(self, do: str, iterations: int) -> float:
-        """Seconds per iteration of ``iterations`` iterations. Raises RuntimeError if the process ended."""
+    def ask(self, do: str, iterations: int) -> dict[str, float]:
+        """Seconds and transitions per iteration of ``iterations``. Raises RuntimeError if the process ended."""
         assert self.process.stdin is not None
         self.process.stdin.write(json.dumps({"do": do, "iterations": iterations}) + "\n")
         self.process.stdin.flush()
-        return float(self.answer()["seconds"])
+        return self.answer()
 
     def answer(self) -> dict[str, Any]:
         assert self.process.stdout is not None
@@ -164,18 +173,29 @@ def compare(case: Case, before: Path, after: Path, blocks: int, seconds: float) 
             workers["before"].ask("save", case.trained)
             for tree_worker in workers.values():
                 tree_worker.ask("time", 2)
-            pace = max(tree_worker.ask("time", 3) for tree_worker in workers.values())
-            times: dict[str, list[float]] = {name: [] for name in workers}
+            pace = max(tree_worker.ask("time", 3)["seconds"] for tree_worker in workers.values())
+            found: dict[str, list[dict[str, float]]] = {name: [] for name in workers}
             iterations = max(1, round(seconds / pace))
             for block in range(blocks):
                 for name in list(workers) if block % 2 == 0 else list(workers)[::-1]:
-                    times[name].append(workers[name].ask("time", iterations))
+                    found[name].append(workers[name].ask("time", iterations))
         finally:
             for tree_worker in workers.values():
                 tree_worker.close()
-    summary = {name: {"median": median(t), "best": min(t), "blocks": t} for name, t in times.items()}
-    ratio = {key: summary["after"][key] / summary["before"][key] for key in ("median", "best")}
+    summary = {name: summarized(answers) for name, answers in found.items()}
+    pairs = zip(summary["before"]["blocks"], summary["after"]["blocks"], strict=True)
+    ratio = {
+        "median": median(after / before for before, after in pairs),  # Of neighbors in time.
+        "best": summary["after"]["best"] / summary["before"]["best"],
+    }
     return {**case._asdict(), "iterations_per_block": iterations, **summary, "ratio": ratio}
+
+
+def summarized(answers: list[dict[str, float]]) -> dict[str, Any]:
+    """Median and best of the seconds of blocks, and the mean of their transitions."""
+    seconds = [answer["seconds"] for answer in answers]
+    transitions = sum(answer["transitions"] for answer in answers) / len(answers)
+    return {"median": median(seconds), "best": min(seconds), "blocks": seconds, "transitions": transitions}
 
 
 def row(name: str, result: dict[str, Any]) -> list[str]:
