@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from agents.plots.style import styled
 from benchmarks.report import table
 
 
@@ -60,6 +61,7 @@ def calls_text(calls: dict[str, Any], plans: dict[str, Any], numbers: Sequence[i
     return "\n\n".join([head, table(header, rows), tail])
 
 
+@styled
 def draw(calls: dict[str, Any], plans: dict[str, Any], numbers: Sequence[int], path: Path) -> None:
     """Calls a second by number of workers."""
     from matplotlib.figure import Figure

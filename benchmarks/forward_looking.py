@@ -30,6 +30,7 @@ from tqdm import tqdm
 import agents
 import gfn_envs
 from agents.evaluation.evaluate import evaluate, sampled_metrics
+from agents.plots.style import styled
 from benchmarks import report
 from gfn_envs import Ising
 from gfn_envs.dag import Dag
@@ -131,6 +132,7 @@ NOTES = [
 ]
 
 
+@styled
 def draw(results: dict[str, Any], path: Path) -> None:
     """One panel per environment: means over seeds, single seeds as thin lines, forward-looking agents dashed."""
     from matplotlib.figure import Figure

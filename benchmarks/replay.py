@@ -27,6 +27,7 @@ import agents
 import gfn_envs
 from agents.agent import Agent
 from agents.evaluation.evaluate import evaluate
+from agents.plots.style import styled
 from benchmarks import report
 
 ENVIRONMENT = ("GFN/Bag-v0", {})  # The published size: 27,132 objects.
@@ -172,6 +173,7 @@ def reached(results: dict[str, Any]) -> str:
     return f"Mean reward after {rounds:,} rounds of the setting `paper`, per seed (exact: {exact:.2f}): {each}."
 
 
+@styled
 def draw(results: dict[str, Any], path: Path) -> None:
     """Plot errors over objects sampled, one row per setting: means over seeds, and single seeds as thin lines."""
     from matplotlib.figure import Figure

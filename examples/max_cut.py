@@ -26,12 +26,14 @@ from matplotlib.figure import Figure
 
 import agents
 import gfn_envs
+from agents.plots.style import styled
 from gfn_envs import exact
 
 GRAPH = Path(__file__).parent / "data" / "florentine_families.edgelist"
 PROBLEMS = {"max-cut": "GFN/MaxCut-v0", "independent-set": "GFN/IndependentSet-v0"}
 
 
+@styled
 def draw(graph: Any, values: np.ndarray, learned: np.ndarray, target: np.ndarray | None, path: Path) -> None:
     """The best solution, and the distribution of values: sampled, and exact if it is known."""
     figure = Figure(figsize=(10, 4.2), layout="constrained")

@@ -24,11 +24,13 @@ import gfn_envs
 from agents.evaluation.tree_support import CladeSupport, clade_support, majority_rule, support_of
 from agents.export import draw_samples, select, write_samples
 from agents.export.trees import MAX_EXACT_TREES, sampled_support
+from agents.plots.style import styled
 from gfn_envs import exact
 
 ALIGNMENT = Path(__file__).parent / "data" / "seven_birds_simulated.fasta"
 
 
+@styled
 def draw_consensus(labels: list[str], found: CladeSupport, path: Path) -> None:
     """Draw the tree of compatible clades from left to right, with the support of each at its branch."""
     order = np.argsort(-found.members.sum(1), kind="stable")

@@ -29,6 +29,7 @@ from matplotlib.figure import Figure
 import agents
 import gfn_envs
 from agents.export import draw_samples, select, write_samples
+from agents.plots.style import styled
 from gfn_envs import exact
 
 DATA = Path(__file__).resolve().parent / "data"
@@ -42,6 +43,7 @@ def frequencies(dag: gfn_envs.Mutation, objects: np.ndarray, weights: np.ndarray
     return table / weights.sum()
 
 
+@styled
 def draw_sites(dag: gfn_envs.Mutation, tables: dict[str, np.ndarray], path: Path) -> None:
     """Draw tables (sites, letters) as pictures below each other; the letter of the wild type is framed."""
     figure = Figure(figsize=(6.4, 1.0 + len(tables) * (0.6 + 0.28 * dag.length)), layout="constrained")

@@ -10,6 +10,7 @@ import numpy as np
 
 from agents.evaluation.graph_posterior import GraphPosterior
 from agents.plots.figures import new_figure, save
+from agents.plots.style import BLUE, VERMILION, styled
 from gfn_envs.arrays import BoolArray, FloatArray
 
 if TYPE_CHECKING:
@@ -25,6 +26,7 @@ MAX_WRITTEN = 8
 MATRIX_POINTS = 160
 
 
+@styled
 def graph_posterior_figure(
     posterior: GraphPosterior, truth: BoolArray | None = None, path: str | os.PathLike[str] | None = None
 ) -> Figure:
@@ -55,7 +57,9 @@ def graph_posterior_figure(
             axes.set_title(f"{which}: P({_label(name)})", fontsize=10)
             if name == "edge" and truth is not None:
                 parent, child = np.nonzero(truth)
-                axes.plot(child, parent, "s", color="C3", markersize=0.5 * MATRIX_POINTS / len(truth), fillstyle="none")
+                axes.plot(
+                    child, parent, "s", color=VERMILION, markersize=0.5 * MATRIX_POINTS / len(truth), fillstyle="none"
+                )
     figure.colorbar(image, ax=list(panels[:, -1]), label="probability", shrink=0.7)
     return save(figure, path)
 
@@ -93,7 +97,7 @@ def _graph(axes: Axes, edge: FloatArray, names: Sequence[str]) -> None:
             "shrinkB": 13,
             # Both directions of an edge are seen beside each other.
             "connectionstyle": "arc3,rad=0.12",
-            "color": "C0",
+            "color": BLUE,
         }
         axes.annotate("", xy=places[j], xytext=places[i], arrowprops=style)
     for (x, y), name in zip(places, names, strict=True):

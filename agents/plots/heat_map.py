@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from agents.plots.figures import LOGARITHMIC, new_figure, save
+from agents.plots.style import styled
 from agents.runs.ranking import SettingGrid
 
 if TYPE_CHECKING:
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 
+@styled
 def heat_map(
     grids: Sequence[SettingGrid], x: str, y: str, metric: str, path: str | os.PathLike[str] | None = None
 ) -> Figure:
@@ -31,13 +33,13 @@ def heat_map(
         metric: name of the metric.
         path: file for the figure.
     """
-    from matplotlib.colors import LogNorm, Normalize
-
     known = np.concatenate([grid.mean[~np.isnan(grid.mean)] for grid in grids])
     is_log = metric in LOGARITHMIC and known.min() > 0 and known.max() > known.min()
-    norm = (LogNorm if is_log else Normalize)(known.min(), known.max())
     width = sum(max(2.6, 0.85 * len(grid.x) + 1.4) for grid in grids) + 1.0
-    figure = new_figure(width, max(2.6, 0.6 * max(len(grid.y) for grid in grids) + 1.6))
+    figure = new_figure(width, max(2.6, 0.6 * max(len(grid.y) for grid in grids) + 1.6))  # It names the extra.
+    from matplotlib.colors import LogNorm, Normalize
+
+    norm = (LogNorm if is_log else Normalize)(known.min(), known.max())
     panels = figure.subplots(1, len(grids), squeeze=False)[0]
     for axes, grid in zip(panels, grids, strict=True):
         image = axes.imshow(grid.mean, norm=norm, cmap="viridis", aspect="auto")

@@ -9,6 +9,7 @@ import numpy as np
 
 from agents.agent import Agent
 from agents.plots.figures import new_figure, save
+from agents.plots.style import styled
 from gfn_envs.arrays import FloatArray, IntArray
 from gfn_envs.border import log_rewards
 from gfn_envs.dag import Dag
@@ -22,6 +23,7 @@ PER_ROW = 6
 CELL = (300, 230)
 
 
+@styled
 def molecule_grid(
     agent: Agent,
     path: str | os.PathLike[str] | None = None,

@@ -9,11 +9,13 @@ import numpy as np
 
 from agents.evaluation.pareto import pareto_front
 from agents.plots.figures import new_figure, save
+from agents.plots.style import styled
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 
+@styled
 def pareto_figure(
     agent: Any, path: str | os.PathLike[str] | None = None, num_samples: int = 1000, seed: int = 0
 ) -> Figure:

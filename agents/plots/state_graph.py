@@ -11,6 +11,7 @@ import torch
 
 from agents.agent import Agent
 from agents.plots.figures import new_figure, save
+from agents.plots.style import styled
 from gfn_envs import enumeration, exact
 from gfn_envs.arrays import FloatArray, IntArray
 from gfn_envs.dag import Dag
@@ -28,6 +29,7 @@ LABELED = 60
 LONGEST = 30
 
 
+@styled
 def state_graph(agent: Agent, path: str | os.PathLike[str] | None = None, max_states: int = 500) -> Figure:
     """The state graph with exact flows next to the state graph with learned flows.
 

@@ -37,6 +37,7 @@ from agents.agent import Agent
 from agents.log_probs import log_probs
 from agents.losses.balance import COMPLETE, EDGES, Balance, balance_loss, select, sub_trajectories
 from agents.losses.segments import segment_sum
+from agents.plots.style import styled
 from agents.policies import StateActionPolicy
 from agents.trajectories import Trajectories, concatenate
 from gfn_envs.dag import Dag
@@ -164,6 +165,7 @@ def analyze(agent: Agent, every: Trajectories, batch_size: int, batches: int, rn
 # ---------------------------------------------------------------------- over training
 
 
+@styled
 def draw(points: list[int], results: list[Figures], title: str, path: Path) -> None:
     """Plot cosine, bias and variance over training."""
     from matplotlib.figure import Figure

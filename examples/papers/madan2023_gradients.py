@@ -29,6 +29,7 @@ import agents
 import gfn_envs
 from agents.agent import Agent
 from agents.losses.balance import COMPLETE, EDGES, Balance, Pairs, balance_loss, sub_trajectories
+from agents.plots.style import styled
 from agents.policies.policy import Heads, Policy
 from agents.trajectories import Trajectories
 from gfn_envs import exact
@@ -187,6 +188,7 @@ def verdicts(results: list[list[dict[str, FloatArray]]], points: Sequence[int]) 
     ]
 
 
+@styled
 def draw(results: list[list[dict[str, FloatArray]]], points: Sequence[int], path: Path) -> None:
     """Both cosines over the size of sub-batches, one column per point."""
     from matplotlib.figure import Figure
