@@ -40,7 +40,7 @@ from gfn_envs.border import check_once, log_rewards
 from gfn_envs.dag import Dag
 from gfn_envs.validation import positive_int
 
-#: Share of trajectories that may not stop early by default, where every state can stop.
+#: Default of ``delay_stop`` if every state can stop.
 DELAY_STOP = 0.1
 #: Below this many rows, evaluating repeated states again costs less than finding them.
 DISTINCT_ROWS = 48
@@ -53,8 +53,8 @@ class Agent:
         dag: the environment's core.
         config: the agent's settings.
         seed: seed of the initial weights and of all sampling. The same seed gives the same result.
-        policy: your own network, instead of the one that ``config`` describes, or what makes it
-            (:mod:`agents.policies.given`).
+        policy: your own network, or a class or function that makes it (:mod:`agents.policies.given`). None: the network
+            that ``config`` describes.
 
     Raises:
         UnsupportedError: the method does not apply to this environment.
@@ -62,7 +62,7 @@ class Agent:
             backward logits that the agent needs.
     """
 
-    #: Name in tables and saved runs. A subclass without one is called like its class.
+    #: Name in tables and saved runs. A subclass without one takes the name of its class.
     name: ClassVar[str]
     paper: ClassVar[str] = "none"
     config_class: ClassVar[type[Any]] = Config
@@ -78,7 +78,7 @@ class Agent:
     recorded: IntArray
     #: The last sampled batch of training; None before the first.
     last_batch: Trajectories | None = None
-    #: Exponent of the reward that the last batch of training had.
+    #: Exponent of the reward in the last batch of training.
     beta: float = 1.0
     #: Share of trajectories that may not stop early, if the agent has this setting.
     delay_stop: Schedule | None = None
@@ -101,7 +101,7 @@ class Agent:
         self.device = usable_device(self.config.device)
         if policy is not None and not self.takes_policy:
             raise ValueError(f"agent {self.name!r} has its own policy; policy must be None")
-        #: What made the policy, if the user gave that; saved runs name it.
+        #: The class or function that made the policy, if the user gave one; saved runs name it.
         self.policy_factory = None if isinstance(policy, Policy) else policy
         self.policy_given = policy is not None
         self.rng = np.random.default_rng(seed)
@@ -115,7 +115,7 @@ class Agent:
             self.policy = (self.make_policy() if own is None else own).to(self.device)
             self.explorer = make_explorer(getattr(self.config, "explorer", "none"), EXPLORERS)
             if self.explorer.name != "none" and type(self).behavior is not Agent.behavior:
-                raise ValueError(f"agent {self.name!r} defines a behavior of its own; explorer must be 'none'")
+                raise ValueError(f"agent {self.name!r} defines its own behavior policy; explorer must be 'none'")
             self.modules = nn.ModuleDict(self.make_modules() | self.explorer.modules(self)).to(self.device)
         if self.learns_flow and not self.policy.learns_flow:
             raise ValueError(f"agent {self.name!r} learns state flows, but the given policy has none (learns_flow)")
@@ -160,7 +160,7 @@ class Agent:
 
     @property
     def balance(self) -> Balance | None:
-        """The objective as a balance declaration; None if it is not of this kind."""
+        """The objective as a balance declaration; None if it is not a balance objective."""
         return None
 
     @property
@@ -183,7 +183,7 @@ class Agent:
         raise NotImplementedError(f"{type(self).__name__} defines no loss")
 
     def auxiliary_loss(self, trajectories: Trajectories) -> Tensor | None:
-        """Loss of the networks in :attr:`modules` that the explorer brought, on the same batch; None without any."""
+        """Loss of the explorer's networks in :attr:`modules` on the same batch; None if it has none."""
         return self.explorer.loss(self, trajectories)
 
     def log_probs(self, trajectories: Trajectories) -> LogProbs:
@@ -248,7 +248,7 @@ class Agent:
     def behavior(self) -> rollout.Logits | None:
         """The policy that training samples from, as a function of states; None is P_F itself.
 
-        It is asked for once per batch. Exploration is applied on top. Evaluations always sample P_F. Objectives
+        It is called once per batch. Exploration is applied on top. Evaluations always sample P_F. Objectives
         that are policy gradients need batches of P_F. Explorers (:mod:`agents.exploration`) choose other behaviors.
         """
         return None
@@ -256,8 +256,8 @@ class Agent:
     def behaviors(self, n: int) -> Behaviors:
         """The policies that training samples ``n`` trajectories from, and the number of trajectories of each.
 
-        Default: those of the setting ``explorer``, which is :meth:`behavior` for all if there is none. A policy per
-        trajectory, such as a member of an ensemble (Thompson sampling), is a list of many with small numbers.
+        By default the setting ``explorer`` chooses them; without an explorer, :meth:`behavior` samples all
+        trajectories. Thompson sampling returns many policies (members of an ensemble), each with few trajectories.
         """
         return self.explorer.behaviors(self, n)
 
@@ -297,7 +297,7 @@ class Agent:
     def sample(self, n: int, rng: np.random.Generator | None = None) -> IntArray:
         """``n`` objects: terminal states (n, state_width). No reward is evaluated.
 
-        Default of ``rng``: the agent's own random stream.
+        ``rng`` defaults to the agent's own random stream.
         """
         return self.sample_trajectories(n, rng=rng, rewards=False).terminal_states
 
@@ -323,7 +323,7 @@ class Agent:
         return weights / weights.sum(1, keepdims=True)
 
     def target_log_weights(self) -> FloatArray | None:
-        """log of the factor of R(x) in the agent's target, float64 (num_terminal_states,); None if that is R itself."""
+        """log w(x) of a target w(x) R(x), float64 (num_terminal_states,); None if the target is R."""
         return None
 
     @property

@@ -88,7 +88,7 @@ class OptimizerSettings(Config):
     keywords follow in parentheses: adamw(weight_decay=0.01)."""
     lr: Schedule = Schedule(1e-3, 1e-3, 1)
     """Learning rate of the networks: a number, start,end,steps for a linear change, or start,end,steps,shape with the
-    shape cosine, exponential, or a function of your own as module:name."""
+    shape cosine, exponential, or your own function as module:name."""
     max_grad_norm: float | None = None
     """Scale gradients down to this Euclidean norm."""
 
@@ -151,7 +151,7 @@ class FlowSettings(Config):
     """State flows."""
 
     lr_log_z: Schedule | None = None
-    """Learning rate of log Z = log F(s0) as a parameter of its own, such as ten times lr (Madan et al. 2023). None:
+    """Learning rate of log Z = log F(s0) as a separate parameter, such as ten times lr (Madan et al. 2023). None:
     log F(s0) comes from the network, like all other flows."""
     track_log_z: bool = True
     """Shift all log flows at the first iteration, and while beta < 1, so that those of the states before the terminal
@@ -211,7 +211,7 @@ class DelaySettings(Config):
 
     delay_stop: Schedule | None = None
     """Share of trajectories that may stop only after a random number of steps, uniform up to the longest trajectory: a
-    number or start,end,steps. It finds modes far from s0; exploring steps of epsilon do not, because they stop too.
+    number or start,end,steps. It finds modes far from s0. Random steps of epsilon do not, because they stop too.
     Default: 0.1 where every state can stop, else 0. With 0 and epsilon 0, batches are samples of P_F (on-policy)."""
 
     def __post_init__(self) -> None:

@@ -1,6 +1,6 @@
 """Names of version 0.1 that its documentation showed. They work for one more release, with a DeprecationWarning.
 
-``MODULES`` and ``NAMES`` are all there is to keep. Without them, delete this file and every mention of it.
+Once ``MODULES`` and ``NAMES`` are empty, delete this file and every mention of it.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ MODULES = {
     "agents.zoo": "agents.gflownets",
 }
 
-#: Module of version 0.1 -> names that are not in the module of the same place today -> module and name of today.
+#: Module of version 0.1 -> names that have moved out of it -> their module and name today.
 NAMES = {
     "agents.evaluation": {
         "exact_distribution": "agents.evaluation.evaluate:exact_distribution",

@@ -1,4 +1,4 @@
-"""Rounds of expensive calls: a surrogate, a GFlowNet on its acquisition function, a batch of real calls."""
+"""Active learning: fit a surrogate, train a GFlowNet on its acquisition function, call the reward, repeat."""
 
 from agents.acquire.acquisition import ACQUISITIONS as ACQUISITIONS
 from agents.acquire.found import Found as Found

@@ -1,7 +1,7 @@
-"""Acquisition functions, and the environment whose reward is one.
+"""Acquisition functions, and environments that use one as their reward.
 
-Values have mean 0 and standard deviation 1 over the objects called so far. log R of a GFlowNet is the acquisition
-function times a sharpness.
+Values are standardized to mean 0 and standard deviation 1 over the objects called so far. log R of the GFlowNet is the
+acquisition function times a sharpness.
 """
 
 from __future__ import annotations
@@ -41,12 +41,12 @@ ACQUISITIONS: dict[str, tuple[Callable[[FloatArray, FloatArray, float, float], F
     "ei": (log_expected_improvement, 2.0),
 }
 
-#: What belongs to the reward of an environment, and not to its states.
+#: Attributes of an environment that belong to its reward, not to its states.
 OF_THE_REWARD = ("_reward_record", "_evaluation_target", "oracle", "expensive_reward", "on_error", "reward_floor")
 
 
 def with_log_reward(dag: Dag, log_reward: Callable[[IntArray], FloatArray]) -> Dag:
-    """An environment with the states of ``dag`` and another reward, without partial rewards.
+    """A copy of ``dag`` with another reward and no partial rewards.
 
     Args:
         dag: the environment.

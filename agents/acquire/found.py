@@ -1,4 +1,4 @@
-"""What a search has found: objects and their rewards, in the order of the calls."""
+"""The objects that a search has called, with their rewards."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from gfn_envs.dag import Dag
 
 @dataclass
 class Found:
-    """Objects that were called, each once.
+    """Distinct objects, in the order of their calls.
 
     Attributes:
         objects: terminal states (n, state_width).
@@ -27,7 +27,7 @@ class Found:
 
     @classmethod
     def nothing(cls, dag: Dag) -> Found:
-        """No objects."""
+        """An empty result."""
         return cls(dag.source(0), np.zeros(0), np.zeros(0, dtype=np.int64))
 
     def __len__(self) -> int:
@@ -47,7 +47,7 @@ class Found:
         return self.objects[order], np.exp(self.log_reward[order])
 
     def up_to(self, calls: int) -> Found:
-        """What the first ``calls`` calls found."""
+        """The objects of the first ``calls`` calls."""
         return Found(self.objects[:calls], self.log_reward[:calls], self.round[:calls])
 
     def top(self, k: int = 100, distance: Distance = hamming) -> dict[str, float | None]:

@@ -21,7 +21,7 @@ from gfn_envs.dag import Dag
 from gfn_envs.reward_errors import BudgetSpent
 from gfn_envs.validation import checked_seed, one_of, positive, positive_int, real
 
-#: The GFlowNet gives this many samples per object that is called; the best of them by the acquisition function are.
+#: Samples of the GFlowNet per object that is called. The acquisition function picks the best of them.
 CANDIDATES = 10
 
 
@@ -42,7 +42,7 @@ def acquire(
     progress: bool = False,
     **settings: Any,
 ) -> Found:
-    """Rounds of calls of an expensive reward.
+    """Optimize an expensive reward in rounds of calls.
 
     The first round calls random objects. Each other round fits a surrogate to all rewards so far, trains a new GFlowNet
     on an acquisition function of the surrogate, samples it, and calls the best new samples by that function. The rounds
@@ -53,7 +53,7 @@ def acquire(
         rounds: number of rounds, the first included.
         batch: number of new objects per round.
         agent: name of the agent, such as "tb" or "subtb".
-        iterations: its iterations per round.
+        iterations: training iterations per round.
         surrogate: "forest"; "gp" or "botorch", for up to about 1,000 objects; or a function from a seed to a
             :class:`Surrogate`.
         acquisition: "ucb", the upper confidence bound, or "ei", the expected improvement.
@@ -118,7 +118,7 @@ def acquire(
 
 
 def paid_for(dag: Dag, objects: IntArray) -> tuple[IntArray, FloatArray]:
-    """Those of ``objects`` (n, state_width) whose rewards are known although the budget is spent, and their log R."""
+    """The ``objects`` (n, state_width) whose rewards are known once the budget is spent, and their log R."""
     known = np.full(len(objects), np.nan)
     for i in range(len(objects)):
         with contextlib.suppress(BudgetSpent):
@@ -129,14 +129,14 @@ def paid_for(dag: Dag, objects: IntArray) -> tuple[IntArray, FloatArray]:
 def new_objects(
     agent: Agent, known: IntArray, n: int, rank: Callable[[IntArray], FloatArray] | None, tries: int = 20
 ) -> IntArray:
-    """Up to ``n`` distinct samples of an agent that are not ``known``: the best by ``rank``, or any without one.
+    """Up to ``n`` distinct samples of an agent that are not ``known``; the best ones if ``rank`` is given.
 
     Args:
         agent: the agent.
         known: objects that are left out (m, state_width).
         n: number of objects. There are fewer if the agent samples too few new ones, even with uniform exploration.
         rank: values of objects, larger for better ones.
-        tries: the agent is sampled at most this often, ever more of the later samples by random actions.
+        tries: maximum number of batches. Later ones take more random actions.
     """
     taken, pool = set(row_keys(known).tolist()) if len(known) else set(), known[:0]
     wanted = CANDIDATES * n if rank is not None else n

@@ -1,4 +1,4 @@
-"""Searches with as many calls, to compare with: random objects, Markov chains, a genetic algorithm."""
+"""Baselines with the same number of calls: random search, Markov chains and a genetic algorithm."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def random_search(dag: Dag, calls: int, batch: int = 500, seed: int = 0) -> Foun
 
 
 def mcmc_search(dag: Dag, calls: int, batch: int = 500, seed: int = 0, **settings: Any) -> Found:
-    """The distinct objects that the agent "mcmc" calls, proposals included; ``settings`` are its own."""
+    """The distinct objects that the agent "mcmc" calls, proposals included; ``settings`` are those of the agent."""
     oracle = Oracle(dag.log_reward, budget=calls, batch_size=batch, name="log_reward")
     counted = with_log_reward(dag, oracle)
     counted.on_error = dag.on_error
@@ -90,7 +90,7 @@ def genetic_search(
 
 
 def rebuilt(dag: Dag, objects: IntArray, rng: np.random.Generator) -> IntArray:
-    """Objects of which up to half of the steps were undone by uniform P_B, and made again by random actions."""
+    """Undo up to half of the steps of each object by uniform P_B, and rebuild it by random actions."""
     low, high = step_range(dag, 0.5, 1)
     states, _ = backtrack(dag, objects, rng.integers(low, high, size=len(objects), endpoint=True), None, rng)
     return reconstruct(dag, states, None, rng)[0]

@@ -1,4 +1,4 @@
-"""Models of the reward, fitted to the objects called so far: mean and standard deviation of any object's reward."""
+"""Surrogates: models, fitted to the objects called so far, that predict the reward and its standard deviation."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class Forest:
 
     Args:
         seed: seed of the trees.
-        trees: their number.
+        trees: number of trees.
     """
 
     def __init__(self, seed: int = 0, trees: int = 100):
@@ -39,7 +39,7 @@ class Forest:
 
     def predict(self, features: FloatArray) -> tuple[FloatArray, FloatArray]:
         rows = np.ascontiguousarray(features, dtype=np.float32)
-        # The trees' own functions check and convert the rows once per tree, which takes longer than the rest.
+        # The public functions of the trees check and convert the rows once per tree, which takes longer than the rest.
         each = np.stack([tree.tree_.predict(rows)[:, 0] for tree in self.model.estimators_])
         return each.mean(0), each.std(0)
 

@@ -36,7 +36,7 @@ class CompareOptions:
     """Metric of the ranking and of the learning curves, a column of metrics.jsonl. Default: the first of tv, elbo,
     log_z, loss that a run has."""
     best: Literal["min", "max"] | None = None
-    """Whether less or more of the metric is better. Needed for metrics of which neither is known, such as loss."""
+    """Whether smaller or larger values of the metric are better. Needed if that is not known, as for loss."""
     x: Literal["iterations", "transitions", "seconds"] = "iterations"
     """X axis of the learning curves."""
     out: Path = Path("comparison.png")
@@ -109,7 +109,7 @@ def best_lines(bests: Sequence[Best], metric: str) -> list[str]:
         if best.next is not None and best.next_summary is not None:
             line += f"; next: {best.next.label}, {_value(best.next_summary)}"
             if best.errors is None:
-                line += " (one seed is no estimate of the error: run more)"
+                line += " (one seed gives no estimate of the error: run more)"
             else:
                 close = ", which chance explains" if best.errors < 2 else ""
                 line += f" ({best.errors:.2g} standard errors of the difference behind{close})"
@@ -122,7 +122,7 @@ def _value(summary: Summary) -> str:
 
 
 def no_ranking(metric: str) -> str:
-    """Why groups are in no order."""
+    """The reason why groups are not ranked."""
     return (
         f"no ranking: less or more of {metric} is not known to be better (--best min, --best max, or another --metric)"
     )

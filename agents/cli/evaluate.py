@@ -34,16 +34,15 @@ class EvaluateOptions:
     json: bool = False
     """Print JSON instead of a table."""
     condition: str | None = None
-    """Of a run with conditions: evaluate at this one, such as beta=8 or qed=0.5,sa=0.5."""
+    """Condition at which to evaluate a run with conditions, such as beta=8 or qed=0.5,sa=0.5."""
     conditions: str = "grid"
-    """Of a run with conditions, without --condition: evaluate at the conditions of a grid, or at this number of drawn
-    ones."""
+    """Without --condition, evaluate a run with conditions at those of a grid, or at this number of random ones."""
     num_samples: int = 2000
     """Number of trajectories for the sampled metrics."""
     seed: int = 0
     """Seed of those trajectories."""
     rewards: Literal["auto", "all", "none"] = "auto"
-    """Which rewards to evaluate: all that the metrics need, none, or auto: none if they are expensive, else all."""
+    """Which rewards to evaluate: all that the metrics need, none, or auto (none if they are expensive, else all)."""
     exact_states: int | None = None
     """Metrics are exact if the environment has at most this many states. Default: 2,000,000."""
     num_backward: int = 10

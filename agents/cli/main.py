@@ -23,7 +23,7 @@ USAGE = """usage: gfn COMMAND ...
 
 Train and compare
   gfn train AGENT ENV [--env.ARG VALUE ...] [--agent.ARG VALUE ...] [--iterations N] [--seed S] [--out DIR] [--resume]
-  gfn sweep AGENTS ENV  many trainings at once, on this machine or a cluster: --seeds 0:5 --grid agent.lr=1e-3,3e-3
+  gfn sweep AGENTS ENV  many runs in parallel, on this machine or a cluster: --seeds 0:5 --grid agent.lr=1e-3,3e-3
   gfn evaluate DIR      metrics of a run as a table, or as JSON with --json
   gfn compare DIR ...   a table of several runs, aggregated over seeds, and their learning curves in comparison.png
   gfn sample DIR        objects of a run as .csv, .parquet, .smi, .sdf, .fasta, .nwk, .nex or .npy, with their rewards
@@ -66,7 +66,7 @@ AGENT_COMMANDS = {
 }
 COMMANDS = ENVIRONMENT_COMMANDS | AGENT_COMMANDS
 
-#: Errors without a bug behind them, reported in one line: wrong arguments or runs, missing files, data or packages, a
+#: Errors that are not bugs, reported in one line: wrong arguments or runs, missing files, data or packages, a
 #: network with NaN outputs, an environment without a legal action.
 FAILURES = (UsageError, RunError, OSError, ImportError, FloatingPointError, NoLegalActionError)
 

@@ -41,7 +41,7 @@ def default_directory(agent: Agent, id: str, environment: Mapping[str, Any]) -> 
 
 
 def check_no_older_run(agent: Agent, id: str, directory: Path) -> None:
-    """Check that a run to resume in its default ``directory`` is not in the one that version 0.1 used instead.
+    """Check that the run to resume is not in the default directory of version 0.1 instead of ``directory``.
 
     Raises:
         UsageError: it is.

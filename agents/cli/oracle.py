@@ -19,11 +19,11 @@ class OracleOptions:
     address: str | None = None
     """Ray cluster on which the workers run: auto, HOST:PORT, ray://HOST:PORT or local."""
     budget: int | None = None
-    """The most calls, failed ones and those before --resume included. Training ends when they are spent."""
+    """Maximum number of calls, including failed ones and those before --resume. Training ends when they are spent."""
     timeout: float | None = None
-    """Seconds per object, after which its call is ended and has failed. Needs --oracle.workers."""
+    """Time limit per object in seconds. A call that takes longer is ended and fails. Needs --oracle.workers."""
     retries: int = 0
-    """How often a failed call is repeated. What becomes of objects that fail at last: --env.on-error."""
+    """How often a failed call is repeated. --env.on-error says what happens to objects that keep failing."""
     batch_size: int | None = None
     """Objects per call of a reward that takes a batch. Default: 1."""
     log: Path | None = None
@@ -46,9 +46,9 @@ def attach(dag: Dag, options: OracleOptions) -> Oracle | None:
 
 
 def place_log(oracle: Oracle | None, out: Path) -> None:
-    """Tell an oracle the run directory, before its first call.
+    """Give an oracle the run directory, before its first call.
 
-    In a log of the run's own, all calls count towards the budget; in another, those of this run.
+    All calls in the run's own log count toward the budget; in another log, only those of this run.
     """
     if oracle is None:
         return

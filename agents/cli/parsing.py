@@ -24,7 +24,7 @@ from gfn_envs.smiles_files import read_smiles
 
 
 def parse(kind: type[Any], arguments: Sequence[str], prog: str, default: Any = None) -> Any:
-    """A dataclass of type ``kind`` filled from flags; ``default`` holds the values of those that are not given.
+    """Fill a dataclass of type ``kind`` from flags; ``default`` holds the values of flags that are not given.
 
     Raises:
         UsageError: a flag or value is wrong, in one line.
@@ -105,7 +105,7 @@ def environment_arguments(id: str) -> type[Any]:
     """A dataclass with the arguments and defaults of a registered environment.
 
     Raises:
-        UsageError: there is no such environment.
+        UsageError: the environment is unknown.
     """
     try:
         parameters = environment_parameters(id)
@@ -152,7 +152,7 @@ def check_seed(seed: int) -> None:
 
 
 def check_at_least(least: int, options: Any, *names: str) -> None:
-    """Raise UsageError if one of these flags has a value below ``least``. None is no value."""
+    """Raise UsageError if one of these flags has a value below ``least``. None is skipped."""
     for name in names:
         value = getattr(options, name)
         if value is not None and value < least:

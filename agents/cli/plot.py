@@ -36,7 +36,7 @@ class PlotOptions:
     max_states: int = 500
     """Largest number of states to draw."""
     rewards: Literal["auto", "all", "none"] = "auto"
-    """Which rewards to evaluate: all that the figures need, none, or auto: none if they are expensive, else all."""
+    """Which rewards to evaluate: all that the figures need, none, or auto (none if they are expensive, else all)."""
     exact_states: int | None = None
     """Distributions are exact if the environment has at most this many states. Default: 2,000,000."""
 
@@ -62,7 +62,7 @@ def draw(
 ) -> list[Path]:
     """Save the figures of every run and those of its environment. Returns their paths.
 
-    Figures that need rewards are left out, with a line that says so, if no reward may be evaluated.
+    If no reward may be evaluated, figures that need rewards are left out, and a line says so.
     """
     folder = out / "figures"
     paths = [folder / "training.png"]

@@ -1,4 +1,4 @@
-"""gfn posterior: what a run says about the edges of Bayesian networks."""
+"""gfn posterior: edge probabilities of Bayesian networks from a run."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from agents.runs import directory as runs
 from agents.runs.files import write_atomically
 from gfn_envs.arrays import BoolArray
 
-#: Edges that are printed.
+#: Number of edges to print.
 SHOWN = 20
 PICTURES = (".png", ".pdf", ".svg")
 

@@ -18,16 +18,16 @@ PROGRAM = "import sys; sys.path[:] = {path!r}; sys.argv[0] = 'gfn'; from gfn_com
 
 
 def join_others(agent: Any, processes: int) -> bool:
-    """Whether this process shares its batches with others, to which it is connected now.
+    """Connect to the other processes of this training. Returns False if there are none.
 
     Raises:
-        UsageError: they cannot share the batches of this agent, or torchrun was given and ``--processes`` as well.
+        UsageError: they cannot share the batches of this agent, or both torchrun and ``--processes`` are used.
     """
     started = launch.started_here()
     if started:
         launch.end_with_parent()
     elif processes > 1 and all(name in os.environ for name in TORCHRUN):
-        raise UsageError("torchrun says how many processes there are: leave out --processes")
+        raise UsageError("torchrun sets the number of processes: leave out --processes")
     shared = join()
     if shared or processes > 1:
         size = int(os.environ["WORLD_SIZE"]) if shared else processes

@@ -30,7 +30,7 @@ class ReportOptions:
     seed: int = 0
     """Seed of those trajectories."""
     rewards: Literal["auto", "all", "none"] = "auto"
-    """Which rewards to evaluate: all that the report needs, none, or auto: none if they are expensive, else all."""
+    """Which rewards to evaluate: all that the report needs, none, or auto (none if they are expensive, else all)."""
     exact_states: int | None = None
     """Distributions are exact if the environment has at most this many states. Default: 2,000,000."""
     known: Path | None = None
@@ -38,7 +38,7 @@ class ReportOptions:
     trust: bool = False
     """Import the modules that the runs name, such as that of a reward function. This runs their code."""
     progress: bool = True
-    """Show what is being done."""
+    """Show progress."""
 
 
 def report(arguments: list[str]) -> int:

@@ -45,7 +45,8 @@ class SampleOptions:
     out: tuple[Path, ...] = ()
     """Files to write. Their suffixes set the formats. Default: print the first ten rows."""
     condition: str | None = None
-    """Of a run with conditions: sample at this one, such as beta=8 or qed=0.5,sa=0.5. Default: drawn as in training."""
+    """Condition at which to sample a run with conditions, such as beta=8 or qed=0.5,sa=0.5. Default: drawn as in
+    training."""
     num: int = 1000
     """Number of trajectories to sample."""
     unique: bool = False
@@ -62,8 +63,8 @@ class SampleOptions:
     top: int | None = None
     """Write at most this many rows, after sorting."""
     rewards: Literal["auto", "all", "none"] = "auto"
-    """Which rewards to evaluate: all, none, or auto: all, but only those that are known if they are expensive. Each
-    distinct object is evaluated once."""
+    """Which rewards to evaluate: all, none, or auto (all; if they are expensive, only those that are already known).
+    Each distinct object is evaluated once."""
     log_pf: bool = False
     """Also give log P_F of the trajectory that led to each object."""
     seed: int = 0

@@ -1,4 +1,4 @@
-"""gfn sweep: many runs at once, on this machine or on a cluster of Ray."""
+"""gfn sweep: many runs in parallel, on this machine or on a Ray cluster."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ from agents.sweeps.search import Search, written
 #: Flags of gfn train that a sweep sets itself -> what to do instead.
 SET_BY_SWEEP = {
     "seed": "give --seeds",
-    "resume": "a sweep always goes on: leave it out",
+    "resume": "a sweep always resumes: leave it out",
     "no_resume": "give a new --out",
 }
 #: Trials that a search prints at its end.
@@ -40,9 +40,9 @@ BEST = 5
 
 @dataclass
 class SweepOptions:
-    """Run many trainings at once. Every flag of gfn train applies to all of them. They are processes of Ray, on this
-    machine or on a cluster. An interrupted sweep goes on with the same command. A run whose worker dies goes on from
-    its checkpoint on another.
+    """Train many runs in parallel, in Ray processes on this machine or on a cluster. Every flag of gfn train applies to
+    all runs. The same command continues an interrupted sweep. If a worker dies, another one continues its run from the
+    last checkpoint.
 
     Example: gfn sweep tb,subtb GFN/HyperGrid-v0 --seeds 0:5 --grid agent.lr=1e-3,3e-3 agent.lamda=0.8,0.9
 
@@ -57,14 +57,14 @@ class SweepOptions:
     out: Path = Path("runs/sweep")
     """Folder for the run directories and sweep.json. On a cluster, all machines must share it."""
     workers: int | None = None
-    """Runs at once. Default: as many as there are cores, on this machine or in the cluster."""
+    """Number of runs in parallel. Default: the number of cores, on this machine or in the cluster."""
     address: str | None = None
     """A running Ray: HOST:PORT, or auto for the one on this machine. Default: RAY_ADDRESS if it is set. Otherwise Ray
     is started on this machine, and ends with the sweep."""
     gpus: float = 0.0
     """GPUs per run, for --agent.device cuda. With 0.25, four runs share one."""
     retries: int = 3
-    """How often a run goes on elsewhere if its worker dies."""
+    """How often a run is continued by another worker if its worker dies."""
     search: int | None = None
     """Let Optuna choose this many combinations, instead of running all."""
     minimize: str | None = None
@@ -199,7 +199,7 @@ def check(options: SweepOptions) -> None:
 
 
 def settings(name: str) -> list[str]:
-    """Names of an agent's settings. Raises UsageError if there is no such agent."""
+    """Names of an agent's settings. Raises UsageError if the agent is unknown."""
     try:
         return [field.name for field in dataclasses.fields(agent_class(name).config_class)]
     except ValueError as error:

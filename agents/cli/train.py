@@ -45,7 +45,7 @@ class TrainOptions:
     runs/AGENT-ENV-HASH-sSEED if --agent.* or --env.* differ from their defaults; HASH stands for these settings."""
     config: Path | None = None
     """JSON file with agent, env, env_arguments, settings and options, such as the config.json of a run, in place of
-    AGENT and ENV. Other flags change what it says."""
+    AGENT and ENV. Other flags override it."""
     trust: bool = False
     """Import the modules that the file of --config names. This runs their code."""
     resume: bool = False
@@ -63,16 +63,17 @@ class TrainOptions:
     tensorboard: bool = False
     """As --logger tensorboard."""
     logger: tuple[Literal["tensorboard", "wandb", "mlflow"], ...] = ()
-    """Also send every number of metrics.jsonl there. wandb logs offline with WANDB_MODE=offline; mlflow to a file in
-    the run directory, or to MLFLOW_TRACKING_URI."""
+    """Also log all metrics there. wandb logs offline with WANDB_MODE=offline; mlflow logs to a file in the run
+    directory, or to MLFLOW_TRACKING_URI."""
     callbacks: tuple[str, ...] = ()
     """Your own callbacks (agents.Callback, or functions of a row of metrics.jsonl), each as module:name."""
     threads: int = 1
-    """Threads for matrix products. More than 1 help large networks on a machine that does nothing else; beside another
-    busy process they can be many times slower. --processes uses more cores without that."""
+    """Threads for matrix products. More than 1 helps large networks on an idle machine; next to another busy process it
+    can be many times slower. --processes uses more cores without this risk."""
     processes: int = 1
-    """Processes that share every batch, one per core. The result is that of one process up to rounding. Their messages
-    take about a millisecond per iteration: it pays from batches of about 128 trajectories on, and never at 16."""
+    """Processes that share every batch, one per core. The result is that of one process up to rounding. Communication
+    takes about a millisecond per iteration, so processes help with batches of about 128 trajectories or more, and never
+    with 16."""
     progress: bool = True
     """Show a progress bar."""
     figures: bool = True
@@ -84,7 +85,7 @@ def train(arguments: list[str]) -> int:
     named = list(itertools.takewhile(lambda word: not word.startswith("-"), arguments[:2]))
     config, _ = training_config.split(arguments)
     if named and config is not None:
-        raise UsageError(f"--config {config} says agent and environment: leave out {' '.join(named)}")
+        raise UsageError(f"--config {config} gives the agent and the environment: leave out {' '.join(named)}")
     if len(named) < 2 and config is None:
         if "-h" not in arguments and "--help" not in arguments:
             raise UsageError("gfn train needs an agent and an environment, such as: gfn train tb GFN/HyperGrid-v0")
@@ -98,7 +99,7 @@ def train(arguments: list[str]) -> int:
             print_next(out, arguments, options.iterations)
     except LostProcessError:
         if started_here():
-            # The process that started this one says what happened. An ordinary exit would destroy the connections,
+            # The process that started this one reports the error. An ordinary exit would destroy the connections,
             # which aborts while their threads wait for the lost process.
             sys.stdout.flush()
             os._exit(LOST)
@@ -272,7 +273,7 @@ def _values(options: Any) -> dict[str, Any]:
 
 
 def _train(agent: Any, out: Path, options: Any, shared: bool = False) -> bool:
-    """Train, and print the results. False in a process that does not print, because another one of a group does."""
+    """Train, and print the results. Returns False if another process of the group prints them."""
     from agents.runs.train import train as run_training
 
     try:

@@ -1,4 +1,4 @@
-"""What a worker of a sweep does: ``gfn train`` in the run's directory, continuing what is there."""
+"""The job of a sweep's worker: ``gfn train`` in the run directory, from its checkpoint if it has one."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ KEPT = 4000
 
 @dataclass(frozen=True)
 class Place:
-    """Where a sweep runs, as all its workers must see it.
+    """The location of a sweep, which all its workers must see.
 
     Attributes:
         folder: the sweep's folder.
@@ -78,7 +78,7 @@ def train_run(place: Place, name: str, words: Sequence[str]) -> Outcome:
 
 
 def wait_until_free(out: Path) -> None:
-    """Wait until no process holds the run directory. If one still does in the end, training says so."""
+    """Wait until no process holds the run directory. If one still holds it in the end, training raises."""
     if (out / LOCK).exists():
         with contextlib.suppress(Timeout), FileLock(out / LOCK).acquire(timeout=PATIENCE):
             pass

@@ -1,4 +1,4 @@
-"""An engine on a part of each batch. Together, those of all processes give the result of one on whole batches."""
+"""An engine that works on a part of each batch. All processes together give the result of one on whole batches."""
 
 from __future__ import annotations
 
@@ -29,13 +29,13 @@ def check(learner: Learner, size: int) -> None:
         _unsupported("residuals that do not depend on the mean of the whole batch", f"agent {learner.name!r}")
     loss = getattr(type(learner), "loss", None)
     if loss is not None and not loss.__module__.startswith("agents."):
-        _unsupported("the loss that the balance declares", f"a loss of its own in {learner.name!r}")
+        _unsupported("the loss that the balance declares", f"its own loss in {learner.name!r}")
     if getattr(learner.dag, "conditions", None) is not None:
         _unsupported("an environment without conditions, which are drawn for the whole batch", repr(learner.dag))
     if getattr(learner.dag, "oracle", None) is not None:
         _unsupported("an environment without an oracle, whose calls one process counts", repr(learner.dag))
     if not learner.backward.in_objective:
-        _unsupported("a P_B without a loss of its own", f"backward {learner.backward.name!r}")
+        _unsupported("a P_B without a separate loss", f"backward {learner.backward.name!r}")
     if getattr(config, "explorer", "none") != "none":
         _unsupported("no explorer, which works on the whole batch", f"explorer={config.explorer!r}")
     if getattr(config, "local_search", 0):
@@ -55,7 +55,7 @@ def _unsupported(what: str, given: str) -> None:
 class OwnNumbers:
     """Draws the random numbers of a whole batch, and returns those of trajectories ``first`` to ``last - 1``.
 
-    It has those methods of a generator that rollouts call. The second axis of a shape is that of the trajectories.
+    It has the generator methods that rollouts call. The second axis of a shape runs over trajectories.
 
     Args:
         rng: the generator, in the same state in all processes.

@@ -14,8 +14,8 @@ import torch.distributed as dist
 
 from gfn_envs.arrays import FloatArray
 
-#: A process that says nothing for this long is lost, such as one whose machine was switched off. An evaluation by
-#: process 0, for which the others wait, may take as long. Processes that end are noticed at once.
+#: A process that stays silent for this long is lost, for example because its machine was switched off. It also limits
+#: evaluations by process 0, for which the others wait. A process that ends is noticed immediately.
 TIMEOUT = datetime.timedelta(hours=2)
 #: Path of the file through which processes started by ``gfn train --processes`` find each other.
 STORE = "GFN_PROCESS_STORE"
@@ -119,7 +119,7 @@ class Group:
         return sent.numpy().tobytes()
 
     def any(self, *flags: bool) -> list[bool]:
-        """Whether each flag is set in at least one process."""
+        """True for each flag that is set in at least one process."""
         found = torch.tensor(flags, dtype=torch.uint8)
         with lost_process(self.rank, self.size):
             dist.all_reduce(found, op=dist.ReduceOp.MAX, group=self.processes)

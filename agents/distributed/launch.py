@@ -16,9 +16,9 @@ from typing import Any
 
 from agents.distributed.group import STORE
 
-#: Exit code of a process that has lost another one. It says nothing itself: the cause is elsewhere.
+#: Exit code of a process that has lost another one. It prints no error, because the cause is elsewhere.
 LOST = 76
-#: Seconds between looks at the processes, and that ended ones may take to end.
+#: Seconds between checks of the processes, and seconds that a terminated process may take to exit.
 POLL, GRACE = 0.05, 10.0
 
 
@@ -65,8 +65,8 @@ def launch(command: Sequence[str], processes: int, hint: Callable[[], str]) -> i
 def cause(codes: Sequence[int | None]) -> int | None:
     """The process that the others failed with, from exit codes; None if none failed.
 
-    It is one that a signal has killed, or else the first with an error of its own. Those that have aborted come last:
-    the connections of a process can abort when another one dies.
+    A process killed by a signal comes first, then the first one with its own error. Of the killed ones, aborted
+    processes come last: the connections of a process can abort when another one dies.
     """
     failed = [rank for rank, code in enumerate(codes) if code]
     killed = sorted((rank for rank in failed if (codes[rank] or 0) < 0), key=lambda r: codes[r] == -signal.SIGABRT)
@@ -102,8 +102,8 @@ def _start(command: Sequence[str], rank: int, processes: int, folder: Path) -> s
         if rank > 0:
             errors = opened.enter_context((folder / f"errors-{rank}").open("wb"))
             streams = {"stdout": subprocess.DEVNULL, "stderr": errors}
-        # A session of its own, so that Ctrl-C in a terminal does not reach it twice. Its stdin closes if this process
-        # is killed.
+        # A separate session, so that Ctrl-C in a terminal does not reach it twice. Its stdin closes if this process is
+        # killed.
         return subprocess.Popen(
             command, env=variables, stdin=subprocess.PIPE, start_new_session=os.name == "posix", **streams
         )
@@ -145,7 +145,7 @@ def _end(running: Sequence[subprocess.Popen[bytes]]) -> None:
 
 
 def end_with_parent() -> None:
-    """End this process if the one that has launched it is killed. Call it in processes that :func:`launch` started."""
+    """End this process if its launcher is killed. Call it in processes that :func:`launch` started."""
 
     def watch() -> None:
         while os.read(0, 1024):

@@ -14,7 +14,7 @@ from agents.distributed.group import Group
 
 
 class Team:
-    """An agent that all processes hold, each of them a copy.
+    """An agent of which every process holds a copy.
 
     Args:
         agent: this process's copy.
@@ -45,7 +45,7 @@ class Team:
             self.agent._engine = own
 
     def agree(self, stop: bool, save: bool = False) -> bool:
-        """Whether to stop after this iteration: if one of the processes wants to.
+        """True if one of the processes wants to stop after this iteration.
 
         Args:
             stop: whether this process wants to.

@@ -43,7 +43,7 @@ class Learner(Protocol):
 
     @property
     def balance(self) -> Balance | None:
-        """The objective as a balance declaration; None if it is not of this kind."""
+        """The objective as a balance declaration; None if it is not a balance objective."""
 
     @property
     def log_odds(self) -> float:
@@ -69,7 +69,7 @@ class Learner(Protocol):
 
 
 class Combine(Protocol):
-    """Adds up what the processes that share a batch have found, each on its part (:mod:`agents.distributed`)."""
+    """Combines the results of the processes that share a batch (:mod:`agents.distributed`)."""
 
     def loss(self, loss: float) -> float:
         """Loss of the whole batch, from that of this process's part."""
@@ -82,8 +82,8 @@ class Engine(abc.ABC):
     """Samples trajectories of a learner's P_F, and takes gradient steps on them."""
 
     name: ClassVar[str]
-    #: Set while several processes share each batch. A step then has a part of it. It combines the loss before it
-    #: tests it, and the gradients of all parameters before it clips them.
+    #: Set while several processes share each batch. A step then sees a part of it. It combines the loss before it
+    #: checks it, and the gradients of all parameters before it clips them.
     combine: Combine | None = None
 
     def __init__(self, learner: Learner):

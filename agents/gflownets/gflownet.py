@@ -230,7 +230,7 @@ class BalanceGFlowNet(GFlowNet):
         """Balance loss from log-probabilities and flows that are already computed; default: the configured penalty."""
         log_flow, end_flow = self.log_flow(balance, found, trajectories)
         log_z = self.log_z_of(trajectories) if balance.flow == "log_z" else None
-        log_pf = found.log_pf + self.log_odds if self.log_odds else found.log_pf  # A sum with 0 takes time, too.
+        log_pf = found.log_pf + self.log_odds if self.log_odds else found.log_pf  # Adding 0 would take time.
         loss, mean = balance_loss(
             *(log_pf, found.log_pb, log_flow, trajectories.offsets, balance),
             *(penalty or self.penalty, end_flow, log_z),
@@ -245,7 +245,7 @@ class BalanceGFlowNet(GFlowNet):
         if balance.flow == "network":
             assert found.log_flow is not None
             log_flow = found.log_flow
-            if (own := self.log_z_of(trajectories)) is not None:  # log F(s0) is a parameter of its own.
+            if (own := self.log_z_of(trajectories)) is not None:  # log F(s0) is a separate parameter.
                 first = torch.from_numpy(trajectories.offsets[:-1]).to(self.device)
                 log_z = own.to(log_flow.dtype).expand(len(first))
                 log_flow = log_flow.index_copy(0, first, log_z)

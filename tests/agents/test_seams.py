@@ -216,7 +216,7 @@ def test_the_compiled_engine_refuses_what_it_would_leave_out() -> None:
         def loss(self, trajectories: Any) -> Any:
             return super().loss(trajectories) + 1.0
 
-    with pytest.raises(ValueError, match=r"engine .numba. needs the loss that .*, got loss of its own"):
+    with pytest.raises(ValueError, match=r"engine .numba. needs the loss that .*, got loss defined by"):
         Shifted(grid(), TB.config_class(engine="numba", **SMALL))
     with pytest.raises(ValueError, match=r"engine 'numba' needs optimizer 'adam', .*got 'sgd'"):
         agents.make_agent("tb", grid(), engine="numba", optimizer="sgd", **SMALL)

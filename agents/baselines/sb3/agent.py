@@ -190,7 +190,7 @@ class SB3Agent(Agent):
     # ------------------------------------------------------------------ checkpoints
 
     def __reduce__(self) -> tuple[Any, ...]:
-        """Copies and pickles are made anew and get the state: the library's models hold tensors with a history."""
+        """Copy by making a new agent and loading the state: the library's models hold tensors with gradients."""
         return type(self), (self.dag, self.config, self.seed), self.state_dict()
 
     def __setstate__(self, state: dict[str, Any]) -> None:
@@ -208,7 +208,7 @@ class SB3Agent(Agent):
         self.restore_collected(state)
 
     def collected(self) -> dict[str, Any]:
-        """Where the environments and the counters of the library are."""
+        """Snapshot of the environments and of the library's counters."""
         return {
             "states": torch.from_numpy(self.env.envs.states.copy()),
             "episode_starts": torch.from_numpy(np.array(self.model._last_episode_starts)),
@@ -216,7 +216,7 @@ class SB3Agent(Agent):
         }
 
     def restore_collected(self, state: dict[str, Any]) -> None:
-        """Go back to :meth:`collected`."""
+        """Restore a snapshot of :meth:`collected`."""
         envs = self.env.envs
         envs.states = state["states"].cpu().numpy().copy()
         envs._mask = self.dag.forward_mask(envs.states)

@@ -47,7 +47,7 @@ class Evaluated(NamedTuple):
     """States evaluated, row of each state, hidden layers and outputs."""
 
 
-#: What the kernels do in place of methods of the learner.
+#: Methods of the learner that the kernels replace.
 COMPILED = ("loss", "balance_loss", "penalty", "log_flow", "log_probs", "log_pb", "forward_logits")
 
 
@@ -55,7 +55,7 @@ def check(learner: Learner) -> None:
     """Raise ValueError if this engine does not support a learner. The message says what is needed."""
     dag, policy = learner.dag, learner.policy
     require(learner.balance is not None, "an agent with a balance objective", learner.name)
-    require(learner.backward.in_objective, "a P_B that has no loss of its own", repr(learner.backward.name))
+    require(learner.backward.in_objective, "a P_B without a separate loss", repr(learner.backward.name))
     require(dag.on_error != "skip", "a reward for every object (on_error other than 'skip')", repr(dag.on_error))
     require(learner.device.type == "cpu", "device 'cpu'", repr(str(learner.device)))
     optimizer = learner.optimizer
@@ -63,7 +63,7 @@ def check(learner: Learner) -> None:
     require(plain, "optimizer 'adam', with its betas and eps at most", repr(getattr(learner.config, "optimizer", "")))
     overridden = [name for name in COMPILED if not getattr(type(learner), name, check).__module__.startswith("agents.")]
     require(not getattr(learner, "modules", ()), "no further networks", f"those of {learner.name!r}")
-    given = f"{', '.join(overridden)} of its own in {learner.name!r}"
+    given = f"{', '.join(overridden)} defined by {learner.name!r}"
     require(not overridden, "the loss that the balance declares", given)
     # Subclasses may compute something else.
     layered = type(policy) is StateActionPolicy and all(type(network) is MLP for network in policy.networks)
@@ -87,7 +87,7 @@ def check(learner: Learner) -> None:
 
 
 class Kept(NamedTuple):
-    """Hidden layers of the last rollout, with which a gradient step on it need not evaluate its states again.
+    """Hidden layers of the last rollout, which save a gradient step on it from evaluating its states again.
 
     Attributes:
         place: indices of the states of the batch, the array itself.
@@ -106,7 +106,7 @@ NOTHING = Kept(np.zeros(0, np.int64), (), np.zeros(0, np.int32), np.zeros(0, np.
 
 
 def fingerprint(weights: Iterable[FloatArray]) -> tuple[float, ...]:
-    """Sums of squares, which tell that weights have changed since. They take a hundredth of an iteration."""
+    """Sums of squares of the weights, which detect changes. They take a hundredth of an iteration."""
     return tuple(float(np.vdot(w, w)) for w in weights)
 
 
@@ -309,7 +309,7 @@ class NumbaEngine(Engine):
         """log F of the states, float64 (s,), as the first and as the second state of a pair."""
         if source == "network":
             log_flow = evaluated.log_flow.astype(np.float64)
-            if self.learner.log_z_parameter is not None:  # log F(s0) is a parameter of its own.
+            if self.learner.log_z_parameter is not None:  # log F(s0) is a separate parameter.
                 log_flow[batch.offsets[:-1]] = self.learner.log_z_parameter.item()
             return log_flow, log_flow
         if source == "stop":
@@ -346,7 +346,7 @@ class NumbaEngine(Engine):
         parameters, state = group["params"], self.learner.optimizer.state
         changed = [key for key in NOT_PLAIN if group[key]]
         require(not changed, "Adam with its defaults", ", ".join(changed))
-        require(all(p.requires_grad for p in parameters), "parameters that are all trained", "one that is not")
+        require(all(p.requires_grad for p in parameters), "parameters that are all trained", "an untrained one")
         for p in parameters:
             if not state[p]:
                 state[p] = new_state(p)

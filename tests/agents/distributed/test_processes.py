@@ -208,7 +208,7 @@ def test_parts_of_random_numbers_are_those_of_the_batch():
         ("ppo", {}, ["balance objective", "ppo"]),
         ("fm", {}, ["balance objective", "fm"]),
         ("vargrad", {}, ["mean of the whole batch", "vargrad"]),
-        ("tb", {"backward": "tlm"}, ["loss of its own", "tlm"]),
+        ("tb", {"backward": "tlm"}, ["separate loss", "tlm"]),
         ("tb", {"local_search": 2}, ["local search", "local_search=2"]),
         ("tb", {"batch_size": 1}, ["batch_size of at least 2", "got 1"]),
     ],

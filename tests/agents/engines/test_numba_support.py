@@ -28,8 +28,8 @@ from tests.agents.engines.numba_cases import NAMES, make, parameters
         ("tb", {"form": "ssr"}, "multi-layer perceptron"),
         ("tb", {"shared": False}, "one network for all heads"),
         ("tb", {"hidden": ()}, "at least one hidden layer"),
-        ("tb", {"backward": "tlm"}, "a P_B that has no loss of its own, got 'tlm'"),
-        ("tb", {"backward": "pessimistic"}, "a P_B that has no loss of its own, got 'pessimistic'"),
+        ("tb", {"backward": "tlm"}, "a P_B without a separate loss, got 'tlm'"),
+        ("tb", {"backward": "pessimistic"}, "a P_B without a separate loss, got 'pessimistic'"),
     ],
 )
 def test_what_cannot_be_compiled_is_refused(name, settings, message):

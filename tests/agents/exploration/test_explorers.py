@@ -16,7 +16,7 @@ from tests.helpers import GRID, UNEVEN_EDGES, TableDag, small_dag
 
 
 class Behaving(TB):
-    """An objective with a behavior of its own."""
+    """An objective with its own behavior policy."""
 
     name = "behaving"
 
@@ -178,7 +178,7 @@ def test_an_explorer_of_ones_own_by_name():
     assert np.isfinite(agent.update()["loss"])
     with pytest.raises(TypeError, match=r"is not a subclass of agents\.exploration\.Explorer"):
         make(explorer=f"{__name__}:heat")
-    with pytest.raises(ValueError, match="defines a behavior of its own; explorer must be 'none'"):
+    with pytest.raises(ValueError, match="defines its own behavior policy; explorer must be 'none'"):
         Behaving(agent.dag, Behaving.config_class(explorer="noisy"))
 
 
