@@ -8,4 +8,4 @@ class NoLegalActionError(RuntimeError):
 
 
 class UnsupportedError(ValueError):
-    """The method of an agent does not apply to an environment. The message says why."""
+    """An agent's method does not apply to an environment. The message says why."""

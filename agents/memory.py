@@ -1,4 +1,4 @@
-"""Estimates of the memory that agents take, and one line before they take much."""
+"""Estimates of the memory of agents, and a warning before they take much."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ from typing import Any
 
 logger = logging.getLogger(__name__)
 
-#: What needs more memory than this, in bytes, says so first.
+#: Above this many bytes, a warning is logged.
 MUCH = 2 * 1024**3
-#: Numbers that one call of a network may hold, if it can be divided. It bounds the memory in use.
+#: Numbers per call of a network, if the call can be split. This bounds the memory in use.
 CALL_NUMBERS = 2**24
 
 

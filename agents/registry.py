@@ -64,7 +64,8 @@ AGENTS: dict[str, type[Agent]] = GFLOWNETS | BASELINES
 def register(agent: type[Agent]) -> type[Agent]:
     """Register an agent of your own under its ``name``, in this process; usable as a decorator.
 
-    ``make_agent`` and saved runs then know it by that name. ``module:name`` does without: it registers what it finds.
+    ``make_agent`` and saved runs then know it by that name. An agent given as ``module:name`` is registered
+    automatically.
 
     Raises:
         TypeError: ``agent`` is not a subclass of Agent, or has no settings that are a dataclass.
@@ -115,7 +116,7 @@ def make_agent(
     """An agent on ``dag``.
 
     Args:
-        name: name of the agent, such as "tb"; see :data:`AGENTS`. Or a class of your own, or its ``module:name``.
+        name: name of the agent, such as "tb"; see :data:`AGENTS`. Or your own class, or its ``module:name``.
         dag: the environment's core.
         seed: seed of the initial weights and of all sampling.
         policy: your own network, instead of the one that the settings describe: a :class:`Policy`, or a class or

@@ -173,7 +173,7 @@ def sample_forward(
     noise = _noise_of_steps(rng, n, dag.num_actions, exploration.epsilon)
     try:
         while len(rows):
-            # All start in s0, unless they have conditions.
+            # All trajectories start in s0; with conditions, the rows differ.
             shown = states[:1] if len(visited) == 1 and dag.conditions is None else states
             mask = dag.forward_mask(states)
             if exploration.delay_stop > 0:
@@ -253,7 +253,7 @@ def sample_backward(
 
 @contextlib.contextmanager
 def rewound_on_error(rng: np.random.Generator) -> Iterator[None]:
-    """If something raises inside, such as a reward, ``rng`` is left as it was: the iteration can be tried again."""
+    """If code in this context raises, ``rng`` is restored, so that the iteration can be tried again."""
     before = rng.bit_generator.state
     try:
         yield

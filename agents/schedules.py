@@ -1,4 +1,4 @@
-"""Values that change over training: constant, or from one value to another, linearly or in another shape."""
+"""Schedules: values that are constant, or change over training from one value to another."""
 
 from __future__ import annotations
 

@@ -13,7 +13,7 @@ from agents.tempering import first_beta, next_beta
 from agents.trajectories import Trajectories
 from gfn_envs.arrays import FloatArray
 
-#: log Z is set to a batch's estimate if they differ by more than this many nats and standard errors.
+#: log Z is set to a batch's estimate if the two differ by more than this many nats and standard errors.
 LOG_Z_NATS, LOG_Z_ERRORS = 1.0, 3.0
 #: Smallest batch that gives a standard error.
 LOG_Z_BATCH = 4
@@ -54,7 +54,7 @@ class TemperedAgent(Agent):
         parameter = self.policy.flow_bias() if self.learns_flow else self.log_z_parameter
         if parameter is None or not getattr(self.config, "track_log_z", False) or len(batch) < LOG_Z_BATCH:
             return
-        # Ever rarer once beta is 1: at least 8 times while the number of iterations doubles.
+        # Less and less often once beta is 1: at least 8 times while the number of iterations doubles.
         due = self.beta != 1 or self.iteration % (1 << max(0, self.iteration.bit_length() - 4)) == 0
         if not due or (self.learns_flow and self.beta == 1 and self.iteration > 0):
             return

@@ -1,6 +1,6 @@
-"""Tempering: training starts towards R^beta, and beta rises to 1 as fast as the policy can follow.
+"""Tempering: training starts with target R^beta, and beta rises to 1 as fast as the policy can follow.
 
-If rewards are steep, the few good objects that the first batches hold take all probability, and training stays there.
+If rewards are steep, the few good objects of the first batches take all probability, and training gets stuck.
 With a small beta the target is wide. The speed of beta is constant in standard deviations of log R, the thermodynamic
 length of the path of targets, times the square of the effective share of the importance weights R^beta P_B / P_F: beta
 waits for the policy.

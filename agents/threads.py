@@ -1,8 +1,8 @@
-"""The number of threads at work: one, unless a caller asks for more.
+"""The number of working threads: one, unless a caller asks for more.
 
-A second thread hardly helps the small matrix products of most policies. Pools of threads wait for each other by
-spinning, so an iteration takes up to 100 times as long if another process needs a core. More cores are used by more
-processes (:mod:`agents.distributed`).
+A second thread hardly helps the small matrix products of most policies. Thread pools wait by spinning, so an iteration
+takes up to 100 times as long if another process needs a core. To use more cores, use more processes
+(:mod:`agents.distributed`).
 """
 
 from __future__ import annotations

@@ -32,9 +32,9 @@ def correlation_errors(
 ) -> tuple[float | None, float | None]:
     """Standard errors of :func:`correlations`, by the bootstrap over test objects.
 
-    They are those of test objects drawn at random from a population. If log p is an estimate, independent for each
-    object, its noise is part of them. Its bias is not: see :func:`correlation_biases`. An error is None if the
-    correlation of some resample is undefined.
+    They assume test objects drawn at random from a population. They include the noise of log p if it is estimated
+    independently for each object, but not its bias: see :func:`correlation_biases`. An error is None if the correlation
+    of some resample is undefined.
     """
     n = len(log_p)
     if n < 2:
@@ -47,7 +47,7 @@ def correlation_errors(
 def correlation_biases(log_reward: FloatArray, log_weights: FloatArray) -> tuple[float | None, float | None]:
     """Estimated biases of :func:`correlations` with log p(x) = log of the mean of K weights per object.
 
-    Noise of log p changes a correlation by about b / K, mostly towards 0. The correlations from K and from K / 2
+    Noise of log p changes a correlation by about b / K, mostly toward 0. The correlations from K and from K / 2
     weights differ by b / K. This estimate is too small if a few weights dominate each mean: then K is too small.
 
     Args:

@@ -1,4 +1,4 @@
-"""Signs of a collapsed policy, from numbers that training has."""
+"""Signs of a collapsed policy, from the metrics of training."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from gfn_envs.arrays import IntArray, distinct
 #: collapsed (reinforce, or tb at a learning rate of 0.05) have one or two distinct objects in 16 and a total variation
 #: of 0.84 or more; on the way there, their effective share falls to 0.14.
 LOW_ESS, LOW_DISTINCT, LARGE_GAP, LARGE_TV = 0.2, 0.15, 3.0, 0.5
-#: Batches of fewer trajectories say too little.
+#: Smaller batches are not diagnosed.
 MIN_BATCH = 8
 
 
@@ -62,14 +62,14 @@ def policy_warning(agent: Agent, metrics: dict[str, Any], ended: bool = False) -
 
 
 def collapse_warning(metrics: dict[str, Any]) -> str | None:
-    """One line on a policy that seems collapsed or far from its target, with what to try; None if nothing shows.
+    """One line on a policy that seems collapsed or far from its target, with what to try; None without such signs.
 
-    If the exact total variation is known, it decides in place of the share of distinct objects, which is small as well
-    if few objects have most of the reward. Without it, a policy that covers one of several modes in proportion to R
-    shows no sign: no sample of its own tells that the others exist.
+    If the exact total variation is known, it replaces the share of distinct objects, which is also small if few objects
+    have most of the reward. Otherwise a policy that covers only some modes, in proportion to R, shows no sign: its
+    samples do not reveal the other modes.
 
     Args:
-        metrics: ``batch_ess``, ``batch_distinct``, ``elbo``, ``log_z`` and ``tv``, as far as they are known.
+        metrics: ``batch_ess``, ``batch_distinct``, ``elbo``, ``log_z`` and ``tv``, if they are known.
     """
     signs = []
     if (ess := metrics.get("batch_ess")) is not None and ess < LOW_ESS:

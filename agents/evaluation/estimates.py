@@ -18,7 +18,7 @@ from gfn_envs.enumeration import EnumerationError
 
 
 class Samples(NamedTuple):
-    """What evaluations need of n trajectories of an agent."""
+    """The parts of n trajectories of an agent that evaluations need."""
 
     objects: IntArray
     """Their terminal states (n, state_width)."""
@@ -38,7 +38,7 @@ def samples(agent: Agent, n: int, rng: np.random.Generator) -> Samples:
 
 
 def samples_of(agent: Agent, trajectories: Trajectories) -> Samples:
-    """The samples that trajectories of the agent are."""
+    """Trajectories of the agent as samples."""
     log_ratio = log_ratios(agent, trajectories) if agent.samples_by_policy else None
     return Samples(trajectories.terminal_states, trajectories.log_reward, log_ratio)
 

@@ -20,7 +20,7 @@ from gfn_envs.dag import Dag
 from gfn_envs.enumeration import EnumerationError, bytes_per_state, state_limit
 from gfn_envs.validation import positive_int
 
-#: Which rewards an evaluation may evaluate: those that its metrics need, none, or none only if they are expensive.
+#: Which rewards an evaluation may evaluate: those that its metrics need, none, or none if they are expensive.
 REWARD_USES = ("auto", "all", "none")
 
 #: Names of :func:`sampled_metrics`.
@@ -79,7 +79,7 @@ def target_of(dag: Dag) -> Target:
 
 
 def target_for(agent: Agent) -> Target:
-    """What an agent learns to sample: :func:`target_of` its DAG, unless it has another target, such as a posterior."""
+    """The target of an agent: :func:`target_of` its DAG, unless it has another one, such as a posterior."""
     target, weights = target_of(agent.dag), agent.target_log_weights()
     if weights is None:
         return target
@@ -109,7 +109,7 @@ def may_evaluate_rewards(dag: Dag, rewards: str) -> bool:
 
 
 def rewards_reason(rewards: str) -> str:
-    """Why an evaluation with this setting evaluates no rewards."""
+    """The reason why an evaluation with this setting evaluates no rewards."""
     return "rewards='none' was given" if rewards == "none" else "rewards are expensive: ask with rewards='all'"
 
 

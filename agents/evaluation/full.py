@@ -151,7 +151,7 @@ def full_evaluation(
         if agent.samples_by_policy:
             found |= _policy_metrics(agent, learned, target, samples, found["elbo"], target_rng)
         else:
-            # Correlated samples carry no estimate of their own error.
+            # Correlated samples give no standard error.
             found |= dict.fromkeys(("sampled_mean_reward_error_se", "percent_of_target_mean_se"))
     else:
         found |= known_target_metrics(agent, num_samples, found["elbo"], target_rng)

@@ -34,12 +34,12 @@ class GraphClass:
 
 @dataclass(frozen=True)
 class GraphPosterior:
-    """What a posterior over directed graphs says about its nodes.
+    """Relations between nodes under a posterior over directed graphs.
 
     Attributes:
         names: the nodes.
         learned: relation -> probability that node i has it to node j, float64 (nodes, nodes).
-        exact: those of them that are known exactly under R / Z; {} if there are none.
+        exact: the same under R / Z, for the relations with known exact values; {} if there are none.
         num_samples: number of sampled graphs; None if ``learned`` is exact for the agent.
         classes: the most probable equivalence classes among the learned graphs.
         seconds: time that ``exact`` took.
@@ -78,7 +78,7 @@ def graph_posterior(
     rewards: str = "auto",
     exact_states: int | None = None,
 ) -> GraphPosterior:
-    """The learned posterior beside the exact one, if that is known. The agent and its random stream stay unchanged.
+    """The learned posterior, and the exact one if it is known. The agent and its random stream stay unchanged.
 
     Learned probabilities are exact if the environment has at most ``exact_states`` states, and shares of samples
     otherwise.

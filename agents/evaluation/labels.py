@@ -1,4 +1,4 @@
-"""What each metric is called in tables and reports, in the order in which they are listed."""
+"""Labels of metrics in tables and reports, in order of appearance."""
 
 from __future__ import annotations
 

@@ -18,7 +18,7 @@ from gfn_envs.arrays import FloatArray, IntArray, row_keys
 #: Critical value of the two-sample Anderson-Darling statistic at level 5% (Scholz and Stephens 1987).
 ANDERSON_DARLING_5_PERCENT = 1.961
 
-#: Rows (n, w) and rows (m, w) -> their distances (n, m).
+#: (rows (n, w), rows (m, w)) -> distances (n, m).
 Distance = Callable[[IntArray, IntArray], FloatArray]
 
 

@@ -15,11 +15,11 @@ from gfn_envs.arrays import FloatArray, IntArray
 def molecule_metrics(smiles: Sequence[str], counts: IntArray, known: Sequence[str] | None = None) -> dict[str, Any]:
     """Validity, uniqueness, diversity and scaffolds of samples, and their novelty if molecules are known.
 
-    Fingerprints are those of MOSES: Morgan, radius 2, 1024 bits. Scaffolds are Bemis-Murcko's, those without a ring
-    left out. Samples of the same molecule count as often as they were drawn, as in MOSES.
+    Fingerprints are those of MOSES: Morgan, radius 2, 1024 bits. Scaffolds are those of Bemis and Murcko; scaffolds
+    without a ring are left out. Samples of the same molecule count as often as they were drawn, as in MOSES.
 
     Args:
-        smiles: SMILES of n molecules, some of which may be the same.
+        smiles: SMILES of n molecules, possibly with repetitions.
         counts: number of samples of each (n,).
         known: SMILES of known molecules, such as a training set; None: none are known.
 

@@ -28,7 +28,7 @@ def _pymoo() -> Any:
 def pareto_front(scores: FloatArray) -> IntArray:
     """Positions of the rows of ``scores`` (n, m) that no other row dominates, in order, int64 (f,).
 
-    A row dominates another if it is at least as large everywhere, and larger somewhere. Of equal rows, all are in.
+    A row dominates another if it is at least as large everywhere, and larger somewhere. Equal rows are all included.
     """
     sorting = _pymoo()[2]()
     return np.sort(sorting.do(-np.asarray(scores, np.float64), only_non_dominated_front=True)).astype(np.int64)
@@ -41,7 +41,7 @@ def hypervolume(scores: FloatArray, reference: FloatArray | float = 0.0) -> floa
 
 
 def igd_plus(scores: FloatArray, front: FloatArray) -> float:
-    """Mean distance by which ``scores`` (n, m) fall short of the points of the true ``front`` (f, m); 0 if nowhere."""
+    """Mean distance from the points of the true ``front`` (f, m) to ``scores`` (n, m), counting shortfalls only."""
     return float(_pymoo()[1](-np.asarray(front, np.float64))(-np.asarray(scores, np.float64)))
 
 

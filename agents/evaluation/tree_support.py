@@ -31,7 +31,7 @@ def clade_support(clades: BoolArray, weights: FloatArray) -> CladeSupport:
         weights: weights of the trees, >= 0, float64 (n,).
 
     Raises:
-        ValueError: there are no trees, or the weights are negative or add up to 0.
+        ValueError: no trees, or weights that are negative or add up to 0.
     """
     weights = np.asarray(weights, dtype=np.float64)
     if not len(weights) or weights.min() < 0 or not weights.sum() > 0:
@@ -58,7 +58,7 @@ def majority_rule(found: CladeSupport, threshold: float = 0.5) -> CladeSupport:
 
 
 def support_of(members: BoolArray, found: CladeSupport) -> FloatArray:
-    """The support of some clades (k, num_taxa) in another list, 0 for those that it does not have, float64 (k,)."""
+    """The support of some clades (k, num_taxa) in another list, float64 (k,); 0 for clades that are not in it."""
     known = dict(zip(map(bytes, np.packbits(found.members, axis=1)), found.support.tolist(), strict=True))
     return np.array([known.get(bytes(key), 0.0) for key in np.packbits(members, axis=1)])
 

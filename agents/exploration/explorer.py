@@ -1,8 +1,8 @@
-"""Explorers: the policies that training samples from, beyond departures from P_F such as epsilon.
+"""Explorers: behavior policies of training, beyond epsilon and temperature.
 
 An agent takes an explorer by its name, ``explorer="teacher"``, with keywords, ``explorer="thompson(members=5)"``, or as
-``module:name``, a subclass of :class:`Explorer` of your own. Objectives of GFlowNets are off-policy, so that they learn
-R from any behavior. Evaluations sample P_F.
+the ``module:name`` of your own subclass of :class:`Explorer`. GFlowNet objectives are off-policy: they learn R from any
+behavior policy with full support. Evaluations sample P_F.
 """
 
 from __future__ import annotations
@@ -27,18 +27,18 @@ class Explorer:
     name: ClassVar[str] = "none"
 
     def modules(self, agent: Any) -> dict[str, nn.Module]:
-        """Further networks by name, for ``agent.modules``: trained at the rate ``lr``, saved in checkpoints."""
+        """Additional networks by name, for ``agent.modules``: trained at the rate ``lr``, saved in checkpoints."""
         return {}
 
     def behaviors(self, agent: Any, n: int) -> Behaviors:
-        """Policies of the next ``n`` trajectories, called in inference mode once per batch. Draw from ``agent.rng``.
+        """Policies of the next ``n`` trajectories. Called once per batch, in inference mode. Draw from ``agent.rng``.
 
         Each trajectory keeps one policy until its end, so that members of an ensemble explore consistently.
         """
         return [(agent.behavior(), n)]
 
     def loss(self, agent: Any, batch: Trajectories) -> Tensor | None:
-        """Loss of the further networks on a batch that the agent learns from, a scalar; None: they learn nothing."""
+        """Loss of :meth:`modules` on a batch that the agent learns from, a scalar; None: they do not learn."""
         return None
 
 

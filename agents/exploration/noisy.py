@@ -24,7 +24,7 @@ class Noisy(Explorer):
 
     Args:
         scale: sigma >= 0; 0.5 in the paper.
-        draws: number of groups of a batch, each with noise of its own, at least 1.
+        draws: number of groups per batch, each with its own noise, at least 1.
     """
 
     name = "noisy"

@@ -34,9 +34,9 @@ class Teacher(Explorer):
 
     Batches of the student and of the teacher alternate. Both learn from all batches, replayed ones included.
 
-    Departures: the teacher's log Z is its best value for each batch (VarGrad) instead of a parameter with a learning
-    rate of its own. Student and teacher take one optimizer step together, so that max_grad_norm scales both. With
-    other objectives than trajectory balance, log F(s0) stands for the student's log Z in delta. The paper replays with
+    Departures: the teacher's log Z is its best value for each batch (VarGrad) instead of a parameter with its own
+    learning rate. Student and teacher take one optimizer step together, so that max_grad_norm scales both. With other
+    objectives than trajectory balance, log F(s0) stands for the student's log Z in delta. The paper replays with
     priorities by rank of the teacher's reward; ``replay="loss"`` ranks by the student's loss.
 
     Args:

@@ -25,8 +25,8 @@ class Thompson(Explorer):
     The members are heads of one network plus frozen random networks (priors; Osband et al. 2018). Each learns
     trajectory balance from a random share of the trajectories, so that they disagree where there are few data.
 
-    Departures: the agent's own P_F learns from all trajectories and is what evaluations sample; in the paper a member
-    is. The members use the agent's P_B without training it, take the best log Z of each batch (VarGrad), and are
+    Departures: the agent's own P_F learns from all trajectories, and evaluations sample it; the paper evaluates a
+    member. The members use the agent's P_B without training it, take the best log Z of each batch (VarGrad), and are
     multi-layer perceptrons on ``dag.encode`` whatever the agent's network.
 
     Args:

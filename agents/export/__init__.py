@@ -1,4 +1,4 @@
-"""Samples of an agent, and the files that they are written to."""
+"""Samples of an agent, and file formats for them."""
 
 from agents.export.formats import suffixes, write_samples
 from agents.export.samples import Samples, draw_samples, select

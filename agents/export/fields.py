@@ -1,4 +1,4 @@
-"""Samples in the formats of their fields: SMILES, SDF, FASTA, Newick."""
+"""Samples in file formats of chemistry and biology: SMILES, SDF, FASTA, Newick."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from gfn_envs.dag import Dag
 
 #: Residues per line of a FASTA file.
 FASTA_WIDTH = 60
-#: Mol blocks that are made at once.
+#: Mol blocks per call.
 CHUNK = 1000
 
 

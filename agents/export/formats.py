@@ -1,4 +1,4 @@
-"""The formats of files of samples, and which of them an environment can write."""
+"""File formats of samples, and the environments that support them."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ class Format(NamedTuple):
 
     Attributes:
         write: writes samples to a file.
-        allowed: whether an environment has it.
-        needs: what an environment needs to have it.
+        allowed: whether an environment supports it.
+        needs: what an environment needs to support it.
     """
 
     write: Callable[[BinaryIO, Samples, Dag], Any]
@@ -46,13 +46,13 @@ FORMATS = {
 
 
 def suffix_of(path: Path) -> str:
-    """The suffix that sets the format: the longest known one that the name ends with, else that after the last dot."""
+    """The suffix that sets the format: the longest known suffix of the name, else the part after the last dot."""
     known = [suffix for suffix in FORMATS if path.name.lower().endswith(suffix)]
     return max(known, key=len, default=path.suffix.lower())
 
 
 def suffixes(dag: Dag) -> list[str]:
-    """The suffixes of files that the samples of an environment can be written to."""
+    """The suffixes of the formats that an environment supports."""
     return [suffix for suffix, format in FORMATS.items() if format.allowed(dag)]
 
 
@@ -60,7 +60,7 @@ def check_suffix(path: Path, dag: Dag) -> None:
     """Check that samples of ``dag`` can be written to a file with the suffix of ``path``.
 
     Raises:
-        ValueError: they cannot. The message has the suffixes that are allowed.
+        ValueError: the environment does not support the format. The message lists the suffixes that it supports.
         ImportError: a package that the format needs is not installed.
     """
     suffix, known = suffix_of(path), suffixes(dag)

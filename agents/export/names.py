@@ -1,4 +1,4 @@
-"""Names of known objects, read from a file of one of our own formats or from plain lines."""
+"""Names of known objects, from a file that ``gfn sample`` wrote or from plain lines."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ def read_known(path: Path, dag: Dag) -> list[str]:
 
     Raises:
         OSError: the file cannot be read.
-        ValueError: it is not such a file, or has an invalid SMILES.
+        ValueError: the file has another format, or an invalid SMILES.
         ImportError: the objects are molecules, and RDKit is not installed.
     """
     if not dag.has("molecules"):
@@ -29,7 +29,7 @@ def read_names(path: Path) -> list[str]:
 
     Raises:
         OSError: the file cannot be read.
-        ValueError: it is no text, or a .csv file without that column.
+        ValueError: the file is not text, or a .csv file without that column.
     """
     lines = read_text(path, "names of objects").split("\n")
     if path.suffix.lower() == ".csv":

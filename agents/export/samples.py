@@ -1,4 +1,4 @@
-"""Objects sampled from an agent, by name, with the rewards that may be evaluated."""
+"""Objects sampled from an agent, with their names and known rewards."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ from gfn_envs.dag import Dag
 from gfn_envs.oracle import Oracle
 from gfn_envs.reward_errors import BudgetSpent, RewardError
 
-#: Trajectories that are sampled, and objects whose rewards are evaluated, at once.
+#: Trajectories per batch, and objects per call of the reward.
 BATCH = 1000
 
-#: Called with "sample" or "reward", the number of them that were just done, and their total.
+#: Called with "sample" or "reward", how many were just done, and the total.
 Advance = Callable[[str, int, int], object]
 
 
@@ -34,7 +34,7 @@ class Samples:
 
     Attributes:
         states: terminal states (n, state_width).
-        names: the objects as their user writes them, n texts.
+        names: n names of the objects (``Dag.object_names``).
         log_reward: log R, NaN if it is not known, float64 (n,).
         samples: number of trajectories that ended in the object, int64 (n,).
         columns: more numbers of each object by name, float64 (n,): ``log_pf`` and components of the reward.
@@ -166,7 +166,7 @@ def select(
 
 
 def _at_least(log_reward: FloatArray, least: float) -> BoolArray:
-    """Whether each reward is known and at least ``least``, which may be 0 or less: all known rewards are."""
+    """True for each reward that is known and at least ``least``, which may be 0 or less."""
     if least <= 0:
         return ~np.isnan(log_reward)
     return log_reward >= np.log(least) - 1e-12
@@ -181,7 +181,7 @@ def _merged(samples: Samples) -> Samples:
 
 
 def known_log_rewards(agent: Agent, objects: IntArray) -> FloatArray:
-    """log R of ``objects`` (n, state_width) that is known without a call, NaN of the others, float64 (n,).
+    """log R of ``objects`` (n, state_width) if it is known without a call, else NaN, float64 (n,).
 
     It is known from the agent's replay buffer, or from the log of the environment's oracle.
     """
@@ -201,7 +201,7 @@ def known_log_rewards(agent: Agent, objects: IntArray) -> FloatArray:
 
 @contextlib.contextmanager
 def without_calls(oracle: Oracle) -> Iterator[None]:
-    """Inside, the oracle raises BudgetSpent instead of calling its function: it only knows what is in its log."""
+    """Within this context, the oracle only looks up its log, and raises BudgetSpent instead of calling its function."""
     budget, oracle.budget = oracle.budget, 0
     try:
         yield

@@ -15,7 +15,7 @@ from gfn_envs.dag import Dag
 
 
 def table_columns(samples: Samples) -> dict[str, list[Any]]:
-    """Name -> values of each row; None for what is not known, or lies outside the range of double precision."""
+    """Name -> values of each row; None if a value is unknown, or outside the range of double precision."""
     log_reward = [None if math.isnan(value) else value for value in samples.log_reward.tolist()]
     return {
         "object": list(samples.names),
@@ -30,7 +30,7 @@ def table_columns(samples: Samples) -> dict[str, list[Any]]:
 
 
 def write_csv(file: BinaryIO, samples: Samples, dag: Dag) -> None:
-    """A header, and one line per row, in UTF-8. What is not known is empty."""
+    """A header, and one line per row, in UTF-8. Unknown values are empty."""
     columns = table_columns(samples)
     text = io.TextIOWrapper(file, encoding="utf-8", newline="")
     writer = csv.writer(text)

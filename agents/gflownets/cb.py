@@ -30,7 +30,7 @@ class CB(BalanceGFlowNet):
 
     With S(tau) = log P_F(tau) - log P_B(tau|x) - log R(x), the residual of tau and tau' is S(tau) - S(tau') (da Silva
     et al. 2024, Embarrassingly parallel GFlowNets, contrastive balance): the difference of two residuals of trajectory
-    balance, in which log Z cancels. As in vargrad, a parameter log Z is fitted to the batch for reporting only.
+    balance, so that log Z cancels. As in vargrad, a parameter log Z is fitted to the batch for reporting only.
     """
 
     name = "cb"

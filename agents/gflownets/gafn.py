@@ -42,8 +42,8 @@ class GAFN(BalanceGFlowNet):
     distance between a frozen random network and one that learns to predict it on visited states (Burda et al. 2019). It
     falls with the number of visits, and the target becomes R.
 
-    Departures: F is a network of its own, trained by this loss alone, and both networks of RND are like the hidden
-    layers of the policy, with ReLU and 64 outputs. The authors' code of the adaptive teacher has the same terms.
+    Departures: F is a separate network, trained by this loss alone. Both networks of RND have the hidden layers of the
+    policy, ReLU and 64 outputs. The authors' code of the adaptive teacher has the same terms.
     """
 
     name = "gafn"

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 def pareto_figure(
     agent: Any, path: str | os.PathLike[str] | None = None, num_samples: int = 1000, seed: int = 0
 ) -> Figure:
-    """The first two objectives of samples at drawn conditions; the color is the first number of the condition.
+    """The first two objectives of samples at random conditions; the color is the first number of the condition.
 
     Circles are samples that no other dominates, in all objectives. The agent's random stream stays unchanged.
 

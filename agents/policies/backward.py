@@ -173,8 +173,8 @@ def backward_policy(given: str | BackwardPolicy) -> BackwardPolicy:
     """The backward policy with that name, that ``module:name`` names, or a copy of the given one, which is registered.
 
     Raises:
-        ValueError: an unknown name, or a name that a policy of another class has already.
-        ImportError, TypeError: a module that cannot be imported, or has something else under that name.
+        ValueError: an unknown name, or the name of a policy of another class.
+        ImportError, TypeError: ``module:name`` cannot be imported, or is not a backward policy.
     """
     if isinstance(given, BackwardPolicy):
         known = BACKWARD_POLICIES.setdefault(given.name, given)

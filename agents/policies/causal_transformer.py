@@ -1,4 +1,4 @@
-"""Causal transformer over tokens that are appended one by one: what a prefix gives is computed once."""
+"""Causal transformer over tokens that are appended one by one, with cached keys and values of prefixes."""
 
 from __future__ import annotations
 
@@ -14,16 +14,17 @@ from agents.policies.attention import AttentionLayer, KeysAndValues
 from agents.policies.prefixes import find_prefixes, sizes
 from gfn_envs.arrays import IntArray, row_keys
 
-#: Most numbers in the keys and values that are kept between two steps of a rollout.
+#: Maximum number of entries in the keys and values that are kept between two steps of a rollout.
 MOST_CACHED = 2**26
 
 
 class CausalTransformer(nn.Module):
-    """Attention from each token to itself and those before it, and a linear map of the last token to the outputs.
+    """Attention from each token to itself and earlier ones, and a linear map from the last token to the outputs.
 
-    Actions append a token and change none, so the states of a trajectory are prefixes of its last one. Each token's
-    embedding depends on the tokens up to it alone. A batch is therefore evaluated on the states that begin no other
-    state, and a step of a rollout on the new tokens, with the keys and values of the others from the step before.
+    Actions append tokens and never change them, so the states of a trajectory are prefixes of its last state. The
+    embedding of a token depends only on the tokens up to it. A batch is therefore evaluated on the states that are
+    prefixes of no other state. A step of a rollout evaluates the new tokens, and takes the keys and values of the
+    others from the previous step.
 
     Args:
         num_tokens: size of the vocabulary. Token ``num_tokens - 1`` is an empty position; it also begins each sequence.
@@ -72,8 +73,8 @@ class CausalTransformer(nn.Module):
         """Embeddings of rows of tokens in order.
 
         Returns:
-            ``(embedded, longest, past)``: the embedding of the last token of each row (n, width), the rows that begin
-            no other row, and the keys and values of their tokens, one pair per layer.
+            ``(embedded, longest, past)``: the embedding of the last token of each row (n, width), the rows that are
+            prefixes of no other row, and the keys and values of their tokens, one pair per layer.
         """
         longest, row, size = find_prefixes(rows, self.empty)
         count = int(size.max(initial=0)) + 1

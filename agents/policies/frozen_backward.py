@@ -1,4 +1,4 @@
-"""The backward policy of a trained network, as it is: no objective changes it."""
+"""The backward policy of a trained network, frozen."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ from gfn_envs.dag import Dag
 class Frozen(BackwardPolicy):
     """P_B of a trained policy, frozen: ``make_agent("tb", dag, backward=Frozen(trained.policy, dag))``.
 
-    With a fixed P_B, the optimum of every balance objective is unique. A run with a P_B that was fitted first and then
-    frozen is the two-stage method of Shen et al. 2023 (section 6).
+    With a fixed P_B, the optimum of every balance objective is unique. Fitting P_B first and then freezing it is the
+    two-stage method of Shen et al. 2023 (section 6).
 
     Args:
         policy: a policy with a learned P_B. It is copied.
@@ -34,7 +34,7 @@ class Frozen(BackwardPolicy):
         self.policy: Policy = frozen_copy(policy, dag)
 
     def __deepcopy__(self, memo: dict[int, Any]) -> Frozen:
-        return self  # It never changes, and a copy would duplicate the environment.
+        return self  # P_B never changes, and a copy would duplicate the environment.
 
     @torch.inference_mode()
     def logits(self, dag: Dag, states: IntArray) -> FloatArray:

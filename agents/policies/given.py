@@ -1,4 +1,4 @@
-"""Policies of the user's own, given as a network, or as a class or function that makes one.
+"""Custom policies: a network, or a class or function that makes one.
 
 class Gru(agents.Policy):
     def __init__(self, dag, backward=False, flow=False): ...
@@ -23,7 +23,7 @@ PolicyFactory = Callable[..., Policy]
 
 
 def given_policy(given: Policy | PolicyFactory | str, dag: Dag, backward: bool, flow: bool) -> Policy:
-    """The policy that a user gave, made if need be.
+    """The policy that a user gave. Classes and functions are called to make it.
 
     Args:
         given: a policy, a class or function that makes one, or its ``module:name``.

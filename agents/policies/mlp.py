@@ -53,7 +53,7 @@ class MLP(nn.Module):
         return torch.nn.functional.leaky_relu_(x, self.slope) if self.slope else x.relu_()
 
     def numpy_activate(self, x: FloatArray) -> FloatArray:
-        """The same of an array."""
+        """:func:`activate` for an array."""
         return np.maximum(x, self.slope * x if self.slope else 0, out=x)
 
     def columns(self, first: int, last: int) -> Callable[[Tensor], Tensor]:
@@ -69,7 +69,7 @@ class MLP(nn.Module):
         return run
 
     def numpy_columns(self, first: int, last: int) -> Callable[[FloatArray], FloatArray]:
-        """The same in NumPy, on the CPU: its matrix products take half as long for a few rows."""
+        """:meth:`columns` in NumPy, on the CPU: its matrix products take half as long for a few rows."""
         *hidden, (weight, bias) = [(w.detach().numpy(), b.detach().numpy()) for w, b in self.layers]
         head, head_bias = np.ascontiguousarray(weight[first:last].T), bias[first:last]
 

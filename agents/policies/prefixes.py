@@ -1,4 +1,4 @@
-"""Which rows of tokens begin others, so that a causal network evaluates the longest rows only."""
+"""Rows of tokens that are prefixes of others, so that a causal network evaluates the longest rows only."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from gfn_envs.arrays import IntArray, row_keys
 
 
 class Prefixes(NamedTuple):
-    """The rows of a batch that begin no other row, and the place of every row in them."""
+    """The rows of a batch that are prefixes of no other row, and for each row of the batch one that extends it."""
 
     rows: IntArray
-    """Rows that begin no other one (m, num_positions)."""
+    """Rows that are prefixes of no other one (m, num_positions)."""
     row: IntArray
     """For each row of the batch, one of these that it begins or equals (n,)."""
     size: IntArray
@@ -27,7 +27,7 @@ def sizes(tokens: IntArray, empty: int) -> IntArray:
 
 
 def find_prefixes(tokens: IntArray, empty: int) -> Prefixes:
-    """The rows that begin no other row.
+    """The rows that are prefixes of no other row.
 
     Args:
         tokens: int64 (n, num_positions); each row has tokens 0..empty - 1 first, and then ``empty``.

@@ -122,13 +122,13 @@ class ReplayBuffer:
 
     @property
     def stored(self) -> Stored:
-        """What schemes see."""
+        """The arrays that schemes see."""
         m = len(self)
         ages = self._next_serial - 1 - self._serial[:m]
         return Stored(self.objects, self.log_reward, _read_only(ages), _read_only(self._losses[:m]))
 
     def _checked_draw(self, chosen: Any) -> IntArray:
-        """Indices that a scheme drew, as int64. Raises ValueError if they are none."""
+        """Indices that a scheme drew, as int64. Raises ValueError if they are not valid."""
         chosen, m = np.asarray(chosen), len(self)
         good = chosen.ndim == 1 and len(chosen) and np.issubdtype(chosen.dtype, np.integer)
         if not good or not 0 <= chosen.min() <= chosen.max() < m:

@@ -9,8 +9,8 @@
 | loss | the newest | independent draws, by the rank of their losses |
 | diverse | the highest rewards that are apart from each other | distinct objects, uniform |
 
-An agent takes a scheme by its name, also with keywords, ``diverse(distance=2)``, any :class:`Scheme`,
-``make_agent("tb", dag, replay=MyScheme())``, or the ``module:name`` of one.
+An agent takes the name of a scheme, also with keywords, ``diverse(distance=2)``; a :class:`Scheme`, ``make_agent("tb",
+dag, replay=MyScheme())``; or its ``module:name``.
 
 If rewards are equal, the newer object is kept.
 """
@@ -151,11 +151,11 @@ class LossPrioritized(FIFO):
     """Independent draws with probability proportional to 1 / (k m + rank), with rank 0 for the largest of m losses.
 
     Rank-based prioritization (Tripp et al. 2020; Kim et al. 2025, whose code has k = 0.01 and a fifo buffer). Objects
-    that were not replayed yet rank first. Departure: that code keeps the loss by which an object was found; here it is
-    that of the trajectory last replayed to it.
+    that were not replayed yet rank first. Departure: that code keeps the loss of the trajectory that found an object;
+    this one keeps that of the last trajectory replayed to it.
 
     Args:
-        k: > 0. A small one replays the largest losses almost alone, a large one all objects equally.
+        k: > 0. A small k replays almost only the largest losses; a large one replays all objects equally.
     """
 
     name = "loss"
@@ -222,7 +222,7 @@ def scheme_named(name: str) -> Scheme:
     Raises:
         ValueError: an unknown name, a module without it, or keywords that the scheme does not take.
         ImportError: the module does not exist or cannot be imported.
-        TypeError: it is no scheme.
+        TypeError: the name is not that of a scheme.
     """
     bare, keywords = name_and_keywords(name, "replay", "distance=2")
     if name not in SCHEMES and keywords and bare in SCHEMES:

@@ -1,4 +1,4 @@
-"""Reports: one HTML file on one or several runs, which needs no network."""
+"""Reports: one self-contained HTML file on one or several runs."""
 
 from agents.report.write import write_report
 

@@ -16,7 +16,7 @@ COLORS = ("#2f6db3", "#d1603d", "#3d8f64", "#8a63b5", "#b58a1f", "#3f9fb3", "#b3
 TARGET_COLOR, LEARNED_COLOR, LINE_COLOR = "#b9c0c9", "#d1603d", "#5d6673"
 #: What plotly.js calls a trace: the points of one curve, with their style.
 Trace = dict[str, Any]
-#: Points per curve. More are thinned out.
+#: Maximum number of points per curve.
 MAX_POINTS = 400
 
 
@@ -48,7 +48,7 @@ class Line:
 
 
 def line_chart(title: str, caption: str, lines: Sequence[Line], x: str, y: str, log: bool = False) -> Chart:
-    """Curves over a common axis. A logarithmic axis leaves out what is not positive."""
+    """Curves over a common axis. A logarithmic axis leaves out values that are not positive."""
     traces = []
     for k, line in enumerate(lines):
         color = COLORS[k % len(COLORS)]

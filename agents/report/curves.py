@@ -24,7 +24,7 @@ CURVES = (
     CurveKind("tv", "Distance to the target", "Exact total variation: 0 is a perfect sampler, 1 the worst.", True),
     CurveKind("elbo", "Lower bound of log Z", "ELBO from samples. It rises to log Z as the policy learns."),
     CurveKind("log_z", "log Z, learned", "The agent's estimate of the log of the total reward."),
-    CurveKind("loss", "Loss", "Mean since the last point. Losses of different objectives do not compare.", True),
+    CurveKind("loss", "Loss", "Mean since the last point. Losses of different objectives are not comparable.", True),
     CurveKind("sampled_mean_reward", "Mean reward", "Mean reward of sampled objects."),
     CurveKind("mean_log_reward", "Mean log reward in training", "Mean log R of the batches of training."),
     CurveKind("modes_found", "Modes found", "Distinct modes among the samples of an evaluation."),

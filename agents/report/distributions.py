@@ -1,4 +1,4 @@
-"""What an agent has learned beside its target, as charts."""
+"""Charts of the learned distribution and the target."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ PROPORTIONAL = "On the dashed line, an object is sampled in proportion to its re
 
 
 def distribution_charts(agent: Agent, samples: Samples, exact_states: int | None = None, seed: int = 0) -> list[Chart]:
-    """Charts of the learned distribution beside the target.
+    """Charts of the learned distribution and the target.
 
     Exact if the environment can be enumerated: marginals of grids, bars of few objects, or a point per object. Else
     log p(x) of sampled objects over log R(x), and a histogram of their rewards.
@@ -34,7 +34,7 @@ def distribution_charts(agent: Agent, samples: Samples, exact_states: int | None
         agent: a trained agent whose rewards may be evaluated.
         samples: samples of the agent with their rewards.
         exact_states: see :func:`agents.evaluation.evaluate.is_enumerable`.
-        seed: seed of what is drawn at random.
+        seed: seed of random choices.
     """
     rng = np.random.default_rng(seed)
     if not is_enumerable(agent.dag, exact_states):

@@ -1,4 +1,4 @@
-"""What the files of runs say: what was run, its results, and how to run it again."""
+"""Facts from the files of runs: settings, results, and commands to run them again."""
 
 from __future__ import annotations
 
@@ -143,7 +143,7 @@ def compared_rows(groups: Sequence[Group]) -> tuple[list[str], list[list[str]]]:
 
 
 def warnings_of(group: Group) -> list[str]:
-    """What went wrong or is unfinished in a group, one line each."""
+    """Warnings on a group, one line each: what failed or is unfinished."""
     lines = [f"{run.path} is unfinished: iteration {run.iteration:,}" for run in group.unfinished]
     for run in group.runs:
         where = f"{run.path}: " if len(group.runs) > 1 else ""

@@ -14,7 +14,7 @@ from gfn_envs.rendering import Image
 
 
 def picture(dag: Dag, state: IntArray) -> str | None:
-    """The picture that the environment draws of a state, as a data URI; None if it draws none."""
+    """The environment's picture of a state, as a data URI; None if it draws none."""
     try:
         image = dag.render_image(state)
     except (NotImplementedError, ImportError):

@@ -36,7 +36,7 @@ NUM_BEST = 12
 
 @dataclass(frozen=True)
 class Options:
-    """What a report may do.
+    """Options of a report.
 
     Attributes:
         num_samples: trajectories of the evaluation of each setting.
@@ -57,13 +57,13 @@ class Options:
 
 @dataclass
 class Learned:
-    """What an agent of a group has learned.
+    """The evaluation of an agent of a group.
 
     Attributes:
         run: the run that was opened.
         metrics: its metrics.
         undefined: reason -> names of metrics that are missing.
-        charts: the learned distribution beside the target.
+        charts: the learned distribution and the target.
         objects: its best objects: name, reward, samples, picture.
         calls: the best calls of its oracle, if it has one: name, reward.
         notes: what is left out, and why.
@@ -87,7 +87,7 @@ def write_report(
     """Write one self-contained HTML file on one or several run directories, finished or not.
 
     Runs that differ only in their seed are one setting. The agent of one run per setting is opened and evaluated. If
-    that is not possible, the report says why, and has the rest.
+    that is not possible, the report says why and contains the rest.
 
     Args:
         runs: run directories.
@@ -145,7 +145,7 @@ def comparison(groups: Sequence[Group]) -> dict[str, Any] | None:
 
 
 def section(group: Group, found: Learned) -> dict[str, Any]:
-    """What the page shows of a group."""
+    """The section of the page on a group."""
     metrics = {**found.run.final, **found.metrics}
     warnings = facts.warnings_of(group)
     if (warning := found.metrics.get("warning")) and not any(run.final.get("warning") for run in group.runs):

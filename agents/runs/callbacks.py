@@ -1,4 +1,4 @@
-"""What happens beside learning while an agent trains: callbacks."""
+"""Callbacks of training."""
 
 from __future__ import annotations
 
@@ -95,12 +95,12 @@ class Callbacks:
                 callback.begin(agent, config, directory)
 
     def iteration(self, agent: Agent, info: dict[str, Any]) -> bool:
-        """True if one of them ends the training. Each hears of the iteration."""
+        """True if one of them ends the training. All are called."""
         answers = [callback.iteration(agent, info) for callback in self.all]
         return any(answers)
 
     def row(self, agent: Agent, row: dict[str, Any]) -> dict[str, Any]:
-        """The row with the columns that they add.
+        """The row with the columns of all callbacks.
 
         Raises:
             ValueError: a column that the row has already.

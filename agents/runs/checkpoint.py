@@ -101,7 +101,7 @@ def verified(content: bytes) -> bytes:
 
 
 def signed_or_nothing(archive: bytes) -> bytes:
-    """:func:`signed`, or nothing if ``archive`` is no zip archive."""
+    """:func:`signed`, or nothing if ``archive`` is not a zip archive."""
     try:
         return signed(archive)
     except ValueError:
@@ -109,7 +109,7 @@ def signed_or_nothing(archive: bytes) -> bytes:
 
 
 def _reason(error: Exception) -> str:
-    """One line on why a checkpoint was refused, without torch's advice to switch its protection off."""
+    """One line on why a checkpoint was rejected, without torch's advice to switch its protection off."""
     text = str(error).strip()
     if "weights_only" in text or "Weights only" in text:
         name = re.search(r"GLOBAL (\S+)|class '?([\w.]+)|type ([\w.]+)", text)

@@ -53,12 +53,12 @@ class Run:
 
 
 def shown_arguments(config: dict[str, Any]) -> dict[str, Any]:
-    """The arguments of a run's environment by name. Values that JSON has no form for are text."""
+    """The arguments of a run's environment by name. Values that JSON cannot express are text."""
     arguments = config["env_arguments"].items()
     return {name: shown(value) if isinstance(value, dict) else value for name, value in arguments}
 
 
-#: What is not part of an experiment: the seed, and where and how a run was made.
+#: Entries that do not define an experiment: the seed, and where and how a run was made.
 NOT_COMPARED = ("seed", "engine", "probe", "provenance", "env_source", "sources")
 
 

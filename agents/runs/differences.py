@@ -1,4 +1,4 @@
-"""What differs between two configurations, in words. What decides a run's result counts; file names do not."""
+"""Differences between two configurations, in words. Only parts that decide a run's result count; file names do not."""
 
 from __future__ import annotations
 

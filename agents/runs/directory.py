@@ -114,7 +114,7 @@ def describe(agent: Agent, copies: Copies | None = None) -> dict[str, Any]:
 
 
 def needs_environment(config: dict[str, Any]) -> list[str]:
-    """What of a run's environment cannot be imported again, as "argument = name"."""
+    """The arguments of a run's environment that cannot be imported again, as "argument = name"."""
     arguments = config["env_arguments"].items()
     return [f"{argument} = {name}" for argument, value in arguments for name in given_again(value)]
 
@@ -132,8 +132,8 @@ def load_agent(
         out: the directory.
         dag: the environment. Needed if one of its arguments cannot be saved, such as a lambda. Its sizes and the log
             rewards of the objects saved with the run must be those of the run.
-        policy: a network of the same architecture as the run's, or what makes it. Needed if the run had a network that
-            its user made. It receives the run's weights.
+        policy: a network of the same architecture as the run's, or a class or function that makes it. Needed if the run
+            had a custom network. It receives the run's weights.
         device: device of the networks. Default: the device of training.
         trust: import modules that the run names, such as that of a reward function or of an objective, which runs their
             code; or the names of the modules that may be imported.
@@ -171,13 +171,13 @@ def load_agent(
     except RunError:
         raise
     except (KeyError, TypeError, ValueError) as error:
-        raise RunError(f"{out / CONFIG}: {error} (pass an environment of your own as dag=...)") from error
+        raise RunError(f"{out / CONFIG}: {error} (pass your environment as dag=...)") from error
     load_checkpoint(out, agent, same_environment="probe" in config)
     return agent
 
 
 def _imports(config: dict[str, Any], dag: Dag | None, policy: Any) -> list[tuple[str, dict[str, Any]]]:
-    """What reopening a run would import, and for what, unless it was registered in this process or is given."""
+    """The modules that reopening a run would import, and why, except for code that is registered or given."""
     given = {"policy"} if policy is not None else set()
     if config["agent"] in AGENTS:
         given.add("agent")

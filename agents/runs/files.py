@@ -39,7 +39,7 @@ def write_atomically(path: Path, write: Callable[[BinaryIO], Any]) -> None:
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         temporary.unlink(missing_ok=True)
-        with temporary.open("xb") as file:  # x: never through a link that somebody put here
+        with temporary.open("xb") as file:  # "x" never follows a link that somebody put here
             write(file)
             file.flush()
             os.fsync(file.fileno())
@@ -57,7 +57,7 @@ def write_bytes(path: Path, content: bytes) -> None:
 
 
 def remove_temporary(directory: Path) -> None:
-    """Remove what killed processes left half written. Only the process that holds the run's lock may call it."""
+    """Remove files that killed processes left half written. Only the process that holds the run's lock may call it."""
     for folder in (directory, directory / INPUTS, directory / FIGURES):
         for path in folder.iterdir() if folder.is_dir() else ():
             if TEMPORARY.fullmatch(path.name) and (folder.name != FIGURES or _age(path) > STALE_SECONDS):
@@ -144,7 +144,7 @@ def read_text(path: Path) -> str:
 
 
 def as_bytes(write: Callable[[BinaryIO], Any]) -> bytes:
-    """What ``write`` writes to a file."""
+    """The bytes that ``write`` writes to a file."""
     file = io.BytesIO()
     write(file)
     return file.getvalue()

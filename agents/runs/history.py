@@ -1,6 +1,6 @@
 """metrics.jsonl: one row per line, each with a checksum that also covers the lines before it.
 
-A missing, doubled or moved line breaks the chain, as a changed one does.
+A changed, missing, doubled or moved line breaks the chain.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ def write_history(out: Path, rows: Iterable[dict[str, Any]]) -> int:
 
 
 def read_history(out: Path) -> list[dict[str, Any]]:
-    """Rows of metrics.jsonl, each with its ``iteration``; [] if there is no such file.
+    """Rows of metrics.jsonl, each with its ``iteration``; [] if the file does not exist.
 
     A last line that a crash cut short is dropped: it lacks its newline.
 

@@ -8,7 +8,7 @@ Plain values stay as they are. Others are objects with one tag:
     {"$partial": [function, arguments, keywords]}  {"$import" | "$code" | "$object": "module:name", "sha256", "file"}
 
 Arrays and files go to the run's folder ``inputs`` if they are small. A large file is found by its path again. Both are
-compared with their hash. Nothing that is read is executed; functions are imported only with the user's leave.
+compared with their hash. Nothing that is read is executed; functions are imported only if the user allows it.
 """
 
 from __future__ import annotations

@@ -10,8 +10,8 @@ from typing import Any
 class Interrupt:
     """Defer SIGINT to the end of the iteration, so that checkpoints hold complete iterations.
 
-    A second SIGINT raises KeyboardInterrupt at once. Outside the main thread, which alone receives signals, nothing
-    changes. SIGINT stays ignored if it was, as in background jobs of a shell script.
+    A second SIGINT raises KeyboardInterrupt immediately. Outside the main thread, which alone receives signals, nothing
+    changes. If SIGINT was ignored, as in background jobs of a shell script, it stays ignored.
 
     Attributes:
         requested: whether SIGINT has arrived.

@@ -1,7 +1,7 @@
-"""Runs saved by version 0.1, with the names of today.
+"""Runs saved by version 0.1, with today's names.
 
-In version 0.1 every agent had the same settings, and those without a use had to keep their defaults. Environments lived
-in other modules.
+In version 0.1 every agent had the same settings; settings that did not apply had to keep their defaults. Environments
+were in other modules.
 """
 
 from __future__ import annotations
@@ -40,16 +40,16 @@ DEFAULTS = {
     "max_grad_norm": None,
     "compiled": False,
 }
-#: What version 0.1 did, of settings that it did not have.
+#: Values of newer settings that reproduce the behavior of version 0.1.
 NEWER = {"beta": "1.0", "track_log_z": False, "delay_stop": "0.0"}
-#: Arguments that environments did not have, with what they did.
+#: Values of newer arguments of environments that reproduce the behavior of version 0.1.
 NEWER_ARGUMENTS = {"GFN/BayesNet-v0": {"missing": "raise", "separator": "auto", "decimal": "auto"}}
 #: Agents whose default of ``backward`` was "learned", among those that no longer have the setting.
 LEARNED_BACKWARD = ("gtb", "rl-b", "rl-g")
 
 
 def present_settings(agent: str, saved: dict[str, Any]) -> dict[str, Any]:
-    """The settings of a run, with the names of today.
+    """The settings of a run, with today's names.
 
     ``compiled`` becomes ``engine``. Settings that the agent no longer has are dropped if they hold their old default.
     Other values stay, so that :func:`agents.registry.make_agent` raises an error that names them.
@@ -74,7 +74,7 @@ def present_settings(agent: str, saved: dict[str, Any]) -> dict[str, Any]:
 
 
 def present_arguments(env: str, saved: dict[str, Any]) -> dict[str, Any]:
-    """The arguments of a run's environment, with those of today that it did not have.
+    """The arguments of a run's environment, with newer ones added.
 
     BGe had a prior mean of 0 for data that are not centered.
     """

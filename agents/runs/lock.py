@@ -16,7 +16,7 @@ LOCK = ".lock"
 class RunLock:
     """Holds a run directory, which is made if it does not exist, while this process trains in it.
 
-    The operating system gives the lock free if the process dies, so that a killed run can be resumed at once.
+    The operating system releases the lock if the process dies, so that a killed run can be resumed immediately.
 
     Args:
         directory: the run directory. None locks nothing.

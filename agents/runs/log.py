@@ -1,4 +1,4 @@
-"""Files that a training run writes while it runs: config, inputs, history."""
+"""Files that are written during training: config, inputs, history."""
 
 from __future__ import annotations
 

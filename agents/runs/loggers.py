@@ -1,4 +1,4 @@
-"""Loggers: callbacks that send every number of the history to TensorBoard, Weights & Biases or MLflow."""
+"""Loggers: callbacks that send the metrics of the history to TensorBoard, Weights & Biases or MLflow."""
 
 from __future__ import annotations
 
@@ -112,8 +112,8 @@ class WandB(Callback):
 class MLflow(Callback):
     """A run of MLflow in the experiment ``MLFLOW_EXPERIMENT_NAME``, by default "gfn-envs".
 
-    ``MLFLOW_TRACKING_URI`` says where; by default a SQLite file ``mlflow.db`` in the run directory. A resumed training
-    continues its run.
+    ``MLFLOW_TRACKING_URI`` sets the place; the default is a SQLite file ``mlflow.db`` in the run directory. A resumed
+    training continues its run.
 
     Raises:
         ImportError: MLflow is not installed.

@@ -38,7 +38,7 @@ def watched_oracle(dag: Dag, bar: tqdm[Any]) -> None:
 
 
 def describe_oracle(dag: Dag) -> dict[str, Any]:
-    """The settings of an environment's oracle as an entry of config.json; {} without one. They decide no result."""
+    """The settings of an environment's oracle for config.json; {} without one. They do not affect results."""
     return {} if dag.oracle is None else {"oracle": dag.oracle.settings}
 
 

@@ -1,4 +1,4 @@
-"""Log rewards of a few objects, saved with a run, so that an environment with another reward is noticed."""
+"""Log rewards of a few objects, saved with a run to detect an environment with another reward."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The state of the training loop between iterations, and how a run is taken up again."""
+"""The state of the training loop between iterations, and how a run is resumed."""
 
 from __future__ import annotations
 

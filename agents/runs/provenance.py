@@ -1,4 +1,4 @@
-"""Where a run comes from: versions, commit, machine, date, command line."""
+"""Provenance of a run: versions, commit, machine, date, command line."""
 
 from __future__ import annotations
 
@@ -41,7 +41,8 @@ def _version(package: str) -> str | None:
 
 @functools.cache
 def commit(checkout: Path) -> str | None:
-    """The commit of a git checkout at the first call, with "+" if tracked files were changed; None if it is none."""
+    """The commit of a git checkout at the first call, with "+" if tracked files were changed; None without a
+    checkout."""
     if not (checkout / ".git").exists():
         return None
     try:

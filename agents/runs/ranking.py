@@ -1,4 +1,4 @@
-"""Which of several settings is best by a metric, and a metric over two settings."""
+"""Ranking of settings by a metric, and a metric over two settings."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ from gfn_envs.validation import did_you_mean
 
 Direction = Literal["min", "max"]
 
-#: Metrics of which less is better. Losses are not among them: those of two objectives do not compare.
+#: Metrics that are better if smaller. Losses are not listed: those of two objectives are not comparable.
 LESS_IS_BETTER = {
     *("tv", "jsd", "kl", "kl_reverse", "l1_mean", "log_z_error", "mean_reward_error", "sampled_mean_reward_error"),
     *("empirical_tv", "empirical_jsd", "empirical_kl", "empirical_l1_mean", "anderson_darling", "elbo_gap", "eubo_gap"),
     *("eubo", "seconds", "failed_rewards"),
 }
-#: Metrics of which more is better.
+#: Metrics that are better if larger.
 MORE_IS_BETTER = {
     *("mean_reward", "sampled_mean_reward", "percent_of_target_mean", "accuracy", "elbo", "modes_found", "pearson"),
     *("spearman", "distinct_objects", "batch_ess", "batch_distinct", "mean_log_reward"),
@@ -33,14 +33,14 @@ MORE_IS_BETTER = {
 
 
 def direction(metric: str) -> Direction | None:
-    """Whether less ("min") or more ("max") of a metric is better; None if neither is."""
+    """Whether smaller ("min") or larger ("max") values of a metric are better; None if that is not known."""
     return "min" if metric in LESS_IS_BETTER else "max" if metric in MORE_IS_BETTER else None
 
 
 def ranked(groups: Sequence[Group], metric: str, best: Direction) -> list[Group]:
     """The groups, environment by environment, best first by the mean of their final ``metric``.
 
-    Those without the metric come last. Values of different environments do not compare.
+    Groups without the metric come last. Values of different environments are not comparable.
     """
     sign, environments = 1 if best == "min" else -1, list(dict.fromkeys(group.environment for group in groups))
 

@@ -23,13 +23,13 @@ from agents.evaluation.metrics import EXACT_METRICS
 from agents.runs.progress import Progress
 from gfn_envs.validation import shown
 
-#: Why a run has no metrics.
-NOT_EVALUATED = "training was not evaluated (eval_every=0); gfn evaluate does it"
+#: The reason why a run has no metrics.
+NOT_EVALUATED = "training was not evaluated (eval_every=0); run gfn evaluate"
 #: Metrics that need the reward of every object, or test objects.
 EVERY_OBJECT = {*EXACT_METRICS, *FULL_EXACT_METRICS, *CORRELATIONS}
-#: What an update returns and a row reports in its own way.
+#: Entries of an update that a row reports in its own way.
 OWN = ("loss", "log_z", "transitions", "beta")
-#: Columns that no update may return.
+#: Columns that updates must not return.
 COLUMNS = {
     *("iteration", "seconds", "failed_rewards", "undefined", "warning", "evaluation_seconds"),
     *EXACT_METRICS,
@@ -38,7 +38,7 @@ COLUMNS = {
 
 
 def add_info(agent: str, state: Progress, info: Any) -> None:
-    """Add what an update returned to the progress of a run.
+    """Add the result of an update to the progress of a run.
 
     Numbers are averaged until the next row; of text and arrays of numbers the last value counts; a mapping becomes one
     column per key, ``name.key``; None counts nothing.

@@ -1,4 +1,4 @@
-"""Code of the user's own that a run depends on: saved by name, file and hash of its source; imported with leave."""
+"""The user's code that a run depends on: saved by name, file and hash of its source; imported only if allowed."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ SOURCES = (IMPORTABLE, CODE, OBJECT)
 NAMED_SETTINGS = {"replay", "backward", "optimizer", "explorer", "prior"}
 _NAMED_WITHIN = re.compile(r"[^\W\d][\w.]*:[^\W\d][\w.]*")
 
-#: Which modules may be imported: all, none, or those of these names.
+#: Modules that may be imported: all, none, or those with these names.
 Trust = bool | str | Sequence[str]
 
 
@@ -44,7 +44,7 @@ def describe_source(value: Any) -> dict[str, Any]:
 
 
 def describe_named(text: str) -> dict[str, Any]:
-    """:func:`describe_source` of what the user named ``module:name``. The source of an object is that of its class."""
+    """:func:`describe_source` of an object that the user named ``module:name``. Its source is that of its class."""
     value = named.load(text, "source")
     kind = value if isinstance(value, type) or inspect.isroutine(value) else type(value)
     return {IMPORTABLE: text, "sha256": source_hash(kind), "file": _file(kind)}
@@ -62,7 +62,7 @@ def names_within(setting: str, value: Any) -> list[str]:
 
 
 def agent_sources(agent: Agent) -> dict[str, dict[str, Any]]:
-    """The parts of an agent that are its user's own code, described: class, policy, settings that name a module."""
+    """Descriptions of the user's code in an agent: class, policy, settings that name a module."""
     found = {}
     kind = getattr(type(agent), "plain", type(agent))  # The class of an agent with conditions is made from this one.
     if kind.__module__.split(".")[0] != "agents":

@@ -43,7 +43,7 @@ POSTFIX = ("loss", "log_z", "beta", "tv", "mean_tv", "batch_ess")
 
 @dataclass(frozen=True)
 class Loop:
-    """What :func:`train` was asked for, beside agent, directory and number of iterations."""
+    """Arguments of :func:`train` other than agent, directory and number of iterations."""
 
     log_every: int
     eval_every: int
@@ -93,7 +93,7 @@ def train(
             (:func:`agents.evaluation.evaluate.is_enumerable`).
         threads: threads of torch and of NumPy's and SciPy's matrix products during training and evaluation. Default: 1
             (:mod:`agents.threads`).
-        logger: "tensorboard", "wandb" or "mlflow", or several: where every number of the history goes, too
+        logger: "tensorboard", "wandb" or "mlflow", or several of them, which also log the history
             (:mod:`agents.runs.loggers`).
         callbacks: :class:`agents.Callback` objects, or functions that are called with every row of the history, or the
             ``module:name`` of such. Their state is part of checkpoints.

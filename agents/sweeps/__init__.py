@@ -1,4 +1,4 @@
-"""Sweeps: many runs at once, on this machine or on a cluster of Ray.
+"""Sweeps: many runs in parallel, on this machine or on a Ray cluster.
 
     grid.py         what a sweep runs: axes of values, seeds, one run directory per combination
     record.py       sweep.json: the command, and how each run ended
@@ -6,5 +6,5 @@
     ray_runner.py   processes of Ray that call one function
     drive.py        submits runs, shows progress, records how they ended
 
-Each run is made by the code of ``gfn train``, in a run directory of its own (:mod:`agents.runs.directory`).
+Each run is made by the code of ``gfn train``, in its own run directory (:mod:`agents.runs.directory`).
 """

@@ -16,7 +16,7 @@ from agents.runs import files
 from agents.sweeps.grid import Run
 from agents.sweeps.record import Outcome, Record
 
-#: Seconds between looks at the runs.
+#: Seconds between checks of the runs.
 POLL = 1.0
 #: Seconds that interrupted runs have for the end of their iteration and their checkpoint.
 GRACE = 30.0
@@ -37,7 +37,7 @@ class Workers(Protocol):
 
 
 class Source(Protocol):
-    """Where runs come from."""
+    """A source of runs."""
 
     total: int
     """Number of runs."""
@@ -46,11 +46,11 @@ class Source(Protocol):
         """Runs that can be submitted now, while ``running`` others are. May be empty."""
 
     def ended(self, run: Run, error: str | None) -> None:
-        """Take note of a run that ended."""
+        """Record that a run ended."""
 
 
 class Grid:
-    """The source of a sweep over a grid: every run is ready at once."""
+    """The source of a sweep over a grid: every run is ready from the start."""
 
     def __init__(self, runs: Sequence[Run]):
         self.total, self.left = len(runs), list(runs)
@@ -119,7 +119,7 @@ def drive(
         while workers.busy and time.monotonic() < until:
             for name, outcome in workers.wait(POLL):
                 run = running.pop(name)
-                if outcome.error is None:  # It finished before it heard of the end.
+                if outcome.error is None:  # It finished before the signal arrived.
                     record.end(name, words(run), outcome)
         raise
     finally:

@@ -1,4 +1,4 @@
-"""What a sweep runs: axes of values, seeds, and one run directory per combination."""
+"""The runs of a sweep: axes of values, seeds, and one run directory per combination."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-#: Settings of the sweep itself, which are no axes.
+#: Settings of the sweep itself, which cannot be axes.
 RESERVED = ("seed", "out", "resume", "progress")
 #: Longest name of a run directory before a hash replaces its values.
 LONGEST = 120
@@ -61,7 +61,7 @@ class Run:
 
     @property
     def name(self) -> str:
-        """Name of its directory, such as subtb-agent.lr=1e-3-s0. It depends on nothing but the run itself."""
+        """Name of its directory, such as subtb-agent.lr=1e-3-s0. It depends only on the run itself."""
         parts = [f"{key}={value}" for key, value in self.values]
         readable = [re.sub(r"[^\w.+=,-]+", "_", part) for part in parts]
         name = "-".join([re.sub(r"[^\w.+-]+", "_", self.agent), *readable])
@@ -152,7 +152,7 @@ def combinations(axes: Sequence[Axis]) -> Iterator[tuple[tuple[str, str], ...]]:
 
 
 def showing_each_value(runs: Sequence[Run]) -> list[Run]:
-    """Few of the runs, in which each value of each axis occurs with each agent."""
+    """A small subset of the runs, in which each value of each axis occurs with each agent."""
     seen: set[tuple[str, str, str]] = set()
     chosen = []
     for run in runs:

@@ -1,4 +1,4 @@
-"""Processes of Ray that call one function: the only module that imports ray."""
+"""Ray processes that call one function. The only module that imports ray."""
 
 from __future__ import annotations
 
@@ -13,20 +13,20 @@ from agents.sweeps.record import Outcome
 
 #: Seconds in which a Ray must answer at its address.
 CONNECT = 5.0
-#: Bytes of Ray's object store if it is started here. Runs are files, so that next to nothing passes through it.
+#: Bytes of Ray's object store if Ray is started here. Runs are files, so the store is hardly used.
 OBJECT_STORE = 100 * 2**20
 INSTALL = "sweeps need Ray, which is not installed: pip install 'gfn-envs[ray]'"
 
 
 class RayWorkers:
-    """Workers of one Ray. A call whose worker dies is repeated on another, and so must continue what it finds.
+    """Workers of one Ray. If a worker dies, its call is repeated on another one, so calls must be able to resume.
 
     Args:
         call: function of ``place``, a run's name and its flags that trains, and returns how the run ended. Ray imports
             it by its name.
         place: what the function needs to know of the sweep.
         ray: the module, of :func:`connected`.
-        limit: calls at once. None: as many as Ray has room for.
+        limit: maximum number of parallel calls. None: as many as Ray has room for.
         cores: cores that a call reserves, and its number of threads.
         gpus: GPUs that a call reserves; a part of 1 lets calls share one.
         retries: how often a call is repeated because its worker died.
@@ -85,7 +85,7 @@ class RayWorkers:
             return Outcome(error=f"the worker died ({type(error).__name__}) {again}", output=str(error)[-4000:])
 
     def cancel(self) -> None:
-        """Interrupt all calls, as Ctrl-C does. Those that have not begun never will."""
+        """Interrupt all calls, as Ctrl-C does. Waiting calls are dropped."""
         self.waiting.clear()
         for reference in self.running:
             self.ray.cancel(reference, force=False)

@@ -1,6 +1,6 @@
 """sweep.json: the command of a sweep, how each of its runs ended, and the trials of a search.
 
-The results are in the run directories. This file says which of them need not be looked at again, and why runs failed.
+The results are in the run directories. This file says which runs are finished, and why others failed.
 """
 
 from __future__ import annotations
@@ -87,7 +87,7 @@ class Record:
 def run_directories(path: Path) -> list[Path]:
     """The runs that have begun in the folder of a sweep, sorted by name.
 
-    Other paths stand for themselves; files that the sweep itself wrote, which ``runs/sweep/*`` also names, for nothing.
+    Other paths are kept, except files that the sweep itself wrote, which ``runs/sweep/*`` also matches.
     """
     if path.is_file() and (path.parent / SWEEP).is_file():
         return []

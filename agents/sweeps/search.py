@@ -1,4 +1,4 @@
-"""Values chosen by Optuna instead of a grid: the only module that imports optuna."""
+"""Values chosen by Optuna instead of a grid. The only module that imports optuna."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from agents.sweeps.grid import Axis, Run
 from agents.sweeps.record import Record
 
 INSTALL = "--search needs Optuna, which is not installed: pip install 'gfn-envs[search]'"
-#: The search ends if this many proposals in a row are known: a small space has been seen as a whole.
+#: The search ends after this many known proposals in a row: a small space is then exhausted.
 REPEATS = 20
 
 
@@ -50,7 +50,7 @@ class Search:
         seeds: the seeds of each trial. The first is also the seed of the sampler.
         trials: number of trials, those of earlier calls included.
         maximize: whether larger values of the metric are better.
-        at_once: trials at once.
+        at_once: maximum number of parallel trials.
         metric: function of a run's name: the final value of the metric, or None if it is not a number.
         record: sweep.json, which holds the trials of earlier calls. Those without a value run again.
 
@@ -91,7 +91,7 @@ class Search:
         record.trials = [entry for entry in record.trials if entry not in past or entry["value"] is not None]
 
     def _possible(self, entry: Mapping[str, Any]) -> bool:
-        """Whether a trial of an earlier call is one of this search: of its agents, settings, ranges and seeds."""
+        """True if a trial of an earlier call belongs to this search: to its agents, settings, ranges and seeds."""
         axes = self.axes.get(entry["agent"])
         drawn = entry["drawn"]
         if axes is None or entry["seeds"] != list(self.seeds) or list(drawn) != [axis.key for axis in axes]:

@@ -23,8 +23,8 @@ class RLBConfig(AdamPolicyGradientConfig):
     lamda_backward: float = 1.0
     """lambda of the advantages of P_B. Niu et al. 2024 have 1."""
     backward_loss: Literal["policy-gradient", "squared"] = "policy-gradient"
-    """Loss of P_B: policy gradients, or (log Z + log P_G - log R - log P_B)^2 of each trajectory, as the authors' code
-    has it for Bayesian networks."""
+    """Loss of P_B: policy gradients, or (log Z + log P_G - log R - log P_B)^2 of each trajectory, as in the authors'
+    code for Bayesian networks."""
 
     def __post_init__(self) -> None:
         super().__post_init__()

@@ -1,4 +1,4 @@
-"""Policy gradients with a backward policy that is learned towards a guided reference."""
+"""Policy gradients with a backward policy that learns a guided reference."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class RLGConfig(RLBConfig):
     (low-reward); or the mean reward of the objects seen that a child can become, over the children that lead to x
     (conditional), or over all children (agreement)."""
     guide_threshold: float = 75.0
-    """Low-reward guide: log R of an object that is not low is larger than that of stopping at once by this much."""
+    """Low-reward guide: an object is low unless its log R exceeds that of stopping in s0 by this much."""
     replay_capacity: int = 100_000
     """Maximum number of objects stored for the conditional and the agreement guide."""
     guide_objects: int = 1000
@@ -40,7 +40,7 @@ class RLGConfig(RLBConfig):
 
 
 class RLG(RLB):
-    """Policy gradients (RL-G): P_B is learned towards a guided reference that avoids low rewards.
+    """Policy gradients (RL-G): P_B learns a guided reference that avoids low rewards.
 
     Raises:
         UnsupportedError: :func:`find_guide` has no guide for the environment.

@@ -100,7 +100,7 @@ def test_training_without_evaluation(gfn: Gfn, rewards: list[int]) -> None:
     assert (metrics["iteration"], metrics["total_evaluation_seconds"]) == (10, 0.0)
     assert "elbo" not in metrics
     (reason,) = metrics["undefined"]
-    assert reason == "training was not evaluated (eval_every=0); gfn evaluate does it"
+    assert reason == "training was not evaluated (eval_every=0); run gfn evaluate"
     assert "without tv, jsd, kl" in out
     assert reason in out
     assert gfn("train", "tb", GRID, *SMALL, "--eval-every", 0, "--out", "run", "--resume")[0] == 0
