@@ -48,7 +48,7 @@ def log_rewards(dag: Dag, objects: IntArray) -> FloatArray:
 def partial_log_rewards(dag: Dag, states: IntArray) -> FloatArray:
     """Partial log rewards of any states (n, state_width), checked as in :func:`log_rewards`, float64 (n,).
 
-    If one fails and ``dag.on_error`` is "skip", it is 0: any number will do in a state that is not terminal.
+    If one fails and ``dag.on_error`` is "skip", it is 0: a state that is not terminal may have any partial reward.
     """
     return np.nan_to_num(_checked(dag, dag.partial_log_reward, states))
 
@@ -154,7 +154,7 @@ def _name(dag: Dag, state: IntArray) -> str:
 
 
 def _cause(error: Exception) -> str:
-    """Why a reward failed, on one line, whatever the message of the user's code looks like."""
+    """The reason why a reward failed, on one line even if the exception has several."""
     if isinstance(error, RewardError):
         return str(error)
     text = " ".join(str(error).split())

@@ -181,7 +181,7 @@ class Capabilities:
         raise NotImplementedError(f"{type(self).__name__} does not define objects as mol blocks (mol_blocks)")
 
     def reward_components(self, states: IntArray) -> Mapping[str, FloatArray]:
-        """What the reward of terminal states (n, state_width) is made of: name -> float64 (n,).
+        """Components of the reward of terminal states (n, state_width): name -> float64 (n,).
 
         It may evaluate the reward of objects that are new.
 
@@ -191,9 +191,9 @@ class Capabilities:
         raise NotImplementedError(f"{type(self).__name__} defines no components of its reward (reward_components)")
 
     def marginals(self, states: IntArray, weights: FloatArray | None = None) -> dict[str, FloatArray]:
-        """Weighted shares of graphs in which relations hold, such as ``edge``: name -> float64 (nodes, nodes).
+        """Weighted shares of the graphs that have a relation, such as ``edge``: name -> float64 (nodes, nodes).
 
-        Entry [i, j] is the share of graphs in which node i has the relation to node j. An environment that defines it
+        Entry [i, j] is the share of the graphs where node i has the relation to node j. An environment that defines it
         also defines ``names``, the relation ``edge``, and the two methods below.
 
         Args:

@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from gfn_envs.arrays import BoolArray, IntArray
 
-#: Numbers in the tables of :class:`ProductLevels`, at most.
+#: Maximum number of entries in the tables of :class:`ProductLevels`.
 MOST_NUMBERS = 2**22
 
 
@@ -104,9 +104,9 @@ def _deepest(depths: Sequence[Sequence[int]]) -> int:
 
 
 class ClosedEnumeration:
-    """The states of a DAG with ``closed_levels``, as :class:`gfn_envs.enumeration.Enumeration` has them.
+    """The states of a DAG with ``closed_levels``, with the interface of :class:`gfn_envs.enumeration.Enumeration`.
 
-    It holds none of them: a level is computed whenever it is requested.
+    It stores no states: a level is computed whenever it is requested.
     """
 
     def __init__(self, dag: Any, levels: ClosedLevels):

@@ -2,7 +2,7 @@
 
 A batch of states is an integer matrix of shape ``(n, state_width)``. Each row is a state, and equal states are equal
 rows. An environment implements the transitions, the masks, the reward and two encodings. Everything else in this file
-(parents, children, enumeration, indexing) follows from them. capabilities.py has what an environment can add.
+(parents, children, enumeration, indexing) follows from them. capabilities.py has the optional methods.
 """
 
 from __future__ import annotations
@@ -52,11 +52,11 @@ class Dag(Capabilities, abc.ABC):
         observation_space: Gymnasium space of one observation, see :meth:`observe`. The default is that of the features.
         num_modes: number of modes of the reward; None if the environment defines none or cannot count them.
         declared_num_states: number of states, if a formula gives it without enumeration; else None.
-        declared_num_terminal_states: number of terminal states, likewise.
+        declared_num_terminal_states: the same for terminal states.
         expensive_reward: True if only training may evaluate rewards of new objects. Agents are then evaluated without
             rewards unless their user asks for them.
         oracle: the :class:`gfn_envs.Oracle` that calls the reward; None without an oracle.
-        on_error: what becomes of objects whose reward raises, or is not finite and > 0. "raise": RewardError. "floor":
+        on_error: treatment of objects whose reward raises, or is not finite and > 0. "raise": RewardError. "floor":
             the reward is ``reward_floor``. A number > 0: the reward is that number. "skip": their trajectories are left
             out of training. See :mod:`gfn_envs.border`.
         conditions: the :class:`gfn_envs.conditions.Conditions` that decide the reward; None without conditions.
@@ -74,7 +74,7 @@ class Dag(Capabilities, abc.ABC):
     declared_num_states: int | None = None
     declared_num_terminal_states: int | None = None
     on_error: str | float = "raise"
-    #: What a callable reward is called with, in words, if there is a choice: errors that it raises say so.
+    #: Input of a callable reward in words, for its error messages, if there is a choice.
     reward_input: str | None = None
     expensive_reward: bool = False
     oracle: Any = None
@@ -123,8 +123,8 @@ class Dag(Capabilities, abc.ABC):
     def log_reward(self, states: IntArray) -> FloatArray:
         """log R(x) of terminal states, float64 (n,), finite.
 
-        Neither the rows nor the result are checked: rows that are not terminal states may get any number.
-        :func:`gfn_envs.border.log_rewards` checks the result, and what it does with rewards that fail is ``on_error``.
+        The rows and the result are not checked: rows that are not terminal states may get any number.
+        :func:`gfn_envs.border.log_rewards` checks the result, and treats failed rewards as ``on_error`` says.
         """
 
     def wrap_reward(self, wrap: Callable[..., Any]) -> None:
@@ -155,7 +155,7 @@ class Dag(Capabilities, abc.ABC):
         return " ".join(map(str, state.tolist()))
 
     def object_names(self, states: IntArray) -> list[str]:
-        """Names of n states as their user writes them: SMILES, strings, trees in Newick notation, cells.
+        """Names of n states as users write them: SMILES, strings, trees in Newick notation, cells.
 
         Errors, tables and exports use them. Terminal states have different names unless they are the same object to the
         user. The default is :meth:`render_text`.
@@ -286,7 +286,8 @@ class Dag(Capabilities, abc.ABC):
         Progress is logged by ``gfn_envs.enumeration``: what begins and ends at level INFO, long waits as warnings.
 
         Args:
-            limit: the most states, in place of those that fit in ``ENUMERATION_BYTES`` (see enumeration.py).
+            limit: the maximum number of states, in place of as many as fit in ``ENUMERATION_BYTES`` (see
+                enumeration.py).
 
         Raises:
             EnumerationError: there are more states. The message gives the number found so far.

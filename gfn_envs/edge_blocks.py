@@ -93,9 +93,9 @@ class Countdown:
 
     Args:
         dag: the environment.
-        what: what is computed.
-        unit: what is counted.
-        total: how many there are.
+        what: name of the computation.
+        unit: name of the counted items.
+        total: number of items.
     """
 
     def __init__(self, dag: Dag, what: str, unit: str, total: int):

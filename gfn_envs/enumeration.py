@@ -24,11 +24,11 @@ logger = logging.getLogger(__name__)
 ENUMERATION_BYTES = 2 * 1024**3
 #: Memory of an exact evaluation per state, in bytes, if no states are held: probabilities, rewards, distances.
 CLOSED_BYTES = 64
-#: What needs more memory than this, in bytes, says so first.
+#: Above this many bytes, a warning is logged.
 MUCH = 2 * 1024**3
-#: Memory of an edge of a :class:`StateGraph`, in bytes, with as much again to make it.
+#: Memory of an edge of a :class:`StateGraph`, in bytes, doubled for the construction.
 EDGE_BYTES = 2 * 3 * 8
-#: Entries of the forward masks that are computed at once.
+#: Entries of the forward masks per chunk.
 CHUNK = 2**22
 #: An enumeration that takes longer than this many seconds is logged as a warning, and again after as many.
 QUIET_SECONDS = 10.0
@@ -199,8 +199,7 @@ def is_listable(dag: Enumerable, num_states: int) -> bool:
 
 
 def state_limit(dag: Enumerable) -> int:
-    """The most states that are enumerated: those that fit in ``ENUMERATION_BYTES``, unless ``dag.enumerate(limit=...)``
-    has set another number."""
+    """The maximum number of states: as many as fit in ``ENUMERATION_BYTES``, or ``limit`` of ``dag.enumerate``."""
     limit: int | None = dag.__dict__.get("_state_limit")
     return ENUMERATION_BYTES // bytes_per_state(dag) if limit is None else limit
 
@@ -227,7 +226,7 @@ def closed_form(dag: Enumerable) -> ClosedLevels | None:
 
 
 def bytes_per_state(dag: Enumerable) -> int:
-    """Memory of an enumeration, per state: the row, its key in order and its place, with as much again to make them.
+    """Memory of an enumeration per state: the row, its key and its position, doubled for the construction.
 
     If the levels are known in closed form, it is the memory of an exact evaluation: a few floats.
     """

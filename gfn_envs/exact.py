@@ -133,7 +133,7 @@ LOGS = _Arithmetic(np.logaddexp, np.add, -np.inf, 0.0)
 
 
 def _passed_on(dag: Dag, policy: ForwardPolicy, chunk: int, use: _Arithmetic) -> FloatArray:
-    """Probability of every object (x,), or its log if that is what the policy returns."""
+    """Probability of every object (x,), or its log if the policy returns logs."""
     blocks, terminal = edge_blocks(dag, chunk)
     reach = np.full(dag.num_states, use.zero)
     reach[0] = use.one

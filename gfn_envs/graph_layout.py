@@ -1,4 +1,4 @@
-"""Layout of states as labelled graphs, for graph networks: sizes, and the nodes or pairs that actions refer to."""
+"""Layout of states as labeled graphs, for graph networks: sizes, and the nodes or pairs that actions refer to."""
 
 from __future__ import annotations
 

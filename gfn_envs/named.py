@@ -47,10 +47,10 @@ def import_named(module: str, where: str) -> types.ModuleType:
 
     Args:
         module: its dotted name.
-        where: start of messages: what the module was named for.
+        where: start of messages, which says what the module is for.
 
     Raises:
-        ImportError: there is no such module, or it cannot be imported. The message is one line.
+        ImportError: the module does not exist or cannot be imported. The message is one line.
     """
     if _MODULE.fullmatch(module) is None:
         raise ImportError(f"{where}: {module!r} is not the name of a module")
@@ -87,11 +87,11 @@ def load(text: str, where: str) -> Any:
 
     Args:
         text: the name. What follows the colon may be dotted: ``mine:Rewards.dock``.
-        where: start of messages: what the object was named for.
+        where: start of messages, which says what the object is for.
 
     Raises:
-        ImportError: there is no such module, or it cannot be imported.
-        ValueError: the text has another form, or the module has no such name. The message suggests the nearest.
+        ImportError: the module does not exist or cannot be imported. ValueError: the text has another form, or the
+        module has no such name. The message suggests the nearest.
     """
     if not is_named(text):
         raise ValueError(f"{where}: expected module:name, such as mine:reward, got {text!r}")

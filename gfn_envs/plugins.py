@@ -1,4 +1,4 @@
-"""Parts that installed packages bring with them, found by entry points. They are imported when their name is asked for.
+"""Environments and agents of installed packages, found by entry points and imported when they are requested by name.
 
 In the pyproject.toml of such a package:
 

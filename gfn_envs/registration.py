@@ -99,9 +99,9 @@ def make_dag(id: str, **kwargs: Any) -> Dag:
     """The Dag of an environment, with its default arguments updated by ``kwargs``.
 
     Arguments that take a function also take its name, ``module:name``. Every environment also takes ``on_error``
-    ("raise", "floor", "skip" or a number > 0): what becomes of objects whose reward fails; and
-    ``expensive_reward=True``: agents are evaluated without new rewards (see :class:`gfn_envs.Dag`); and ``conditions``,
-    such as ``"temperature:1,32"`` (see :mod:`gfn_envs.conditions`).
+    ("raise", "floor", "skip" or a number > 0) for objects whose reward fails; ``expensive_reward=True`` to evaluate
+    agents without new rewards (see :class:`gfn_envs.Dag`); and ``conditions``, such as ``"temperature:1,32"`` (see
+    :mod:`gfn_envs.conditions`).
 
     Args:
         id: the id of a registered environment; ``module:id``, as in ``gymnasium.make``, for one that ``module``
@@ -109,7 +109,7 @@ def make_dag(id: str, **kwargs: Any) -> Dag:
         **kwargs: arguments of the environment.
 
     Raises:
-        ValueError: there is no such id. The message names the nearest id.
+        ValueError: the id is unknown. The message names the nearest id.
         TypeError: the environment does not have one of the arguments, or takes no such function. The message names the
             nearest argument.
         ImportError: a named module does not exist or cannot be imported.
@@ -165,11 +165,11 @@ SHARED = {
     "on_error": Parameter(
         str | float,
         "raise",
-        'What becomes of objects whose reward fails: "raise"; "floor", the lowest level of the reward; a number > 0, '
+        'Objects whose reward fails: "raise"; "floor", the lowest level of the reward; a number > 0, '
         'their reward; "skip", they are not learned from.',
     ),
     "expensive_reward": Parameter(
-        bool, False, "Spend rewards on training alone: agents are evaluated without them unless you ask for it."
+        bool, False, "Evaluate rewards for training only: evaluations use no new rewards unless you ask for them."
     ),
     "conditions": Parameter(
         str | None,
@@ -181,10 +181,10 @@ SHARED = {
 
 
 def environment_parameters(id: str) -> dict[str, Parameter]:
-    """The arguments of an environment by name, those that every environment has last.
+    """The arguments of an environment by name. The arguments of every environment come last.
 
     Raises:
-        ValueError, TypeError, ImportError: there is no such environment; see :func:`make_dag`.
+        ValueError, TypeError, ImportError: the environment is unknown; see :func:`make_dag`.
     """
     dag, defaults = found(id)
     hints = named.annotations_of(dag.__init__)

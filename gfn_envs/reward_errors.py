@@ -1,4 +1,4 @@
-"""Rewards that fail: the error that names the object, and what is done instead of raising it."""
+"""Failed rewards: the error that names the object, and the alternatives to raising it."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ class RewardRecord:
     Attributes:
         calls: number of calls.
         failed: number of objects whose reward failed and got the floor or was skipped.
-        last: the last failure: object and reason; "" if there was none.
+        last: object and reason of the last failure; "" without failures.
     """
 
     calls: int = 0
@@ -59,8 +59,8 @@ class RewardRecord:
     last: str = ""
 
     def add(self, names: list[str], count: int, reason: str, done: str) -> None:
-        """Count failed objects, of which ``names`` are the first. The first failure of a Dag is logged as a warning,
-        later ones at level INFO."""
+        """Count failed objects; ``names`` are those of the first ones. The first failure of a Dag is logged as a
+        warning, later ones at level INFO."""
         level = logging.INFO if self.failed else logging.WARNING
         self.failed += count
         self.last = f"object {names[0]}: {reason}" if names[0] not in reason else reason

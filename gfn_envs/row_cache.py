@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from gfn_envs.arrays import FloatArray, IntArray
 
-#: Memory of the rows that a cache keeps, in bytes, at most; each takes about ``ENTRY_BYTES`` in addition to itself.
+#: Maximum memory of the rows that a cache keeps, in bytes. Each row takes about ``ENTRY_BYTES`` in addition.
 MAX_BYTES, ENTRY_BYTES = 2**28, 200
 
 

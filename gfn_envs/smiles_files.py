@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 from gfn_envs.text_files import read_text
 
-#: Names of a column of SMILES, wherever it is.
+#: Names of a column of SMILES in any position.
 COLUMNS = ("smiles", "canonical_smiles", "isomeric_smiles", "rdkit_smiles", "smi")
 #: Names of a first column of SMILES. Behind a SMILES, such a word may be the name of a molecule.
 HEADERS = (*COLUMNS, *("block", "blocks", "fragment", "fragments", "structure", "molecule", "mol", "object"))

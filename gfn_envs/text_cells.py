@@ -14,7 +14,7 @@ def is_missing(cell: str) -> bool:
 
 
 def number_in(cell: str) -> float | None:
-    """The number in a cell; None if there is none. Python's 1_000 is none."""
+    """The number in a cell; None if the cell is not a number. Python's 1_000 is not one."""
     try:
         return None if "_" in cell or is_missing(cell) else float(cell)
     except ValueError:

@@ -1,4 +1,4 @@
-"""Text files of users: read whole, decompressed if they are gzip, decoded as UTF-8 or refused with the reason."""
+"""Text files of users: read whole, decompressed if they are gzip, and decoded as UTF-8. Other files raise."""
 
 from __future__ import annotations
 

@@ -92,7 +92,7 @@ def _few(labels: Any) -> str:
 
 
 def problem_of(value: Any) -> str | None:
-    """Why a scalar is not a real number, such as ``"text"`` or ``"a boolean"``; None if it is one."""
+    """The kind of a scalar that is not a real number, such as ``"text"`` or ``"a boolean"``; None for real numbers."""
     if isinstance(value, bool | np.bool_):
         return "a boolean, not a number"
     if value is np.ma.masked:

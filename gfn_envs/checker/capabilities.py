@@ -22,7 +22,7 @@ from gfn_envs.checker.purity import check_purity_of_capabilities
 from gfn_envs.dag import Dag
 from gfn_envs.graph_layout import PairActions
 
-#: Largest number of backward walks on which ``contains`` is checked.
+#: Largest number of backward walks that check ``contains``.
 MAX_WALKS = 64
 
 
@@ -137,7 +137,7 @@ def check_token_order(dag: Dag, states: IntArray, tokens: IntArray) -> None:
         raise DagError("token_order", f"must be a permutation of 0..{positions - 1}, got {dag.token_order}")
     filled = tokens[:, dag.token_order] != empty
     gap = (filled[:, 1:] & ~filled[:, :-1]).any(1)
-    expect_none("token_order", "a position is filled before the one that comes before it", states, gap)
+    expect_none("token_order", "a position is filled before the previous one", states, gap)
     row, parents, actions = dag.parents(states)
     if len(row):
         before, after = (each[:, dag.token_order] for each in (dag.tokens(parents), tokens[row]))
@@ -149,7 +149,7 @@ def check_token_order(dag: Dag, states: IntArray, tokens: IntArray) -> None:
 
 def check_labelled_graphs(dag: Dag, states: IntArray) -> None:
     """int64 (n, num_nodes, num_nodes), labels and relations in range, distinct for different non-terminal states; an
-    absent node has no relations; every action has a place of its own."""
+    absent node has no relations; every action has its own place."""
     layout = dag.graph_layout
     if not dag.has("labelled_graphs"):
         if layout is not None:

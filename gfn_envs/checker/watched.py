@@ -1,4 +1,4 @@
-"""A Dag whose every call is watched: what raises, or returns something of another kind, becomes a DagError."""
+"""A Dag with checks around every call: exceptions and results of the wrong kind become a DagError."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ NUMBERS = ("num_actions", "num_backward_actions", "max_length", "state_width", "
 
 
 class Watched:
-    """``dag``, watched: it has every attribute of ``dag``, though it is no Dag to isinstance."""
+    """``dag`` with checks around its methods. It has every attribute of ``dag``, but is not an instance of Dag."""
 
     def __init__(self, dag: Dag):
         self._dag = dag
@@ -57,7 +57,7 @@ class Watched:
             raise
         except Exception as error:
             if name == "log_reward" and isinstance(error, ValueError):
-                raise  # Objects that the environment refuses; see calls.log_reward_of.
+                raise  # Objects that the environment rejects; see calls.log_reward_of.
             if name in ("exact_log_z", "sample_target") and isinstance(error, NotImplementedError):
                 raise  # Not known with these arguments; see capabilities.check_target.
             raise DagError(asked, f"raises {type(error).__name__}: {error}", first) from error

@@ -1,11 +1,11 @@
-"""Conditions: numbers c beside a Dag that decide its reward R(x|c), so that one sampler learns a family of targets.
+"""Conditions: numbers c that set the reward R(x|c) of a Dag, so that one sampler learns a family of targets.
 
 Conditions      the interface: names and ranges of the numbers, how they are drawn, log R(x|c)
 Temperature     R(x)^beta
 Preferences     weights of several objectives
 Focus           a direction in the space of several objectives
 Instances       your own numbers and function, such as the edges of a graph
-Conditioned     a Dag whose rows carry a condition beside the state; made by `conditioned(dag, conditions)`
+Conditioned     a Dag whose rows hold a state and a condition; made by `conditioned(dag, conditions)`
 """
 
 from gfn_envs.conditions.conditions import Conditions

@@ -15,8 +15,8 @@ class Features:
     """A function from numbers in ranges to float32 features.
 
     Each number x is scaled to t in [0, 1]. "thermometer": clip(bins t - i, 0, 1) for i < bins, as Jain et al. 2023
-    encode conditions. "fourier": t and sin, cos of pi 2^i t for i < bins / 2. "plain": t. Numbers whose range is
-    a single value have no features: they say nothing.
+    encode conditions. "fourier": t and sin, cos of pi 2^i t for i < bins / 2. "plain": t. Numbers whose range is a
+    single value have no features.
 
     Args:
         low, high: ranges of k numbers, each (k,).

@@ -1,4 +1,4 @@
-"""A user's own conditions from functions."""
+"""Conditions from the user's functions."""
 
 from __future__ import annotations
 

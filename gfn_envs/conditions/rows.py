@@ -1,4 +1,4 @@
-"""A Dag whose rows carry a condition beside the state."""
+"""A Dag whose rows hold a state and a condition."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from gfn_envs.conditions.text import read_conditions
 from gfn_envs.dag import Dag
 from gfn_envs.enumeration import EnumerationError
 
-#: Sizes and settings that are those of the environment.
+#: Sizes and settings that are taken from the environment.
 SAME = (
     *("num_actions", "num_backward_actions", "max_length", "max_length_is_bound", "state_dtype", "on_error"),
     *("expensive_reward", "reward_input", "reward_floor", "can_stop_anywhere", "num_tokens", "num_positions"),
@@ -25,7 +25,7 @@ SAME = (
 )
 #: Optional capabilities that rows with conditions have if the environment has them.
 CAPABILITIES = (*("tokens", "labelled_graphs", "log_num_paths", "grid_cells", "molecules", "distance", "mol_blocks"),)
-#: What a copy of an environment must forget because its reward is another one.
+#: Cached attributes that a copy of an environment must drop because its reward differs.
 OF_THE_REWARD = ("_evaluation_target", "_known_log_z")
 
 
@@ -40,11 +40,11 @@ def _of_states(name: str) -> Callable[..., Any]:
 
 
 class Conditioned(Dag):
-    """A Dag and conditions: each row is a state, followed by the bits of its k condition numbers.
+    """A Dag with conditions: each row is a state, followed by the bits of its k condition numbers.
 
     States, actions and masks are those of the environment. The condition of a row never changes along a trajectory, and
-    decides its reward. Whatever works on rows of states works on these rows: samplers, replay buffers, local search and
-    networks, whose features gain those of the condition.
+    sets its reward. Samplers, replay buffers, local search and networks work on these rows as on rows of states. The
+    features of a row are those of the state and of the condition.
 
     :meth:`start` draws conditions; :meth:`source` gives ``conditions.default``. Rows cannot be enumerated: conditions
     are continuous. :meth:`at` fixes a condition, and is a Dag on the states of the environment.
@@ -76,7 +76,7 @@ class Conditioned(Dag):
 
     @property
     def arguments(self) -> Mapping[str, Any]:  # type: ignore[override]
-        """Those of the environment, and ``conditions``."""
+        """The arguments of the environment, and ``conditions``."""
         return {**self.base.arguments, "conditions": self.conditions.text or self.conditions}
 
     @property
@@ -136,7 +136,7 @@ class Conditioned(Dag):
             return conditions.partial_log_reward(states, np.broadcast_to(numbers, (len(states), numbers.shape[1])))
 
         fixed.__dict__["log_reward"], fixed.__dict__["partial_log_reward"] = log_reward, partial_log_reward
-        for name in ("exact_log_z", "sample_target"):  # Those of the environment are of another reward.
+        for name in ("exact_log_z", "sample_target"):  # The environment caches them for another reward.
             fixed.__dict__[name] = types.MethodType(getattr(Dag, name), fixed)
         fixed.arguments = {**self.base.arguments, "condition": conditions.describe(numbers[0])}
         return fixed
@@ -216,7 +216,7 @@ class Conditioned(Dag):
 
     @property
     def num_modes(self) -> int | None:  # type: ignore[override]
-        """That of the environment."""
+        """The number of modes of the environment."""
         return self.base.num_modes
 
     def action_label(self, action: int) -> str:

@@ -20,10 +20,10 @@ def read_conditions(given: str | Conditions) -> Conditions:
     """The conditions that a text describes, or ``given`` itself.
 
     After the colon come numbers or names, and settings as ``name=value``: ``preferences:qed,sa,exponent=16``.
-    ``module:name`` names an object of your own.
+    ``module:name`` names your own object.
 
     Raises:
-        ValueError: the text describes none. The message says what is allowed.
+        ValueError: the text does not describe conditions. The message says what is allowed.
         TypeError: ``given`` is something else.
         ImportError: a named module cannot be imported.
     """
@@ -74,7 +74,7 @@ def read_condition(text: str) -> dict[str, float] | list[float]:
     """One condition from text: ``beta=8``, ``qed=0.5,sa=0.5``, or numbers alone, ``0.5,0.5``.
 
     Raises:
-        ValueError: the text is neither.
+        ValueError: the text has another form.
     """
     words = [word.strip() for word in text.split(",")]
     try:

@@ -96,7 +96,7 @@ DATASETS: dict[str, Dataset] = {entry["name"]: Dataset(**entry) for entry in jso
 
 
 def dataset(name: str) -> Dataset:
-    """The entry of the registry. Raises DatasetError if there is none with this name."""
+    """The entry of the registry. Raises DatasetError if the name is unknown."""
     if name not in DATASETS:
         raise DatasetError(f"unknown data set {name!r}; known: {', '.join(DATASETS)}")
     return DATASETS[name]

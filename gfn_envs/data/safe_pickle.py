@@ -1,4 +1,4 @@
-"""Safe reading of untrusted pickles: numbers, text, plain containers and arrays, nothing else.
+"""Safe reading of untrusted pickles that hold only numbers, text, plain containers and arrays.
 
 A pickle is a program that can call any function by name. Here each allowed name maps to a small class of this file that
 only stores its arguments, and any other name raises. So the file cannot run any other code, not even NumPy's. Arrays
@@ -34,7 +34,7 @@ class Record:
         self.attributes = state
 
     def __getitem__(self, name: str) -> Any:
-        """An attribute. Raises UnsafePickleError if there is none of this name."""
+        """An attribute. Raises UnsafePickleError if the name is unknown."""
         if name not in self.attributes:
             raise UnsafePickleError(f"the pickled object has no {name!r}; it has: {', '.join(sorted(self.attributes))}")
         return self.attributes[name]

@@ -1,4 +1,4 @@
-"""Gymnasium environments over a Dag: GFNEnv, and GFNVectorEnv for many environments at once.
+"""Gymnasium environments over a Dag: GFNEnv, and the vector environment GFNVectorEnv.
 
 Both are thin wrappers of the same :class:`Stepper`, so GFNVectorEnv equals a ``SyncVectorEnv`` of GFNEnv bit for bit.
 """

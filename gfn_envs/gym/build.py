@@ -28,7 +28,7 @@ def load_dag_class(path: str, where: str = "environment") -> type[Dag]:
         where: start of messages.
 
     Raises:
-        ImportError: there is no such module, or it cannot be imported.
+        ImportError: the module does not exist or cannot be imported.
         ValueError: the module has no such class.
         TypeError: the class is not a subclass of Dag.
     """

@@ -101,12 +101,12 @@ class Stepper:
     def start(self, n: int, options: dict[str, Any] | None, streams: Sequence[np.random.Generator] = ()) -> IntArray:
         """Initial states (n, state_width): s0, or ``options["state"]`` in every row.
 
-        With conditions, a state of the environment is given, and each row has ``options["condition"]``, numbers (k,) or
-        numbers by name, or one that is drawn from its stream.
+        With conditions, ``options["state"]`` is a state of the environment without a condition. Each row has
+        ``options["condition"]``, numbers (k,) or numbers by name, or a condition drawn from its own random stream.
 
         Raises:
             ValueError: ``options["state"]`` is not a row of integers, is not reachable from s0, or is terminal;
-                ``options["condition"]`` is out of range, or there are no conditions.
+                ``options["condition"]`` is out of range, or the environment has no conditions.
         """
         dag, options = self.dag, options or {}
         if dag.conditions is None:
@@ -166,7 +166,7 @@ class Stepper:
         return np.stack(list(self._scores(objects).values()), axis=1)
 
     def _scores(self, objects: IntArray) -> Mapping[str, FloatArray]:
-        """The components of the reward of objects, by name; {} if there are none."""
+        """The components of the reward of objects, by name; {} without components."""
         dag = self.dag
         if dag.conditions is not None:
             objects, dag = dag.states_of(objects), dag.base  # type: ignore[attr-defined]
@@ -226,7 +226,7 @@ class Stepper:
 
 
 def _dtype(given: Any) -> Any:
-    """The NumPy dtype of that name or type; None if there is none."""
+    """The NumPy dtype of that name or type; None if it is unknown."""
     try:
         return None if given is None else np.dtype(given)
     except TypeError:

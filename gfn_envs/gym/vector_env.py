@@ -20,11 +20,11 @@ from gfn_envs.validation import positive_int
 class GFNVectorEnv(VectorEnv[Any, Any, Any]):
     """``num_envs`` environments over one Dag, stepped as one matrix of states.
 
-    The infos are those of :class:`GFNEnv`, batched as in Gymnasium's vector environments. In autoreset mode
-    "SameStep", what concerns the end of an episode is in ``final_obs`` and ``final_info``: an illegal action is in
+    The infos are those of :class:`GFNEnv`, batched as in Gymnasium's vector environments. In autoreset mode "SameStep",
+    the last observation and info of an episode are in ``final_obs`` and ``final_info``; illegal actions are in
     ``info["final_info"]["illegal_action"]``, in the other modes in ``info["illegal_action"]``. Actions are integers
-    (num_envs,); other dtypes raise TypeError. ``.states`` is the matrix of current state rows,
-    ``.stepper`` the :class:`Stepper`.
+    (num_envs,); other dtypes raise TypeError. ``.states`` is the matrix of current state rows, ``.stepper`` the
+    :class:`Stepper`.
 
     Args:
         dag, render_mode, **kwargs: as for :class:`GFNEnv`.
@@ -297,7 +297,7 @@ def _checked_autoreset_mode(given: Any) -> AutoresetMode:
     """A member of AutoresetMode, or the one with that value.
 
     Raises:
-        ValueError: there is none.
+        ValueError: the mode is unknown.
     """
     try:
         return AutoresetMode(given)

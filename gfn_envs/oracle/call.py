@@ -26,11 +26,10 @@ Value = tuple[float, dict[str, float]]
 
 
 class Reply(NamedTuple):
-    """What became of a call.
+    """The result of a call.
 
     Attributes:
-        status: "ok", "error" (it raised, or returned something that is not a number), "timeout", or "died" (its
-            process did).
+        status: "ok", "error" (it raised, or did not return a number), "timeout", or "died" (its process died).
         values: one per object if the status is "ok".
         error: the reason, on one line, if it is not.
         seconds: how long the call took.
@@ -49,7 +48,7 @@ class TimeLimit(BaseException):
 
 
 def call(function: Callable[[Any], Any], objects: Sequence[Any], batched: bool, limit: float | None) -> Reply:
-    """Call ``function`` on objects: on all at once if ``batched``, else on the only one.
+    """Call ``function`` on a batch of objects if ``batched``, else on a single object.
 
     Args:
         function: the user's function. It returns a number per object, or a mapping with a "value" and components.
@@ -139,11 +138,13 @@ class Worker:
         Args:
             function: pickled by cloudpickle.
             paths: sys.path of the main process. Folders that exist here are added.
-            parent: id of the main process, whose end ends this one and what it started; None: something else does.
+            parent: id of the main process. If it ends, this process and its children end. None: they are ended
+                otherwise.
         """
         sys.path.extend(path for path in paths if path not in sys.path and Path(path or ".").is_dir())
         if parent is not None and hasattr(os, "setpgid"):
-            # A group of its own: Ctrl-C does not reach it, and what the function starts can be killed with it.
+            # A separate process group: Ctrl-C does not reach it, and it can be killed with the processes that the
+            # function starts.
             os.setpgid(0, 0)
             threading.Thread(target=_end_with, args=(parent,), daemon=True).start()
         self.function = pickle.loads(function)

@@ -48,7 +48,7 @@ def function_version(function: Callable[..., Any]) -> str:
 
 
 def object_text(value: Any, name: str) -> str:
-    """What a function is given, as text: rows of numbers and texts as JSON; other objects by their names."""
+    """The input of a function as text: rows of numbers and texts as JSON; other objects by their names."""
     if isinstance(value, np.ndarray | np.generic) and value.dtype.kind in "biuf":
         return json.dumps(value.tolist(), separators=(",", ":"))
     return value if isinstance(value, str) else name

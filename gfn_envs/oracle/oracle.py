@@ -28,7 +28,7 @@ Names = Callable[[Any], list[str]]
 
 
 class Oracle:
-    """A function of n objects to n values that calls a function of yours no more often than it must.
+    """A function of n objects to n values that calls your function only if it must.
 
     Calls run in worker processes of this machine (joblib's loky) or of a cluster (Ray), at most ``workers`` at a time.
     Each is written to a log when it begins and when it ends. An object that is in the log is not called again, in this
@@ -37,18 +37,18 @@ class Oracle:
 
     Args:
         function: your function of one object, or of a batch of objects with ``batch_size``. It returns a number per
-            object, or a mapping with a "value" and further numbers, its components, for the log. What an object is says
-            the environment: a row of numbers, a text, a SMILES or an RDKit Mol.
-        batch_size: number of objects that the function takes at once; None: it takes one object, not a batch.
+            object, or a mapping with a "value" and further numbers, its components, for the log. The environment
+            decides the form of an object: a row of numbers, a text, a SMILES or an RDKit Mol.
+        batch_size: number of objects per call of a function of batches; None: the function takes one object.
         workers: number of processes; 0: this process.
         address: a Ray cluster on which the workers run: "auto" (the one of this machine), "HOST:PORT", "ray://HOST:PORT"
             or "local" (Ray is started here). None: this machine, without Ray.
-        timeout: seconds per object. A call that takes longer is interrupted, or its process killed, and has failed.
-            None: calls may take forever.
-        retries: how often a call is repeated that fails: it raises, returns NaN or something that is not a number,
-            takes too long, or its process dies. The objects of a batch that fails are called one by one first.
-        budget: the most calls of this run, failed ones, repetitions and those of earlier processes in the log included;
-            None: no limit. Each object of a batch is a call.
+        timeout: time limit in seconds per object. A call that takes longer fails: it is interrupted or its process is
+            killed. None: no limit.
+        retries: how often a failed call is repeated. A call fails if it raises, returns NaN or something other than
+            numbers, takes too long, or if its process dies. The objects of a failed batch are called one by one first.
+        budget: maximum number of calls of this run, including failed calls, repetitions and the calls of earlier
+            processes in the log; None: no limit. Each object of a batch is a call.
         log: SQLite file of the calls (:mod:`gfn_envs.oracle.store`); None: they are kept in memory.
         name: name of the function in the log. Default: its module, name and version, a hash of its source.
         run: name of the run in the log, whose calls the budget limits.
@@ -122,7 +122,7 @@ class Oracle:
         return found[0]
 
     def serve(self, dag: Any, names: Names | None = None) -> None:
-        """Tell an environment that this is its oracle: its rewards are expensive, and runs report the calls.
+        """Register with an environment: its rewards are expensive, and runs report the calls.
 
         ``names`` gives the names of objects in the log.
         """
@@ -172,11 +172,11 @@ class Oracle:
 
         Args:
             objects: an array whose rows are the objects, or a list of n objects.
-            names: their names as their user writes them. Objects that are not texts or numbers are told apart by them.
+            names: their names. They identify objects that are not texts or numbers.
 
         Raises:
             RewardError: the calls of an object failed. The others are in the log.
-            BudgetSpent: more calls are needed than are left. Those that were left are made and in the log.
+            BudgetSpent: the budget does not cover all calls. The calls that it covers are made, and are in the log.
             OracleError: the log cannot be written, or workers cannot start.
         """
         if len(objects) == 0:
@@ -233,7 +233,7 @@ class Oracle:
                     self._begin(tasks, pool)
                 except OracleError as error:
                     problems.append(error)
-                # Whatever has gone wrong, calls that have begun are waited for: they are paid.
+                # Even after an error, wait for calls that have begun: they are paid for.
                 ended = pool.wait() if pool.running or not problems else []
                 calls = [calls_of(task, reply) for (task, _), reply in ended]
                 try:

@@ -59,7 +59,7 @@ def _done(value: Any) -> Future[Any]:
 
 
 class LokySlot:
-    """Calls in a worker process of its own. If it must be killed, the calls of the others go on.
+    """Calls in a separate worker process. If it must be killed, calls in other slots continue.
 
     Args:
         function: pickled by cloudpickle.
@@ -131,7 +131,7 @@ class Pool:
             slot = self.make_slot()
             self.starting[slot.start()] = slot
         now = time.monotonic()
-        # Without a slot that works there is nothing to wait for but the start of one.
+        # If no slot works, wait for one to start.
         end = min((entry[3] for entry in self.running.values()), default=now + START_SECONDS)
         left = None if end == float("inf") else max(0.0, end - now)
         done, _ = wait([*self.starting, *self.running], timeout=left, return_when=FIRST_COMPLETED)

@@ -41,8 +41,8 @@ class Call(NamedTuple):
     """A row of the log.
 
     Attributes:
-        object: what the function was given, as text.
-        name: the object as its user writes it.
+        object: the input of the function as text.
+        name: the name of the object.
         attempt: 1, 2, ...; 0 for a call of a batch that failed as a whole, whose objects are then called one by one.
         status: "ok"; "nan", "error", "timeout" or "died" if it failed; "started" if it has not ended, or never will
             because the main process was killed.
@@ -109,7 +109,7 @@ class CallLog:
 
     @property
     def calls(self) -> int:
-        """Number of calls of this run, those that failed or never ended included."""
+        """Number of calls of this run, including those that failed or never ended."""
         return self._number("SELECT COUNT(*) FROM calls WHERE run = ?", self.run)
 
     def _number(self, query: str, *values: str | int) -> int:

@@ -1,4 +1,4 @@
-"""Objects that an oracle calls together, and what became of their calls."""
+"""Objects that an oracle calls together, and the results of their calls."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ class Task(NamedTuple):
 
 
 def decided(calls: list[Call], retries: int) -> tuple[Call | None, int]:
-    """What the earlier calls of an object decide, None if it is to be called, and the number of failed attempts."""
+    """The result of the earlier calls of an object, None if it must be called, and the number of failed attempts."""
     for call in calls:
         if call.status == "ok":
             return call, 0

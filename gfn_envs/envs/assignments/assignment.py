@@ -154,7 +154,7 @@ class Assignment(Dag):
 
     @functools.cached_property
     def _log_orders(self) -> FloatArray:
-        """log of the number of orders in which k variables can be assigned, float64 (D + 1,)."""
+        """log of the number of orders of k assigned variables, float64 (D + 1,)."""
         return np.zeros(self.num_variables + 1) if self.autoregressive else log_factorials(self.num_variables)
 
     def log_num_paths(self, states: IntArray) -> FloatArray:
@@ -173,7 +173,7 @@ class Assignment(Dag):
         return " ".join("." if value == self.num_values else str(value) for value in state.tolist())
 
     def render_image(self, state: IntArray, path: IntArray | None = None) -> rendering.Image:
-        """One tile per variable in a square grid, colored by its value, or grey if unassigned."""
+        """One tile per variable in a square grid, colored by its value, or gray if unassigned."""
         colors = rendering.colormap(np.arange(self.num_values) / max(1, self.num_values - 1))
         palette = np.vstack([colors, rendering.GREY, rendering.WHITE])
         columns = int(np.ceil(np.sqrt(self.num_variables)))

@@ -194,7 +194,7 @@ class BitSequence(Assignment):
         return " ".join(self._word_text(int(word)) for word in state)
 
     def render_image(self, state: IntArray, path: IntArray | None = None) -> rendering.Image:
-        """One tile per bit: black for 1, white for 0, grey if its slot is empty; about 16 bits per line."""
+        """One tile per bit: black for 1, white for 0, gray if its slot is empty; about 16 bits per line."""
         palette = np.stack([rendering.WHITE, rendering.BLACK, rendering.GREY])
         bits: Any = np.full((self.num_slots, self.word_size), 2)
         filled = state < self.num_words

@@ -19,7 +19,7 @@ from gfn_envs.text_cells import number_in
 from gfn_envs.user_arrays import is_frame, real_array
 from gfn_envs.validation import check_size, one_of
 
-#: What pandas calls a column whose name is empty in the file.
+#: Names that pandas gives to columns without one.
 UNNAMED = re.compile(r"Unnamed: \d+")
 #: Whole numbers are discrete if they have at most this many values, and this many rows per value on average.
 MAX_LEVELS, ROWS_PER_LEVEL = 10, 5
@@ -72,8 +72,8 @@ def read_table(data: Any, where: str, missing: str = "raise", separator: str = "
     Args:
         data: the path of a text file (plain or gzip, UTF-8), whose first line has the names of the columns; a pandas or
             polars DataFrame; a structured array; a mapping from names to columns; or an array (rows, columns), whose
-            columns get the names X0, X1, ... Columns hold real numbers, text or booleans. Rows have no order; their
-            labels in a DataFrame have no effect.
+            columns get the names X0, X1, ... Columns hold real numbers, text or booleans. Rows have no order; row
+            labels of a DataFrame have no effect.
         where: prefix of error messages.
         missing: "raise", or "drop": leave out rows with a missing value, and log how many.
         separator: of a text file: ",", ";", "|", "tab" or "space"; "auto" finds it in the first line.

@@ -9,7 +9,7 @@ import numpy as np
 from gfn_envs.arrays import BoolArray, FloatArray, IntArray
 from gfn_envs.envs.bayes_net.families import by_number_of_parents, log_gamma
 
-#: Entries of the arrays that are made at once.
+#: Entries of the arrays per chunk.
 CHUNK = 2**20
 
 

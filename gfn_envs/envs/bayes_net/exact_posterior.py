@@ -16,7 +16,7 @@ Extended = npt.NDArray[np.longdouble]
 MAX_LISTED = 6
 #: Up to this many nodes, sums over graphs are computed: 3^12 terms for each edge.
 MAX_SUMMED = 12
-#: Graphs whose features are computed at once.
+#: Graphs per chunk.
 CHUNK = 2**17
 
 

@@ -1,7 +1,7 @@
 """Connected graphs with colored vertices up to isomorphism: canonical forms, and every way to grow one from another.
 
-A graph of at most k vertices is a row of integers: the color of each vertex plus 1, or 0 where there is none, and then
-1 for each edge, in the order of ``pairs(k)``. Isomorphic graphs have the same canonical row.
+A graph of at most k vertices is a row of integers: the color of each vertex plus 1, or 0 for no vertex, and then 1 for
+each edge, in the order of ``pairs(k)``. Isomorphic graphs have the same canonical row.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import numpy as np
 
 from gfn_envs.arrays import IntArray, distinct, row_keys, unique_rows
 
-#: Entries of the arrays that compare the orders of vertices of many graphs at once.
+#: Entries of the arrays that compare orders of vertices, per chunk.
 CHUNK = 2**22
 
 
@@ -35,8 +35,8 @@ def adjacency(rows: IntArray, k: int) -> IntArray:
 def canonical(rows: IntArray, k: int) -> IntArray:
     """Canonical rows (n, width) of graphs, whose vertices come first in every row.
 
-    Vertices are sorted by an invariant, the color and the hash of what is within k steps. Among the orders that this
-    leaves open, the one with the least row is taken.
+    Vertices are sorted by an invariant: the color and a hash of the neighborhood within k steps. Ties are broken by the
+    order with the smallest row.
     """
     if not len(rows):
         return rows.copy()

@@ -107,7 +107,7 @@ def import_networkx(where: str) -> Any:
 
 
 def _read_with_networkx(path: Path, reader: str, where: str) -> Any:
-    path.open("rb").close()  # A missing file is named first.
+    path.open("rb").close()  # Report a missing file first.
     networkx = import_networkx(where)
     try:
         return getattr(networkx, reader)(path)
@@ -124,7 +124,7 @@ def _parts(graph: Any, where: str) -> tuple[list[Any], list[Any]]:
 
 
 def _edge_lines(path: Path, where: str) -> tuple[list[Any], list[Any]]:
-    """(name, weight) of the vertices that have a line of their own, and (u, v, weight) of the edges of a file."""
+    """(name, weight) of the vertices on separate lines, and (u, v, weight) of the edges of a file."""
     nodes: list[Any] = []
     edges: list[Any] = []
     for number, line in enumerate(read_text(path, where).splitlines(), 1):

@@ -1,4 +1,4 @@
-"""TSP: tours of cities, short ones with high rewards."""
+"""TSP: tours of cities; short tours have high rewards."""
 
 from __future__ import annotations
 

@@ -70,7 +70,7 @@ class VertexSet(Subset):
     def labelled_graphs(self, states: IntArray) -> IntArray:
         """The graph. Vertices have the label 1, or 2 if they are in the set; the ``fixed`` ones have the label 3."""
         if self.graph_layout is None:
-            raise NotImplementedError(f"{type(self).__name__}: relations of labelled graphs have no weights")
+            raise NotImplementedError(f"{type(self).__name__}: relations of labeled graphs have no weights")
         graphs = np.repeat(self._adjacency[None], len(states), axis=0)
         labels = np.full((len(states), len(self._adjacency)), 3, dtype=np.int64)
         labels[:, self.fixed :] = 1 + self.sets(states)

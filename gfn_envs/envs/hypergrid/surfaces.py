@@ -56,7 +56,7 @@ def surface_names(reward: Any) -> tuple[str, ...]:
     """The names of surfaces in ``reward``, a name or a sequence of names; () if it is something else.
 
     Raises:
-        ValueError: a sequence with a name that is none, or twice the same.
+        ValueError: a sequence with an unknown or repeated name.
     """
     if isinstance(reward, str):
         return (reward,) if reward in SURFACES else ()

@@ -113,7 +113,7 @@ def bitwise_xor(
     weights = [*_checked_weights(tier_weights, bits_per_tier, "bits_per_tier"), *[head_weight] * (head_checks > 0)]
     rules = positive_int("num_rules", num_rules, "HyperGrid")
     if rules > 1 and not head_checks:
-        raise ValueError(f"HyperGrid: num_rules = {rules} needs head_checks >= 1, in which the rules differ")
+        raise ValueError(f"HyperGrid: num_rules = {rules} needs head_checks >= 1, which make the rules differ")
     checks, seed = (
         positive_int(name, value, "HyperGrid", at_least=0)
         for name, value in (("head_checks", head_checks), ("rule_seed", rule_seed))
@@ -124,7 +124,7 @@ def bitwise_xor(
 
 
 def xor_tiers(cells: IntArray, bits_per_tier: tuple[int, ...], head: tuple[int, int, int, int]) -> list[BoolArray]:
-    """Where each tier of :func:`bitwise_xor` holds, each bool (n,)."""
+    """True for the cells in each tier of :func:`bitwise_xor`, bool (n,) per tier."""
     parity = np.bitwise_xor.reduce(cells.astype(np.int64), axis=1)
     tiers = [np.equal(parity & ((1 << bits) - 1), 0) for bits in bits_per_tier]
     num_rules, head_checks, seed, num_bits = head
@@ -170,7 +170,7 @@ def multiplicative_coprime(
 def coprime_tiers(
     cells: IntArray, side: int, primes: tuple[int, ...], caps: tuple[int, ...], targets: tuple[int, ...]
 ) -> list[BoolArray]:
-    """Where each tier of :func:`multiplicative_coprime` holds, each bool (n,)."""
+    """True for the cells in each tier of :func:`multiplicative_coprime`, bool (n,) per tier."""
     values, cells = np.arange(side), cells.astype(np.int64)
     adjacent_coprime = (np.gcd(cells[:, :-1], cells[:, 1:]) == 1).all(1)
     tiers = []
@@ -222,7 +222,7 @@ def conditional_multiscale(
 
 
 def digit_tiers(cells: IntArray, numbers: tuple[int, int, int, int, int, int]) -> list[BoolArray]:
-    """Where each tier of :func:`conditional_multiscale` holds, each bool (n,)."""
+    """True for the cells in each tier of :func:`conditional_multiscale`, bool (n,) per tier."""
     num_tiers, num_digits, base, width, num_rules, seed = numbers
     cells = cells.astype(np.int64)
     digits = [cells // base ** (num_digits - 1 - t) % base for t in range(num_tiers)]

@@ -27,10 +27,10 @@ class AtomMolecule(ScoredMolecules):
     """Build a small molecule atom by atom, with rings and double and triple bonds; the reward is QED or your function.
 
     ## Description
-    A state is a molecule: atoms of a few elements, connected by single, double and triple bonds. Hydrogens fill what is
-    left of the valence, which is RDKit's default valence of the element (C 4, N 3, O 2, F 1), so every state is a whole
-    molecule without charges and radicals. Equal molecules are equal states, also if their Kekule structures differ:
-    rows follow RDKit's canonical SMILES. The molecules have no stereochemistry.
+    A state is a molecule: atoms of a few elements, connected by single, double and triple bonds. Hydrogens fill the
+    free valence, given RDKit's default valence of the element (C 4, N 3, O 2, F 1), so every state is a molecule
+    without charges and radicals. Equal molecules are equal states, also if their Kekule structures differ: rows follow
+    RDKit's canonical SMILES. The molecules have no stereochemistry.
 
     ## Action Space
     ``Discrete((max_atoms - 1) * A + 3 * max_atoms * (max_atoms - 1) / 2 + 1)``: bond a new atom to an atom of the
@@ -173,7 +173,7 @@ class AtomMolecule(ScoredMolecules):
         return mask
 
     def _in_range(self, states: IntArray) -> BoolArray:
-        """False for rows whose numbers no state has: a reset to any row asks for their masks."""
+        """False for rows with numbers that no state has. Their masks are needed to validate a reset to any row."""
         return np.asarray(((states >= 0) & (states < self._sizes)).all(1))
 
     def step(self, states: IntArray, actions: IntArray) -> IntArray:

@@ -1,4 +1,4 @@
-"""Which molecules of single atoms an environment has: elements, bonds and rings."""
+"""Rules for molecules of single atoms: elements, bonds and rings."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from gfn_envs.validation import shown
 
 @dataclass(frozen=True)
 class Rules:
-    """What molecules may contain. Removing an atom or a ring bond never breaks a rule.
+    """Rules for the contents of molecules. Removing an atom or a ring bond never breaks a rule.
 
     Attributes:
         forbidden_bonds: pairs of elements that may not be bonded.

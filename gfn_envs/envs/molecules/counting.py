@@ -65,7 +65,7 @@ def _cycle_types(vocabulary: Vocabulary) -> tuple[Weights, list[Weights]]:
         group, capacity, types = kind.automorphisms, list(vocabulary.capacity[k]), vocabulary.types[k]
         for image in group:
             rooted[_cycle_type(image, capacity, types)] += Fraction(1, len(group))  # type: ignore[assignment]
-        # Arms that an automorphism exchanges count once. A stem without capacity bonds to nothing.
+        # Arms that an automorphism exchanges count once. A stem without capacity cannot be bonded.
         for position in {int(group[:, p].min()) for kind_, p in vocabulary.arms.tolist() if kind_ == k}:
             if not capacity[position]:
                 continue

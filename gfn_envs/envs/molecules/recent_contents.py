@@ -1,4 +1,4 @@
-"""The codes of the trees that a step has just made: the masks of these trees need them again."""
+"""A cache of the codes of the trees of the last step, which their masks need again."""
 
 from __future__ import annotations
 

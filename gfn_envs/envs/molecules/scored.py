@@ -1,4 +1,4 @@
-"""Molecules with a score: what the environments of this folder share, apart from their moves."""
+"""Molecules with a score: the base of the environments of this folder, without moves."""
 
 from __future__ import annotations
 

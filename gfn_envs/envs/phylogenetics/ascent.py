@@ -1,4 +1,4 @@
-"""Maxima of many functions at once: quasi-Newton ascent, each row for itself."""
+"""Maxima of many independent functions: batched quasi-Newton ascent."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import numpy as np
 
 from gfn_envs.arrays import FloatArray, IntArray
 
-#: Largest change of a coordinate per iteration, and the most iterations and halvings of a step.
+#: Largest change of a coordinate per iteration, and maximum numbers of iterations and of halvings of a step.
 MAX_CHANGE, ITERATIONS, HALVINGS = 2.0, 200, 30
 
 
@@ -38,7 +38,7 @@ def maximize(
         tolerance: a row is done when a Newton step would raise its value by less, to second order.
 
     Returns:
-        ``(x, gain)``: the maxima (b, d), and what a Newton step would still add to the value (b,).
+        ``(x, gain)``: the maxima (b, d), and the gain of a further Newton step (b,).
     """
     x, rows = start.copy(), np.arange(len(start))
     at = function(rows, x)

@@ -8,21 +8,22 @@ from gfn_envs.arrays import FloatArray, IntArray
 from gfn_envs.envs.phylogenetics.ascent import Point, maximize
 from gfn_envs.envs.phylogenetics.pruning import Pruning, Trees, trees_of
 
-#: Branch lengths that are optimized lie between these, in expected substitutions per site.
+#: Bounds of optimized branch lengths, in expected substitutions per site.
 SHORTEST, LONGEST = 1e-9, 100.0
-#: What a Newton step may still add to the maximum.
+#: Largest gain of a further Newton step at which the ascent ends.
 TOLERANCE = 1e-8
 #: Largest number of bytes of conditional likelihoods per chunk of trees.
 CHUNK_BYTES = 2**23
-#: Places of a branch's integral, in standard deviations of the log of its length around the maximum. The integrand
-#: falls slowly to the left, where it is the length itself if the sites do not determine it, and fast to the right.
+#: Nodes of the integral over a branch, in standard deviations of the log of its length around the maximum. The
+#: integrand falls slowly to the left, where it is the length itself if the sites do not determine it, and fast to the
+#: right.
 PLACES = np.arange(-18.0, 7.01, 0.5)
 
 
 class Likelihood:
     """-log p(alignment | tree) of complete trees, for batches of trees.
 
-    ``branch_lengths`` says what becomes of the 2 n - 3 branch lengths:
+    ``branch_lengths`` says how the 2 n - 3 branch lengths are treated:
 
     * "optimized": each tree has its own most likely lengths. The maximum is exact up to about ``TOLERANCE``.
     * "integrated": p(alignment | tree) is the integral over lengths with independent exponential priors, by Laplace's
@@ -69,11 +70,11 @@ class Likelihood:
         Args:
             trees: the trees.
             start: first logs of the branch lengths (b, 2 n - 2). Default: those of ``branch_mean``.
-            tolerance: what a Newton step may still add to the maximum.
+            tolerance: largest gain of a further Newton step at which the ascent ends.
 
         Returns:
-            ``(log_lengths, error)``, (b, 2 n - 2) and (b,). The log of the node without a branch is meaningless. An
-            estimate of what the maximum lacks, to second order.
+            ``(log_lengths, error)``, (b, 2 n - 2) and (b,). The entry of the node without a branch is arbitrary.
+            ``error`` estimates the distance of the value from the maximum, to second order.
         """
 
         def function(rows: IntArray, log_lengths: FloatArray) -> Point:

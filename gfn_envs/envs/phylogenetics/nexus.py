@@ -66,7 +66,7 @@ def _the_block(candidates: list[Block], place: str) -> Block:
 
 
 def _check_assumptions(found: list[Block], place: str) -> None:
-    """Refuse sets that change the data by default: excluded and weighted characters."""
+    """Raise ValueError for sets that change the data by default: excluded and weighted characters."""
     for block in found:
         for command in block.commands if block.name == "ASSUMPTIONS" else []:
             if command[0].text.upper() in ("EXSET", "WTSET", "TYPESET") and command[1:2] and command[1].text[:1] == "*":

@@ -22,7 +22,7 @@ SETTINGS = {
     "STATESFORMAT": ("STATESPRESENT",),
     "NOTOKENS": ("",),
 }
-#: Commands of OPTIONS likewise: several states of a taxon are uncertain, and a gap is a state of its own.
+#: The same for OPTIONS: several states of a taxon are uncertain, and a gap is a separate state.
 OPTIONS = {"MSTAXA": ("UNCERTAIN",), "GAPMODE": ("NEWSTATE",)}
 READ = ("DATATYPE", "MISSING", "GAP", "MATCHCHAR", "SYMBOLS", "EQUATE", *SETTINGS)
 

@@ -1,4 +1,4 @@
-"""NEXUS as commands in blocks: comments, quotes and semicolons are understood before anything is searched for.
+"""NEXUS as commands in blocks, with comments, quotes and semicolons parsed first.
 
 Maddison, Swofford and Maddison 1997 (Syst. Biol. 46:590) define the format.
 """
@@ -49,7 +49,7 @@ _QUOTES = {"'": re.compile(r"'((?:[^'\n]|'')*)'"), '"': re.compile(r'"([^"\n]*)"
 
 
 def tokens(text: str, place: str) -> list[Token]:
-    """The words of a NEXUS file after ``#NEXUS``, with ``;`` and ``=`` as words of their own.
+    """The words of a NEXUS file after ``#NEXUS``, with ``;`` and ``=`` as separate words.
 
     Raises:
         ValueError: a comment or a quote does not end; the message has the line where it begins.

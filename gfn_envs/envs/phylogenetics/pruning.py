@@ -33,7 +33,7 @@ class Trees(NamedTuple):
 
     @property
     def no_branch(self) -> IntArray:
-        """The node that has no branch of its own, int64 (b,)."""
+        """The node without a branch, int64 (b,)."""
         return self.right[:, -1]
 
     def take(self, rows: IntArray) -> Trees:
@@ -52,7 +52,7 @@ def trees_of(into: IntArray, merged: IntArray) -> Trees:
 
 
 class Pruning:
-    """Log-likelihoods of trees with branch lengths, and what one branch changes about them.
+    """Log-likelihoods of trees with branch lengths, and their dependence on one branch.
 
     Args:
         rates: eigenvalues of the substitution model (4,).
@@ -105,7 +105,7 @@ class Pruning:
         n, rows = len(self.taxa), np.arange(len(lengths))
         decay = np.exp(lengths[..., None] * self.rates)
         coefficients, sent, log_likelihood = self._upward(trees, decay)
-        above = np.ones((len(lengths), n - 1, *self.taxa.shape[1:]))  # what the rest says of each join
+        above = np.ones((len(lengths), n - 1, *self.taxa.shape[1:]))  # message from the rest of the tree to each join
         for k in reversed(range(n - 1)):
             left, right = trees.left[:, k], trees.right[:, k]
             for node, sibling in ((left, right), (right, left)):

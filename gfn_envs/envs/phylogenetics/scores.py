@@ -1,4 +1,4 @@
-"""What PhyloTree can score trees by: parsimony, or the likelihood under JC69 or K80."""
+"""Scores of PhyloTree: parsimony, or the likelihood under JC69 or K80."""
 
 from __future__ import annotations
 

@@ -17,7 +17,7 @@ from gfn_envs.validation import check_size
 _COORDINATE = re.compile(r" *-?[0-9]+\.[0-9]{3}")
 #: The part of a line that only an atom has: name and number of its residue, and coordinates.
 _LIKE_AN_ATOM = re.compile(r"\b[A-Z]{3,4}\s+\S?\s*-?[0-9]+[A-Z]?\s+(?:-?[0-9]+\.[0-9]{3}\s*){3}")
-#: Records with such a part that are no atoms.
+#: Records with such a part that are not atoms.
 _OTHERS = ("ANISOU", "SIGATM", "SIGUIJ", "REMARK")
 #: Number of columns of a line.
 _LINE = 80
@@ -59,7 +59,7 @@ def read_chain(text: str, chain: str | None, model: int | None, place: str) -> t
     """Read one chain of one model of a PDB file.
 
     A chain has the amino acids of its ATOM and HETATM records up to TER. Residues without a CA atom, such as water,
-    ions, nucleotides and caps, are no amino acids, nor are HETATM records after TER. The names in
+    ions, nucleotides and caps, and HETATM records after TER are not amino acids. The names in
     :mod:`gfn_envs.envs.proteins.amino_acids` are read, and modified residues whose amino acid a MODRES record states.
 
     Distances are between CB atoms, or CA atoms for residues without CB (glycine, and all residues of a file that has CA
@@ -170,7 +170,7 @@ def _chains(records: list[int], lines: list[str], parents: dict[str, str], place
     chains: dict[str, list[Residue]] = {}
     ended: dict[str, int] = {}  # line of the first TER of each chain
     known: dict[tuple[str, int, str], Residue] = {}
-    last = ""  # chain of the last amino acid that is no HETATM
+    last = ""  # chain of the last amino acid that is not a HETATM
     for residue in _residues(records, lines, place):
         if isinstance(residue, tuple):
             if residue[0] in chains:

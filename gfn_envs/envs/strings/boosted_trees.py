@@ -84,7 +84,7 @@ def node_arrays(nodes: Sequence[np.ndarray], baseline: float, num_features: int)
 
 
 class BoostedTrees:
-    """An ensemble of trees, evaluated for all samples and trees at once.
+    """An ensemble of trees, evaluated for all samples and trees in one batch.
 
     Args:
         arrays: the result of :func:`node_arrays`: arrays (num_trees, num_nodes), the baseline and the number of

@@ -20,7 +20,7 @@ class CrossValidation(NamedTuple):
     Attributes:
         model: its name.
         strings: number of measured strings.
-        r2: share of the variance of the values that is explained, at most 1; 0 for the mean of all values.
+        r2: explained share of the variance of the values, at most 1; 0 for the mean of all values.
         rmse: root mean square error, in the unit of the values.
         spread: standard deviation of the values.
     """
@@ -51,7 +51,7 @@ class Fitted:
 
     Raises:
         ValueError: there are fewer than FEWEST strings.
-        TypeError: what the function returns has no ``fit`` and ``predict``.
+        TypeError: the result of the function has no ``fit`` and ``predict``.
         ImportError: scikit-learn is not installed.
     """
 

@@ -14,7 +14,7 @@ from gfn_envs.validation import check_size, shown
 
 
 class Limits(NamedTuple):
-    """What a user asks of strings; the arguments of the same names of :class:`gfn_envs.Sequence`."""
+    """Limits on strings; see the arguments of the same names of :class:`gfn_envs.Sequence`."""
 
     fixed: Any = None
     forbidden: Any = None
@@ -34,12 +34,12 @@ class Language:
         where: start of messages.
 
     Raises:
-        ValueError: there is no such string, or the graph is too large.
+        ValueError: no string satisfies the limits, or the graph is too large.
 
     Attributes:
-        next: node after each letter, int64 (nodes + 1, num_letters + 1). The last node is none; an empty position (the
-            last column) stays at a node.
-        final: True for nodes in which a string may end, bool (nodes + 1,).
+        next: node after each letter, int64 (nodes + 1, num_letters + 1). The last node means that no string continues;
+            an empty position (the last column) stays at a node.
+        final: True for nodes where a string may end, bool (nodes + 1,).
         offsets: the nodes of t letters are ``offsets[t]`` to ``offsets[t + 1]``.
     """
 
@@ -57,7 +57,7 @@ class Language:
         for t in reversed(range(longest)):
             live[t] |= reached[t] & live[t + 1][step[:, allowed[t]]].any(1)
         if not live[0, 0]:
-            raise ValueError(f"{where}: no string satisfies fixed, forbidden and required at once")
+            raise ValueError(f"{where}: no string satisfies fixed, forbidden and required together")
         count = int(live.sum())
         node = np.full(live.shape, count)
         node[live] = np.arange(count)

@@ -18,7 +18,8 @@ from gfn_envs.validation import real, shown
 
 logger = logging.getLogger(__name__)
 
-#: What strings without a value get: "raise", a number, the name of a model, or a function that makes a regressor.
+#: Value of strings that are not in the table: "raise", a number, the name of a model, or a function that makes a
+#: regressor.
 Missing = float | str | Callable[[], Any]
 Names = Callable[[IntArray], list[str]]
 
@@ -59,7 +60,7 @@ class Measured:
     Args:
         tokens: the measured strings, each once, int (m, length).
         values: their values, finite, float64 (m,).
-        missing: what other strings get.
+        missing: value of other strings.
         num_letters: of the alphabet; an empty position has this token.
         names: names of tokens, for messages.
         where: start of messages.
@@ -69,7 +70,7 @@ class Measured:
         ImportError: the model needs scikit-learn, which is not installed.
 
     Attributes:
-        cross_validation: how well the model predicts strings that it was not fitted to; None without a model.
+        cross_validation: quality of the model on held-out strings; None without a model.
     """
 
     def __init__(

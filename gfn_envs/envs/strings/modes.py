@@ -26,7 +26,7 @@ def top_fraction(values: FloatArray, fraction: float) -> IntArray:
 
 
 def separated_top(values: FloatArray, num_letters: int, length: int, fraction: float) -> IntArray:
-    """Positions of the best strings of which no two differ in exactly one letter, ascending, int64 (m,).
+    """Positions of the best strings such that no two differ in exactly one letter, ascending, int64 (m,).
 
     Strings are selected in order of decreasing value, and alphabetically among ties. A string is skipped if it differs
     in one letter from a string that was selected before.

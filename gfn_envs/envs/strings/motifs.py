@@ -99,7 +99,7 @@ class Automaton(NamedTuple):
 
     Attributes:
         step: the next state by state and letter, int64 (states, num_letters).
-        accept: True for states in which a string may end, bool (states,).
+        accept: True for states where a string may end, bool (states,).
     """
 
     step: IntArray

@@ -26,11 +26,11 @@ AMINO_ACIDS = "ACDEFGHIKLMNPQRSTVWY"
 
 
 class Mutation(Sequence):
-    """Mutate a wild type of your own at up to k sites; the reward is a table, a model of it, or a function.
+    """Mutate your own wild type at up to k sites; the reward is a table, a model of it, or a function.
 
     ## Description
-    Variants of a protein, DNA or RNA with up to ``max_mutations`` mutations. Each site mutates at most once. A variant
-    is the same state no matter in which order it was mutated. The default is the four sites of protein G (GB1).
+    Variants of a protein, DNA or RNA with up to ``max_mutations`` mutations. Each site mutates at most once. The order
+    of the mutations does not matter. The default is the four sites of protein G (GB1).
 
     ## Action Space
     One action per site and letter: site * q + letter, where q is the number of letters, and sites count the positions
@@ -55,8 +55,8 @@ class Mutation(Sequence):
     action after ``max_mutations``.
 
     ## Number of states
-    With m letters to which each of n sites may mutate: sum of C(n, t) m^t for t = 0..max_mutations objects, and twice
-    as many states. With motifs, dynamic programming counts them.
+    If each of n sites may mutate to m letters: sum of C(n, t) m^t for t = 0..max_mutations objects, and twice as many
+    states. With motifs, dynamic programming counts them.
 
     ## Arguments
     * ``wild_type``: its sequence, or the path of a FASTA file with one sequence.

@@ -82,7 +82,7 @@ class PHO4(TabulatedSequence):
         """R of every string in alphabetical order, float64 (4^length,).
 
         Raises:
-            DatasetError: there is no table, and the data set is not available.
+            DatasetError: no table is given, and the data set is not available.
         """
         given = self._table_values()
         e = _published(datasets.dataset("pho4").checksum) if given is None else given

@@ -82,7 +82,7 @@ class QM9Str(TabulatedSequence):
         """R of every string in alphabetical order, float64 (11^length,).
 
         Raises:
-            DatasetError: there is no table, and the data set is not available.
+            DatasetError: no table is given, and the data set is not available.
         """
         given = self._table_values()
         y = self._floored(_published(datasets.dataset("qm9str").checksum) if given is None else given)

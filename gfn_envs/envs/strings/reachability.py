@@ -1,4 +1,4 @@
-"""Which letters may be added so that a string of a language can still be built, by dynamic programming.
+"""Letters that may be added so that a string of a language can still be built, by dynamic programming.
 
 A state is legal if some string of the language contains it. Such a string is then within reach, so no legal state is a
 dead end. Every parent of a legal state is legal, so that backward masks do not change.
@@ -93,7 +93,7 @@ MASKS: dict[type[Construction], Mask] = {
 def least_costs(automaton: Automaton, costs: IntArray) -> IntArray:
     """The least cost of an accepted string with a given letter at a given position, int (n, length, num_letters).
 
-    The cost of that position itself is left out. The result is at least IMPOSSIBLE if there is no such string.
+    The cost of that position itself is left out. The result is at least IMPOSSIBLE if no string qualifies.
 
     Args:
         automaton: accepts the strings.

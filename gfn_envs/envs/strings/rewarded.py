@@ -77,7 +77,7 @@ class RewardedStrings(StringDag):
 
     @functools.cached_property
     def reward_table(self) -> FloatArray | None:
-        """R of every string in order of length and alphabet, float64 (objects,); None if the reward is no table."""
+        """R of every string in order of length and alphabet, float64 (objects,); None if the reward is not a table."""
         if self._reward is None or callable(self._reward):
             return None
         table = table_values(self._reward, self.letters, self.min_length, self.length, type(self).__name__)
@@ -174,5 +174,5 @@ class RewardedStrings(StringDag):
 
     @property
     def cross_validation(self) -> CrossValidation | None:
-        """How well the model of missing values predicts strings that it was not fitted to; None without a model."""
+        """Quality of the model of missing values on held-out strings; None without a model."""
         return getattr(self._reward, "cross_validation", None)

@@ -1,4 +1,4 @@
-"""What may mutate: the wild type, its sites, the letters of each, and mutations as text, such as V39A."""
+"""Sites that may mutate: the wild type, the letters of each site, and mutations as text, such as V39A."""
 
 from __future__ import annotations
 
@@ -101,7 +101,7 @@ def mutant_of(text: str, wild_type: str, letters: Letters[str], first: int, wher
     """The whole sequence of a variant: a sequence, mutations such as ``V39A:D40G``, or ``wt``.
 
     Raises:
-        ValueError: the text is none of these, or does not fit the wild type.
+        ValueError: the text has another form, or does not fit the wild type.
     """
     if len(text) == len(wild_type) and set(text) <= set(letters):
         return text

@@ -111,7 +111,7 @@ class StringText(Dag):
         return text + " stopped" * bool(state[-1] > self.length)
 
     def render_image(self, state: IntArray, path: IntArray | None = None) -> rendering.Image:
-        """One tile per position, colored by its letter, grey if empty; the last line is black for finished strings."""
+        """One tile per position, colored by its letter, gray if empty; the last line is black for finished strings."""
         colors = rendering.colormap(np.arange(self.num_letters) / (self.num_letters - 1))
         palette = np.vstack([colors, rendering.GREY])
         columns = min(self.length, 20)

@@ -30,7 +30,7 @@ class TabulatedSequence(Sequence):
 
     Raises:
         ValueError: an argument is out of range, or ``length`` differs from ``published_length`` without a table.
-        DatasetError: there is no table, and the data set is not available.
+        DatasetError: no table is given, and the data set is not available.
     """
 
     alphabet: str

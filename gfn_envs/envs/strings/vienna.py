@@ -27,7 +27,7 @@ def best_energy(target: str) -> float:
 
 
 def binding(strings: Sequence[str], targets: Sequence[str], lowest: Sequence[float], length: int) -> FloatArray:
-    """How strongly strings bind to targets: the mean of energy / (length * lowest energy per base), float64 (n,).
+    """Binding strength of strings to targets: the mean of energy / (length * lowest energy per base), float64 (n,).
 
     Args:
         strings: the strands (n).

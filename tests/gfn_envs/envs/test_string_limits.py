@@ -128,7 +128,7 @@ def test_ambiguity_codes_of_nucleotides() -> None:
         ({"required": "[]"}, "has '\\[\\]'"),
         ({"fixed": "A."}, "fixed must have 3 positions, got 2: 'A.'"),
         ({"fixed": ["A"]}, "fixed must be a text"),
-        ({"fixed": "AA.", "forbidden": ["AA"]}, "no string satisfies fixed, forbidden and required at once"),
+        ({"fixed": "AA.", "forbidden": ["AA"]}, "no string satisfies fixed, forbidden and required together"),
         ({"required": "ABAB"}, "no string satisfies"),
         ({"forbidden": [1]}, "a motif must be a text, got 1"),
         ({"forbidden": {"AA"}}, "has no order"),
