@@ -114,8 +114,11 @@ def comparison(
 
 
 def new_figure(width: float, height: float) -> Figure:
-    """An empty figure of this size in inches."""
-    from matplotlib.figure import Figure
+    """An empty figure of this size in inches. Raises ImportError, with the extra to install, without Matplotlib."""
+    try:
+        from matplotlib.figure import Figure
+    except ImportError:
+        raise ImportError('figures need Matplotlib: pip install "gfn-envs[plot]"') from None
 
     return Figure(figsize=(width, height), layout="constrained")
 

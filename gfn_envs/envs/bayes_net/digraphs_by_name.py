@@ -9,13 +9,12 @@ import numpy as np
 
 from gfn_envs.arrays import BoolArray, IntArray
 from gfn_envs.envs.bayes_net import bitmask_graphs as digraphs
+from gfn_envs.envs.graphs.read_graph import import_networkx
 
 
 def to_digraph(edges: BoolArray, names: Sequence[str]) -> Any:
     """The ``networkx.DiGraph`` of an adjacency matrix (d, d)."""
-    import networkx
-
-    graph = networkx.DiGraph()
+    graph = import_networkx("BayesNet.to_digraphs").DiGraph()
     graph.add_nodes_from(names)
     graph.add_edges_from((names[i], names[j]) for i, j in np.argwhere(edges))
     return graph

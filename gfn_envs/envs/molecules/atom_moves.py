@@ -19,7 +19,7 @@ import numpy as np
 
 from gfn_envs.arrays import IntArray
 from gfn_envs.envs.molecules.atom_rules import Rules, check_molecule
-from gfn_envs.envs.molecules.kinds import chemistry, parsed
+from gfn_envs.envs.molecules.kinds import bond_type, chemistry, parsed, without_log
 
 #: Largest order of a bond.
 ORDERS = 3
@@ -99,15 +99,13 @@ class AtomMoves:
 
     def _mol_of_state(self, row: bytes) -> Any:
         """:meth:`mol` of a row, or None if the row is not that of a molecule."""
-        from rdkit import rdBase
-
         values = np.frombuffer(row, DTYPE)
         atoms, orders = values[: self.max_atoms], values[self.max_atoms :]
         in_range = atoms.min() >= 0 and atoms.max() < len(self.numbers) and orders.min() >= 0 and orders.max() <= ORDERS
         if not in_range or not atoms[: np.count_nonzero(atoms)].all():
             return None
         try:
-            with rdBase.BlockLogs():
+            with without_log():
                 mol = self.mol(row)
                 return mol if self.row_of(chemistry().MolToSmiles(mol)) == row else None
         except (ValueError, RuntimeError):  # of RDKit, on valences and atoms that do not exist
@@ -125,7 +123,7 @@ class AtomMoves:
         for element in atoms:
             mol.AddAtom(chem.Atom(self.numbers[element]))
         for (i, j), order in orders.items():
-            mol.AddBond(i, j, _bond_type(order))
+            mol.AddBond(i, j, bond_type(order))
         return mol
 
     def _canonical(self, mol: Any) -> bytes | None:
@@ -216,7 +214,7 @@ class AtomMoves:
                     for k, (element, order) in enumerate(self.arms):
                         if order <= left[i] and self.bonded[atoms[i] - 1][element - 1]:
                             grown = chem.RWMol(base)
-                            grown.AddBond(i, grown.AddAtom(chem.Atom(self.numbers[element])), _bond_type(order))
+                            grown.AddBond(i, grown.AddAtom(chem.Atom(self.numbers[element])), bond_type(order))
                             yield i * len(self.arms) + k, grown
             if self.rules.max_rings is not None and len(orders) - len(atoms) + 1 >= self.rules.max_rings:
                 continue
@@ -224,7 +222,7 @@ class AtomMoves:
                 if (i, j) not in orders and self.bonded[atoms[i] - 1][atoms[j] - 1]:
                     for order in range(1, min(ORDERS, left[i], left[j]) + 1):
                         grown = chem.RWMol(base)
-                        grown.AddBond(i, j, _bond_type(order))
+                        grown.AddBond(i, j, bond_type(order))
                         yield self.num_additions + int(self._pair[i, j]) * ORDERS + order - 1, grown
 
     def _shrunk(self, row: bytes, mol: Any) -> Iterator[tuple[int, Any]]:
@@ -292,8 +290,3 @@ def _matchings(bonds: Sequence[tuple[int, int]], needed: Sequence[int]) -> Itera
         if min(left) >= 0:
             for form in _matchings(rest, left):
                 yield {(i, j): order, **form}
-
-
-def _bond_type(order: int) -> Any:
-    types = chemistry().BondType
-    return (types.SINGLE, types.DOUBLE, types.TRIPLE)[order - 1]

@@ -1,10 +1,13 @@
-"""What may bond to what: rules on the labels of attachment points, and forbidden bonds between elements."""
+"""What may bond to what: rules on the labels of attachment points, and forbidden bonds between elements.
+
+Only attachment points whose bonds have the same order may bond.
+"""
 
 from __future__ import annotations
 
 import os
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -39,14 +42,17 @@ def stem_types(
             stems may bond.
         OSError: the file cannot be read.
     """
-    places = [[(label, kind.element(p)) for p, label in enumerate(kind.labels)] for kind in kinds]
+    places = [[(o, label, kind.element(p)) for p, (o, label) in enumerate(_ends(kind))] for kind in kinds]
     every = sorted({place for of_kind in places for place in of_kind})
-    labels = sorted({label for label, _ in every})
-    pairs = _pairs(rules, labels, where)
+    pairs = {
+        order: _pairs(rules, sorted({label for o, label, _ in every if o == order}), order, where)
+        for order in sorted({order for order, _, _ in every})
+    }
 
-    def may(one: tuple[int, str], other: tuple[int, str]) -> bool:
-        by_label = pairs is None or frozenset((one[0], other[0])) in pairs
-        return by_label and not forbidden.has(one[1], other[1])
+    def may(one: tuple[int, int, str], other: tuple[int, int, str]) -> bool:
+        allowed = pairs[one[0]]
+        by_label = allowed is None or frozenset((one[1], other[1])) in allowed
+        return one[0] == other[0] and by_label and not forbidden.has(one[2], other[2])
 
     table = np.array([[may(one, other) for other in every] for one in every])
     # Types with equal rows are one type.
@@ -58,8 +64,13 @@ def stem_types(
     return tuple(tuple(number[place] for place in of_kind) for of_kind in places), may_bond
 
 
-def _pairs(rules: str | os.PathLike[str] | None, labels: Sequence[int], where: str) -> Pairs | None:
-    """The pairs of labels that may bond; None for any."""
+def _ends(kind: Kind) -> Iterator[tuple[int, int]]:
+    """(order, label) of the stems at each position."""
+    return zip(kind.orders, kind.labels, strict=True)
+
+
+def _pairs(rules: str | os.PathLike[str] | None, labels: Sequence[int], order: int, where: str) -> Pairs | None:
+    """The pairs of labels that may bond, for attachment points of one order; None for any."""
     if rules is None:
         if labels != [0]:
             raise ValueError(
@@ -75,7 +86,7 @@ def _pairs(rules: str | os.PathLike[str] | None, labels: Sequence[int], where: s
     if rules == "same":
         return frozenset(frozenset((label,)) for label in labels)
     if rules == "brics":
-        pairs, source = brics_pairs(), "BRICS, with single bonds"
+        pairs, source = brics_pairs(order), f"BRICS, with {('single', 'double')[order - 1]} bonds"
     elif isinstance(rules, os.PathLike) or Path(rules).suffix:
         pairs, source = _read(Path(rules), where), str(rules)
     else:
@@ -90,12 +101,12 @@ def _pairs(rules: str | os.PathLike[str] | None, labels: Sequence[int], where: s
     return pairs
 
 
-def brics_pairs() -> Pairs:
-    """The pairs of labels that BRICS (Degen et al. 2008) bonds by a single bond, from RDKit."""
+def brics_pairs(order: int = 1) -> Pairs:
+    """The pairs of labels that BRICS (Degen et al. 2008) bonds by a bond of order 1 or 2, from RDKit."""
     chemistry()
     from rdkit.Chem import BRICS
 
-    ends = [(a, b) for group in BRICS.reactionDefs for a, b, bond in group if bond == "-"]
+    ends = [(a, b) for group in BRICS.reactionDefs for a, b, bond in group if bond == "-="[order - 1]]
     return frozenset(frozenset(int(re.sub(r"\D", "", label)) for label in pair) for pair in ends)
 
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from gfn_envs.envs.molecules.kinds import chemistry
+from gfn_envs.envs.molecules.kinds import chemistry, without_log
 from gfn_envs.user_arrays import ordered
 from gfn_envs.validation import shown
 
@@ -57,9 +57,7 @@ def is_element(symbol: str) -> bool:
     """True if this is the symbol of a chemical element."""
     if not symbol.isalpha() or symbol.capitalize() != symbol or len(symbol) > 2:
         return False
-    from rdkit import rdBase
-
-    with rdBase.BlockLogs():
+    with without_log():
         try:
             return bool(chemistry().GetPeriodicTable().GetAtomicNumber(symbol) > 0)
         except RuntimeError:

@@ -66,7 +66,7 @@ def library_blocks(
         if stereo == "drop":
             chem.RemoveStereochemistry(mol)
         fragments = set(_cut(mol))
-        if mark := next((mark for smiles in fragments if (mark := _lost_mark(smiles))), None):
+        if mark := _cut_stereo(mol) or next((mark for smiles in fragments if (mark := _lost_mark(smiles))), None):
             if stereo == "refuse":
                 raise ValueError(
                     f"{WHERE}: line {row.line}: {shown(row.smiles)} has {mark}, which blocks do not keep: "
@@ -101,6 +101,16 @@ def _cut(mol: Any) -> Iterator[str]:
         yield chem.MolToSmiles(fragment)
 
 
+def _cut_stereo(mol: Any) -> str | None:
+    """A stereo double bond of a Mol that a cut takes apart; None if there is none."""
+    from rdkit.Chem import BRICS
+
+    chem = chemistry()
+    cut = [mol.GetBondBetweenAtoms(*ends) for ends, _ in BRICS.FindBRICSBonds(mol)]
+    lost = any(bond.GetStereo() > chem.BondStereo.STEREOANY for bond in cut)
+    return "a stereo double bond (/ or \\) at an attachment point" if lost else None
+
+
 def _unfit(smiles: str, max_atoms: int | None) -> str | None:
     """Why a fragment is no block; None if it is one."""
     if "*" not in smiles:
@@ -110,8 +120,6 @@ def _unfit(smiles: str, max_atoms: int | None) -> str | None:
     try:
         make_kind(*split(marked(smiles)))
     except ValueError as error:
-        if "single bond" in str(error):
-            return "with an attachment point at a double bond (BRICS 7)"
         return f"of which each {error}"
     return None
 

@@ -12,7 +12,7 @@ from gymnasium import spaces
 from gfn_envs.arrays import BoolArray, FloatArray, IntArray
 from gfn_envs.envs.molecules.canonical_trees import Trees
 from gfn_envs.envs.molecules.counting import count_states
-from gfn_envs.envs.molecules.kinds import chemistry, with_asterisks
+from gfn_envs.envs.molecules.kinds import Stem, chemistry, with_asterisks
 from gfn_envs.envs.molecules.moves import BlockMoves
 from gfn_envs.envs.molecules.rdkit_builder import MoleculeBuilder
 from gfn_envs.envs.molecules.scored import ScoredMolecules
@@ -199,10 +199,9 @@ class FragmentDag(ScoredMolecules):
 
     def stem_atoms(self, state: IntArray) -> list[int]:
         """Indices of the atoms of :meth:`to_mol` with open stems, each repeated once per open stem."""
-        return [atom for atom, _ in self._stems(state)]
+        return [stem.atom for stem in self._stems(state)]
 
-    def _stems(self, state: IntArray) -> list[tuple[int, int]]:
-        """(atom, label) of each open stem."""
+    def _stems(self, state: IntArray) -> list[Stem]:
         return self._builder.stems(self._lists(state)[0], self._moves.open_stems(self._tree(state[None]))[0])
 
     def to_smiles(self, states: IntArray, asterisks: bool = False) -> list[str]:

@@ -73,7 +73,8 @@ class FragmentMolecule(FragmentDag):
     * ``blocks``: None for the packaged vocabulary of 55 blocks; "pdb105" for the 105 blocks of Bengio et al. 2021 (data
       set fragment-blocks); a list of SMILES with attachment points, such as ``"*c1ccc(*)cc1"``; or the path of a file
       (.smi, .csv, .txt, with or without a header), such as ``gfn-envs blocks`` makes from a library of molecules.
-      Blocks keep stereochemistry that does not involve an attachment point; other marks raise.
+      Blocks keep stereochemistry that does not involve an attachment point; other marks raise. Attachment points at
+      double bonds, as in ``"*=CC"``, bond to each other, by double bonds without stereochemistry.
     * ``max_blocks``: largest number of blocks in a molecule, >= 2.
     * ``min_blocks``: smallest number of blocks in a molecule at which the stop action is legal.
     * ``reward``: a name, a mapping from names to powers or windows, or a callable; see Rewards.

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -28,6 +28,22 @@ def chemistry() -> Any:
     return Chem
 
 
+def without_log() -> Any:
+    """A context in which RDKit prints nothing. Raises ImportError as :func:`chemistry` does."""
+    chemistry()
+    from rdkit import rdBase
+
+    return rdBase.BlockLogs()
+
+
+class Stem(NamedTuple):
+    """An attachment point: its atom, its label, 0 if it has none, and the order of its bond, 1 or 2."""
+
+    atom: int
+    label: int = 0
+    order: int = 1
+
+
 @dataclass(frozen=True)
 class Kind:
     """A block with its stems.
@@ -35,10 +51,11 @@ class Kind:
     Attributes:
         smiles: canonical SMILES with an asterisk per stem, and its label as the isotope.
         mol: RDKit Mol with hydrogens instead of the stems.
-        atoms: atom index at each position, ascending, s integers. Stems of one atom with different labels have
-            different positions.
+        atoms: atom index at each position, ascending, s integers. Stems of one atom with different labels or orders
+            have different positions.
         capacity: number of stems at each position, s integers.
         labels: label of the stems at each position, 0 if they have none, s integers.
+        orders: order of the bonds of the stems at each position, 1 or 2, s integers.
         automorphisms: image of each position under each automorphism, (g, s).
     """
 
@@ -47,6 +64,7 @@ class Kind:
     atoms: tuple[int, ...]
     capacity: tuple[int, ...]
     labels: tuple[int, ...]
+    orders: tuple[int, ...]
     automorphisms: IntArray
 
     def element(self, position: int) -> str:
@@ -56,9 +74,7 @@ class Kind:
 
 def parse_quietly(smiles: Any) -> Any:
     """The sanitized Mol of a SMILES, or None if it is invalid, without RDKit's log."""
-    from rdkit import rdBase
-
-    with rdBase.BlockLogs():
+    with without_log():
         return chemistry().MolFromSmiles(smiles) if isinstance(smiles, str) else None
 
 
@@ -114,14 +130,14 @@ def marked(smiles: str) -> Any:
     return mol
 
 
-def split(mol: Any) -> tuple[Any, list[tuple[int, int]]]:
-    """The Mol with hydrogens instead of asterisks; and the atom that each asterisk is bonded to, with its label.
+def split(mol: Any) -> tuple[Any, list[Stem]]:
+    """The Mol with hydrogens instead of asterisks, one per order of the bond; and the stem of each asterisk.
 
     Raises:
         ValueError: an asterisk is not an attachment point.
     """
     chem = chemistry()
-    mol = chem.Mol(mol)
+    mol, orders = chem.RWMol(mol), {chem.BondType.SINGLE: 1, chem.BondType.DOUBLE: 2}
     dummies = [atom for atom in mol.GetAtoms() if atom.GetAtomicNum() == 0]
     if not dummies:
         raise ValueError("has no attachment point (an asterisk, as in '*C')")
@@ -129,38 +145,45 @@ def split(mol: Any) -> tuple[Any, list[tuple[int, int]]]:
         raise ValueError("has no atoms except attachment points")
     for dummy in dummies:
         bonds = dummy.GetBonds()
-        single = len(bonds) == 1 and bonds[0].GetBondType() == chem.BondType.SINGLE
-        if not single or bonds[0].GetOtherAtom(dummy).GetAtomicNum() == 0:
-            raise ValueError("has an attachment point that is not bonded to exactly one atom by a single bond")
-    stems = [(dummy.GetNeighbors()[0].GetIdx(), dummy.GetIsotope()) for dummy in dummies]
+        one = len(bonds) == 1 and bonds[0].GetBondType() in orders
+        if not one or bonds[0].GetOtherAtom(dummy).GetAtomicNum() == 0:
+            raise ValueError("has an attachment point not bonded to exactly one atom by a single or double bond")
+    bonds = [dummy.GetBonds()[0] for dummy in dummies]
+    stems = [
+        Stem(bond.GetOtherAtomIdx(dummy.GetIdx()), dummy.GetIsotope(), orders[bond.GetBondType()])
+        for dummy, bond in zip(dummies, bonds, strict=True)
+    ]
+    if any(stem.order == 2 for stem in stems):  # Aromatic rings can depend on double bonds at their atoms.
+        chem.Kekulize(mol, clearAromaticFlags=True)
     kept = [atom.GetIdx() for atom in mol.GetAtoms() if atom.GetAtomicNum()]
-    for dummy in dummies:
+    for dummy, bond, stem in zip(dummies, bonds, stems, strict=True):
         dummy.SetAtomicNum(1)
         dummy.SetIsotope(0)
         dummy.SetNoImplicit(True)
+        bond.SetBondType(chem.BondType.SINGLE)
+        for _ in range(stem.order - 1):
+            mol.AddBond(stem.atom, mol.AddAtom(chem.Atom(1)), chem.BondType.SINGLE)
     capped = chem.RemoveHs(mol)
     if capped.GetNumAtoms() != len(kept):
         raise ValueError("has hydrogens that cannot be made implicit")
-    return capped, [(kept.index(stem), label) for stem, label in stems]
+    return capped, [stem._replace(atom=kept.index(stem.atom)) for stem in stems]
 
 
-def make_kind(mol: Any, stems: Sequence[tuple[int, int]]) -> tuple[Kind, dict[int, int]]:
-    """The kind of a Mol with stems (atom, label), and a position of each of these atoms.
+def make_kind(mol: Any, stems: Sequence[Stem]) -> tuple[Kind, dict[int, int]]:
+    """The kind of a Mol with hydrogens at its stems, and a position of each of their atoms.
 
     Raises:
         ValueError: there are no stems; an atom does not exist or lacks the valence for its stems; or the block has too
             many symmetries.
     """
-    from rdkit import rdBase
-
     chem = chemistry()
     if not stems:
         raise ValueError("has no attachment point")
-    for atom, _ in stems:
-        if not 0 <= atom < mol.GetNumAtoms():
-            raise ValueError(f"has no atom {atom}")
+    for stem in stems:
+        if not 0 <= stem.atom < mol.GetNumAtoms():
+            raise ValueError(f"has no atom {stem.atom}")
     try:
-        with rdBase.BlockLogs():
+        with without_log():
             marked = with_asterisks(mol, stems)
     except ValueError as error:
         raise ValueError(f"lacks the valence for its stems ({error})") from None
@@ -169,36 +192,41 @@ def make_kind(mol: Any, stems: Sequence[tuple[int, int]]) -> tuple[Kind, dict[in
     capped, found = split(parsed(smiles))
     places = sorted(set(found))
     capacity = tuple(found.count(place) for place in places)
-    atoms, labels = tuple(atom for atom, _ in places), tuple(label for _, label in places)
-    kind = Kind(smiles, capped, atoms, capacity, labels, _automorphisms(capped, places, capacity))
-    return kind, {atom: atoms.index(written.index(atom)) for atom, _ in stems}
+    atoms, labels, orders = (tuple(values) for values in zip(*places, strict=True))
+    kind = Kind(smiles, capped, atoms, capacity, labels, orders, _automorphisms(capped, places, capacity))
+    return kind, {stem.atom: atoms.index(written.index(stem.atom)) for stem in stems}
 
 
-def with_asterisks(mol: Any, stems: Sequence[tuple[int, int]]) -> Any:
-    """A sanitized copy with a dummy atom bonded to each (atom, label) in ``stems``, with the label as its isotope."""
+def with_asterisks(mol: Any, stems: Sequence[Stem]) -> Any:
+    """A sanitized copy with a dummy atom at each stem instead of hydrogens, with the label as its isotope."""
     chem = chemistry()
     marked = chem.RWMol(mol)
-    for atom, label in stems:
-        drop_hydrogen(marked.GetAtomWithIdx(atom))
+    for stem in stems:
+        drop_hydrogens(marked.GetAtomWithIdx(stem.atom), stem.order)
         dummy = chem.Atom(0)
-        dummy.SetIsotope(label)
-        marked.AddBond(atom, marked.AddAtom(dummy), chem.BondType.SINGLE)
+        dummy.SetIsotope(stem.label)
+        marked.AddBond(stem.atom, marked.AddAtom(dummy), bond_type(stem.order))
     chem.SanitizeMol(marked)
     return marked
 
 
-def drop_hydrogen(atom: Any) -> None:
-    """Free a valence for a bond: remove one explicit hydrogen, if any. RDKit recounts the implicit ones."""
-    if atom.GetNumExplicitHs():
-        atom.SetNumExplicitHs(atom.GetNumExplicitHs() - 1)
+def bond_type(order: int) -> Any:
+    """RDKit's type of a bond of order 1, 2 or 3."""
+    types = chemistry().BondType
+    return (types.SINGLE, types.DOUBLE, types.TRIPLE)[order - 1]
 
 
-def _automorphisms(mol: Any, places: Sequence[tuple[int, int]], capacity: Sequence[int]) -> IntArray:
-    """Distinct permutations of the stem positions (atom, label) by the symmetries of a Mol, (g, s)."""
+def drop_hydrogens(atom: Any, order: int) -> None:
+    """Free the valences of a bond: remove explicit hydrogens, if any. RDKit recounts the implicit ones."""
+    atom.SetNumExplicitHs(max(0, atom.GetNumExplicitHs() - order))
+
+
+def _automorphisms(mol: Any, places: Sequence[Stem], capacity: Sequence[int]) -> IntArray:
+    """Distinct permutations of the stem positions by the symmetries of a Mol, (g, s)."""
 
     def description(index: int) -> tuple[Any, ...]:
         atom = mol.GetAtomWithIdx(index)
-        stems = tuple((label, c) for (a, label), c in zip(places, capacity, strict=True) if a == index)
+        stems = tuple((*place[1:], c) for place, c in zip(places, capacity, strict=True) if place.atom == index)
         radicals = atom.GetNumRadicalElectrons()
         return atom.GetAtomicNum(), atom.GetFormalCharge(), atom.GetTotalNumHs(), radicals, stems
 
@@ -206,7 +234,7 @@ def _automorphisms(mol: Any, places: Sequence[tuple[int, int]], capacity: Sequen
     described = [description(atom) for atom in range(mol.GetNumAtoms())]
     matches = mol.GetSubstructMatches(mol, uniquify=False, useChirality=True, maxMatches=100_000)
     images = {
-        tuple(list(places).index((match[atom], label)) for atom, label in places)
+        tuple(list(places).index(place._replace(atom=match[place.atom])) for place in places)
         for match in matches
         if all(described[atom] == described[image] for atom, image in enumerate(match))
     }

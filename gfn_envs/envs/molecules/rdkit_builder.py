@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from gfn_envs.arrays import IntArray
-from gfn_envs.envs.molecules.kinds import Kind, chemistry, drop_hydrogen
+from gfn_envs.envs.molecules.kinds import Kind, Stem, bond_type, chemistry, drop_hydrogens
 
 
 @functools.cache
@@ -38,7 +38,7 @@ class MoleculeBuilder:
 
         The atoms are in the order of the blocks. Open stems carry hydrogens.
         """
-        chem = chemistry()
+        chem, only_single = chemistry(), True
         mol = chem.RWMol()
         starts = self._starts(kind)
         for k in kind[: len(starts)]:
@@ -49,22 +49,24 @@ class MoleculeBuilder:
                 k = kind[b] - 1
                 atoms.append(starts[b] + self.kinds[k].atoms[position])
                 if self._explicit[k][position]:
-                    drop_hydrogen(mol.GetAtomWithIdx(atoms[-1]))
-            mol.AddBond(*atoms, chem.BondType.SINGLE)
-        chem.SanitizeMol(mol, _needed_steps())
+                    drop_hydrogens(mol.GetAtomWithIdx(atoms[-1]), self.kinds[k].orders[position])
+            order = self.kinds[kind[block] - 1].orders[entry[block]]
+            mol.AddBond(*atoms, bond_type(order))
+            only_single &= order == 1
+        chem.SanitizeMol(mol, _needed_steps() if only_single else chem.SanitizeFlags.SANITIZE_ALL)
         return mol.GetMol()
 
-    def stems(self, kind: Sequence[int], open_stems: IntArray) -> list[tuple[int, int]]:
-        """(atom of the Mol, label) of each open stem.
+    def stems(self, kind: Sequence[int], open_stems: IntArray) -> list[Stem]:
+        """Each open stem, with its atom of the Mol.
 
         ``open_stems`` (m, s) has the number of open stems at each position of each block.
         """
         starts = self._starts(kind)
         blocks, positions = open_stems.nonzero()
-        found = []
+        found: list[Stem] = []
         for b, p in zip(blocks.tolist(), positions.tolist(), strict=True):
             block = self.kinds[kind[b] - 1]
-            found += [(starts[b] + block.atoms[p], block.labels[p])] * int(open_stems[b, p])
+            found += [Stem(starts[b] + block.atoms[p], block.labels[p], block.orders[p])] * int(open_stems[b, p])
         return found
 
     def _starts(self, kind: Sequence[int]) -> list[int]:

@@ -21,7 +21,7 @@ from gfn_envs.data import registry as datasets
 from gfn_envs.data.packaged import packaged_file
 from gfn_envs.envs.molecules.attachments import stem_types
 from gfn_envs.envs.molecules.bonds import BondPairs
-from gfn_envs.envs.molecules.kinds import Kind, make_kind, marked, parsed, split, without_stereo
+from gfn_envs.envs.molecules.kinds import Kind, Stem, make_kind, marked, parsed, split, without_stereo
 from gfn_envs.smiles_files import read_smiles
 from gfn_envs.user_arrays import ordered
 from gfn_envs.validation import shown
@@ -174,7 +174,7 @@ def published(tables: Any, rules: str | os.PathLike[str] | None = None, forbidde
     arms: list[tuple[int, int]] = []
     for key, smiles, stems in entries:
         try:
-            kind, position = make_kind(without_stereo(parsed(smiles)), [(stem, 0) for stem in stems])
+            kind, position = make_kind(without_stereo(parsed(smiles)), [Stem(stem) for stem in stems])
         except ValueError as error:
             raise ValueError(f"blocks, entry {key}: {smiles!r} {error}") from None
         kinds.setdefault(kind.smiles, kind)

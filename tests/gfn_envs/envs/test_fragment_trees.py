@@ -34,11 +34,11 @@ SIZES = {"symmetric": 4, "asymmetric": 4, "crowded": 3}
 
 
 def joined(left: Any, left_dummy: int, right: Any, right_dummy: int) -> Any:
-    """Two Mols with a bond in place of one dummy atom of each."""
+    """Two Mols with a bond in place of one dummy atom of each, of the same order."""
     shift = left.GetNumAtoms()
     mol = Chem.RWMol(Chem.CombineMols(left, right))
     ends = [mol.GetAtomWithIdx(d).GetNeighbors()[0].GetIdx() for d in (left_dummy, right_dummy + shift)]
-    mol.AddBond(*ends, Chem.BondType.SINGLE)
+    mol.AddBond(*ends, mol.GetAtomWithIdx(left_dummy).GetBonds()[0].GetBondType())
     for dummy in sorted((left_dummy, right_dummy + shift), reverse=True):
         mol.RemoveAtom(dummy)
     Chem.SanitizeMol(mol)
@@ -277,10 +277,10 @@ def len_of(mol: Any) -> float:
         (["*C", "*O", "CC"], "blocks, row 2: 'CC' has no attachment point"),
         (["*C", "C*"], "blocks, row 1: 'C*' is the same block as row 0"),
         (
-            ["*=C"],
-            "blocks, row 0: '*=C' has an attachment point that is not bonded to exactly one atom by a single bond",
+            ["*#C"],
+            "blocks, row 0: '*#C' has an attachment point not bonded to exactly one atom by a single or double bond",
         ),
-        (["C*C"], "not bonded to exactly one atom by a single bond"),
+        (["C*C"], "not bonded to exactly one atom by a single or double bond"),
         (["**"], "has no atoms except attachment points"),
         (["*C.*O"], "must be one connected molecule"),
     ],

@@ -16,7 +16,7 @@ from gfn_envs.envs.molecules.attachments import brics_pairs
 from tests.gfn_envs.envs.test_fragment_trees import dummies, joined
 from tests.helpers import all_states
 
-#: Whether two stems, (label, element), may bond.
+#: Whether two stems, (label, element), may bond if their bonds have the same order.
 Rule = Callable[[tuple[int, str], tuple[int, str]], bool]
 FILE = "# esters\n1 2\n3,3  # ethers\n2 - 3\n"
 
@@ -51,6 +51,9 @@ CASES: dict[str, tuple[list[str], dict[str, Any], Rule, int]] = {
     ),
     "no N-O": (["*N*", "*O*", "*C"], {"forbidden_bonds": ["N-O"]}, without("NO"), 4),
     "no partner": (["[9*]C[1*]", "[1*]O", "[9*]F"], {"rules": "FILE9"}, by_pairs({(1, 1), (9, 8)}), 3),
+    "double": (["*=C", "*=CC=*", "*=O", "*CC*"], {}, by_pairs({(0, 0)}), 3),
+    "rings": (["*=C1C=CNC=C1", "*=C1CCC(=*)CC1", "*=N*", "*c1ccccc1"], {}, by_pairs({(0, 0)}), 3),
+    "brics 7": (["[7*]=CC", "[7*]=CC[4*]", "[5*]N([5*])C"], {"rules": "brics"}, by_pairs({(7, 7), (4, 5)}), 4),
     "stereo": (["*CC[C@H](F)CO*", "*C/C=C/C*", "*CC[C@@H](F)Cl"], {}, by_pairs({(0, 0)}), 3),
 }
 
@@ -70,15 +73,20 @@ def stem(mol: Any, dummy: int) -> tuple[int, str]:
     return atom.GetIsotope(), atom.GetNeighbors()[0].GetSymbol()
 
 
+def fits(rule: Rule, mol: Any, dummy: int, other: Any, at: int) -> bool:
+    orders = {each.GetAtomWithIdx(i).GetBonds()[0].GetBondType() for each, i in ((mol, dummy), (other, at))}
+    return len(orders) == 1 and rule(stem(mol, dummy), stem(other, at))
+
+
 def capped(blocks: list[str], rule: Rule) -> list[Any]:
     """Blocks with hydrogens at the stems to which no other block may bond."""
     mols = [Chem.MolFromSmiles(smiles) for smiles in blocks]
-    every = {stem(mol, dummy) for mol in mols for dummy in dummies(mol)}
+    every = [(mol, dummy) for mol in mols for dummy in dummies(mol)]
     result = []
     for mol in mols:
         mol = Chem.RWMol(mol)
         for dummy in reversed(dummies(mol)):
-            if not any(rule(stem(mol, dummy), other) for other in every):
+            if not any(fits(rule, mol, dummy, *other) for other in every):
                 mol.RemoveAtom(dummy)
         Chem.SanitizeMol(mol)
         result.append(mol.GetMol())
@@ -94,7 +102,7 @@ def grown(blocks: list[str], rule: Rule, size: int) -> list[set[str]]:
         larger = {}
         for mol, part in itertools.product(level.values(), parts):
             for a, b in itertools.product(dummies(mol), dummies(part)):
-                if rule(stem(mol, a), stem(part, b)):
+                if fits(rule, mol, a, part, b):
                     child = joined(mol, a, part, b)
                     larger[Chem.MolToSmiles(child)] = child
         level = larger
@@ -111,11 +119,11 @@ def test_molecules_are_those_that_the_rule_allows(name: str, tmp_path: Path) -> 
     for blocks_in, expected in enumerate(levels, 1):
         found = [Chem.CanonSmiles(smiles) for smiles in dag.to_smiles(objects[count == blocks_in], asterisks=True)]
         assert set(found) == {Chem.CanonSmiles(smiles) for smiles in expected}
-        assert len(found) == len(set(found)) or name in ("file", "stereo")  # These can be cut in two ways.
+        assert len(found) == len(set(found)) or name in ("file", "stereo", "double")  # These can be cut in two ways.
     assert (dag.declared_num_states, dag.declared_num_terminal_states) == (len(all_states(dag)), len(objects))
 
 
-@pytest.mark.parametrize("name", ["same", "no partner", "stereo"])
+@pytest.mark.parametrize("name", ["same", "no partner", "stereo", "brics 7"])
 def test_the_checker_passes(name: str, tmp_path: Path) -> None:
     assert check_dag(made(name, tmp_path)).exhaustive
 
@@ -124,6 +132,7 @@ def test_pairs_of_brics_are_those_of_rdkit() -> None:
     pairs = {(min(pair), max(pair)) for pair in brics_pairs()}
     assert {(1, 3), (1, 5), (3, 4), (16, 16), (13, 14)} <= pairs
     assert not {(1, 1), (3, 3), (7, 7), (1, 16)} & pairs
+    assert brics_pairs(order=2) == {frozenset({7})}
 
 
 def test_the_chemists_default_makes_no_bonds_between_heteroatoms() -> None:
@@ -154,7 +163,7 @@ def test_marks_are_kept_in_finished_molecules() -> None:
         ("*[13CH3]", "an isotope"),
         ("*[CH3:2]", "an atom map number"),
         ("[1*:2]C", "an atom map number"),
-        ("*=CC", "bonded to exactly one atom by a single bond"),
+        ("*#CC", "bonded to exactly one atom by a single or double bond"),
     ],
 )
 def test_marks_that_would_be_lost_raise(block: str, message: str) -> None:
