@@ -5,35 +5,39 @@ The first use installs the peers from PyPI into separate virtual environments un
 libraries alternate, so that a slow phase of the machine affects all of them.
 
 parts:
-  speed       milliseconds per trajectory-balance iteration on three HyperGrids, gfnx, torchgfn, ours (about 5 min)
-  objectives  milliseconds per iteration of tb, db, subtb and fm on 4-D side 20, gfnx (no fm) and ours (about 3 min)
+  speed       milliseconds per iteration of tb, db and subtb, with first policies and with a trained one (about 15 min)
   quality     exact total variation after 5,000 iterations on two grids, torchgfn and ours (about 2 min per seed)
-  time        seconds of training to exact TV 0.05 on 4-D side 20, torchgfn twice and ours (up to 3 x --time-limit)
   rollout     transitions per second of random rollouts, gfnx and ours (about 1 min)
 
 examples:
   python -m benchmarks.peers --quick                 a short run of everything, a few minutes
-  python -m benchmarks.peers --only speed,rollout
+  python -m benchmarks.peers --only speed --cases "512, trained"
   python -m benchmarks.peers                         results to publish, on an otherwise idle machine
 
-Results are merged into benchmarks/results/peers.json, and the table is written to peers.md in the same folder.
+Results are merged into benchmarks/results/peers.json, and the section of docs/results.md is written from it.
+``python -m benchmarks.time_to_quality`` compares the seconds of training to an exact total variation.
 """
 
 from __future__ import annotations
 
 import argparse
 import datetime
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from benchmarks import report
-from benchmarks.peers import objectives, quality, rollout, speed
-from benchmarks.peers.libraries import ROOT
-from benchmarks.peers.report import markdown
+from benchmarks.peers import quality, rollout, speed
+from benchmarks.peers.libraries import python_of
+from benchmarks.peers.report import section
 
-RESULTS = ROOT / "benchmarks" / "results" / "peers.json"
-PARTS = ("speed", "objectives", "quality", "time", "rollout")
+RESULTS = report.RESULTS / "peers.json"
+PARTS = ("speed", "quality", "rollout")
+
+
+def facts(quick: bool) -> dict[str, Any]:
+    """Facts that every record has."""
+    date = datetime.datetime.now(datetime.timezone.utc).strftime("%Y-%m-%d")
+    return {"quick": quick, "date": date, "machine": report.machine_facts()}
 
 
 def main() -> None:
@@ -41,43 +45,47 @@ def main() -> None:
         prog="python -m benchmarks.peers", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--only", default=",".join(PARTS), metavar="PARTS", help="parts to run, such as speed,rollout")
+    parser.add_argument("--cases", default="", metavar="TEXT", help="part speed: cases whose title contains this")
+    parser.add_argument(
+        "--threads",
+        default="1,2",
+        help="part speed: cores of every library; the best counts (default: %(default)s)",
+    )
+    parser.add_argument("--seconds", type=float, default=1.0, help="part speed: length of a block (default: 1)")
     parser.add_argument("--quick", action="store_true", help="fewer blocks, iterations and seeds, to test that it runs")
-    parser.add_argument(
-        "--time-limit",
-        type=float,
-        default=600.0,
-        metavar="S",
-        help="part time: seconds of training per library (default 600)",
-    )
     parser.add_argument("--seeds", type=int, default=3, metavar="N", help="part quality: seeds per library (default 3)")
-    parser.add_argument(
-        "--our-seeds",
-        type=int,
-        metavar="N",
-        help="part quality: seeds of our library, which takes less time (default: as --seeds)",
-    )
+    parser.add_argument("--our-seeds", type=int, metavar="N", help="part quality: our seeds (default: as --seeds)")
+    parser.add_argument("--report", action="store_true", help="write the page from the results that are there")
     parser.add_argument("--results", type=Path, default=RESULTS, metavar="FILE", help="JSON file of results")
+    parser.add_argument("--page", type=Path, default=report.PAGE, metavar="FILE")
     options = parser.parse_args()
     parts = [part.strip() for part in options.only.split(",")]
     if unknown := [part for part in parts if part not in PARTS]:
         parser.error(f"--only: no part {', '.join(unknown)}; allowed: {', '.join(PARTS)}")
-
-    run: dict[str, Callable[[], Any]] = {
-        "speed": lambda: speed.measure(options.quick),
-        "objectives": lambda: objectives.measure(options.quick),
-        "quality": lambda: quality.measure(options.quick, options.seeds, options.our_seeds),
-        "time": lambda: quality.measure_time(options.quick, options.time_limit),
-        "rollout": lambda: rollout.measure(options.quick),
-    }
+    cases = [case for case in speed.CASES if options.cases in case.title]
+    if not cases:
+        parser.error(f"--cases: no title contains {options.cases!r}: {'; '.join(c.title for c in speed.CASES)}")
     results = report.load(options.results)
-    for part in parts:
-        print(f"== {part}", flush=True)
-        date = datetime.datetime.now(datetime.timezone.utc).strftime("%Y-%m-%d %H:%M UTC")
-        results[part] = {"quick": options.quick, "date": date, "machine": report.machine_facts(), "result": run[part]()}
+
+    def record(part: str, found: Any) -> None:
+        results[part] = {**facts(options.quick), "result": found}
         report.save(options.results, results)
-        options.results.with_suffix(".md").write_text(markdown(results))
-    print(markdown(results))
-    print(f"written: {options.results} and {options.results.with_suffix('.md').name}")
+
+    if "speed" in parts and not options.report:
+        threads = [int(number) for number in options.threads.split(",")]
+        for library in ("gfnx", "torchgfn"):
+            python_of(library)
+        for case in cases:
+            found = speed.measure_case(case, threads, *((2, 0.1) if options.quick else (5, options.seconds)))
+            results.setdefault("speed", {})[case.title] = {**facts(options.quick), **found}
+            report.save(options.results, results)
+    if "quality" in parts and not options.report:
+        record("quality", quality.measure(options.quick, options.seeds, options.our_seeds))
+    if "rollout" in parts and not options.report:
+        record("rollout", rollout.measure(options.quick))
+    text = section(results)
+    report.write_section("peers", text, options.page)
+    print(text)
 
 
 if __name__ == "__main__":

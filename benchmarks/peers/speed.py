@@ -1,8 +1,12 @@
-"""Time per trajectory-balance iteration with the same hyperparameters for all libraries, in alternating blocks."""
+"""Time per iteration on grids, with the same policy in every library, in alternating blocks.
+
+No learning rate is large enough to change the policy, so all blocks of a case have the same work. A "first" policy is
+that of random weights, whose trajectories are short. A "trained" one has an exact TV of at most 0.05.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from statistics import median
@@ -13,52 +17,56 @@ from tqdm import tqdm
 from benchmarks import report
 from benchmarks.matmul_peak import peak
 from benchmarks.peers.libraries import Worker, python_of
+from benchmarks.peers.trained import trained_policy
 
 HIDDEN = [256, 256]
 TB = {"lr": 1e-3, "lr_log_z": 1e-1, "epsilon": 0.1}
+#: Rates at which nothing moves, and sampling on-policy.
+STILL = {"lr": 1e-9, "lr_log_z": 1e-9, "epsilon": 0.0}
+LAMBDA = 0.9
 
 #: Name of a HyperGrid reward -> (R0, R1, R2).
 REWARDS = {"easy": [1e-3, 0.5, 2.0], "standard": [0.1, 0.5, 2.0]}
+#: Ours with default settings, ours with engine="torch", and the peers.
+NAMES = ("ours", "torch", "gfnx", "torchgfn")
 
 
 @dataclass(frozen=True)
 class Case:
-    """A grid, a batch size, iterations per block, and the target speedup over each peer."""
+    """An agent, a grid, a batch size, whether the policy is trained, and the target speedup over each peer."""
 
+    objective: str
     ndim: int
     side: int
     batch: int
-    iterations: int
+    trained: bool
     aims: dict[str, float]
 
     @property
     def title(self) -> str:
-        return f"{self.ndim}-D side {self.side}, batch {self.batch}"
+        policy = "trained" if self.trained else "first"
+        return f"{self.objective}, {self.ndim}-D side {self.side}, batch {self.batch}, {policy} policy"
 
 
+AIMS = {16: {"gfnx": 4.0, "torchgfn": 5.0}, 512: {"gfnx": 7.0, "torchgfn": 3.0}}
 CASES = [
-    Case(4, 20, 16, 100, {"gfnx": 5, "torchgfn": 5}),
-    Case(4, 20, 512, 10, {"gfnx": 10, "torchgfn": 3}),
-    Case(2, 8, 32, 200, {"gfnx": 1.5, "torchgfn": 4}),
-]
-
-#: (library, threads): torch with one thread and with two, gfnx with its default. The best of each library counts.
-CONTESTANTS: list[tuple[str, int | None]] = [
-    ("gfnx", None),
-    ("torchgfn", 1),
-    ("torchgfn", 2),
-    ("ours", 1),
-    ("ours", 2),
+    *(
+        Case(objective, 4, 20, batch, trained, AIMS[batch] if trained else {})
+        for trained in (True, False)
+        for batch in AIMS
+        for objective in ("tb", "db", "subtb")
+    ),
+    Case("tb", 2, 8, 32, False, {}),
 ]
 
 
 def peer_task(
-    ndim: int, side: int, batch: int, seed: int = 0, threads: int | None = None, objective: str = "tb", **settings: Any
+    ndim: int, side: int, batch: int, seed: int = 0, threads: int = 1, objective: str = "tb", **settings: Any
 ) -> dict[str, Any]:
-    """Task for the scripts of gfnx and torchgfn (which supports only "tb")."""
+    """Task for the scripts of gfnx and torchgfn."""
     sizes = {"env": "HyperGrid", "ndim": ndim, "side": side, "batch": batch, "hidden": HIDDEN, "seed": seed}
-    task = {**sizes, "objective": objective, **TB, **settings}
-    return task if threads is None else {**task, "threads": threads, "rewards": REWARDS["easy"], "max_grad_norm": None}
+    rest = {"threads": threads, "rewards": REWARDS["easy"], "max_grad_norm": None, "lamda": LAMBDA}
+    return {**sizes, "objective": objective, **rest, **TB, **settings}
 
 
 def our_task(
@@ -69,101 +77,89 @@ def our_task(
     threads: int = 1,
     reward: str = "easy",
     objective: str = "tb",
+    weights: str | None = None,
     **settings: Any,
 ) -> dict[str, Any]:
     """Task for our script. ``settings`` are additional settings of the agent."""
-    # The matrix products that torch counts, and what the page calls "ours", are those of the torch engine.
-    common = report.applicable(objective, {"engine": "torch", **TB})
-    agent = {"batch_size": batch, "hidden": HIDDEN, **common, **settings}
+    # Long trajectories would be explored by default, and the others cannot.
+    common = report.applicable(objective, {**TB, "lamda": LAMBDA, "delay_stop": 0.0, **settings})
+    agent = {"batch_size": batch, "hidden": HIDDEN, **common}
     sizes = {"ndim": ndim, "side": side, "reward": reward, "seed": seed, "threads": threads}
-    return {**sizes, "objective": objective, "agent": agent}
+    return {**sizes, "objective": objective, "agent": agent, "weights": weights}
 
 
-def measure(quick: bool) -> list[dict[str, Any]]:
-    """One record per case: every block of every contestant, and a summary of each library."""
-    for library in ("gfnx", "torchgfn"):
-        python_of(library)
-    rounds = 2 if quick else 6
-    return [measure_case(case, rounds, max(1, case.iterations // (5 if quick else 1))) for case in CASES]
+def training_worker(library: str, task: dict[str, Any]) -> Worker:
+    """Process in which a library trains."""
+    return Worker(library, f"{library}_train.py", task, python_of(library))
 
 
-def measure_case(case: Case, rounds: int, iterations: int) -> dict[str, Any]:
-    """Alternate blocks of ``iterations`` of the contestants, after one warm-up block."""
+def start(case: Case, name: str, threads: int) -> Worker:
+    """Process of one contestant, with its policy."""
+    weights = str(trained_policy(case.ndim, case.side, HIDDEN)) if case.trained else None
+    common = {"threads": threads, "objective": case.objective, "weights": weights, **STILL}
+    if name in ("gfnx", "torchgfn"):
+        return training_worker(name, peer_task(case.ndim, case.side, case.batch, **common))
+    engine = {"engine": "torch"} if name == "torch" else {}
+    return training_worker("ours", our_task(case.ndim, case.side, case.batch, **common, **engine))
+
+
+def measure_case(case: Case, threads: Sequence[int], rounds: int, seconds: float) -> dict[str, Any]:
+    """Alternate blocks of about ``seconds`` of the contestants, each with every number of ``threads`` (cores)."""
+    contestants = [(name, n) for name in NAMES for n in threads]
     peaks: list[float] = []
     with ExitStack() as stack:
-        workers = [stack.enter_context(start(case, library, threads)) for library, threads in CONTESTANTS]
+        workers = [stack.enter_context(start(case, name, n)) for name, n in contestants]
         blocks = alternate(
-            workers,
-            rounds,
-            iterations,
-            case.title,
-            flops=True,
-            after_round=lambda: peaks.append(peak(threads=1, blocks=1)),
+            workers, rounds, seconds, case.title, after_round=lambda: peaks.append(peak(threads=1, blocks=1))
         )
-    contestants = [
-        {"library": library, "threads": threads, **summary(answers, case.batch)}
-        for (library, threads), answers in zip(CONTESTANTS, blocks, strict=True)
-    ]
-    best = {name: min((c for c in contestants if c["library"] == name), key=lambda c: c["best_ms"]) for name in NAMES}
-    ours = best["ours"]
+    found: dict[str, dict[str, Any]] = {}
+    for (name, n), answers in zip(contestants, blocks, strict=True):
+        times = {**summary(answers, case.batch), "threads": n}
+        if name not in found or times["best_ms"] < found[name]["best_ms"]:
+            found[name] = times
     return {
-        "case": case.title,
-        "iterations": iterations,
-        "contestants": contestants,
-        "best": best,
+        "times": found,
+        "threads": list(threads),
         "ratios": {
             name: {
-                "best": best[name]["best_ms"] / ours["best_ms"],
-                "median": best[name]["median_ms"] / ours["median_ms"],
-                "aim": case.aims[name],
+                "best": found[name]["best_ms"] / found["ours"]["best_ms"],
+                "median": found[name]["median_ms"] / found["ours"]["median_ms"],
+                "aim": case.aims.get(name),
             }
-            for name in case.aims
+            for name in NAMES[1:]
         },
         "matmul_peak_gflops": max(peaks) / 1e9,
-        "fraction_of_peak": ours["best_gflops"] / (max(peaks) / 1e9),
+        "fraction_of_peak": {
+            name: found[name]["best_gflops"] / (max(peaks) / 1e9) for name in found if "best_gflops" in found[name]
+        },
     }
 
 
 def alternate(
     workers: list[Worker],
     rounds: int,
-    iterations: int,
+    seconds: float,
     title: str,
-    flops: bool = False,
     after_round: Callable[[], object] = lambda: None,
 ) -> list[list[dict[str, Any]]]:
-    """Answers of each worker to ``rounds`` requests in turn, after one warm-up request."""
+    """Answers of each worker to ``rounds`` requests in turn, each of about ``seconds``, after two warm-up requests."""
     blocks: list[list[dict[str, Any]]] = [[] for _ in workers]
-    with tqdm(total=(rounds + 1) * len(workers), desc=title, unit="block") as progress:
-        for turn in range(rounds + 1):
+    with tqdm(total=rounds * len(workers), desc=title, unit="block") as progress:
+        iterations = []
+        for worker in workers:
+            worker.ask(iterations=2, flops=True)  # Compiles.
+            pace = worker.ask(iterations=2)["seconds"] / 2
+            iterations.append(max(2, round(seconds / pace)))
+            worker.ask(iterations=iterations[-1])  # gfnx compiles again for another number.
+        for turn in range(rounds):
             for offset in range(len(workers)):
                 # Every worker takes every place in the round, so that none always runs after the same other one.
                 i = (turn + offset) % len(workers)
                 progress.set_postfix_str(workers[i].name)
-                answer = workers[i].ask(iterations=iterations, flops=flops)
-                if turn:
-                    blocks[i].append(answer)
+                blocks[i].append(workers[i].ask(iterations=iterations[i], flops=True))
                 progress.update()
-            if turn:
-                after_round()
+            after_round()
     return blocks
-
-
-NAMES = ("ours", "gfnx", "torchgfn")
-
-
-def start(case: Case, library: str, threads: int | None) -> Worker:
-    """Process of one contestant."""
-    if library == "ours":
-        task = our_task(case.ndim, case.side, case.batch, threads=threads or 1)
-    else:
-        task = peer_task(case.ndim, case.side, case.batch, threads=threads)
-    return training_worker(library, task)
-
-
-def training_worker(library: str, task: dict[str, Any]) -> Worker:
-    """Process in which a library trains."""
-    return Worker(library, f"{library}_train.py", task, python_of(library))
 
 
 def summary(blocks: list[dict[str, Any]], batch: int) -> dict[str, Any]:

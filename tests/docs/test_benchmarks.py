@@ -23,9 +23,9 @@ from benchmarks import (
     sequences,
     structures,
 )
-from benchmarks.peers import objectives, quality, speed
+from benchmarks.peers import quality, speed, trained
 from benchmarks.peers.libraries import HERE, Worker
-from benchmarks.peers.report import markdown
+from benchmarks.peers.report import section
 from gfn_envs import exact
 
 
@@ -106,56 +106,55 @@ def test_matmul_peak_is_positive():
     assert matmul_peak.peak(blocks=1, seconds=0.001) > 0
 
 
-def test_report_of_nothing_and_of_rollouts():
+def test_report_of_peers_shows_targets():
     machine = {"processor": "p", "cores": 2, "torch": "2"}
+    facts = {"quick": True, "date": "today", "machine": machine}
+    times = {
+        name: {"best_ms": ms, "median_ms": ms, "mean_length": 5.0}
+        for name, ms in zip(speed.NAMES, (2, 4, 6, 30), strict=True)
+    }
+    ratios = {name: {"best": t["best_ms"] / 2, "median": 3.5, "aim": 4.0} for name, t in times.items()}
+    record = {"times": times, "ratios": ratios, "threads": [1], "matmul_peak_gflops": 100.0}
+    title = speed.CASES[0].title
+    text = section({"speed": {title: {**record, "fraction_of_peak": {"ours": 0.5, "torch": 0.25}, **facts}}})
+    row = "| 2.00 (2.00) | 4.00 (4.00) | 6.00 (6.00) | 30.00 (30.00) | 3.0x (medians 3.5x); target 4x missed |"
+    assert f"| {title} {row} 15.0x (medians 3.5x); target 4x met | 5.0 / 5.0 / 5.0 / 5.0 | 50% / 25% |" in text
+    assert "bound to 1 core; the" in text
+    assert "p, 2 cores, torch 2, today; a short run" in text
     result = [{"batch": 16, "best": {"ours": 2e6, "gfnx": 1e6}, "median": {"ours": 2e6, "gfnx": 1e6}, "ratio": 2.0}]
-    text = markdown({"rollout": {"quick": True, "date": "today", "machine": machine, "result": result}})
-    assert "| 2.00 (2.00) | 1.00 (1.00) |  | 2.0x |  |" in text
-    assert "a short run" in text
+    assert "| 4-D side 20, batch 16 | 2.00 (2.00) | 1.00 (1.00) | 2.0x |" in section(
+        {"rollout": {"result": result, **facts}}
+    )
 
 
-def test_report_of_objectives_shows_targets():
-    def times(ms):
-        return {"best_ms": ms, "median_ms": ms, "mean_length": 5.0}
+@pytest.mark.parametrize("engine", ["torch", "numba"])
+def test_a_saved_policy_is_that_of_every_agent_that_loads_it(tmp_path, engine, monkeypatch):
+    """The agents of all objectives then have the P_F and P_B of the agent that was saved; only flows are their own."""
+    monkeypatch.syspath_prepend(str(HERE / "workers"))
+    from weights import layers
 
-    ours = {"tb": times(2.0), "subtb": times(4.0), "fm": times(3.0)}
-    compiled = {"tb": times(1.0), "subtb": times(1.25)}
-    gfnx = {"tb": times(20.0), "subtb": times(24.0)}
-
-    def ratios(mine, aims):
-        return {name: {**objectives.ratio(gfnx[name], mine[name]), "aim": aim} for name, aim in aims.items()}
-
-    record = {
-        "case": "c",
-        "times": {"ours": ours, "compiled": compiled, "gfnx": gfnx},
-        "ratios": {
-            "ours": ratios(ours, {"tb": None, "subtb": None}),
-            "compiled": ratios(compiled, {"tb": None, "subtb": 20}),
-        },
-        "subtb_over_tb": {
-            name: {**objectives.ratio(mine["subtb"], mine["tb"]), "aim": 1.5}
-            for name, mine in (("ours", ours), ("compiled", compiled))
-        },
-    }
-    part = {
-        "quick": False,
-        "date": "today",
-        "machine": {"processor": "p", "cores": 2, "torch": "2"},
-        "result": [record],
-    }
-    text = markdown({"objectives": part})
-    assert "| 4.00 (4.00) at 5.0 | 24.00 (24.00) at 5.0 |  | 6.0x (medians 6.0x) |  |" in text
-    assert "| 1.25 (1.25) at 5.0 | 24.00 (24.00) at 5.0 |  | 19.2x (medians 19.2x); target 20x missed |  |" in text
-    assert "| 2.00x (medians 2.00x); target at most 1.5x missed |" in text
-    assert "| 1.25x (medians 1.25x); target at most 1.5x met |" in text
+    dag = gfn_envs.make_dag("GFN/HyperGrid-v0", ndim=2, side=3)
+    states = np.concatenate(list(dag.levels()))
+    states = states[~dag.is_terminal(states)]
+    saved = agents.make_agent("tb", dag, seed=1, hidden=(8, 4))
+    trained.save(saved, tmp_path / "policy.npz")
+    for name in ("tb", "subtb"):
+        agent = agents.make_agent(name, dag, hidden=(8, 4), engine=engine)
+        trained.load(agent, layers(tmp_path / "policy.npz"))
+        np.testing.assert_array_equal(agent.probabilities(states), saved.probabilities(states))
+        mask = dag.backward_mask(states)
+        mine, theirs = (a.backward_logits()(states)[mask] for a in (agent, saved))
+        np.testing.assert_array_equal(mine, theirs)
 
 
 def test_every_timed_objective_trains():
-    for name, settings in objectives.SETTINGS.items():
-        task = speed.our_task(2, 4, 8, objective=name, **settings)
+    for name in ("tb", "db", "subtb"):
+        task = speed.our_task(2, 4, 8, objective=name, **speed.STILL)
         dag = gfn_envs.make_dag("GFN/HyperGrid-v0", ndim=task["ndim"], side=task["side"], reward=task["reward"])
         agent = agents.make_agent(task["objective"], dag, seed=task["seed"], **task["agent"])
+        before = agent.probabilities(dag.source(1))
         assert agent.update()["transitions"] >= 8
+        np.testing.assert_allclose(agent.probabilities(dag.source(1)), before, rtol=1e-5)
 
 
 def test_all_agents_trains_merges_and_reports_unsupported_agents(tmp_path, monkeypatch):

@@ -2,10 +2,11 @@
 
 Task: env ("HyperGrid", with ndim and side; "TFBind8" or "QM9Str", with construction, "append" or "prepend_append", and
 rewards, a .npy file: R of every string in alphabetical order), batch, hidden, lr, lr_log_z, epsilon, seed, objective
-("tb", "db" or "subtb"), lamda (for subtb).
+("tb", "db" or "subtb"), lamda (for subtb). Optional: betas of Adam, weights (a file that weights.py reads) and threads.
+Rates and epsilon are numbers, or [start, end, iterations] for a linear schedule.
 
 A request {"iterations": n} trains n iterations inside one compiled scan, the fastest way in gfnx; it is compiled again
-if n changes.
+if n changes. "exact": true also evaluates the policy on every cell (HyperGrid).
 """
 
 import functools
@@ -16,9 +17,12 @@ import gfnx
 import gfnx_strings
 import jax
 import jax.numpy as jnp
+import numpy as np
 import optax
 from gfnx.reward import EasyHypergridRewardModule
+from grid import cells, terminal_distribution
 from protocol import serve, settings
+from weights import layers
 
 task = settings(__doc__)
 if task.env == "HyperGrid":
@@ -33,9 +37,23 @@ num_flows = 0 if task.objective == "tb" else 1
 network = eqx.nn.MLP(
     num_features, num_forward + num_backward + num_flows, width, depth, key=jax.random.PRNGKey(task.seed + 1)
 )
+if weights := getattr(task, "weights", None):
+    for i, (weight, bias) in enumerate(layers(weights)):
+        own = network.layers[i]
+        own = eqx.tree_at(lambda x: x.weight, own, own.weight.at[: weight.shape[1]].set(weight.T))
+        own = eqx.tree_at(lambda x: x.bias, own, own.bias.at[: len(bias)].set(bias))
+        network = eqx.tree_at(lambda x, i=i: x.layers[i], network, own)
 parameters, static = eqx.partition(network, eqx.is_array)
+
+
+def schedule(value):
+    return optax.linear_schedule(*value) if isinstance(value, list) else optax.constant_schedule(value)
+
+
+epsilon, betas = schedule(task.epsilon), getattr(task, "betas", (0.9, 0.999))
 optimizer = optax.multi_transform(
-    {"network": optax.adam(task.lr), "log_z": optax.adam(task.lr_log_z)}, {"network": "network", "log_z": "log_z"}
+    {name: optax.adam(schedule(rate), *betas) for name, rate in (("network", task.lr), ("log_z", task.lr_log_z))},
+    {"network": "network", "log_z": "log_z"},
 )
 
 
@@ -45,12 +63,13 @@ def heads(model, observation):
     return out[:num_forward], out[num_forward : num_forward + num_backward], out[num_forward + num_backward :].sum()
 
 
-def behavior(key, observations, parameters):
+def behavior(key, observations, policy):
     """The forward policy, which is uniform with probability epsilon per row."""
+    parameters, epsilon = policy
     model = eqx.combine(parameters, static)
     forward, backward, _ = jax.vmap(lambda x: heads(model, x))(observations)
     _, explore_key = jax.random.split(key)
-    explore = jax.random.bernoulli(explore_key, task.epsilon, (forward.shape[0],))
+    explore = jax.random.bernoulli(explore_key, epsilon, (forward.shape[0],))
     forward = jnp.where(explore[:, None], 0, forward)
     return forward, {"forward_logits": forward, "backward_logits": backward}
 
@@ -124,19 +143,19 @@ objective = {"tb": tb_loss, "db": db_loss, "subtb": subtb_loss}[task.objective]
 
 
 def iteration(carry, _):
-    trainable, optimizer_state, key = carry
+    trainable, optimizer_state, key, step = carry
     key, rollout_key = jax.random.split(key)
     trajectories, info = gfnx.utils.forward_rollout(
         rng_key=rollout_key,
         num_envs=task.batch,
         policy_fn=behavior,
-        policy_params=trainable["network"],
+        policy_params=(trainable["network"], epsilon(step)),
         env=env,
         env_params=env_params,
     )
     loss, gradient = jax.value_and_grad(objective)(trainable, trajectories)
     updates, optimizer_state = optimizer.update(gradient, optimizer_state, trainable)
-    carry = optax.apply_updates(trainable, updates), optimizer_state, key
+    carry = optax.apply_updates(trainable, updates), optimizer_state, key, step + 1
     return carry, (loss, info["trajectory_length"].sum())
 
 
@@ -146,8 +165,32 @@ def run(carry, iterations):
 
 
 trainable = {"network": parameters, "log_z": jnp.array(0.0)}  # Only "tb" uses log Z.
-carry = trainable, optimizer.init(trainable), jax.random.PRNGKey(task.seed + 3)
+carry = trainable, optimizer.init(trainable), jax.random.PRNGKey(task.seed + 3), jnp.array(0)
 compiled = {}
+
+
+@jax.jit
+def policy_probabilities(parameters, states):
+    model = eqx.combine(parameters, static)
+    logits = jax.vmap(lambda x: heads(model, x)[0])(env.get_obs(states, env_params))
+    return jax.nn.softmax(gfnx.utils.mask_logits(logits, env.get_invalid_mask(states, env_params)), -1)
+
+
+def exact():
+    """Total variation to the target, exact log Z and learned log Z."""
+    grid, rows, rewards = cells(task.ndim, task.side), [], []
+    for part in np.split(grid, task.side):
+        states = env.get_init_state(len(part)).replace(state=jnp.array(part, dtype=jnp.int32))
+        rows.append(np.asarray(policy_probabilities(carry[0]["network"], states), dtype=np.float64))
+        rewards.append(np.asarray(env.reward_module.reward(states, env_params), dtype=np.float64))
+    rewards, learned = np.concatenate(rewards), np.concatenate(rows)
+    learned = terminal_distribution(learned / learned.sum(1, keepdims=True), task.ndim, task.side)
+    return {
+        "tv": 0.5 * float(np.abs(learned - rewards / rewards.sum()).sum()),
+        "mass": float(learned.sum()),
+        "true_log_z": float(np.log(rewards.sum())),
+        "log_z": float(carry[0]["log_z"]),
+    }
 
 
 def block(request):
@@ -155,14 +198,16 @@ def block(request):
     iterations = request["iterations"]
     if iterations not in compiled:
         compiled[iterations] = run.lower(carry, iterations).compile()
-    start = time.perf_counter()
+    start, busy = time.perf_counter(), time.process_time()
     carry, (loss, lengths) = jax.block_until_ready(compiled[iterations](carry))
-    return {
+    answer = {
         "seconds": time.perf_counter() - start,
+        "cpu_seconds": time.process_time() - busy,
         "iterations": iterations,
         "transitions": float(lengths.sum()),
         "loss": float(loss[-50:].mean()),
     }
+    return {**answer, **(exact() if request.get("exact") else {})}
 
 
 serve(block)

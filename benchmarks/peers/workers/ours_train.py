@@ -1,28 +1,28 @@
 """Our library: an agent on GFN/HyperGrid-v0, and its exact terminal distribution.
 
-Task: ndim, side, reward, seed, threads, objective (name of the agent), and agent (its settings, with schedules as
-[start, end, iterations]).
+Task: ndim, side, reward, seed, objective (name of the agent), and agent (its settings, with schedules as [start, end,
+iterations]). Optional: weights, a file that weights.py reads, and threads, a number of cores. The library chooses how
+many threads work.
 
 A request {"iterations": n} or {"seconds": s} trains. "exact": true also evaluates the policy on every cell. "flops":
-true counts the floating-point operations of the matrix products of one more iteration, which a copy of the agent runs.
+true adds the floating-point operations per transition of the matrix products of its last batch.
 """
 
-import copy
-from unittest import mock
+import itertools
 
 import numpy as np
-import torch
 from protocol import serve, settings, train
-from torch.utils.flop_counter import FlopCounterMode
+from weights import layers
 
 import agents
 import gfn_envs
-from agents.policies import state_action
+from benchmarks.peers.trained import load
 
 task = settings(__doc__)
-torch.set_num_threads(task.threads)
 dag = gfn_envs.make_dag("GFN/HyperGrid-v0", ndim=task.ndim, side=task.side, reward=task.reward)
 agent = agents.make_agent(task.objective, dag, seed=task.seed, **task.agent)
+if weights := getattr(task, "weights", None):
+    load(agent, layers(weights))
 
 
 def update():
@@ -42,13 +42,16 @@ def exact():
 
 
 def flops():
-    """Operations of the matrix products of one iteration per transition: forward and backward, without padding.
+    """Operations per transition that the matrix products of an iteration need: forward and backward.
 
-    The counter sees only torch, so torch replaces NumPy for the small products of rollouts while it counts.
+    Each distinct state counts once forward, in all layers but the first, which adds rows for one-hot features, and
+    twice backward: for the gradients of weights and of their inputs.
     """
-    with mock.patch.object(state_action, "NUMPY_ROWS", 0), FlopCounterMode(display=False) as counter:
-        transitions = copy.deepcopy(agent).update()["transitions"]
-    return {"flops_per_transition": counter.get_total_flops() / transitions}
+    batch = agent.last_batch
+    states = len(np.unique(batch.states[np.setdiff1d(np.arange(len(batch.states)), batch.last)], axis=0))
+    heads = agent.policy.networks[0].layers[-1][0].shape[0]
+    products = sum(a * b for a, b in itertools.pairwise([*agent.config.hidden, heads]))
+    return {"flops_per_transition": 6 * states * products / batch.num_edges}
 
 
 def block(request):

@@ -1,7 +1,8 @@
-"""torchgfn: trajectory balance on its HyperGrid, and the exact terminal distribution.
+"""torchgfn: TB, DB and SubTB on its HyperGrid, and the exact terminal distribution.
 
-Task: ndim, side, batch, hidden, lr, lr_log_z, epsilon, seed, threads, rewards (R0, R1, R2), max_grad_norm or null.
-lr is a number, or [start, end, iterations] for a linear schedule.
+Task: ndim, side, batch, hidden, lr, lr_log_z, epsilon, seed, threads, rewards (R0, R1, R2), max_grad_norm or null,
+objective ("tb", "db" or "subtb") and lamda (for subtb). Optional: betas of Adam, and weights (a file that weights.py
+reads). Rates and epsilon are numbers, or [start, end, iterations] for a linear schedule.
 With epsilon = 0, the loss uses the log-probabilities of the rollout, as in torchgfn's own
 tutorials/examples/train_hypergrid_simple.py. With epsilon > 0 they have to be computed again; the rollout then runs
 without gradients, which is faster and which its tutorials do not do.
@@ -11,15 +12,16 @@ A request {"iterations": n} or {"seconds": s} trains. "exact": true also evaluat
 
 import numpy as np
 import torch
-from gfn.estimators import DiscretePolicyEstimator
-from gfn.gflownet import TBGFlowNet
+from gfn.estimators import DiscretePolicyEstimator, ScalarEstimator
+from gfn.gflownet import DBGFlowNet, SubTBGFlowNet, TBGFlowNet
 from gfn.gym import HyperGrid
 from gfn.preprocessors import KHotPreprocessor
 from gfn.samplers import Sampler
 from gfn.utils.common import set_seed
 from gfn.utils.modules import MLP
 from grid import cells, terminal_distribution
-from protocol import serve, settings, train
+from protocol import scheduled, serve, settings, train
+from weights import layers
 
 task = settings(__doc__)
 torch.set_num_threads(task.threads)
@@ -43,30 +45,50 @@ forward = MLP(
 backward = MLP(input_dim=preprocessor.output_dim, output_dim=env.n_actions - 1, trunk=forward.trunk)
 pf = DiscretePolicyEstimator(forward, env.n_actions, preprocessor=preprocessor, is_backward=False)
 pb = DiscretePolicyEstimator(backward, env.n_actions, preprocessor=preprocessor, is_backward=True)
-gflownet = TBGFlowNet(pf=pf, pb=pb, init_logZ=0.0)
+if weights := getattr(task, "weights", None):
+    *inner, (heads, head_biases) = (map(torch.from_numpy, pair) for pair in layers(weights))
+    linear = [module for module in forward.trunk if isinstance(module, torch.nn.Linear)]
+    n = env.n_actions
+    given = [*inner, (heads[:, :n], head_biases[:n]), (heads[:, n:], head_biases[n:])]
+    with torch.no_grad():
+        for layer, (weight, bias) in zip([*linear, forward.last_layer, backward.last_layer], given, strict=True):
+            layer.weight.copy_(weight.T)
+            layer.bias.copy_(bias)
+rates = [scheduled(task.lr), scheduled(task.lr_log_z)]
+if task.objective == "tb":
+    gflownet = TBGFlowNet(pf=pf, pb=pb, init_logZ=0.0)
+    groups = [list(gflownet.pf_pb_parameters()), list(gflownet.logz_parameters())]
+else:
+    flow = ScalarEstimator(MLP(preprocessor.output_dim, 1, trunk=forward.trunk), preprocessor=preprocessor)
+    options = {"lamda": task.lamda} if task.objective == "subtb" else {}
+    gflownet = {"db": DBGFlowNet, "subtb": SubTBGFlowNet}[task.objective](pf=pf, pb=pb, logF=flow, **options)
+    groups = [list(gflownet.parameters())]
 sampler = Sampler(estimator=pf)
-lr = task.lr if isinstance(task.lr, list) else [task.lr, task.lr, 1]
-optimizer = torch.optim.Adam(gflownet.pf_pb_parameters(), lr=lr[0])
-optimizer.add_param_group({"params": gflownet.logz_parameters(), "lr": task.lr_log_z})
-schedule = torch.optim.lr_scheduler.LambdaLR(
-    optimizer, [lambda done: 1 + (lr[1] / lr[0] - 1) * min(done / lr[2], 1), lambda done: 1.0]
+optimizer = torch.optim.Adam(
+    [{"params": group, "lr": rate(0)} for group, rate in zip(groups, rates, strict=False)],
+    betas=tuple(getattr(task, "betas", (0.9, 0.999))),
 )
-on_policy = task.epsilon == 0
+epsilon, iteration = scheduled(task.epsilon), 0
 
 
 def update():
     """Run one iteration. Returns the number of transitions in its batch."""
+    global iteration
+    on_policy = epsilon(iteration) == 0
     with torch.set_grad_enabled(on_policy):
         trajectories = sampler.sample_trajectories(
-            env, n=task.batch, save_logprobs=on_policy, save_estimator_outputs=False, epsilon=task.epsilon
+            env, n=task.batch, save_logprobs=on_policy, save_estimator_outputs=False, epsilon=epsilon(iteration)
         )
+    for group, rate in zip(optimizer.param_groups, rates, strict=False):
+        group["lr"] = rate(iteration)
+    iteration += 1
     optimizer.zero_grad()
-    loss = gflownet.loss(env, trajectories, recalculate_all_logprobs=not on_policy)
+    samples = gflownet.to_training_samples(trajectories)
+    loss = gflownet.loss(env, samples, recalculate_all_logprobs=not on_policy)
     loss.backward()
     if task.max_grad_norm is not None:
         torch.nn.utils.clip_grad_norm_(gflownet.parameters(), task.max_grad_norm)
     optimizer.step()
-    schedule.step()
     loss.item()
     return int(trajectories.terminating_idx.sum())
 
