@@ -1,4 +1,4 @@
-"""The table "Where is what" of docs/concepts.md names files that exist and what they define."""
+"""The table "Where to find things" of docs/concepts.md names files that exist and what they define."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
-SECTION = (ROOT / "docs" / "concepts.md").read_text("utf-8").split("## Where is what\n")[1].split("\n## ")[0]
+SECTION = (ROOT / "docs" / "concepts.md").read_text("utf-8").split("## Where to find things\n")[1].split("\n## ")[0]
 ROWS = [line.strip("| ").split(" | ") for line in SECTION.splitlines() if "](" in line]
 
 
