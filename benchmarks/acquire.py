@@ -1,4 +1,4 @@
-"""Rounds of expensive calls on TFBind8: GFlowNets on an acquisition function beside a greedy GA, mcmc and random.
+"""Active learning on TFBind8: GFlowNets on an acquisition function, a greedy GA, mcmc and random search.
 
 Every method has the binding of 500 new 8-mers measured in each of 10 rounds (Jain et al. 2022). The measures are the
 mean reward of the 100 best so far, and the mean number of letters in which two of them differ.

@@ -1,4 +1,4 @@
-"""What sweeps and oracle calls cost on Ray: measured on this machine, and planned up to 1,000 workers.
+"""Costs of sweeps and oracle calls on Ray: measured on this machine, and simulated for up to 1,000 workers.
 
     python -m benchmarks.cluster               all three parts, then docs/cluster.md and its figure
     python -m benchmarks.cluster --only sweep  24 runs one after the other, and by gfn sweep with one run per core

@@ -1,4 +1,4 @@
-"""Best molecules within a budget of oracle calls: GFlowNets beside MCMC and random sampling.
+"""Best molecules within a budget of oracle calls: GFlowNets, MCMC and random sampling.
 
 The reward is QED x SA x a window of logP x similarity to celecoxib. An agent may have 4,000 different molecules scored;
 the measure is the mean score of the 100 best of them.

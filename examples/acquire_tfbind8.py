@@ -1,4 +1,4 @@
-"""Ten rounds of 500 expensive calls on TFBind8: a GFlowNet with a surrogate beside random, mcmc and a greedy GA.
+"""Ten rounds of 500 expensive calls on TFBind8: a GFlowNet with a surrogate, random search, mcmc and a greedy GA.
 
     python examples/acquire_tfbind8.py             # a few minutes
     python examples/acquire_tfbind8.py --quick     # 3 rounds of 60 calls

@@ -6,7 +6,7 @@
 
 The data are 120 simulated measurements of six proteins, three of them incomplete; signaling_graph.csv has the graph
 that simulated them, a part of a signaling network of human T cells. Written are edges.csv, with the probability of each
-edge, path and membership in a Markov blanket, and edges.png. Up to 6 columns, all of them stand beside the exact ones;
+edge, path and membership in a Markov blanket, and edges.png. Up to 6 columns, all of them are compared with exact ones;
 up to 12 columns, those of edges.
 """
 
@@ -47,7 +47,8 @@ def main() -> None:
         delay_stop=0,
         epsilon=(0.5, 0.1, max(1, iterations // 2)),
         lr=(1e-3, 3e-5, iterations),
-        # Towards R^beta: by default, beta rises as fast as the policy follows, which takes about 5000 iterations here.
+        # The target is R^beta. By default, beta rises as fast as the policy follows, which takes about 5000 iterations
+        # here.
         beta=f"0.03,1,{max(1, iterations // 2)},exponential" if options.quick else None,
     )
     agents.train(agent, iterations, eval_every=0)

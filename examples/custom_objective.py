@@ -1,4 +1,4 @@
-"""A balance objective of your own: a declaration, which both engines run.
+"""Your own balance objective: a declaration that both engines run.
 
     python examples/custom_objective.py
 

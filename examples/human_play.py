@@ -1,4 +1,4 @@
-"""Build an object by hand: choose actions by number or name until the object is finished.
+"""Build an object interactively: choose actions by number or name until the object is finished.
 
 python examples/human_play.py --env GFN/Bag-v0
 python examples/human_play.py --moves 0,0,1,2          without a keyboard

@@ -7,7 +7,7 @@
 The library is a file of SMILES (.smi, .csv, with or without a header); the default has 50 drugs. Blocks bond only where
 BRICS bonds them. The score is the product of drug-likeness (QED), ease of synthesis (SA), windows of logP and weight,
 and a penalty for structural alerts. The reward is score^4, so that high scores are frequent. The .csv and .sdf have
-every factor in a column of its own; the .png shows the best molecules.
+every factor in a separate column; the .png shows the best molecules.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""A random agent on many environments at once, and its exact distance from R(x) / Z.
+"""A random agent on a vector environment, and its exact distance from R(x) / Z.
 
 python examples/random_agent.py --env GFN/Bag-v0 --steps 2000
 """

@@ -36,7 +36,7 @@ DATA = Path(__file__).resolve().parent / "data"
 
 
 def frequencies(dag: gfn_envs.Mutation, objects: np.ndarray, weights: np.ndarray) -> np.ndarray:
-    """How often each site has each letter, (sites, letters), over objects with these weights."""
+    """Weighted frequency of each letter at each site, (sites, letters)."""
     table = np.zeros((dag.length, dag.num_letters))
     for site, letters in enumerate(dag.tokens(objects).T):
         np.add.at(table[site], letters, weights)

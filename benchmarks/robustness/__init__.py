@@ -1,4 +1,4 @@
-"""What happens if files are damaged, processes die, disks are full and arguments, rewards or data are wrong."""
+"""Effects of damaged files, killed processes, full disks, and wrong arguments, rewards or data."""
 
 import os
 

@@ -2,7 +2,7 @@
 
 Writes benchmarks/results/robustness.json and the table of docs/robustness.md. A fault is an outcome that must not
 occur: wrong results without an error, a traceback, a message of several lines, a hang, a lost checkpoint. Faults are
-printed with all that is needed to see them again. The exit code is 1 if there are any.
+printed with everything needed to reproduce them. The exit code is 1 if there are any.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Files that somebody made to do harm, and left-overs of killed processes."""
+"""Malicious files, and temporary files of killed processes."""
 
 from __future__ import annotations
 

@@ -7,11 +7,11 @@ from typing import NamedTuple
 
 
 class Outcome(NamedTuple):
-    """What happened in a trial.
+    """The outcome of a trial.
 
     Attributes:
         kind: a few words, the same for every trial that ended this way.
-        fault: what is wrong with it, with all that is needed to see it again; ``""`` if it is as it must be.
+        fault: the fault, with everything needed to reproduce it; ``""`` without a fault.
     """
 
     kind: str

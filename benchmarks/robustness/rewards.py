@@ -1,4 +1,5 @@
-"""Rewards that raise, or return what is no reward. They must raise one clear line, or be counted; the agent stays."""
+"""Rewards that raise or return invalid values. They must raise one clear line or be counted, and leave the agent
+intact."""
 
 from __future__ import annotations
 
@@ -45,7 +46,7 @@ class Unfinished:
         return "<unfinished\nobject>"
 
 
-#: What the reward of one object is instead of a number > 0.
+#: Invalid rewards of one object.
 VALUES: dict[str, Callable[[], Any]] = {
     "raises": lambda: _raise(RuntimeError("no licence")),
     "raises with two lines": lambda: _raise(OSError("first line\nsecond line")),
@@ -66,7 +67,7 @@ VALUES: dict[str, Callable[[], Any]] = {
     "a huge integer": lambda: 10**400,
     "a generator": lambda: (x for x in [1.0]),
 }
-#: What a batch of rewards is instead of an array (n,).
+#: Invalid rewards of a batch.
 BATCHES: dict[str, Callable[[np.ndarray], Any]] = {
     "one too many": lambda good: np.append(good, 1.0),
     "a column": lambda good: good[:, None],
@@ -121,7 +122,7 @@ class BadReward:
 
 
 class OwnDag(gfn_envs.Bag):
-    """An environment of a user's own, whose log reward is what a BadReward says."""
+    """A user's environment with the log reward of a BadReward."""
 
     bad: BadReward
 
@@ -186,7 +187,7 @@ def _agent(name: str, dag: Any) -> Any:
 
 
 def _outcome(agent: Any, bad: BadReward, where: str) -> Outcome | None:
-    """What becomes of updates with a bad reward; None if no object with a bad reward was sampled."""
+    """The outcome of updates with a bad reward; None if no object with a bad reward was sampled."""
     agent.update()
     bad.on = True
     for _ in range(UPDATES):

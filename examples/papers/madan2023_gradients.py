@@ -172,7 +172,7 @@ def cell(values: FloatArray) -> str:
 
 
 def verdicts(results: list[list[dict[str, FloatArray]]], points: Sequence[int]) -> list[str]:
-    """Whether the claims of section 4.1.1 hold, over points, seeds and sizes below the full batch."""
+    """Verdicts on the claims of section 4.1.1, over points, seeds and sizes below the full batch."""
     values = np.array([[[seed[i][name] for name in OBJECTIVES] for i in range(len(points))] for seed in results])
     mean = values.mean(0)  # points, objectives, self or TB, sizes
     tb, subtb, db = (list(OBJECTIVES).index(name) for name in ("TB", "SubTB", "DB"))

@@ -1,4 +1,4 @@
-"""All experiments of one paper: what they are, what is known of them, and what is missing or stale.
+"""All experiments of one paper: definitions, results, and missing or stale rows.
 
 shen2023.py, madan2023.py and niu2024.py declare a :class:`Study` each; study_command.py runs it, study_page.py writes
 its page. Only rows of full length count. Runs with --quick are in other directories and never appear.
@@ -69,7 +69,7 @@ class Part:
     Attributes:
         key: name of its run directory.
         title: heading.
-        experiment: what is run, with the environment of this part.
+        experiment: the experiment, with the environment of this part.
         rows: names of rows; None: all.
         rounds: training iterations; None: those of the experiment.
         settings: settings that replace those of the rows.
@@ -173,7 +173,7 @@ def state(part: Part, results: Results, seeds: Sequence[int]) -> dict[tuple[str,
 
 
 def configuration(part: Part, row: str) -> Results:
-    """What a run of the row would be configured as now, as JSON; empty if its environment cannot be made here."""
+    """The current configuration of a run of the row, as JSON; empty if its environment cannot be made here."""
     declared = part.experiment.rows[row]
     try:
         dag = gfn_envs.make_dag(part.experiment.env, **part.experiment.env_arguments)

@@ -111,7 +111,7 @@ def main(study: Study, description: str | None, arguments: Sequence[str] | None 
 def train(
     study: Study, parts: Sequence[Part], seeds: Sequence[int], rows: str | None, minutes: float | None, directory: Path
 ) -> None:
-    """Train what is missing. A part whose data are not here is left out, with one line."""
+    """Train the missing rows. A part without its data is left out, with one line."""
     for part in parts:
         chosen = [name for name in part.names if rows is None or name in rows.split(",")]
         out = directory / study.name / part.key

@@ -1,4 +1,4 @@
-"""The page of a paper: tables, figures, verdicts, and what is missing."""
+"""The page of a paper: tables, figures, verdicts, and missing rows."""
 
 from __future__ import annotations
 

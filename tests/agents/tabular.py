@@ -61,7 +61,7 @@ class ExactFlows:
         self.backward_action = dag.backward_action(self.graph.states[self.graph.source], self.graph.action)
 
     def table(self, name: str) -> Table:
-        """What these flows are in the parameters of an agent."""
+        """These flows as parameters of an agent."""
         table, graph, flow = Table(self.dag, backward=name != "fm"), self.graph, self.log_flow
         # Flow matching's logits are edge flows; forward-looking flows are corrections.
         scores = self.log_pf + flow[graph.source] if name == "fm" else self.log_pf

@@ -81,7 +81,7 @@ def trained_on_hypergrid(name, **settings):
     return evaluate(agent)
 
 
-# The policy gradients learn in test_policy_gradients.py, with settings of their own; gtb learns below.
+# The policy gradients learn in test_policy_gradients.py, with other settings; gtb learns below.
 @pytest.mark.parametrize("name", sorted(n for n in GFLOWNETS if n not in ("gtb", "gafn") and not n.startswith("rl-")))
 def test_every_agent_learns_hypergrid(name):
     metrics = trained_on_hypergrid(name)
@@ -91,7 +91,7 @@ def test_every_agent_learns_hypergrid(name):
 
 @pytest.mark.parametrize(("alpha", "tv", "log_z_error"), [(0.0, 0.05, 0.05), (1.0, 0.1, 0.2)])
 def test_guided_trajectory_balance_learns_hypergrid(alpha, tv, log_z_error):
-    """Where the guide is no Markov chain, as here, no P_F fits log R + log p_guide on all trajectories: at alpha = 1 a
+    """If the guide is not a Markov chain, as here, no P_F fits log R + log p_guide on all trajectories: at alpha = 1 a
     distance remains by construction (0.048 to 0.058 over three seeds, log Z off by 0.04 to 0.12). At alpha = 0 the
     target is P_B's and none remains (0.006 to 0.008, and 0.01)."""
     metrics = trained_on_hypergrid("gtb", alpha=alpha)
@@ -196,7 +196,7 @@ def test_a_network_that_diverges_is_reported_and_not_saved_over():
     with pytest.raises(FloatingPointError, match="NaN"):
         agent.update()
     assert agent.iteration == 0
-    # Of NaN there is no distribution, and no distance either.
+    # A policy with NaN has no distribution and no distance.
     with pytest.raises(FloatingPointError, match=r"NaN or infinite logits at state \["):
         evaluate(agent)
 

@@ -1,4 +1,4 @@
-"""Seeds, numbers of samples and actions that are no integers raise one clear line."""
+"""Non-integer seeds, numbers of samples and actions raise one clear line."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Settings of agents: their defaults, and how bad values and unknown names are refused."""
+"""Settings of agents: defaults, and the errors of bad values and unknown names."""
 
 import dataclasses
 
@@ -15,7 +15,7 @@ from tests.helpers import small_dag
 
 @pytest.mark.parametrize("name", agents.AGENTS)
 def test_a_default_is_that_of_the_class_that_states_it_last(name):
-    """Dataclasses merge the fields of several bases in an order of their own, which can bring back an older default."""
+    """Dataclasses merge the fields of several bases in their own order, which can restore an older default."""
     config = agents.AGENTS[name].config_class
     stated = {
         field.name: vars(kind)[field.name]

@@ -1,4 +1,4 @@
-"""What takes much memory says so first, and what can be divided is."""
+"""Much memory is announced, and calls are split if possible."""
 
 from __future__ import annotations
 

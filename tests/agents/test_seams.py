@@ -1,4 +1,4 @@
-"""Parts of one's own in agents: classes by name, behavior policies, networks, optimizers, schedules, replay."""
+"""The user's parts in agents: classes by name, behavior policies, networks, optimizers, schedules, replay."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ def wild(progress):
 
 @pytest.fixture
 def own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-    """A module of the user's, own_seams.py, on the import path."""
+    """A user's module, own_seams.py, on the import path."""
     (tmp_path / "own_seams.py").write_text(MODULE)
     monkeypatch.syspath_prepend(tmp_path)
     yield tmp_path
@@ -194,7 +194,7 @@ def test_the_behavior_policy_is_not_the_one_evaluated(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("engine", ["auto", "torch"])
 def test_networks_beside_the_policy_are_trained_and_saved(engine: str, tmp_path: Path) -> None:
-    """Also with the default engine: what is compiled must not leave out a loss of one's own."""
+    """Also with the default engine: the compiled engine must not ignore the user's loss."""
     settings = Teacher.config_class(engine=engine, lr="1e-2,1e-3,5,cosine", **SMALL)
     agent = Teacher(grid(), settings)
     before = agent.modules["teacher"].weight.detach().clone()

@@ -1,4 +1,4 @@
-"""Training towards R^beta, and log Z that follows the batch."""
+"""Training with target R^beta, and log Z that follows the batch."""
 
 from __future__ import annotations
 

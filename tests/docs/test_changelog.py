@@ -1,4 +1,4 @@
-"""The tables of renamed names in CHANGELOG.md: what is called new exists, and what is called old warns."""
+"""The tables of renamed names in CHANGELOG.md: new names exist, and old names warn."""
 
 from __future__ import annotations
 

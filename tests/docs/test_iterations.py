@@ -1,4 +1,4 @@
-"""benchmarks.iterations times two source trees in processes of their own."""
+"""benchmarks.iterations times two source trees in separate processes."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""All experiments of a paper by one command: what is missing or stale, tables, verdicts and figures."""
+"""All experiments of a paper by one command: missing or stale rows, tables, verdicts and figures."""
 
 from __future__ import annotations
 
@@ -77,7 +77,7 @@ def test_run_list_and_page(load: Any, tmp_path: Path, capsys: pytest.CaptureFixt
     assert "SubTB is ahead of TB: not measured yet." in page
     assert "Not shown: tb, seed 0: missing; tb, seed 1: missing." in page
     assert (tmp_path / "docs" / "figures" / "small_tiny.png").exists()
-    command(load, study, tmp_path)  # Only what is missing.
+    command(load, study, tmp_path)  # Only missing rows.
     assert capsys.readouterr().out.count("already there") == 2
     command(load, study, tmp_path, "--list", "--figures")
     page = (tmp_path / "docs" / "small.md").read_text()

@@ -1,4 +1,4 @@
-"""What follows from the contract: masks, round trips, parents, children, enumeration, indices."""
+"""Consequences of the contract: masks, round trips, parents, children, enumeration, indices."""
 
 from __future__ import annotations
 
@@ -333,7 +333,7 @@ def test_indices_refuse_what_is_not_listed(env_id: str, kwargs: dict[str, Any]) 
 
 @small
 def test_indices_refuse_numbers_beyond_the_type_of_states(env_id: str, kwargs: dict[str, Any]) -> None:
-    """A number that wraps around to a state's is no state."""
+    """A number that wraps around to a state is not a state."""
     dag = small_dag(env_id, kwargs)
     if np.dtype(dag.state_dtype).itemsize == 8:
         pytest.skip("no integer of an array is beyond the type of its states")

@@ -1,4 +1,4 @@
-"""What an environment need not define: observations, images, an exact max_length; and log Z, if it knows it."""
+"""Optional parts of an environment: observations, images, an exact max_length, and log Z."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from gfn_envs import Dag, DagError, FactorGraph, GFNEnv, HyperGrid, Ising, check
 
 
 class Plain(HyperGrid):
-    """A grid without observations and images of its own, which only bounds the length of its trajectories."""
+    """A grid without its own observations and images, which only bounds the length of its trajectories."""
 
     observe, render_image = Dag.observe, Dag.render_image
     max_length_is_bound = True

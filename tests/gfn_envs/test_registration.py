@@ -63,7 +63,7 @@ def test_the_table_is_registered() -> None:
 
 
 class Uneven(TableDag):
-    """A DAG of the user's own."""
+    """The user's DAG."""
 
     def __init__(self, shift: int = 0) -> None:
         super().__init__(UNEVEN_EDGES)

@@ -1,4 +1,4 @@
-"""Agents that learn from returns: rewards, corrected returns and behavior policies, by hand."""
+"""Agents that learn from returns: rewards, corrected returns and behavior policies, against explicit values."""
 
 import numpy as np
 import pytest

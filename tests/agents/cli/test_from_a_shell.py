@@ -1,4 +1,4 @@
-"""A new user's path: from a reward and fragments of one's own to ranked molecules and a report, by commands alone."""
+"""A new user's path by commands alone: from a reward and building blocks to ranked molecules and a report."""
 
 import csv
 import os

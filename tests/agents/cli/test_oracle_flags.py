@@ -49,7 +49,7 @@ def test_a_budget_from_the_shell(folder: Path, capfd: pytest.CaptureFixture[str]
     assert json.loads((folder / "run" / "metrics.json").read_text())["stopped"].startswith("the budget of 70")
     with pytest.raises(UsageError, match="the budget of 70 calls of paid_score:score is spent; their values"):
         cli.run(["evaluate", "run", "--trust", "--rewards", "all", "--num-samples", "100"])
-    # Another run with a log that is shared has a budget of its own, and pays for nothing twice.
+    # Another run with a shared log has its own budget, and does not call known objects again.
     assert gfn(f"{COMMAND} --seed 1 --oracle.budget 20 --oracle.log run/oracle.sqlite --out other") == 0
     calls = (folder / "calls.txt").read_text().split()
     assert len(calls) == len(set(calls)) == 90

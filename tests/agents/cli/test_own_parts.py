@@ -1,4 +1,4 @@
-"""From a shell, in a fresh directory: an environment, an objective and more of one's own, named as module:name."""
+"""From a shell, in a fresh directory: the user's environment, objective and more, named as module:name."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from gfn_envs import named
 
 Gfn = Callable[..., str]
 
-#: The file of a new user: permutations of n items, and an objective with a term of its own.
+#: The file of a new user: permutations of n items, and an objective with its own term.
 MINE = '''
 import dataclasses
 import time
@@ -206,7 +206,7 @@ def test_a_new_users_path(folder: Path, gfn: Gfn) -> None:
 
 
 def test_a_training_from_a_file(folder: Path, gfn: Gfn) -> None:
-    """The config.json of a run, or a file written by hand, begins another training."""
+    """The config.json of a run, or the user's own file, begins another training."""
     gfn("train", *NAMES, *FLAGS, "--iterations", 10, "--env.score", "mine:score", "--out", "first", "--no-figures")
     again = ["train", "--config", "first/config.json", *FLAGS[4:], "--no-figures"]
     line = gfn(*again, "--out", "second", code=2)

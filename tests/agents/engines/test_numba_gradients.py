@@ -99,7 +99,7 @@ def test_objectives_and_their_gradients_are_those_of_torch(name, loss, clamp_los
     np.testing.assert_allclose(of_log_pb, leaves[1].grad, atol=1e-6)
     if agent.balance.flow == "network":
         gradient = leaves[2].grad.clone()
-        gradient[batch.last] = of_log_flow[batch.last] = 0  # log R is no parameter.
+        gradient[batch.last] = of_log_flow[batch.last] = 0  # log R is not a parameter.
         if log_z is not None:
             assert not of_log_flow[batch.offsets[:-1]].any()
         np.testing.assert_allclose(of_log_flow, gradient, atol=1e-6)
@@ -153,6 +153,6 @@ def test_gradient_steps_are_those_of_torch(env, name, settings):
         compiled.iteration += 1
         plain.iteration += 1
     for a, b, first in zip(*map(parameters, (compiled, plain, make(name, env, **settings))), strict=True):
-        # Adam's first steps follow the sign of the gradient; what is 0 but for rounding may go either way.
+        # Adam's first steps follow the sign of the gradient; a gradient that is 0 up to rounding may have either sign.
         assert ((a - b).abs() < 2e-5).float().mean() > 0.99
         assert torch.equal(b, first) == torch.equal(a, first)

@@ -1,4 +1,4 @@
-"""What the numba engine supports, and how it refuses the rest."""
+"""The agents that the numba engine supports, and its errors for others."""
 
 from __future__ import annotations
 

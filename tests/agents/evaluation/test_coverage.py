@@ -29,7 +29,7 @@ def untrained(env_id: str, kwargs: dict[str, Any]) -> Any:
 
 
 def exact_values(agent: Any) -> dict[str, float]:
-    """What the sampled metrics estimate, from all edges."""
+    """Exact values of the sampled metrics, from all edges."""
     dag = agent.dag
     graph, log_pb, target = state_graph(dag), exact.uniform_log_pb(dag), evaluation.target_of(dag)
     pf = exact.edge_probabilities(dag, agent.probabilities)

@@ -111,7 +111,7 @@ def test_student_and_teacher_alternate():
 
 
 def test_each_trajectory_is_sampled_by_one_member():
-    """Each of two members insists on a direction of its own."""
+    """Each of two members always takes its own direction."""
     agent = make(explorer="thompson(members=2, prior=0)", batch_size=40, delay_stop=0)
     with torch.no_grad():
         for parameter in agent.modules["members"].parameters():

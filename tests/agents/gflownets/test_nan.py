@@ -28,7 +28,7 @@ def test_nan_from_the_network_stops_the_agent_before_it_learns(name, settings):
 @pytest.mark.parametrize("side", [2, 3, 4])
 @pytest.mark.parametrize("name", GFLOWNETS)
 def test_logits_that_forbid_everything_are_the_networks_fault(name, side):
-    """Whatever illegal action they choose, and wherever the environment or its encoding notices."""
+    """For every illegal action, and whether the environment or its encoding notices."""
     agent = make(name, small_dag(GRID[0], {"ndim": 2, "side": side}))
     bias = agent.policy.networks[0].layers[-1][1]
     with torch.no_grad():

@@ -1,4 +1,4 @@
-"""db and subtb with log F(s0) as a parameter of its own."""
+"""db and subtb with log F(s0) as a separate parameter."""
 
 from __future__ import annotations
 

@@ -131,7 +131,7 @@ def minimized(name, settings, dag, seed=0):
     return agent, agent.loss(batch).item()
 
 
-# GTB has no zero where its guide is no Markov chain; MDB's copy of the network is not minimized over.
+# GTB has no zero if its guide is not a Markov chain; MDB's copy of the network is not minimized over.
 @pytest.mark.parametrize(
     ("name", "settings"),
     [case for case in CASES if case[0] != "gtb" and case != ("mdb", {})],

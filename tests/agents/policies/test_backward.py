@@ -35,7 +35,7 @@ DAGS = {
 
 
 def own_loss(agent, batch):
-    """The loss that P_B has of its own, if it is fitted."""
+    """The separate loss of a fitted P_B."""
     return agent.backward.loss(agent.log_pb, batch, agent.rng)
 
 

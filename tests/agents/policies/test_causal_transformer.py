@@ -1,4 +1,4 @@
-"""Transformers where actions append tokens: what is evaluated once and kept gives the logits of each state alone."""
+"""Transformers if actions append tokens: cached keys and values give the logits of each state alone."""
 
 import numpy as np
 import pytest
@@ -40,7 +40,7 @@ def policy_on(dag, **settings):
 
 
 def alone(policy, states):
-    """Forward logits of each state in a batch of its own."""
+    """Forward logits of each state in a separate batch."""
     with torch.inference_mode():
         return np.concatenate([policy(state[None]).forward_logits.numpy() for state in states])
 

@@ -1,4 +1,4 @@
-"""Policies of the user's own: used if they fit, refused if they lack a head."""
+"""The user's policies: used if they fit; without a needed head they raise."""
 
 import numpy as np
 import pytest

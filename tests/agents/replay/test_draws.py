@@ -1,4 +1,4 @@
-"""What the schemes of replay buffers draw, against enumerated probabilities."""
+"""Draws of the replay schemes, against enumerated probabilities."""
 
 from itertools import combinations
 

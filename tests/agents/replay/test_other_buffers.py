@@ -1,4 +1,4 @@
-"""Buffers of another environment or scheme are refused before anything is restored."""
+"""Buffers of another environment or scheme raise before anything is restored."""
 
 import numpy as np
 import pytest

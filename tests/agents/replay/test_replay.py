@@ -1,4 +1,4 @@
-"""Replay buffers: what they keep, that they continue exactly, and what they refuse."""
+"""Replay buffers: kept objects, exact continuation, and errors."""
 
 import numpy as np
 import pytest

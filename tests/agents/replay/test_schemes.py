@@ -1,4 +1,4 @@
-"""How agents use replay, local search and backward policies, and that all of it resumes to the bit."""
+"""Replay, local search and backward policies in agents, which resume to the bit."""
 
 import numpy as np
 import pytest
@@ -40,7 +40,7 @@ CASES = [
     *((name, label, settings) for name in BALANCE for label, settings in CONFIGURATIONS.items()),
     *((name, label, settings) for name, more in ALONE.items() for label, settings in more.items()),
 ]
-# Flow matching has no backward policy, and guided trajectory balance one of its own.
+# Flow matching has no backward policy, and guided trajectory balance its own one.
 CASES = [case for case in CASES if not ("backward" in case[2] and case[0] in ("fm", "gtb"))]
 #: The policy gradients learn from their own samples alone.
 CASES += [(n, f, CONFIGURATIONS[f]) for n in ("rl-u", "rl-b", "rl-g", "rl-t") for f in ("ssr", "transformer")]

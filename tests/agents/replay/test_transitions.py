@@ -10,7 +10,7 @@ from tests.helpers import UNEVEN_EDGES, TableDag
 
 
 def numbered(start, n):
-    """n transitions, told apart by log_pb."""
+    """n transitions, distinguished by log_pb."""
     states = np.repeat(cells([1]), n, axis=0)
     return Transitions(
         states, np.zeros(n, int), states, np.arange(start, start + n, dtype=float), np.zeros(n), np.ones(n, bool)

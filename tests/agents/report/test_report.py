@@ -275,7 +275,7 @@ def test_reports_in_a_browser(tmp_path, capsys, grid_run, browser):
 
 
 def watched(page):
-    """What goes wrong on a page: messages on the console, errors, requests of the network."""
+    """Problems of a page: messages on the console, errors, network requests."""
     problems = []
     page.on("console", lambda message: problems.append(message.text))
     page.on("pageerror", lambda error: problems.append(str(error)))

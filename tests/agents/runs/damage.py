@@ -1,4 +1,4 @@
-"""What happens to run directories: interruptions at any moment and flipped bits. For tests and benchmarks."""
+"""Damage to run directories: interruptions at any moment and flipped bits. For tests and benchmarks."""
 
 import random
 import shutil

@@ -1,4 +1,4 @@
-"""gfn compare, on run directories made by hand: every aggregated number is known."""
+"""gfn compare, on synthetic run directories: every aggregated number is known."""
 
 import json
 

@@ -64,7 +64,7 @@ def test_wandb_offline(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 def logged_by_wandb(file: Path) -> dict[str, list[float]]:
     """The values of two columns in a file of records that ``wandb sync`` would send."""
-    # Protocol buffers of a process of its own, which do not meet those of other tests.
+    # In a separate process, so that protocol buffers do not conflict with those of other tests.
     program = """
 import json, struct, sys
 from wandb.proto import wandb_internal_pb2 as pb

@@ -98,7 +98,7 @@ def test_a_reopened_run_takes_rewards_from_its_log(tmp_path: Path, monkeypatch: 
 
 
 def fate(string: str) -> str:
-    """What becomes of the call of a string: of 100, 5 raise, 5 give NaN and 2 hang."""
+    """The outcome of the call of a string: of 100, 5 raise, 5 give NaN and 2 hang."""
     kind = zlib.crc32(string.encode()) % 100
     return "error" if kind < 5 else "nan" if kind < 10 else "timeout" if kind < 12 else "ok"
 

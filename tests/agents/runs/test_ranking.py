@@ -1,4 +1,4 @@
-"""Which setting is best, and a metric over two settings: on run directories made by hand."""
+"""The best setting, and a metric over two settings, on synthetic run directories."""
 
 import json
 

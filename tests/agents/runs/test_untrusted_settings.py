@@ -1,4 +1,4 @@
-"""What a run's settings name is imported with leave only, whatever its file says about their sources."""
+"""Modules that a run's settings name are imported only if allowed, whatever its file says about their sources."""
 
 import json
 import sys

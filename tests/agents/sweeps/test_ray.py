@@ -45,7 +45,7 @@ def folder(tmp_path, monkeypatch):
 
 
 def iterations(out: Path) -> int:
-    """How far a run is."""
+    """The iteration of a run."""
     with contextlib.suppress(OSError):
         return last_iteration(out / runs.HISTORY)
     return 0
@@ -72,7 +72,7 @@ def start(folder, *arguments):
 
 
 def trained(folder, name, seed):
-    """How a run differs from the same one, uninterrupted, by gfn train."""
+    """Differences between a run and the same one, uninterrupted, by gfn train."""
     out = folder / f"one-{seed}"
     run(["train", "tb", GRID, *FLAGS, "--seed", str(seed), "--no-progress", "--no-figures", "--out", str(out)])
     return difference(out, folder / "all" / name)

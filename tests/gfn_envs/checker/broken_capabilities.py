@@ -166,7 +166,7 @@ class StopIsTheFirstAction(Grid):
 
 
 class Stops(TableDag):
-    """0 -> 1 by action 0, and each stops by action 1, the last, in a state of its own."""
+    """0 -> 1 by action 0, and each stops by action 1, the last, in a separate state."""
 
     can_stop_anywhere = True
 
@@ -243,7 +243,7 @@ class LogZOfAnotherReward(Grid):
 
 @breaks("sample_target", Anything)
 class TargetDrawsAnyState(Grid):
-    """Draws are states, but s0 is no object."""
+    """Draws are states, but s0 is not an object."""
 
     def sample_target(self, n: int, rng: np.random.Generator) -> np.ndarray:
         return self.source(n)
@@ -256,7 +256,7 @@ class TargetDrawsOthers(Grid):
 
 
 class Pairs(Grid):
-    """A node for each coordinate, labelled by it, and one that is absent; all present ones are related."""
+    """A node for each coordinate, labeled by it, and an absent node; all present nodes are related."""
 
     def __init__(self, forward: list[int] | None = None) -> None:
         super().__init__()

@@ -26,7 +26,7 @@ for _value in (np.nan, np.inf, -np.inf):
 
 @breaks("log_reward is finite", Anything)
 class RewardIsRefused(HyperGrid):
-    """The environment itself refuses its reward, with a ValueError."""
+    """The environment itself rejects its reward, with a ValueError."""
 
     def __init__(self) -> None:
         super().__init__(ndim=2, side=3, reward=lambda cells: np.where(cells[:, 0] == 2, -1.0, 1.0))

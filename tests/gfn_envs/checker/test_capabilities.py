@@ -1,4 +1,4 @@
-"""Optional capabilities against their definitions: exhaustively on small instances, by hand on large ones."""
+"""Optional capabilities against their definitions: exhaustively on small instances, explicit cases on large ones."""
 
 from __future__ import annotations
 

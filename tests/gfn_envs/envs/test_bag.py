@@ -1,4 +1,4 @@
-"""Bag against its definition: states, rewards and modes, by hand and in plain Python."""
+"""Bag against its definition: states, rewards and modes, against explicit values and plain Python."""
 
 from __future__ import annotations
 

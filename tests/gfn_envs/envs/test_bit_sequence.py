@@ -1,4 +1,4 @@
-"""BitSequence against its definition: rewards, modes and encodings, by hand and in plain Python."""
+"""BitSequence against its definition: rewards, modes and encodings, against explicit values and plain Python."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Integers in the arguments of every environment: one rule for all, and huge values raise at once."""
+"""Integers in the arguments of every environment: one rule for all, and huge values raise immediately."""
 
 from __future__ import annotations
 

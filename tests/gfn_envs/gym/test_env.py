@@ -151,7 +151,7 @@ def test_episode_statistics(env_id: str, kwargs: dict[str, Any], options: dict[s
 @pytest.mark.parametrize("reward_mode", REWARD_MODES)
 @tiny
 def test_episode_statistics_of_vectors(env_id: str, kwargs: dict[str, Any], reward_mode: str, mode: str) -> None:
-    """Against sums kept by hand."""
+    """Against explicit sums."""
     make = partial(gym.make_vec, env_id, num_envs=4, autoreset_mode=mode, reward_mode=reward_mode, **kwargs)
     env = VectorRecordEpisodeStatistics(make())
     rng = np.random.default_rng(0)

@@ -1,4 +1,4 @@
-"""What Gymnasium's own documentation promises of any environment: modes, masks, limits, wrappers, spaces, specs."""
+"""Gymnasium's documented conventions for environments: modes, masks, limits, wrappers, spaces, specs."""
 
 from __future__ import annotations
 

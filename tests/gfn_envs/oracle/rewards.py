@@ -55,7 +55,7 @@ def unreliable(name: str) -> float:
 
 
 def deaf(name: str) -> float:
-    """Object 1 hangs where no alarm is heard; object 2 ends its process."""
+    """Object 1 hangs and ignores the alarm; object 2 ends its process."""
     if number(name) == 1:
         import signal
 

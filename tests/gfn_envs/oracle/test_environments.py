@@ -1,4 +1,4 @@
-"""Oracles around the rewards of environments: what the function gets, what the log has, and what is saved."""
+"""Oracles around the rewards of environments: inputs of the function, the log, and saved calls."""
 
 from __future__ import annotations
 

@@ -185,7 +185,7 @@ def test_a_process_that_was_killed_has_spent_its_calls(tmp_path: Path) -> None:
 
 
 def test_every_call_is_written_before_the_next(tmp_path: Path) -> None:
-    """What a crash leaves behind is read from another connection, in the middle of a batch."""
+    """Another connection reads, in the middle of a batch, what a crash would leave."""
     log, seen = tmp_path / "calls.sqlite", []
 
     def reward(name: str) -> float:

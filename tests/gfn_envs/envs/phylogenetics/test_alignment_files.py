@@ -1,4 +1,4 @@
-"""Readers of alignments: NEXUS, PHYLIP and FASTA in legal styles, against Biopython and DendroPy; what they refuse."""
+"""Readers of alignments: NEXUS, PHYLIP and FASTA in legal styles, against Biopython and DendroPy; and their errors."""
 
 from __future__ import annotations
 
