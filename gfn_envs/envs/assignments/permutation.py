@@ -108,10 +108,7 @@ class Permutation(Assignment):
 
     def forward_mask(self, states: IntArray) -> BoolArray:
         placed = (states[:, :, None] == np.arange(self.num_values)).any(1)
-        if self.autoregressive:
-            return ~placed
-        legal = ~self._assigned(states)[:, :, None] & ~placed[:, None, :]
-        return legal.reshape(len(states), self.num_actions)
+        return super().forward_mask(states) & ~np.tile(placed, self.num_actions // self.num_values)
 
     def log_reward(self, states: IntArray) -> FloatArray:
         if self._reward is None:

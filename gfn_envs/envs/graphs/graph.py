@@ -96,30 +96,23 @@ class Graph(Dag):
                 checked_reward_function(reward, "Graph", "a networkx.Graph")
         elif not isinstance(reward, str) or reward not in SCORES:
             raise ValueError(f"Graph: unknown reward {shown(reward)}; allowed: {', '.join(SCORES)}, or a callable")
-        self.arguments = {
-            "max_nodes": k,
-            "num_colors": self.num_colors,
-            "reward": reward,
-            "temperature": self.temperature,
-        }
+        self.arguments = {"max_nodes": k, "num_colors": self.num_colors, "reward": reward}
+        self.arguments |= {"temperature": self.temperature}
         self.growth = growth(k, self.num_colors)
-        graphs, self.num_actions = self.growth.child.shape[0], self.growth.child.shape[1] + 1
-        self.num_backward_actions = self.growth.parent.shape[1] + 1
-        self.state_dtype, self.state_width = np.dtype(np.int8), self.growth.rows.shape[1] + 1
+        self.num_actions, self.num_backward_actions = self.growth.child.shape[1], self.growth.parent.shape[1]
+        self.state_dtype, self.state_width = np.dtype(np.int8), self.growth.rows.shape[1]
         num_edges = self.state_width - 1 - k
         self.max_length = num_edges + 2  # the first vertex, one step per edge, and the stop
         self.num_features = k * (self.num_colors + k - 1) + num_edges
         self.num_tokens, self.num_positions = 3, k + num_edges
         self.observation_space = spaces.MultiDiscrete([self.num_colors + 1] * k + [2] * num_edges)
-        self.declared_num_terminal_states, self.declared_num_states = graphs, 2 * graphs
+        self.declared_num_states = len(self.growth.rows)
+        self.declared_num_terminal_states = self.declared_num_states // 2
         self._keys = row_keys(self.growth.rows)
 
-    def graph_index(self, states: IntArray) -> IntArray:
-        """Position of the graph of each state in ``growth.rows``, int64 (n,)."""
-        return np.searchsorted(self._keys, row_keys(states[:, :-1]))
-
-    def _states(self, graphs: IntArray, finished: IntArray) -> IntArray:
-        return np.concatenate([self.growth.rows[graphs], finished[:, None]], axis=1, dtype=self.state_dtype)
+    def index(self, states: IntArray) -> IntArray:
+        """Position of each state in ``growth.rows``, int64 (n,)."""
+        return np.searchsorted(self._keys, row_keys(states))
 
     # ------------------------------------------------------------------ the contract
 
@@ -130,32 +123,22 @@ class Graph(Dag):
         return states[:, -1] != 0
 
     def forward_mask(self, states: IntArray) -> BoolArray:
-        unfinished = ~self.is_terminal(states)[:, None]
-        return np.concatenate([(self.growth.child[self.graph_index(states)] >= 0) & unfinished, unfinished], axis=1)
+        return self.growth.child[self.index(states)] >= 0
 
     def backward_mask(self, states: IntArray) -> BoolArray:
-        finished = self.is_terminal(states)[:, None]
-        return np.concatenate([(self.growth.parent[self.graph_index(states)] >= 0) & ~finished, finished], axis=1)
+        return self.growth.parent[self.index(states)] >= 0
 
     def step(self, states: IntArray, actions: IntArray) -> IntArray:
-        graphs, stops = self.graph_index(states), np.asarray(actions) == self.num_actions - 1
-        child = self.growth.child[graphs, np.where(stops, 0, actions)]
-        return self._states(np.where(stops, graphs, child), stops)
+        return self.growth.rows[self.growth.child[self.index(states), actions]]
 
     def undo(self, states: IntArray, backward_actions: IntArray) -> IntArray:
-        graphs, restart = self.graph_index(states), np.asarray(backward_actions) == self.num_backward_actions - 1
-        parent = self.growth.parent[graphs, np.where(restart, 0, backward_actions)]
-        return self._states(np.where(restart, graphs, parent), np.zeros(len(states), dtype=bool))
+        return self.growth.rows[self.growth.parent[self.index(states), backward_actions]]
 
     def backward_action(self, states: IntArray, actions: IntArray) -> IntArray:
-        stops = np.asarray(actions) == self.num_actions - 1
-        back = self.growth.back[self.graph_index(states), np.where(stops, 0, actions)]
-        return np.where(stops, self.num_backward_actions - 1, back)
+        return self.growth.back[self.index(states), actions]
 
     def forward_action(self, states: IntArray, backward_actions: IntArray) -> IntArray:
-        restart = np.asarray(backward_actions) == self.num_backward_actions - 1
-        action = self.growth.action[self.graph_index(states), np.where(restart, 0, backward_actions)]
-        return np.where(restart, self.num_actions - 1, action)
+        return self.growth.action[self.index(states), backward_actions]
 
     def log_reward(self, states: IntArray) -> FloatArray:
         if callable(self._function):

@@ -91,14 +91,17 @@ def _least_edges(edges: IntArray, orders: IntArray) -> IntArray:
 
 
 class Growth(NamedTuple):
-    """Every connected colored graph of at most k vertices, and the steps between them. Read-only arrays.
+    """Every connected colored graph of at most k vertices, unfinished and finished, and the steps between them.
+
+    Read-only arrays. The last action finishes a graph, and the last backward action undoes it.
 
     Attributes:
-        rows: canonical rows, int8 (s, width), sorted by :func:`gfn_envs.arrays.row_keys`.
-        child: position of the graph that each action leads to, int64 (s, actions), -1 where the action is illegal. Of
+        rows: canonical rows, and then 1 if the graph is finished, int8 (s, width + 1), sorted by
+            :func:`gfn_envs.arrays.row_keys`.
+        child: position of the row that each action leads to, int64 (s, actions), -1 where the action is illegal. Of
             the actions that lead to one graph, the first is legal.
-        back: place of the parent among the parents of that child, int64 (s, actions).
-        parent, action: each parent of a graph and the action taken there, int64 (s, most parents), -1 beyond them.
+        back: the backward action that undoes it, the place among the parents of the child, int64 (s, actions).
+        parent, action: each parent of a graph and the action taken there, int64 (s, most parents + 1), -1 beyond them.
     """
 
     rows: IntArray
@@ -158,11 +161,16 @@ def growth(k: int, colors: int) -> Growth:
     order = np.lexsort((source, target))
     source, target, action = source[order], target[order], action[order]
     rank = np.arange(len(target)) - np.searchsorted(target, target)
-    child, back = np.full((2, len(rows), num_actions), -1)
-    child[source, action], back[source, action] = target, rank
-    parent, undone = np.full((2, len(rows), int(rank.max()) + 1), -1)
-    parent[target, rank], undone[target, rank] = source, action
-    result = Growth(rows, child, back, parent, undone)
+    # Unfinished graphs have even positions, finished ones odd positions.
+    count, most = len(rows), int(rank.max()) + 1
+    child, back = np.full((2, 2 * count, num_actions + 1), -1)
+    child[2 * source, action], back[2 * source, action] = 2 * target, rank
+    child[::2, -1], back[::2, -1] = np.arange(1, 2 * count, 2), most
+    parent, undone = np.full((2, 2 * count, most + 1), -1)
+    parent[2 * target, rank], undone[2 * target, rank] = 2 * source, action
+    parent[1::2, -1], undone[1::2, -1] = np.arange(0, 2 * count, 2), num_actions
+    finished = np.tile(np.array([0, 1], dtype=np.int8), count)
+    result = Growth(np.column_stack([np.repeat(rows, 2, axis=0), finished]), child, back, parent, undone)
     for array in result:
         array.flags.writeable = False
     return result

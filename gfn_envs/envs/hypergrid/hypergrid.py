@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import inspect
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -14,25 +13,14 @@ from gfn_envs import rendering
 from gfn_envs.arrays import BoolArray, FloatArray, IntArray, all_columns, log_factorials, one_hot_table
 from gfn_envs.closed_levels import ProductLevels, product_levels
 from gfn_envs.dag import Dag
-from gfn_envs.envs.hypergrid.rewards import REWARDS
-from gfn_envs.envs.hypergrid.surfaces import SURFACES, heights, mean_height, surface_names
+from gfn_envs.envs.hypergrid.picture import heat_map
+from gfn_envs.envs.hypergrid.rewards import cell_reward, without_modes
+from gfn_envs.envs.hypergrid.surfaces import heights, surface_names
 from gfn_envs.oracle import Oracle
-from gfn_envs.validation import (
-    check_size,
-    checked_log_reward,
-    checked_reward_function,
-    parameters,
-    positive_int,
-    shown,
-)
+from gfn_envs.validation import check_size, checked_log_reward, parameters, positive_int, shown
 
 #: Named rewards are tabulated at first use (milliseconds, 2 MB) if the grid has at most this many cells.
 TABULATED_CELLS = 2**18
-
-
-def _without_modes(reward: Callable[[IntArray], FloatArray], cells: IntArray) -> tuple[FloatArray, BoolArray]:
-    """A callable reward in the form of the named ones: no cell is a mode."""
-    return reward(cells), np.zeros(len(cells), dtype=bool)
 
 
 class HyperGrid(Dag):
@@ -100,8 +88,8 @@ class HyperGrid(Dag):
     * ``ends_at_border``: whether an episode ends when a coordinate reaches side - 1.
 
     ## References
-    Bengio et al. 2021, Flow Network based Generative Models (section 4.1); Malkin et al. 2022; Madan et al. 2023;
-    Niu et al. 2024.
+    Bengio et al. 2021, Flow Network based Generative Models (section 4.1); Malkin et al. 2022; Madan et al. 2023; Niu
+    et al. 2024.
 
     ## Version History
     * v0: initial version.
@@ -123,13 +111,16 @@ class HyperGrid(Dag):
             given = f"{shown(self.side)} ** {shown(self.ndim)}"
             raise ValueError(f"HyperGrid: side ** ndim must be below 2**63, got {given}")
         check_size("side", self.ndim * self.side, "HyperGrid")
-        self.arguments = {"ndim": self.ndim, "side": self.side, "reward": reward, "reward_kwargs": reward_kwargs}
         if not isinstance(ends_at_border, bool | np.bool_):
             raise ValueError(f"HyperGrid: ends_at_border must be True or False, got {shown(ends_at_border)}")
         self.ends_at_border, self.can_stop_anywhere = bool(ends_at_border), not ends_at_border
+        self.arguments = {"ndim": self.ndim, "side": self.side, "reward": reward, "reward_kwargs": reward_kwargs}
         self.arguments |= {"ends_at_border": True} if ends_at_border else {}
         self._objectives = () if callable(reward) else surface_names(reward)
-        self._reward = self._resolve(reward, parameters("reward_kwargs", reward_kwargs, "HyperGrid"))
+        if isinstance(reward, Oracle):
+            reward.serve(self, cell_names)
+        kwargs = parameters("reward_kwargs", reward_kwargs, "HyperGrid")
+        self._reward, self.reward_floor = cell_reward(reward, kwargs, self.ndim, self.side)
         self.num_actions = self.num_backward_actions = self.state_width = self.ndim + 1
         self.max_length = self.ndim * (self.side - 1 - self.ends_at_border) + 1
         self.state_dtype = np.dtype(np.int16 if self.side < 2**15 else np.int64)
@@ -137,53 +128,23 @@ class HyperGrid(Dag):
         self.num_tokens, self.num_positions = self.side, self.ndim
         self.observation_space = spaces.MultiDiscrete([self.side] * self.ndim)
         self.grid_shape = (self.side,) * self.ndim
-        self.declared_num_terminal_states = self.side**self.ndim
-        self.declared_num_states = 2 * self.side**self.ndim
-        if ends_at_border:
-            inside, border = (self.side - 1) ** self.ndim, self.ndim * (self.side - 1) ** (self.ndim - 1)
-            self.declared_num_terminal_states, self.declared_num_states = inside + border, 2 * inside + border
+        inside = (self.side - self.ends_at_border) ** self.ndim
+        border = self.ndim * (self.side - 1) ** (self.ndim - 1) if ends_at_border else 0
+        self.declared_num_terminal_states, self.declared_num_states = inside + border, 2 * inside + border
         # The stop action adds 1 to the flag as the others do to a coordinate, so a step adds a unit vector.
         self._unit = np.eye(self.ndim + 1, dtype=self.state_dtype)
         # An action is legal if its entry is below the ceiling, a backward action if it is above the floor. The flag of
         # a row selects the ceiling and the floor.
-        running, stopped = [self.side - 1] * self.ndim + [1], [0] * self.state_width
-        self._ceiling = np.array([running, stopped], dtype=self.state_dtype)
+        stopped = [0] * self.state_width
+        self._ceiling = np.array([[self.side - 1] * self.ndim + [1], stopped], dtype=self.state_dtype)
         self._floor = np.array([stopped, [self.side] * self.ndim + [0]], dtype=self.state_dtype)
         # A row times these strides is the position of its cell in _cells(), before or after the stop.
         self._strides = np.append(self.side ** np.arange(self.ndim)[::-1], 0)
-
-    def _resolve(
-        self, reward: str | Sequence[str] | Callable[[IntArray], FloatArray], kwargs: dict[str, Any]
-    ) -> Callable[[IntArray], tuple[FloatArray, BoolArray]]:
-        """The function from cells to (rewards, is a mode) that ``reward`` and its parameters stand for."""
-        if callable(reward):
-            if kwargs:
-                raise ValueError(f"HyperGrid: reward_kwargs {kwargs} were given with a callable reward")
-            if isinstance(reward, Oracle):
-                reward.serve(self, cell_names)
-            else:
-                checked_reward_function(reward, "HyperGrid", f"cells (n, {self.ndim})")
-            return functools.partial(_without_modes, reward)
-        if self._objectives:
-            if self.ndim != 2 or kwargs:
-                given = f"ndim {self.ndim}" if self.ndim != 2 else f"reward_kwargs {kwargs}"
-                raise ValueError(f"HyperGrid: reward {shown(reward)} needs ndim 2 and no reward_kwargs, got {given}")
-            return functools.partial(mean_height, names=self._objectives, side=self.side)
-        if not isinstance(reward, str) or reward not in REWARDS:
-            allowed_names = ", ".join([*REWARDS, *SURFACES])
-            raise ValueError(f"HyperGrid: unknown reward {shown(reward)}; allowed: {allowed_names}, or a callable")
-        function, named = REWARDS[reward]
-        allowed = list(inspect.signature(function).parameters.values())[2:]
-        if unknown := sorted(set(kwargs) - {parameter.name for parameter in allowed}):
-            names = [parameter.name for parameter in allowed]
-            raise ValueError(f"HyperGrid: reward {reward!r} has no parameters {unknown}; allowed: {names}")
-        values = {parameter.name: parameter.default for parameter in allowed} | named | kwargs
-        self.reward_floor = float(values["R0"]) if "R0" in values else None
-        return functools.partial(function, side=self.side, **values)
+        self._log_factorials = log_factorials(self.max_length)
 
     def wrap_reward(self, wrap: Callable[..., Any]) -> None:
         if callable(reward := self.arguments["reward"]):
-            self._reward = functools.partial(_without_modes, wrap(reward, True, cell_names))
+            self._reward = without_modes(wrap(reward, True, cell_names))
         else:
             super().wrap_reward(wrap)
 
@@ -243,9 +204,9 @@ class HyperGrid(Dag):
     def log_reward(self, states: IntArray) -> FloatArray:
         if self._log_reward_table is not None:
             return self._log_reward_table.take(states @ self._strides)
-        return self._computed_log_reward(states[:, :-1].astype(np.int64))
+        return self._log_reward_of(states[:, :-1].astype(np.int64))
 
-    def _computed_log_reward(self, cells: IntArray) -> FloatArray:
+    def _log_reward_of(self, cells: IntArray) -> FloatArray:
         return checked_log_reward(self._reward(cells)[0], cells, "HyperGrid", cell_names)
 
     @functools.cached_property
@@ -253,7 +214,7 @@ class HyperGrid(Dag):
         """log R of every cell; None if the grid is too large or the reward is a callable, which may be slow."""
         if callable(self.arguments["reward"]) or self.side**self.ndim > TABULATED_CELLS:
             return None
-        return self._computed_log_reward(self._cells())
+        return self._log_reward_of(self._cells())
 
     @property
     def defines_modes(self) -> bool:
@@ -267,8 +228,7 @@ class HyperGrid(Dag):
         return np.where(self._reward(cells)[1], cells @ (self.side ** np.arange(self.ndim)), -1)
 
     @functools.cached_property
-    def _one_hot(self) -> FloatArray:
-        # Created at first use because the cells of a wide grid may never be one-hot encoded.
+    def _one_hot(self) -> FloatArray:  # The cells of a wide grid may never be encoded.
         check_size(f"the one-hot encoding of side = {self.side:,}", self.side**2, "HyperGrid")
         return one_hot_table(self.side)
 
@@ -300,16 +260,8 @@ class HyperGrid(Dag):
         contained[stopped] = all_columns(np.equal, states[stopped], objects)
         return contained
 
-    def grid_cells(self, states: IntArray) -> IntArray:
-        return states[:, :-1].astype(np.int64)
-
-    def tokens(self, states: IntArray) -> IntArray:
-        """The coordinates, int64 (n, ndim)."""
-        return states[:, :-1].astype(np.int64)
-
-    @functools.cached_property
-    def _log_factorials(self) -> FloatArray:
-        return log_factorials(self.max_length)
+    #: The coordinates, int64 (n, ndim).
+    grid_cells = tokens = observe
 
     def log_num_paths(self, states: IntArray) -> FloatArray:
         """log of the multinomial coefficient (x_1 + ... + x_D)! / (x_1! ... x_D!), float64 (n,).
@@ -334,21 +286,8 @@ class HyperGrid(Dag):
         """A heat map of log R with the path and the cell in one or two dimensions; otherwise one bar per coordinate."""
         if self.ndim > 2:
             return rendering.bars(state[:-1], self.side - 1, rendering.RED if state[-1] else rendering.BLUE)
-        cells = self._cells()
-        log_reward = np.log(self.reward(cells))
-        heat = (log_reward - log_reward.min()) / (np.ptp(log_reward) or 1.0)
-        colors = np.zeros((self.side if self.ndim == 2 else 1, self.side, 3), dtype=np.uint8)
-        colors[self._rows(cells), cells[:, 0]] = rendering.colormap(heat)
-        tile = max(4, 256 // self.side)
-        image = rendering.tiles(colors, tile)
-        for visited in () if path is None else path:
-            rendering.mark(image, self._rows(visited), visited[0], tile, rendering.WHITE, inset=tile * 3 // 8)
-        rendering.mark(image, self._rows(state), state[0], tile, rendering.RED if state[-1] else rendering.WHITE)
-        return image
-
-    def _rows(self, cells: IntArray) -> IntArray:
-        """Image row of each cell (..., ndim): the second coordinate increases from bottom to top."""
-        return self.side - 1 - cells[..., 1].astype(np.int64) if self.ndim == 2 else np.zeros_like(cells[..., 0])
+        visited = np.zeros((0, self.ndim), dtype=np.int64) if path is None else path[:, :-1]
+        return heat_map(np.log(self.reward(self._cells())), self.side, visited, state[:-1], bool(state[-1]))
 
 
 def cell_names(cells: IntArray) -> list[str]:

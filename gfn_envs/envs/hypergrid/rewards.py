@@ -8,14 +8,16 @@ a_i = |x_i / (side - 1) - 0.5| are evaluated in integers, so that rounding never
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable
+import inspect
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
 
 from gfn_envs.arrays import BoolArray, FloatArray, IntArray
+from gfn_envs.envs.hypergrid.surfaces import SURFACES, mean_height, surface_names
 from gfn_envs.envs.hypergrid.tiers import bitwise_xor, conditional_multiscale, hashed, multiplicative_coprime
-from gfn_envs.validation import positive_int
+from gfn_envs.validation import checked_reward_function, positive_int, shown
 
 CellReward = Callable[..., tuple[FloatArray, BoolArray]]
 
@@ -90,3 +92,45 @@ REWARDS: dict[str, tuple[CellReward, dict[str, Any]]] = {
     "conditional_multiscale": (conditional_multiscale, {}),
     "uniform_random": (uniform_random, {}),
 }
+
+
+def without_modes(reward: Callable[[IntArray], FloatArray]) -> CellReward:
+    """A callable reward in the form of the named ones: no cell is a mode."""
+    return functools.partial(_without_modes, reward)
+
+
+def _without_modes(reward: Callable[[IntArray], FloatArray], cells: IntArray) -> tuple[FloatArray, BoolArray]:
+    return reward(cells), np.zeros(len(cells), dtype=bool)
+
+
+def cell_reward(reward: Any, kwargs: Mapping[str, Any], ndim: int, side: int) -> tuple[CellReward, float | None]:
+    """The function from cells (n, ndim) to (rewards, is a mode) that ``reward`` stands for, and its parameter R0.
+
+    Args:
+        reward: a name, names of objectives, or a callable.
+        kwargs: parameters of a named reward.
+        ndim, side: size of the grid.
+
+    Raises:
+        ValueError: the reward is unknown, or has no such parameters, or needs another number of dimensions.
+        TypeError: the callable does not take one argument.
+    """
+    if callable(reward):
+        if kwargs:
+            raise ValueError(f"HyperGrid: reward_kwargs {kwargs} were given with a callable reward")
+        return without_modes(checked_reward_function(reward, "HyperGrid", f"cells (n, {ndim})")), None
+    if objectives := surface_names(reward):
+        if ndim != 2 or kwargs:
+            given = f"ndim {ndim}" if ndim != 2 else f"reward_kwargs {kwargs}"
+            raise ValueError(f"HyperGrid: reward {shown(reward)} needs ndim 2 and no reward_kwargs, got {given}")
+        return functools.partial(mean_height, names=objectives, side=side), None
+    if not isinstance(reward, str) or reward not in REWARDS:
+        allowed_names = ", ".join([*REWARDS, *SURFACES])
+        raise ValueError(f"HyperGrid: unknown reward {shown(reward)}; allowed: {allowed_names}, or a callable")
+    function, named = REWARDS[reward]
+    allowed = list(inspect.signature(function).parameters.values())[2:]
+    if unknown := sorted(set(kwargs) - {parameter.name for parameter in allowed}):
+        names = [parameter.name for parameter in allowed]
+        raise ValueError(f"HyperGrid: reward {reward!r} has no parameters {unknown}; allowed: {names}")
+    values = {parameter.name: parameter.default for parameter in allowed} | named | kwargs
+    return functools.partial(function, side=side, **values), float(values["R0"]) if "R0" in values else None

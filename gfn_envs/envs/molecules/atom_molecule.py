@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -12,7 +12,7 @@ from gymnasium import spaces
 from gfn_envs import rendering
 from gfn_envs.arrays import BoolArray, FloatArray, IntArray
 from gfn_envs.envs.molecules.atom_counting import count_acyclic
-from gfn_envs.envs.molecules.atom_moves import DTYPE, ORDERS, AtomMoves, Moves
+from gfn_envs.envs.molecules.atom_moves import BACKWARD, DTYPE, FORWARD, ORDERS, AtomMoves
 from gfn_envs.envs.molecules.atom_rules import Rules, symbols
 from gfn_envs.envs.molecules.bonds import BondPairs, plain
 from gfn_envs.envs.molecules.scored import ScoredMolecules
@@ -110,6 +110,7 @@ class AtomMolecule(ScoredMolecules):
         rules = Rules(BondPairs(forbidden_bonds, where), rings, size, strained)
         self._moves = moves = AtomMoves(symbols(elements, where), n, rules)
         self.num_actions, self.num_backward_actions = moves.num_forward + 1, moves.num_backward + 1
+        self._last = {FORWARD: moves.num_forward, BACKWARD: moves.num_backward}
         most = [len(moves.pairs), n * max(moves.valence) // 2] + ([] if rings is None else [n - 1 + rings])
         # One action per bond, one for the first atom, and the stop.
         self.max_length, self.max_length_is_bound = min(most) + 2, True
@@ -130,21 +131,10 @@ class AtomMolecule(ScoredMolecules):
         if rings == 0 and self.min_atoms == 1:
             self.declared_num_states = self._acyclic
             self.declared_num_terminal_states = sum(acyclic)
-        self.arguments = {
-            "max_atoms": n,
-            "elements": plain(elements),
-            "min_atoms": self.min_atoms,
-            "max_rings": rings,
-            "min_ring_size": size,
-            "strained": strained,
-            "forbidden_bonds": plain(forbidden_bonds),
-            "reward": reward,
-            "target": plain(target),
-            "reward_of": reward_of,
-            "exponent": exponent,
-            "floor": floor,
-            "mode_threshold": mode_threshold,
-        }
+        self.arguments = {"max_atoms": n, "elements": plain(elements), "min_atoms": self.min_atoms, "max_rings": rings}
+        self.arguments |= {"min_ring_size": size, "strained": strained, "forbidden_bonds": plain(forbidden_bonds)}
+        self.arguments |= {"reward": reward, "target": plain(target), "reward_of": reward_of, "exponent": exponent}
+        self.arguments |= {"floor": floor, "mode_threshold": mode_threshold}
         self._set_score(reward, target, reward_of, exponent, floor, mode_threshold)
 
     def has_at_most(self, num_states: int) -> bool:
@@ -160,63 +150,54 @@ class AtomMolecule(ScoredMolecules):
         return states[:, -1] == 1
 
     def forward_mask(self, states: IntArray) -> BoolArray:
-        going = ~self.is_terminal(states) & self._in_range(states)
-        mask = _mask(self.num_actions, going, map(self._moves.children, self._keys(states[going])))
+        mask, going = self._mask(states, FORWARD)
         mask[:, -1] = going & ((self._num_atoms(states) >= self.min_atoms) | ~mask.any(1))
         return mask
 
     def backward_mask(self, states: IntArray) -> BoolArray:
-        ended = self.is_terminal(states)
-        going = ~ended & self._in_range(states)
-        mask = _mask(self.num_backward_actions, going, map(self._moves.parents, self._keys(states[going])))
-        mask[:, -1] = ended
+        mask, _ = self._mask(states, BACKWARD)
+        mask[:, -1] = self.is_terminal(states)
         return mask
 
-    def _in_range(self, states: IntArray) -> BoolArray:
-        """False for rows with numbers that no state has. Their masks are needed to validate a reset to any row."""
-        return np.asarray(((states >= 0) & (states < self._sizes)).all(1))
+    def _mask(self, states: IntArray, way: str) -> tuple[BoolArray, BoolArray]:
+        """The moves of each state without the stop, and whether it is an unfinished molecule."""
+        # False for rows whose numbers no state has: a reset to any row asks for their masks.
+        going = ~self.is_terminal(states) & ((states >= 0) & (states < self._sizes)).all(1)
+        mask = np.zeros((len(states), self._last[way] + 1), dtype=bool)
+        for row, key in zip(np.flatnonzero(going).tolist(), self._keys(states[going]), strict=True):
+            mask[row, self._moves.neighbors(way, key).actions] = True
+        return mask, going
 
     def step(self, states: IntArray, actions: IntArray) -> IntArray:
-        return self._moved(states, actions, self.num_actions - 1, self._moves.children, 1)
+        return self._moved(states, actions, FORWARD)
 
     def undo(self, states: IntArray, backward_actions: IntArray) -> IntArray:
-        return self._moved(states, backward_actions, self.num_backward_actions - 1, self._moves.parents, 0)
+        return self._moved(states, backward_actions, BACKWARD)
 
     def backward_action(self, states: IntArray, actions: IntArray) -> IntArray:
-        ends = self.num_actions - 1, self.num_backward_actions - 1
-        return self._reverse(states, actions, ends, self._moves.children, self._moves.parents)
+        return self._reverse(states, actions, FORWARD, BACKWARD)
 
     def forward_action(self, states: IntArray, backward_actions: IntArray) -> IntArray:
-        ends = self.num_backward_actions - 1, self.num_actions - 1
-        return self._reverse(states, backward_actions, ends, self._moves.parents, self._moves.children)
+        return self._reverse(states, backward_actions, BACKWARD, FORWARD)
 
-    def _moved(
-        self, states: IntArray, actions: IntArray, last: int, moves: Callable[[bytes], Moves], flag: int
-    ) -> IntArray:
-        """The states that ``actions`` lead to; the action ``last`` only sets the flag."""
-        result = np.array(states)
-        result[:, -1] = 0
-        atoms = np.flatnonzero(np.asarray(actions) != last)
-        keys = zip(self._keys(states[atoms]), np.asarray(actions)[atoms].tolist(), strict=True)
-        found = b"".join(moves(key).row[action] for key, action in keys)
-        result[atoms, :-1] = np.frombuffer(found, dtype=DTYPE).reshape(-1, self._moves.width)
-        result[np.asarray(actions) == last, -1] = flag
+    def _moved(self, states: IntArray, actions: IntArray, way: str) -> IntArray:
+        """The states that ``actions`` lead to; the last action only sets the flag."""
+        result, stops = np.array(states), np.asarray(actions) == self._last[way]
+        moves = zip(self._keys(states[~stops]), np.asarray(actions)[~stops].tolist(), strict=True)
+        found = b"".join(self._moves.neighbors(way, key).row[action] for key, action in moves)
+        result[~stops, :-1] = np.frombuffer(found, dtype=DTYPE).reshape(-1, self._moves.width)
+        result[:, -1] = stops & (way == FORWARD)
         return result
 
-    def _reverse(
-        self,
-        states: IntArray,
-        actions: IntArray,
-        ends: tuple[int, int],
-        moves: Callable[[bytes], Moves],
-        back: Callable[[bytes], Moves],
-    ) -> IntArray:
-        """The actions that lead back; ``ends`` are the stop and its undoing."""
-        pairs = zip(self._keys(states), np.asarray(actions).tolist(), strict=True)
-        return np.array(
-            [ends[1] if action == ends[0] else back(moves(key).row[action]).action[key] for key, action in pairs],
-            dtype=np.int64,
-        )
+    def _reverse(self, states: IntArray, actions: IntArray, way: str, back: str) -> IntArray:
+        """The actions that lead back."""
+
+        def reverse(key: bytes, action: int) -> int:
+            if action == self._last[way]:
+                return self._last[back]
+            return self._moves.neighbors(back, self._moves.neighbors(way, key).row[action]).action[key]
+
+        return np.array(list(map(reverse, self._keys(states), np.asarray(actions).tolist())), dtype=np.int64)
 
     def _keys(self, states: IntArray) -> list[bytes]:
         data = np.ascontiguousarray(states[:, : self._moves.width], dtype=DTYPE).tobytes()
@@ -314,11 +295,3 @@ class AtomMolecule(ScoredMolecules):
         """The SMILES, and "..." behind it if the molecule is not finished."""
         smiles = self.to_smiles(state[None])[0] or "(empty)"
         return smiles if state[-1] else f"{smiles} ..."
-
-
-def _mask(width: int, going: BoolArray, moves: Iterable[Moves]) -> BoolArray:
-    """The actions of the next of ``moves`` in each row that is ``going``."""
-    mask = np.zeros((len(going), width), dtype=bool)
-    for row, each in zip(np.flatnonzero(going).tolist(), moves, strict=True):
-        mask[row, each.actions] = True
-    return mask

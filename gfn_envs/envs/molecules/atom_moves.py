@@ -26,6 +26,7 @@ ORDERS = 3
 #: Molecules whose moves are kept, in each direction.
 KEPT = 100_000
 DTYPE = np.dtype(np.int16)
+FORWARD, BACKWARD = "forward", "backward"
 
 
 class Moves(NamedTuple):
@@ -161,6 +162,10 @@ class AtomMoves:
         return row
 
     # ------------------------------------------------------------------ moves
+
+    def neighbors(self, way: str, row: bytes) -> Moves:
+        """The larger molecules ("forward") or the smaller ones ("backward")."""
+        return self.children(row) if way == FORWARD else self.parents(row)
 
     def _children(self, row: bytes) -> Moves:
         if row == self.empty:

@@ -77,13 +77,8 @@ class Set(Subset):
             energies = self.energies.tolist()
         if self.energies.shape != (n,) or not np.isfinite(self.energies).all():
             raise ValueError(f"Set: energies must be num_items = {n} finite numbers, got shape {self.energies.shape}")
-        self.arguments = {
-            "num_items": n,
-            "size": self.size,
-            "energies": energies,
-            "temperature": self.temperature,
-            "seed": seed,
-        }
+        self.arguments = {"num_items": n, "size": self.size, "energies": energies}
+        self.arguments |= {"temperature": self.temperature, "seed": seed}
         super().__init__(tuple(map(str, range(n))), stops=False, max_size=self.size)
         self.declared_num_terminal_states = comb(n, self.size)
         self.declared_num_states = sum(comb(n, k) for k in range(self.size + 1))

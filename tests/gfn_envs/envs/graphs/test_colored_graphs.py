@@ -26,7 +26,7 @@ def isomorphic(left: nx.Graph, right: nx.Graph) -> bool:
 @pytest.mark.parametrize(("colors", "counts"), [(1, [2, 3, 5, 11, 32, 144, 997]), (2, [3, 6, 16, 66, 420, 4303])])
 def test_numbers_of_graphs(colors: int, counts: list[int]) -> None:
     """One color: 1, 1, 2, 6, 21, 112, 853 connected graphs (OEIS A001349), and the one without vertices."""
-    assert [len(growth(k, colors).rows) for k in range(1, len(counts) + 1)] == counts
+    assert [len(growth(k, colors).rows) // 2 for k in range(1, len(counts) + 1)] == counts
 
 
 def test_all_graphs_of_the_atlas() -> None:
@@ -62,7 +62,7 @@ def test_colored_graphs_by_brute_force() -> None:
                         for o in orders
                     )
                     classes.add((n, min(forms)))
-    assert len(classes) + 1 == len(growth(4, 2).rows)
+    assert len(classes) + 1 == len(growth(4, 2).rows) // 2
 
 
 @given(st.integers(1, 7), st.integers(0, 10**6))

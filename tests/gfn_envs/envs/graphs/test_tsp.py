@@ -19,7 +19,7 @@ SQUARE = [[0.0, 0.0], [0.0, 3.0], [4.0, 3.0], [4.0, 0.0]]
 @pytest.mark.parametrize("n", [4, 5, 7])
 def test_objects_are_all_tours_once(n: int) -> None:
     dag = TSP(num_cities=n)
-    tours = [(0, *state) for state in dag.terminal_states().tolist()]
+    tours = [(0, *visits) for visits in dag.visits(dag.terminal_states()).tolist()]
     cycles = {frozenset(frozenset(pair) for pair in zip(tour, (*tour[1:], 0), strict=True)) for tour in tours}
     assert len(tours) == len(cycles) == math.factorial(n - 1) // 2 == dag.num_terminal_states
     assert sum(map(len, dag.levels())) == dag.num_states
@@ -31,8 +31,8 @@ def test_lengths_are_those_of_every_order_and_of_networkx() -> None:
     dag = TSP(num_cities=6, temperature=0.5)
     objects, d = dag.terminal_states(), dag.distances
     lengths = dag.lengths(objects)
-    for state, length in zip(objects.tolist(), lengths, strict=True):
-        tour = [0, *state, 0]
+    for visits, length in zip(dag.visits(objects).tolist(), lengths, strict=True):
+        tour = [0, *visits, 0]
         assert length == pytest.approx(sum(d[a, b] for a, b in itertools.pairwise(tour)))
     np.testing.assert_allclose(dag.log_reward(objects), -lengths / 0.5)
     graph = networkx.from_numpy_array(d)
