@@ -1,15 +1,14 @@
-"""Settings of agents, in groups. The config of an agent includes the groups that apply to it, and no others."""
+"""Settings of agents, in groups. The config of an agent includes only the groups that apply to it."""
 
 from __future__ import annotations
 
-import dataclasses
 import math
-import typing
 from dataclasses import dataclass
 from typing import Literal
 
 from agents.config_checks import (
     checked_widths,
+    read_schedules,
     require,
     require_at_least,
     require_choices,
@@ -19,7 +18,7 @@ from agents.config_checks import (
 )
 from agents.losses.penalty import Kind
 from agents.replay.schemes import SCHEMES, Scheme, register, scheme_named
-from agents.schedules import Schedule, schedule
+from agents.schedules import Schedule
 from gfn_envs import named
 
 
@@ -33,16 +32,7 @@ class Config:
     """Device of the networks: cpu, cuda, cuda:1 ..."""
 
     def __post_init__(self) -> None:
-        hints = typing.get_type_hints(type(self))
-        for name in (
-            field.name for field in dataclasses.fields(self) if hints[field.name] in (Schedule, Schedule | None)
-        ):
-            if getattr(self, name) is None:
-                continue
-            try:
-                object.__setattr__(self, name, schedule(getattr(self, name)))
-            except ValueError as error:
-                raise ValueError(f"{name}: {error}") from None
+        read_schedules(self)
         require_types(self)
         require_choices(self)
         require_at_least(self, 1, "batch_size")
@@ -53,8 +43,7 @@ class NetworkSettings(Config):
     """Networks of the policy."""
 
     network: Literal["mlp", "transformer", "graph"] = "mlp"
-    """Architecture: mlp on features, transformer on tokens (causal if actions append tokens), or graph (attention over
-    nodes) on states that are graphs."""
+    """mlp on features, transformer on tokens (causal if actions append tokens), or graph on states that are graphs."""
     hidden: tuple[int, ...] = (256, 256)
     """Widths of the hidden layers (mlp)."""
     width: int = 64
@@ -68,7 +57,7 @@ class NetworkSettings(Config):
     activation: Literal["relu", "leaky_relu"] = "relu"
     """Activation of the hidden layers (mlp): relu, or leaky_relu with slope 0.01."""
     form: Literal["sa", "ssr"] = "sa"
-    """Policy form: state-action, or relative edge flows that score each pair of a state and its child."""
+    """Policy form: state-action (sa), or relative edge flows that score each pair of a state and its child (ssr)."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -136,9 +125,9 @@ class MixingSettings(Config):
     """Mixing of the forward and the backward policy."""
 
     mixing: Schedule = Schedule(0.5, 0.5, 1)
-    """alpha of alpha-GFN, in (0, 1): a number or start,end,steps. Objectives then balance alpha F(s) P_F(s'|s) with
-    (1 - alpha) F(s') P_B(s|s'). Objects have target R(x) only at 0.5, or if all trajectories have the same length;
-    above 0.5, short trajectories gain weight. End at 0.5 to learn R (agents.losses.balance)."""
+    """alpha of alpha-GFN, in (0, 1): a number or start,end,steps. Objectives balance alpha F(s) P_F(s'|s) with (1 -
+    alpha) F(s') P_B(s|s'). Above 0.5, objects with short trajectories gain weight; at 0.5 the target is R, so end there
+    (agents.losses.balance)."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -199,10 +188,9 @@ class ExplorerSettings(Config):
     """Behavior policy beyond P_F."""
 
     explorer: str = "none"
-    """Policies that training samples from: none (P_F); teacher (a second network that looks for large losses);
-    thompson(members=10) (an ensemble, one member per trajectory); noisy(scale=0.5) (noise on the weights of P_F);
-    temperature(of='module:name') (a temperature per state); or your own (agents.exploration) as module:name. Keywords
-    follow in parentheses."""
+    """Behavior policy, with keywords: none (P_F); teacher (looks for large losses); thompson(members=10) (one member of
+    an ensemble per trajectory); noisy(scale=0.5) (noise on the weights of P_F); temperature(of='module:name') (a
+    temperature per state); or your own as module:name (agents.exploration)."""
 
 
 @dataclass(frozen=True)
@@ -210,9 +198,8 @@ class DelaySettings(Config):
     """Exploration of long trajectories."""
 
     delay_stop: Schedule | None = None
-    """Share of trajectories that may stop only after a random number of steps, uniform up to the longest trajectory: a
-    number or start,end,steps. It finds modes far from s0. Random steps of epsilon do not, because they stop too.
-    Default: 0.1 where every state can stop, else 0. With 0 and epsilon 0, batches are samples of P_F (on-policy)."""
+    """Share of trajectories that may stop only after a random number of steps, which finds modes far from s0: a number
+    or start,end,steps. Default: 0.1 if every state can stop, else 0. If it and epsilon are 0, batches sample P_F."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -225,8 +212,8 @@ class ReplaySettings(Config):
     """Replay buffer of objects."""
 
     replay: str = "none"
-    """Scheme of the replay buffer of distinct objects: none, fifo, uniform, proportional, prioritized (PRT), loss (by
-    rank) or diverse(distance=1); or your own (agents.replay.schemes) as module:name."""
+    """Scheme of the buffer of distinct objects: none, fifo, uniform, proportional, prioritized (PRT), loss (by rank),
+    diverse(distance=1), or your own as module:name (agents.replay.schemes)."""
     replay_batch_size: int = 16
     """Objects drawn from the buffer per iteration."""
     replay_capacity: int = 100_000
@@ -241,9 +228,7 @@ class ReplaySettings(Config):
             object.__setattr__(self, "replay", register(self.replay))
         super().__post_init__()
         known = " or ".join(map(repr, ("none", *SCHEMES)))
-        if "(" in self.replay:
-            scheme_named(self.replay)
-        if named.is_named(self.replay):
+        if "(" in self.replay or named.is_named(self.replay):
             try:
                 scheme_named(self.replay)
             except TypeError as error:
@@ -284,9 +269,8 @@ class EngineSettings(Config):
     """Engine that samples and trains."""
 
     engine: Literal["auto", "torch", "numba"] = "auto"
-    """torch, or numba: compiled loops for small networks on the CPU, two to three times as fast, on environments that
-    can be enumerated. auto takes the fastest that supports the agent. Samples of a seed differ
-    between engines."""
+    """torch; numba (compiled loops, 2 to 3 times as fast, for small networks on the CPU and environments that can be
+    enumerated); or auto, the fastest that supports the agent. Samples of a seed differ between engines."""
 
 
 @dataclass(frozen=True)

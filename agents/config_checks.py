@@ -9,7 +9,7 @@ from typing import Any, Literal
 
 import numpy as np
 
-from agents.schedules import Schedule
+from agents.schedules import Schedule, schedule
 
 
 def require(condition: bool, message: str, value: Any) -> None:
@@ -20,6 +20,17 @@ def require(condition: bool, message: str, value: Any) -> None:
 
 #: Allowed values of a field that is declared as one of these types.
 KINDS = {int: (numbers.Integral, "an integer"), float: (numbers.Real, "a number"), bool: (bool | np.bool_, "a bool")}
+
+
+def read_schedules(config: Any) -> None:
+    """Make a Schedule of the number or text in every field that is declared as one."""
+    for name, kind in typing.get_type_hints(type(config)).items():
+        if kind not in (Schedule, Schedule | None) or getattr(config, name) is None:
+            continue
+        try:
+            object.__setattr__(config, name, schedule(getattr(config, name)))
+        except ValueError as error:
+            raise ValueError(f"{name}: {error}") from None
 
 
 def require_types(config: Any) -> None:
@@ -57,6 +68,21 @@ def require_at_least(config: Any, least: int, *names: str) -> None:
         lowest = min(value.start, value.end) if isinstance(value, Schedule) else value
         message = f"{name} must not be negative" if least == 0 else f"{name} must be at least {least}"
         require(lowest >= least, message, value)
+
+
+def require_two_trajectories(config: Any, what: str) -> None:
+    """Raise ValueError unless every batch that an agent learns from has two trajectories to compare."""
+    sizes = ["batch_size"] + ["replay_batch_size"] * (getattr(config, "replay", "none") != "none")
+    for name in sizes:
+        size = getattr(config, name)
+        require(size >= 2, f"{what} needs a {name} of at least 2", size)
+
+
+def require_value_network(config: Any) -> None:
+    """Check ``value_hidden``, made a tuple, ``lamda`` and ``lr_value``, settings of agents with a value network."""
+    object.__setattr__(config, "value_hidden", checked_widths("value_hidden", config.value_hidden))
+    require(0 <= config.lamda <= 1, "lamda must lie in [0, 1]", config.lamda)
+    require_at_least(config, 0, "lr_value")
 
 
 def require_share(config: Any, name: str) -> None:

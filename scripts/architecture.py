@@ -26,39 +26,46 @@ LONG = 300
 
 #: Files of more than 300 lines, each with the reason. A file that is not listed here is reported without one.
 REASONS = {
-    "agents/cli/train.py": "every flag of gfn train with its help",
-    "agents/config.py": "every group of settings in one place; a third of its lines are their help",
-    "gfn_envs/gym/vector_env.py": "one environment, with what it accepts and returns in its docstring",
     "agents/agent.py": "the interface of every agent in one place; a third of its lines are docstrings",
-    "agents/replay/objects.py": "one buffer, with what it saves and restores",
-    "agents/runs/train.py": "one training loop, with its arguments explained in 60 lines",
-    "gfn_envs/enumeration.py": "states, edges, limits and what is said of them belong together",
+    "gfn_envs/enumeration.py": "states, edges, limits and their log lines belong together",
     "gfn_envs/exact.py": "every exact quantity in one place; a third of its lines are docstrings",
-    "agents/engines/numba/engine.py": "the one place that knows both the agent and the compiled arrays",
     "agents/engines/numba/kernels.py": "Numba recompiles only if the file of the outer function changes",
     "gfn_envs/dag.py": "the contract of every environment in one place; 129 of its lines are docstrings",
-    "gfn_envs/envs/bayes_net/bayes_net.py": "its documentation page takes 54 lines",
     "gfn_envs/envs/hypergrid/hypergrid.py": "its documentation page takes 60 lines",
     "gfn_envs/envs/molecules/atom_molecule.py": "its documentation page takes 70 lines",
 }
 
-#: What a reader opens to follow one iteration of trajectory balance, from the agent to the gradient step.
+#: What to read to understand trajectory balance, in this order: from the objective to the gradient step.
 TRAJECTORY_BALANCE = [
     "agents/gflownets/tb.py",
+    "agents/gflownets/gflownet.py",
     "agents/agent.py",
-    "agents/config.py",
-    "agents/trajectories.py",
     "agents/rollout.py",
+    "agents/trajectories.py",
     "agents/log_probs.py",
     "agents/losses/balance.py",
-    "agents/losses/penalty.py",
     "agents/engines/torch_engine.py",
-    "agents/engines/adam.py",
-    "agents/policies/policy.py",
-    "agents/policies/state_action.py",
-    "agents/policies/mlp.py",
-    "gfn_envs/dag.py",
 ]
+
+#: The other files with code that runs in an iteration of it, each with all that a reader needs to know of them.
+BLACK_BOXES = {
+    "agents/engines/adam.py": "a step of torch's Adam on the loss",
+    "agents/engines/engine.py": "the interface of engines; raises if the loss is NaN",
+    "agents/exploration/explorer.py": "P_F samples all trajectories, unless an explorer is chosen",
+    "agents/losses/penalty.py": "the square of each residual",
+    "agents/policies/backward.py": "a learned P_B needs no separate loss",
+    "agents/policies/masking.py": "log-softmax over legal actions",
+    "agents/policies/mlp.py": "a multi-layer perceptron",
+    "agents/policies/policy.py": "the interface of networks: states in, logits out",
+    "agents/policies/state_action.py": "the logits of P_F and P_B from one network",
+    "agents/schedules.py": "the value of a setting at an iteration",
+    "agents/tempered_agent.py": "log R is scaled if rewards are steep; log Z is set if it is far off",
+    "agents/threads.py": "torch and NumPy use one thread",
+    "gfn_envs/arrays.py": "distinct rows of a matrix",
+    "gfn_envs/border.py": "calls log_reward and checks the result",
+    "gfn_envs/dag.py": "the contract of environments",
+    "gfn_envs/validation.py": "checks of arguments",
+}
 
 #: What a user adds -> the example that shows it.
 EXTENSIONS = {
@@ -139,6 +146,7 @@ def measure() -> dict[str, Any]:
             for package in PACKAGES
         },
         "trajectory_balance": {name: length.get(name) for name in TRAJECTORY_BALANCE},
+        "black_boxes": BLACK_BOXES,
         "extensions": {
             task: class_lines((ROOT / name).read_text("utf-8")) if (ROOT / name).exists() else None
             for task, name in EXTENSIONS.items()
@@ -157,9 +165,13 @@ def report(figures: dict[str, Any]) -> str:
     lines += [f"  {name}" for name in figures["broken_contracts"]]
     lines += [f"Files over {LONG} lines: {len(figures['long_files'])}"]
     lines += [f"  {file['lines']:4d}  {name}: {file['reason']}" for name, file in figures["long_files"].items()]
-    to_open = {name: count for name, count in figures["trajectory_balance"].items() if count is not None}
-    lines += [f"Trajectory balance from end to end: {len(to_open)} files, {sum(to_open.values()):,} lines"]
-    lines += [f"  {count or 'none':>4}  {name}" for name, count in figures["trajectory_balance"].items()]
+    to_read = figures["trajectory_balance"]
+    lines += [
+        f"Trajectory balance: {len(to_read)} files to read, {sum(count or 0 for count in to_read.values()):,} lines"
+    ]
+    lines += [f"  {count or 'none':>4}  {name}" for name, count in to_read.items()]
+    lines += [f"  and {len(figures['black_boxes'])} more that run, of which one line is enough:"]
+    lines += [f"        {name}: {line}" for name, line in figures["black_boxes"].items()]
     lines += ["Lines of code that a user writes to add"]
     lines += [f"  {count or 'none':>4}  {task} ({EXTENSIONS[task]})" for task, count in figures["extensions"].items()]
     return "\n".join(lines)

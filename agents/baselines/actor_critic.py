@@ -11,7 +11,7 @@ from torch import Tensor
 
 from agents.agent import Agent
 from agents.config import ExplorationSettings, NetworkSettings, OptimizerSettings
-from agents.config_checks import checked_widths, require, require_at_least
+from agents.config_checks import require, require_value_network
 from agents.engines.adam import Adam, minimize
 from agents.policies.masking import masked_log_softmax
 from agents.policies.mlp import MLP
@@ -54,9 +54,7 @@ class ActorCriticConfig(ReturnConfig):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        object.__setattr__(self, "value_hidden", checked_widths("value_hidden", self.value_hidden))
-        require(0 <= self.lamda <= 1, "lamda must lie in [0, 1]", self.lamda)
-        require_at_least(self, 0, "lr_value")
+        require_value_network(self)
 
 
 class ReturnAgent(Agent):

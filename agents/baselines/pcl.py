@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from agents.config import EngineSettings, GFlowNetConfig
+from agents.config import Config, EngineSettings, GFlowNetConfig
 from agents.config_checks import require
 from agents.gflownets.gflownet import BalanceGFlowNet
 from agents.losses.balance import Balance, paths
 
 
 @dataclass(frozen=True)
-class PCLConfig(EngineSettings, GFlowNetConfig):
-    """Settings of path consistency learning."""
+class PathSettings(Config):
+    """Paths whose residuals are learned from."""
 
     steps: int | None = None
     """d: number of steps per path, fewer at the end of a trajectory; None: to the end of the trajectory."""
@@ -20,6 +20,11 @@ class PCLConfig(EngineSettings, GFlowNetConfig):
     def __post_init__(self) -> None:
         super().__post_init__()
         require(self.steps is None or self.steps >= 1, "steps must be at least 1 or None", self.steps)
+
+
+@dataclass(frozen=True)
+class PCLConfig(PathSettings, EngineSettings, GFlowNetConfig):
+    """Settings of path consistency learning."""
 
 
 class PCL(BalanceGFlowNet):

@@ -7,7 +7,7 @@ from typing import Any
 import torch
 
 from agents.baselines.actor_critic import ReturnAgent, ReturnConfig, chosen
-from agents.config_checks import require
+from agents.config_checks import require_two_trajectories
 from agents.losses.segments import segment_ids, segment_sum
 from agents.losses.soft_rl import entropy
 from gfn_envs.arrays import distinct
@@ -21,7 +21,7 @@ class Reinforce(ReturnAgent):
     config_class = ReturnConfig
 
     def check(self) -> None:
-        require(self.config.batch_size >= 2, "the batch mean needs a batch_size of at least 2", self.config.batch_size)
+        require_two_trajectories(self.config, "the batch mean")
 
     def update(self) -> dict[str, Any]:
         """One iteration: sample trajectories and take a gradient step.

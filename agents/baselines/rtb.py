@@ -10,8 +10,8 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from agents.baselines.pcl import PathSettings
 from agents.config import Config, GFlowNetConfig, LogZSettings
-from agents.config_checks import require
 from agents.gflownets.gflownet import BalanceGFlowNet
 from agents.log_probs import LogProbs
 from agents.losses.balance import COMPLETE, Balance, paths
@@ -38,15 +38,8 @@ class RTBConfig(PriorSettings, LogZSettings, GFlowNetConfig):
 
 
 @dataclass(frozen=True)
-class TrustPCLConfig(PriorSettings, GFlowNetConfig):
+class TrustPCLConfig(PriorSettings, PathSettings, GFlowNetConfig):
     """Settings of Trust-PCL."""
-
-    steps: int | None = None
-    """d: number of steps per path, fewer at the end of a trajectory; None: to the end of the trajectory."""
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        require(self.steps is None or self.steps >= 1, "steps must be at least 1 or None", self.steps)
 
 
 class RTB(BalanceGFlowNet):

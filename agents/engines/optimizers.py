@@ -7,9 +7,7 @@ from typing import Any
 import torch
 
 from agents.engines.adam import Adam
-from agents.keywords import name_and_keywords
-from gfn_envs import named
-from gfn_envs.validation import did_you_mean
+from agents.keywords import class_named
 
 OPTIMIZERS: dict[str, type[torch.optim.Optimizer]] = {
     "adam": Adam,
@@ -36,18 +34,10 @@ def make_optimizer(text: str, groups: list[dict[str, Any]]) -> torch.optim.Optim
         ImportError: a named module does not exist or cannot be imported.
         TypeError: ``module:name`` is not a subclass of torch.optim.Optimizer.
     """
-    name, keywords = name_and_keywords(text, "optimizer", "weight_decay=0.01")
+    kind: Any  # the arguments of a subclass are its own
+    kind, keywords = class_named(text, "optimizer", "weight_decay=0.01", OPTIMIZERS, torch.optim.Optimizer)
     if "lr" in keywords:
         raise ValueError(f"optimizer {text!r}: the learning rate is the setting lr")
-    if named.is_named(name):
-        kind = named.load(name, "optimizer")
-        if not (isinstance(kind, type) and issubclass(kind, torch.optim.Optimizer)):
-            raise TypeError(f"optimizer {name} is not a subclass of torch.optim.Optimizer")
-    elif name not in OPTIMIZERS:
-        known = f"{did_you_mean(name, OPTIMIZERS)} (available: {', '.join(OPTIMIZERS)} and module:name)"
-        raise ValueError(f"unknown optimizer {text!r}{known}")
-    else:
-        kind = OPTIMIZERS[name]
     if kind in (Adam, torch.optim.Adam):
         keywords = {"fused": True, **keywords}
     try:

@@ -11,11 +11,9 @@ from typing import Any, ClassVar
 
 from torch import Tensor, nn
 
-from agents.keywords import name_and_keywords
+from agents.keywords import class_named
 from agents.rollout import Logits
 from agents.trajectories import Trajectories
-from gfn_envs import named
-from gfn_envs.validation import did_you_mean
 
 #: Policies as functions of states, None for P_F, and the number of trajectories that each samples.
 Behaviors = list[tuple[Logits | None, int]]
@@ -54,16 +52,7 @@ def make_explorer(text: str, known: dict[str, type[Explorer]]) -> Explorer:
         ImportError: a named module does not exist or cannot be imported.
         TypeError: ``module:name`` is not a subclass of Explorer.
     """
-    name, keywords = name_and_keywords(text, "explorer", "members=5")
-    if named.is_named(name):
-        kind = named.load(name, "explorer")
-        if not (isinstance(kind, type) and issubclass(kind, Explorer)):
-            raise TypeError(f"explorer {name} is not a subclass of agents.exploration.Explorer")
-    elif name not in known:
-        available = f"{did_you_mean(name, known)} (available: {', '.join(known)} and module:name)"
-        raise ValueError(f"unknown explorer {text!r}{available}")
-    else:
-        kind = known[name]
+    kind, keywords = class_named(text, "explorer", "members=5", known, Explorer)
     try:
         return kind(**keywords)
     except (TypeError, ValueError) as error:

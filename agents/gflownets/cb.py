@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from agents.config_checks import require
+from agents.config_checks import require_two_trajectories
 from agents.gflownets.gflownet import BalanceGFlowNet, LogZConfig
 from agents.losses.segments import segment_sum
 from agents.trajectories import Trajectories
@@ -39,11 +39,7 @@ class CB(BalanceGFlowNet):
     config: CBConfig
 
     def check(self) -> None:
-        sizes = {"batch_size": self.config.batch_size}
-        if self.config.replay != "none":
-            sizes["replay_batch_size"] = self.config.replay_batch_size
-        for name, size in sizes.items():
-            require(size >= 2, f"a pair needs a {name} of at least 2", size)
+        require_two_trajectories(self.config, "a pair")
 
     def scores(self, trajectories: Trajectories) -> Tensor:
         """log P_F - log P_B - log R of each trajectory, (n,)."""

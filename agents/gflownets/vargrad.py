@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from agents.config_checks import require
+from agents.config_checks import require_two_trajectories
 from agents.gflownets.gflownet import BalanceGFlowNet, LogZConfig
 from agents.losses.balance import COMPLETE, Balance
 
@@ -20,8 +20,4 @@ class VarGrad(BalanceGFlowNet):
     balance = Balance(COMPLETE, flow="none", centered=True)
 
     def check(self) -> None:
-        sizes = {"batch_size": self.config.batch_size}
-        if self.config.replay != "none":
-            sizes["replay_batch_size"] = self.config.replay_batch_size
-        for name, size in sizes.items():
-            require(size >= 2, f"a variance needs a {name} of at least 2", size)
+        require_two_trajectories(self.config, "a variance")

@@ -10,7 +10,7 @@ import numpy.typing as npt
 import torch
 
 from agents.memory import say_if_much, transition_bytes
-from agents.replay.objects import check_same_buffer, checked_tensor, environment_signature
+from agents.replay.saved import check_same_buffer, checked_tensor, environment_signature
 from agents.replay.schemes import draw_in_proportion
 from agents.trajectories import Trajectories
 from gfn_envs.arrays import BoolArray, FloatArray, IntArray

@@ -10,7 +10,7 @@ import dataclasses
 from typing import Any
 
 from agents.registry import AGENTS
-from agents.replay.objects import environment_signature
+from agents.replay.saved import environment_signature
 from gfn_envs.dag import Dag
 
 #: Defaults in version 0.1 of settings that some agents no longer have.

@@ -1,4 +1,4 @@
-"""Rows of the history: means of what updates return, reasons of undefined metrics, the final metrics."""
+"""Rows of the history: means of the results of updates, reasons of undefined metrics, the final metrics."""
 
 from __future__ import annotations
 
@@ -20,6 +20,7 @@ from agents.evaluation.evaluate import (
 )
 from agents.evaluation.full import CORRELATIONS, FULL_EXACT_METRICS
 from agents.evaluation.metrics import EXACT_METRICS
+from agents.runs.oracles import oracle_columns
 from agents.runs.progress import Progress
 from gfn_envs.validation import shown
 
@@ -139,6 +140,26 @@ def _reason(
     if "reward" in name:
         return "the reward is outside the range of double precision"
     return "undefined for this environment"
+
+
+def history_row(agent: Agent, state: Progress, metrics: dict[str, Any]) -> dict[str, Any]:
+    """A row of the history. Resets the loss window."""
+    state.tv = metrics.get("tv", state.tv)
+    row = {
+        "iteration": agent.iteration,
+        "loss": state.loss_sum / state.window if state.window else None,
+        "log_z": agent.log_z,
+        "transitions": state.transitions,
+        "seconds": state.seconds,
+        **means(state.sums),
+        **state.latest,
+        **({"beta": agent.beta} if agent.beta < 1 else {}),
+        **({} if agent.dag.on_error == "raise" else {"failed_rewards": state.failed_rewards}),
+        **oracle_columns(agent.dag),
+        **metrics,
+    }
+    state.window, state.loss_sum, state.sums, state.latest = 0, 0.0, {}, {}
+    return row
 
 
 def final_metrics(

@@ -15,23 +15,21 @@ from typing import Any
 from tqdm import tqdm
 
 from agents.agent import Agent
-from agents.conditional.evaluation import watched_conditions
 from agents.distributed.team import Team
-from agents.evaluation.diagnostics import batch_diagnostics, policy_warning
-from agents.evaluation.evaluate import enumeration_text, evaluate, is_enumerable, may_evaluate_rewards
 from agents.memory import say_memory_of_training
 from agents.runs import directory as runs
 from agents.runs.callbacks import Callbacks
+from agents.runs.evaluations import enumerate_states, evaluated_columns
 from agents.runs.inputs import Copies
 from agents.runs.interrupt import Interrupt
 from agents.runs.lock import RunLock
 from agents.runs.log import RunLog
 from agents.runs.loggers import loggers
-from agents.runs.oracles import oracle_columns, watched_oracle
+from agents.runs.oracles import watched_oracle
 from agents.runs.probe import make_probe
-from agents.runs.progress import Progress, restore
+from agents.runs.progress import restore
 from agents.runs.provenance import provenance
-from agents.runs.rows import add_info, final_metrics, means, undefined
+from agents.runs.rows import add_info, final_metrics, history_row
 from agents.threads import working_threads
 from gfn_envs.border import reward_record
 from gfn_envs.reward_errors import BudgetSpent
@@ -183,7 +181,7 @@ def _train(
             f"{directory}: {', '.join(missing)} cannot be imported; load_agent will need dag=...", stacklevel=3
         )
     if loop.eval_every:
-        _enumerate(agent, loop)
+        enumerate_states(agent, loop.exact_states, loop.progress)
 
     def begin() -> None:
         log.begin(lambda: _origin(agent, earlier, 1 if team is None else team.group.size))
@@ -191,7 +189,7 @@ def _train(
 
     def record(metrics: dict[str, Any]) -> dict[str, Any]:
         begin()
-        row = loop.callbacks.row(agent, _row(agent, state, metrics))
+        row = loop.callbacks.row(agent, history_row(agent, state, metrics))
         history.append(row)
         log.add(row)
         return row
@@ -230,7 +228,7 @@ def _train(
             if i % loop.log_every == 0 or evaluated or last:
                 if evaluated:
                     bar.set_description_str("evaluating")
-                row = record(_evaluated(agent, state, loop) if evaluated else {})
+                row = record(evaluated_columns(agent, state, loop.eval_samples, loop.exact_states) if evaluated else {})
                 bar.set_description_str("", refresh=False)
                 if evaluated:
                     sign = {"warning": "collapsed?"} if "warning" in row and agent.beta == 1 else {}
@@ -246,7 +244,7 @@ def _train(
         # The agent had no iteration left, or an interrupt stopped its last evaluation.
         complete = history and history[-1]["iteration"] == agent.iteration
         if not (complete and ("elbo" in history[-1] or not loop.eval_every)):
-            record(_evaluated(agent, state, loop) if loop.eval_every else {})
+            record(evaluated_columns(agent, state, loop.eval_samples, loop.exact_states) if loop.eval_every else {})
             save()
         begin()  # A resumed run without iterations left records its new total, too.
     finally:
@@ -264,35 +262,6 @@ def _train(
         runs.write_sealed(directory / runs.METRICS, final)
     loop.callbacks.end(agent, final)
     return history
-
-
-def _enumerate(agent: Agent, loop: Loop) -> None:
-    """Enumerate the DAG, and evaluate its rewards, before the clock and the progress bar start."""
-    if not may_evaluate_rewards(agent.dag, "auto"):
-        return
-    given: Any = agent.dag
-    dag = given if given.conditions is None else given.base
-    if loop.progress:
-        print(enumeration_text(dag, loop.exact_states), file=sys.stderr)
-    if is_enumerable(dag, loop.exact_states) and agent.dag.conditions is None:
-        evaluate(agent, 2, exact_states=loop.exact_states)
-
-
-def _evaluated(agent: Agent, state: Progress, loop: Loop) -> dict[str, Any]:
-    """The metrics of an evaluated row."""
-    start = time.perf_counter()
-    watched = evaluate if agent.dag.conditions is None else watched_conditions
-    metrics = watched(agent, loop.eval_samples, exact_states=loop.exact_states)
-    metrics |= batch_diagnostics(agent)
-    warning, reasons = policy_warning(agent, metrics), undefined(agent, metrics, exact_states=loop.exact_states)
-    seconds = time.perf_counter() - start
-    state.evaluation_seconds += seconds
-    return {
-        **metrics,
-        "evaluation_seconds": seconds,
-        **({"undefined": reasons} if reasons else {}),
-        **({"warning": warning} if warning else {}),
-    }
 
 
 def _origin(agent: Agent, earlier: dict[str, Any], processes: int) -> dict[str, Any]:
@@ -316,23 +285,3 @@ def _interval(name: str, value: int | None, default: int, at_least: int = 1) -> 
     if value < at_least:
         raise ValueError(f"{name} must be at least {at_least}, got {value}")
     return value
-
-
-def _row(agent: Agent, state: Progress, metrics: dict[str, Any]) -> dict[str, Any]:
-    """A row of the history. Resets the loss window."""
-    state.tv = metrics.get("tv", state.tv)
-    row = {
-        "iteration": agent.iteration,
-        "loss": state.loss_sum / state.window if state.window else None,
-        "log_z": agent.log_z,
-        "transitions": state.transitions,
-        "seconds": state.seconds,
-        **means(state.sums),
-        **state.latest,
-        **({"beta": agent.beta} if agent.beta < 1 else {}),
-        **({} if agent.dag.on_error == "raise" else {"failed_rewards": state.failed_rewards}),
-        **oracle_columns(agent.dag),
-        **metrics,
-    }
-    state.window, state.loss_sum, state.sums, state.latest = 0, 0.0, {}, {}
-    return row

@@ -6,6 +6,8 @@ import inspect
 from collections.abc import Mapping, Sequence
 from typing import Any, TypeGuard
 
+from gymnasium.vector import AutoresetMode
+
 from gfn_envs import named
 from gfn_envs.conditions import conditioned
 from gfn_envs.dag import Dag
@@ -134,3 +136,19 @@ def checked_render_mode(render_mode: str | None) -> str | None:
     if render_mode not in (None, *METADATA["render_modes"]):
         raise ValueError(f"render_mode must be one of {METADATA['render_modes']} or None, got {render_mode!r}")
     return render_mode
+
+
+def checked_autoreset_mode(given: Any) -> AutoresetMode:
+    """A member of AutoresetMode, or the one with that value.
+
+    Raises:
+        ValueError: the mode is unknown.
+    """
+    try:
+        return AutoresetMode(given)
+    except ValueError:
+        allowed = ", ".join(repr(mode.value) for mode in AutoresetMode)
+        message = (
+            f"autoreset_mode must be one of {allowed}, or a member of gymnasium.vector.AutoresetMode, got {given!r}"
+        )
+        raise ValueError(message) from None

@@ -12,7 +12,7 @@ from gymnasium.vector.utils import batch_space
 
 from gfn_envs.arrays import BoolArray, FloatArray, IntArray, observation_at
 from gfn_envs.dag import Dag
-from gfn_envs.gym.build import build, checked_render_mode
+from gfn_envs.gym.build import build, checked_autoreset_mode, checked_render_mode
 from gfn_envs.gym.stepper import METADATA
 from gfn_envs.validation import positive_int
 
@@ -52,7 +52,7 @@ class GFNVectorEnv(VectorEnv[Any, Any, Any]):
             positive_int("max_episode_steps", max_episode_steps, "GFNVectorEnv")
         self.max_episode_steps = max_episode_steps
         self.num_envs, self.render_mode = int(num_envs), checked_render_mode(render_mode)
-        self.autoreset_mode = _checked_autoreset_mode(autoreset_mode)
+        self.autoreset_mode = checked_autoreset_mode(autoreset_mode)
         self.metadata = {**METADATA, "autoreset_mode": self.autoreset_mode}
         self.stepper = build(dag, kwargs)
         self.dag = self.stepper.dag
@@ -291,19 +291,3 @@ class GFNVectorEnv(VectorEnv[Any, Any, Any]):
 
     def get_attr(self, name: str) -> tuple[Any, ...]:
         return self.call(name)
-
-
-def _checked_autoreset_mode(given: Any) -> AutoresetMode:
-    """A member of AutoresetMode, or the one with that value.
-
-    Raises:
-        ValueError: the mode is unknown.
-    """
-    try:
-        return AutoresetMode(given)
-    except ValueError:
-        allowed = ", ".join(repr(mode.value) for mode in AutoresetMode)
-        message = (
-            f"autoreset_mode must be one of {allowed}, or a member of gymnasium.vector.AutoresetMode, got {given!r}"
-        )
-        raise ValueError(message) from None

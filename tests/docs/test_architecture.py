@@ -7,9 +7,12 @@ import subprocess
 import sys
 from pathlib import Path
 from textwrap import dedent
+from types import FrameType
 
 import pytest
 
+import agents
+import gfn_envs
 from scripts import architecture
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -34,6 +37,27 @@ def test_long_files_have_a_reason(figures: dict) -> None:
 def test_named_files_exist(figures: dict) -> None:
     assert None not in figures["trajectory_balance"].values()
     assert None not in figures["extensions"].values()
+
+
+def test_an_iteration_of_trajectory_balance_runs_the_files_of_its_two_lists_and_no_others() -> None:
+    dag = gfn_envs.make_dag("GFN/HyperGrid-v0", ndim=2, side=4)
+    agent = agents.make_agent("tb", dag, seed=0, engine="torch", hidden=(8,))
+    agent.update()  # the first iteration also imports
+    ran: set[str] = set()
+
+    def note(frame: FrameType, event: str, _: object) -> None:
+        path = Path(frame.f_code.co_filename)
+        if event == "call" and path.is_relative_to(ROOT):
+            ran.add(path.relative_to(ROOT).as_posix())
+
+    sys.setprofile(note)
+    try:
+        agent.update()
+    finally:
+        sys.setprofile(None)
+    ours = {name for name in ran if name.startswith(("agents/", "gfn_envs/")) and "/envs/" not in name}
+    declared = {"agents/gflownets/tb.py"}  # a declaration, without code that runs
+    assert ours == {*architecture.TRAJECTORY_BALANCE, *architecture.BLACK_BOXES} - declared
 
 
 def test_every_module_and_line_is_counted(figures: dict) -> None:

@@ -2,23 +2,20 @@
 
 from __future__ import annotations
 
-import itertools
-import operator
 from collections.abc import Iterable
 from typing import Any, NamedTuple
 
 import numpy as np
 import scipy.linalg.cython_blas  # noqa: F401 - Numba would load it in a matrix product, on all threads.
-import torch
-from torch import Tensor
 
 from agents.engines.adam import flushed_denormals, is_adam, new_state
 from agents.engines.engine import Engine, Learner
 from agents.engines.numba import adam, balance, kernels
+from agents.engines.numba.kept import NOTHING, Kept, fingerprint
+from agents.engines.numba.support import NOT_PLAIN, check, layers_of, require
 from agents.engines.numba.tables import Tables, tables
+from agents.engines.numba.views import Views
 from agents.errors import NoLegalActionError
-from agents.policies.mlp import MLP
-from agents.policies.state_action import StateActionPolicy
 from agents.rollout import ON_POLICY, Exploration, first_stops
 from agents.threads import on_working_threads
 from agents.trajectories import Trajectories, concatenate
@@ -28,8 +25,6 @@ from gfn_envs.enumeration import state_graph
 
 #: Larger batches are sampled in pieces of this many random numbers.
 NUMBERS = 2**22
-#: Options of Adam that change its step.
-NOT_PLAIN = ("weight_decay", "amsgrad", "maximize")
 
 
 class Evaluated(NamedTuple):
@@ -47,85 +42,11 @@ class Evaluated(NamedTuple):
     """States evaluated, row of each state, hidden layers and outputs."""
 
 
-#: Methods of the learner that the kernels replace.
-COMPILED = ("loss", "balance_loss", "penalty", "log_flow", "log_probs", "log_pb", "forward_logits")
-
-
-def check(learner: Learner) -> None:
-    """Raise ValueError if this engine does not support a learner. The message says what is needed."""
-    dag, policy = learner.dag, learner.policy
-    require(learner.balance is not None, "an agent with a balance objective", learner.name)
-    require(learner.backward.in_objective, "a P_B without a separate loss", repr(learner.backward.name))
-    require(dag.on_error != "skip", "a reward for every object (on_error other than 'skip')", repr(dag.on_error))
-    require(learner.device.type == "cpu", "device 'cpu'", repr(str(learner.device)))
-    optimizer = learner.optimizer
-    plain = is_adam(optimizer) and not any(g[k] for g in optimizer.param_groups for k in NOT_PLAIN)
-    require(plain, "optimizer 'adam', with its betas and eps at most", repr(getattr(learner.config, "optimizer", "")))
-    overridden = [name for name in COMPILED if not getattr(type(learner), name, check).__module__.startswith("agents.")]
-    require(not getattr(learner, "modules", ()), "no further networks", f"those of {learner.name!r}")
-    given = f"{', '.join(overridden)} defined by {learner.name!r}"
-    require(not overridden, "the loss that the balance declares", given)
-    # Subclasses may compute something else.
-    layered = type(policy) is StateActionPolicy and all(type(network) is MLP for network in policy.networks)
-    require(layered, "a multi-layer perceptron (network 'mlp', form 'sa')", "another policy")
-    assert isinstance(policy, StateActionPolicy)
-    require(not any(network.slope for network in policy.networks), "activation 'relu'", "'leaky_relu'")
-    require(len(policy.networks) == 1, "one network for all heads (shared True)", f"{len(policy.networks)}")
-    require(policy.inputs == dag.encode, "a policy that reads dag.encode", repr(policy.inputs))
-    require(policy.anchor.dtype == torch.float32, "single precision", str(policy.anchor.dtype))
-    layers = layers_of(policy)
-    require(len(layers) > 1, "at least one hidden layer", "none")
-    own, parameters = [p for layer in layers for p in layer], list(policy.parameters())
-    same = len(own) == len(parameters) and all(map(operator.is_, own, parameters))
-    require(same, "a policy whose parameters are those of its layers", f"{len(parameters)} parameters")
-    outputs = [dag.num_actions, dag.num_backward_actions * policy.learns_backward, int(policy.learns_flow)]
-    widths = [dag.num_features, *(len(bias) for _, bias in layers[:-1]), sum(outputs)]
-    shapes = [*itertools.pairwise(widths[:-1]), (widths[-1], widths[-2])]
-    fits = policy.sizes == outputs and shapes == [tuple(weight.shape) for weight, _ in layers]
-    given = f"heads of {policy.sizes} and weights of {[tuple(weight.shape) for weight, _ in layers]}"
-    require(fits, f"heads of {outputs} and weights of {shapes}, as the environment has it", given)
-
-
-class Kept(NamedTuple):
-    """Hidden layers of the last rollout, which save a gradient step on it from evaluating its states again.
-
-    Attributes:
-        place: indices of the states of the batch, the array itself.
-        weights: fingerprint of the weights.
-        states: distinct states (k,).
-        memory: their hidden layers; see :func:`agents.engines.numba.kernels.sample`.
-    """
-
-    place: IntArray
-    weights: tuple[float, ...]
-    states: IntArray
-    memory: FloatArray
-
-
-NOTHING = Kept(np.zeros(0, np.int64), (), np.zeros(0, np.int32), np.zeros(0, np.float32))
-
-
-def fingerprint(weights: Iterable[FloatArray]) -> tuple[float, ...]:
-    """Sums of squares of the weights, which detect changes. They take a hundredth of an iteration."""
-    return tuple(float(np.vdot(w, w)) for w in weights)
-
-
-def require(condition: bool, what: str, given: str) -> None:
-    """Raise ValueError unless ``condition``."""
-    if not condition:
-        raise ValueError(f"engine 'numba' needs {what}, got {given}; use engine='torch'")
-
-
 def same_steps(first: Trajectories, second: Trajectories) -> bool:
     """True if two batches share their arrays, apart from the rewards."""
     names = ("states", "actions", "backward_actions", "offsets")
     same = all(getattr(first, name) is getattr(second, name) for name in names)
     return same and first.log_reward.shape == second.log_reward.shape
-
-
-def layers_of(policy: Any) -> list[tuple[torch.nn.Parameter, torch.nn.Parameter]]:
-    """Weight and bias of each layer of a policy that passed :func:`check`."""
-    return policy.networks[0].layers
 
 
 class NumbaEngine(Engine):
@@ -361,25 +282,3 @@ class NumbaEngine(Engine):
             *group["betas"],
             group["eps"],
         )
-
-
-class Views:
-    """NumPy views of tensors, by name, cached while the tensors stay in place.
-
-    Creating them takes longer than a small matrix product. Copies start empty, because their tensors are elsewhere.
-    """
-
-    def __init__(self) -> None:
-        self.known: dict[str, tuple[list[int], tuple[FloatArray, ...]]] = {}
-
-    def __reduce__(self) -> tuple[type[Views], tuple[()]]:
-        return Views, ()
-
-    def of(self, name: str, tensors: Iterable[Tensor], flat: bool = False) -> tuple[FloatArray, ...]:
-        """The arrays of the tensors with that name, in their shapes or ``flat``."""
-        tensors = tuple(tensors)
-        place = [t.data_ptr() for t in tensors]
-        if name not in self.known or self.known[name][0] != place:
-            arrays = (t.detach().numpy() for t in tensors)
-            self.known[name] = place, tuple(a.reshape(-1) if flat else a for a in arrays)
-        return self.known[name][1]

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from agents.config import ExplorationSettings, LogZSettings, NetworkSettings, OptimizerSettings, TemperingSettings
-from agents.config_checks import checked_widths, require, require_at_least
+from agents.config_checks import require_value_network
 from agents.engines.adam import Adam, minimize
 from agents.log_probs import LogProbs
 from agents.losses import policy_gradient as pg
@@ -47,9 +47,7 @@ class PolicyGradientConfig(LogZSettings, ExplorationSettings, TemperingSettings,
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        object.__setattr__(self, "value_hidden", checked_widths("value_hidden", self.value_hidden))
-        require(0 <= self.lamda <= 1, "lamda must lie in [0, 1]", self.lamda)
-        require_at_least(self, 0, "lr_value")
+        require_value_network(self)
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ import pytest
 
 from agents.cli import main as cli
 from agents.cli.parsing import parse
-from agents.cli.train import options_class
+from agents.cli.train_flags import options_class
 from agents.registry import AGENTS
 from agents.runs import directory as runs
 

@@ -65,7 +65,7 @@ def test_ctrl_c_stops_between_iterations_and_a_resumed_run_equals_an_uninterrupt
     every = {"log_every": 3, "eval_every": 10, "checkpoint_every": 20, "progress": False}
     settings = {"replay": "prioritized", "replay_batch_size": 4}  # two gradient steps per iteration
     agents.train(make(**settings), 20, tmp_path / "whole", **every)
-    agent, owner = make(**settings), agents.runs.train
+    agent, owner = make(**settings), agents.runs.evaluations
     if where == "step":
         owner = agent.engine
     function, calls = getattr(owner, where), []
@@ -112,7 +112,7 @@ def test_a_second_ctrl_c_stops_at_once():
 def test_a_run_stopped_in_its_last_evaluation_is_evaluated_when_resumed(tmp_path, monkeypatch):
     every = {"eval_every": 5, "checkpoint_every": 10, "progress": False}
     agents.train(make(), 10, tmp_path / "whole", **every)
-    save, evaluate, calls = runs.save_checkpoint, agents.runs.train.evaluate, []
+    save, evaluate, calls = runs.save_checkpoint, agents.runs.evaluations.evaluate, []
 
     def killed(*arguments, **kwargs):
         calls.append(1)
@@ -126,7 +126,7 @@ def test_a_run_stopped_in_its_last_evaluation_is_evaluated_when_resumed(tmp_path
         save(out, agent, state)
 
     agent, progress = make(), {}
-    monkeypatch.setattr(agents.runs.train, "evaluate", killed)
+    monkeypatch.setattr(agents.runs.evaluations, "evaluate", killed)
     monkeypatch.setattr(runs, "save_checkpoint", noted)
     with pytest.raises(RuntimeError, match="killed"):
         agents.train(agent, 10, tmp_path / "parts", **{**every, "checkpoint_every": 5})
