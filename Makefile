@@ -23,7 +23,7 @@ export GFN_ENVS_DATA ?= $(abspath ../shared/data)
 endif
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-fast test-interop docs lint clean
+.PHONY: help demo test test-fast test-interop docs figures lint clean
 .NOTPARALLEL:
 
 help: ## show this list
@@ -61,6 +61,9 @@ test-interop: .venv-interop/installed ## run the tests with TorchRL and RLlib, i
 docs: $(VENV)/installed-docs ## build the documentation site in build/docs, without network; warnings are errors
 	OMP_NUM_THREADS=1 MPLBACKEND=Agg $(BIN)/sphinx-build -q -W --keep-going -b html docs build/docs
 	@echo "Open build/docs/index.html"
+
+figures: $(VENV)/installed-test ## make every picture of README.md and docs, in about an hour; ARGS="--list" shows what from what
+	OMP_NUM_THREADS=1 MPLBACKEND=Agg $(BIN)/python scripts/figures.py $(ARGS)
 
 lint: $(VENV)/installed-test ## check style, format, types and import layers
 	$(BIN)/ruff check .

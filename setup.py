@@ -9,6 +9,27 @@ HERE = Path(__file__).parent
 # Read as text: importing gfn_envs would need NumPy and Gymnasium before they are installed.
 VERSION = re.search(r'^__version__ = "(.+)"$', (HERE / "gfn_envs" / "__init__.py").read_text("utf-8"), re.M)[1]
 
+#: Address of the repository, such as https://github.com/NAME/gfn-envs. Set it before a release: links of the package's
+#: page and its metadata follow from it.
+REPOSITORY = ""
+
+
+def page() -> str:
+    """README.md as the page of the package: links into the repository are absolute, if its address is known."""
+    text = (HERE / "README.md").read_text("utf-8")
+    if REPOSITORY:
+        text = re.sub(r"(!\[[^\]]*\]\()(?!https?:|#)", rf"\g<1>{REPOSITORY}/raw/v{VERSION}/", text)
+        text = re.sub(r"((?<!!)\[[^\]]*\]\()(?!https?:|#)", rf"\g<1>{REPOSITORY}/blob/v{VERSION}/", text)
+    return text
+
+
+def urls() -> dict:
+    """Links of the metadata."""
+    pages = {"Source": "", "Documentation": f"/tree/v{VERSION}/docs", "Issues": "/issues"}
+    pages["Changelog"] = f"/blob/v{VERSION}/CHANGELOG.md"
+    return {name: REPOSITORY + page for name, page in pages.items()} if REPOSITORY else {}
+
+
 EXTRAS = {
     "agents": ["torch>=2.4", "scipy", "filelock", "threadpoolctl", "tqdm", "tyro", "rich", "rapidfuzz", "numba>=0.60"],
     "fast": ["numba>=0.60"],
@@ -33,20 +54,38 @@ EXTRAS = {
     "pareto": ["pymoo"],
 }
 EXTRAS["all"] = [requirement for extra in EXTRAS.values() for requirement in extra]
-EXTRAS["docs"] = ["sphinx", "furo", "myst-nb", "sphinx-copybutton", "ipykernel"]
+EXTRAS["docs"] = [
+    "sphinx",
+    "furo",
+    "myst-nb",
+    "sphinx-copybutton",
+    "sphinx-mathjax-offline",
+    "beautifulsoup4",
+    "ipykernel",
+]
 # RLlib pins a version of Gymnasium that is not ours: an environment apart, with constraints-interop.txt.
 EXTRAS["interop"] = ["torchrl", "tensordict", "ray[rllib]", "hypothesis", "pytest", "pytest-timeout"]
 EXTRAS["test"] = ["pytest", "pytest-xdist", "pytest-timeout", "hypothesis", "ruff", "mypy", "import-linter"]
-EXTRAS["test"] += ["scikit-learn", "biopython", "dendropy", "mpmath", "mo-gymnasium", "pandas", "playwright"]
+EXTRAS["test"] += [
+    "scikit-learn",
+    "biopython",
+    "dendropy",
+    "mpmath",
+    "mo-gymnasium",
+    "pandas",
+    "playwright",
+    "axe-playwright-python",
+]
 EXTRAS["test"] += EXTRAS["all"]
 
 setup(
     name="gfn-envs",
     version=VERSION,
     description="Environments for generative flow networks with the Gymnasium API, and agents that learn in them",
-    long_description=(HERE / "README.md").read_text("utf-8"),
+    long_description=page(),
     long_description_content_type="text/markdown",
     author="the gfn-envs contributors",
+    project_urls=urls(),
     license="MIT",
     license_files=["LICENSE"],
     keywords=["GFlowNet", "generative flow networks", "gymnasium", "reinforcement learning", "sampling"],

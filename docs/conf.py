@@ -1,11 +1,13 @@
 """Settings of the documentation site: ``make docs`` builds it into build/docs, without network."""
 
+import importlib.util
 import sys
 from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
 sys.path[:0] = [str(HERE.parent), str(HERE.parent / "scripts")]
 
+import check_site  # noqa: E402
 import site_pages  # noqa: E402
 
 import gfn_envs  # noqa: E402
@@ -30,8 +32,12 @@ suppress_warnings = ["mystnb.unknown_mime_type"]
 
 html_theme = "furo"
 html_title = "gfn-envs"
-html_static_path = ["static"]
+# Formulas are drawn by one file, which is part of the site: pages need no network.
+MATHJAX = Path(importlib.util.find_spec("sphinx-mathjax-offline").origin).parent / "static" / "mathjax"
+mathjax_path = "tex-svg-full.js"
+html_static_path = ["static", str(MATHJAX / mathjax_path)]
 html_css_files = ["site.css"]
+html_js_files = [("site.js", {"defer": "defer"})]
 html_show_sphinx = False
 html_theme_options = {"navigation_with_keys": True}
 templates_path: list[str] = []
@@ -39,3 +45,4 @@ templates_path: list[str] = []
 
 def setup(app):
     site_pages.write(HERE)
+    app.connect("build-finished", check_site.after_build)

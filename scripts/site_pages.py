@@ -1,4 +1,4 @@
-"""Write the pages of the documentation site that follow from the code: environments, agents, API, changelog.
+"""Write the pages of the documentation site that follow from the code: environments, agents, API, gallery, changelog.
 
 docs/conf.py calls :func:`write` before each build. The pages are in docs/generated/, which is not committed.
 """
@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import ast
 import dataclasses
+import functools
 import importlib
 import inspect
 import json
@@ -17,10 +18,14 @@ import types
 from pathlib import Path
 from typing import Any
 
+import draw_curves
+import figures
 import generate_tables
+import numpy as np
 
 import agents
 import gfn_envs
+from agents.schedules import Schedule
 from gfn_envs.registration import SHARED, Parameter, environment_parameters
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -48,6 +53,8 @@ import gfn_envs
 env = gym.make("{id}")
 dag = gfn_envs.make_dag("{id}")
 ```"""
+CURVE = """*On the 8 x 8 grid, the default settings reach an exact total variation of {median:.2g} after {points:,}
+transitions ({low:.2g} to {high:.2g} over {seeds} seeds). Blue: median and range of the seeds.*"""
 TRAINING = """```python
 agent = agents.make_agent("{name}", dag, seed=0)
 ```
@@ -66,11 +73,13 @@ def write(docs: Path) -> None:
     pages = {
         f"environments/{name}.md": environment_page(id, facts.get(id, {}), docs) for name, id in environments.items()
     }
-    pages |= {f"agents/{name}.md": agent_page(name) for name in agents.AGENTS}
+    runs = draw_curves.stored()
+    pages |= {f"agents/{name}.md": agent_page(name, runs) for name in agents.AGENTS}
     pages |= {f"api/{name}.md": module_page(name, title) for name, title in MODULES.items()}
     pages["environments/index.md"] = index("Environments", generate_tables.environments_table(), environments)
-    pages["agents/index.md"] = index("Agents", generate_tables.agents_table(), dict.fromkeys(agents.AGENTS))
+    pages["agents/index.md"] = index("Agents", reached_column(runs), dict.fromkeys(agents.AGENTS))
     pages["api/index.md"] = index("API reference", "", dict.fromkeys(MODULES))
+    pages["gallery.md"] = gallery_page()
     pages["changelog.md"] = (ROOT / "CHANGELOG.md").read_text("utf-8").replace("](docs/", "](../")
     for name, text in pages.items():
         path = out / name
@@ -127,18 +136,48 @@ def default_text(parameter: Parameter) -> str:
 # ---------------------------------------------------------------------- agents
 
 
-def agent_page(name: str) -> str:
-    """The page of an agent: what it is, the paper, code, settings."""
+def agent_page(name: str, runs: draw_curves.Runs) -> str:
+    """The page of an agent: what it is, the paper, a learning curve, code, settings."""
     agent = agents.AGENTS[name]
     first, _, rest = inspect.getdoc(agent).partition("\n")
-    parts = [f"# {name}", first, f"Source: {agent.paper}." if agent.paper else "", prose(rest)]
-    curve = ROOT / "docs" / "curves" / f"{name}.svg"
-    if curve.exists():
-        parts.append(f"![Exact total variation of {name} on the 8 x 8 grid over transitions](../../curves/{name}.svg)")
+    parts = [f"# {name}", first, f"Source: {agent.paper}." if agent.paper else "", equations()[name]]
+    parts += ["[Notation](../../objectives.md)", prose(rest)]
+    if (draw_curves.FOLDER / f"{name}.svg").exists():
+        parts.append(f"![Exact total variation of {name} over transitions](../../curves/{name}.svg)")
+        parts.append(CURVE.format(points=draw_curves.POINTS[-1], **reached(runs[name])))
     parts.append(TRAINING.format(name=name))
-    rows = [[f"`{field}`", f"`{default!r}`", text] for field, default, text in settings(agent.config_class)]
+    rows = [[f"`{field}`", f"`{short(default)}`", text] for field, default, text in settings(agent.config_class)]
     parts.append("## Settings\n\n" + generate_tables.table(["setting", "default", "what"], rows))
     return "\n\n".join(part for part in parts if part) + "\n"
+
+
+@functools.cache
+def equations() -> dict[str, str]:
+    """Agent -> its section in docs/objectives.md: an equation, and what an iteration does."""
+    text = (ROOT / "docs" / "objectives.md").read_text("utf-8")
+    _, *parts = re.split(r"^## (.+)\n", text, flags=re.M)
+    return {name: part.strip() for name, part in zip(parts[::2], parts[1::2], strict=True)}
+
+
+def reached(runs: dict[str, list[float]]) -> dict[str, Any]:
+    """Final distances of an agent: number of seeds, median, lowest and highest."""
+    last = [values[-1] for values in runs.values()]
+    return {"seeds": len(last), "median": float(np.median(last)), "low": min(last), "high": max(last)}
+
+
+def reached_column(runs: draw_curves.Runs) -> str:
+    """The table of agents with the final distance of each on the standard grid."""
+    head, line, *rows = generate_tables.agents_table().split("\n")
+    ends = [f" {reached(runs[name])['median']:.2g} |" if name in runs else " |" for name in agents.AGENTS]
+    rows = [row + end for row, end in zip(rows, ends, strict=True)]
+    note = f"TV: exact total variation on the 8 x 8 grid after {draw_curves.POINTS[-1]:,} transitions; default settings"
+    return note + ", median of seeds.\n\n" + "\n".join([head + " TV |", line + " --- |", *rows])
+
+
+def short(default: Any) -> str:
+    """A default as one would write it: a constant schedule is its number."""
+    constant = isinstance(default, Schedule) and default.start == default.end
+    return repr(default.start if constant else default)
 
 
 def settings(config: type[Any]) -> list[tuple[str, Any, str]]:
@@ -150,6 +189,21 @@ def settings(config: type[Any]) -> list[tuple[str, Any, str]]:
             if isinstance(field, ast.AnnAssign) and isinstance(text, ast.Expr) and isinstance(text.value, ast.Constant):
                 texts[field.target.id] = " ".join(str(text.value.value).split())
     return [(f.name, f.default, texts.get(f.name, "")) for f in dataclasses.fields(config)]
+
+
+# ---------------------------------------------------------------------- gallery
+
+
+def gallery_page() -> str:
+    """Every picture with the command that makes it."""
+    parts = ["# Gallery", "`make figures` makes all of these pictures. Each command makes its own:"]
+    for name, entry in figures.PICTURES.items():
+        what = entry.what[0].upper() + entry.what[1:]
+        cost = " It draws stored results." if entry.stored else ""
+        parts.append(f"## {name.replace('_', ' ')}\n\n{what}: about {entry.minutes:g} CPU minutes.{cost}")
+        parts.append(f"```bash\n{entry.command.format(out='runs')}\n```")
+        parts += [f"![{what}: {path.stem}](../{path.relative_to(ROOT / 'docs')})" for path in entry.paths()]
+    return "\n\n".join(parts) + "\n"
 
 
 # ---------------------------------------------------------------------- API

@@ -13,6 +13,7 @@ import numpy as np
 
 from agents.agent import Agent
 from agents.evaluation.evaluate import is_enumerable, learned_distribution, target_for
+from agents.plots.style import BLUE, LINES, PALETTE, VERMILION, styled
 from agents.runs.files import write_atomically
 from gfn_envs import exact
 from gfn_envs.arrays import FloatArray
@@ -30,6 +31,7 @@ MAX_BARS = 100
 MAX_PAIRS = 3
 
 
+@styled
 def learned_against_target(
     agent: Agent, path: str | os.PathLike[str] | None = None, exact_states: int | None = None
 ) -> Figure:
@@ -56,6 +58,7 @@ def learned_against_target(
     return save(figure, path)
 
 
+@styled
 def training_curves(history: Sequence[dict[str, Any]], path: str | os.PathLike[str] | None = None) -> Figure:
     """Loss, log Z and exact TV over iterations.
 
@@ -81,6 +84,7 @@ def training_curves(history: Sequence[dict[str, Any]], path: str | os.PathLike[s
 LOGARITHMIC = {"tv", "jsd", "kl", "l1_mean", "loss", "log_z_error", "mean_reward_error"}
 
 
+@styled
 def comparison(
     panels: Mapping[str, Sequence[Curve]], metric: str, axis: str, path: str | os.PathLike[str] | None = None
 ) -> Figure:
@@ -96,10 +100,11 @@ def comparison(
     for axes, (environment, curves) in zip(
         figure.subplots(1, len(panels), squeeze=False)[0], panels.items(), strict=True
     ):
-        for curve in curves:
+        for number, curve in enumerate(curves):
             seeds = f"{curve.count.max()} seed{'s' if curve.count.max() > 1 else ''}"
             marker = "." if len(curve.x) < 30 else ""
-            (line,) = axes.plot(curve.x, curve.mean, marker=marker, label=f"{curve.label}, {seeds}")
+            style = LINES[min(number // len(PALETTE), len(LINES) - 1)]
+            (line,) = axes.plot(curve.x, curve.mean, linestyle=style, marker=marker, label=f"{curve.label}, {seeds}")
             axes.fill_between(
                 curve.x, curve.mean - curve.se, curve.mean + curve.se, color=line.get_color(), alpha=0.2, linewidth=0
             )
@@ -161,7 +166,7 @@ def _bars(learned: FloatArray, target: FloatArray) -> Figure:
     axes = figure.add_subplot()
     order = np.argsort(-target, kind="stable")
     axes.bar(np.arange(len(order)), target[order], color="lightgrey", label="target R/Z")
-    axes.plot(np.arange(len(order)), learned[order], ".", color="C3", label="learned")
+    axes.plot(np.arange(len(order)), learned[order], ".", color=VERMILION, label="learned")
     axes.set_xlabel("objects, by reward")
     axes.set_ylabel("probability")
     axes.legend()
@@ -186,7 +191,7 @@ def _sampled_rewards(agent: Agent, num_samples: int = 2000) -> Figure:
     objects = agent.sample(num_samples, rng=np.random.default_rng(0))
     figure = new_figure(5, 3.4)
     axes = figure.add_subplot()
-    axes.hist(log_rewards(agent.dag, objects), bins=40, color="C0")
+    axes.hist(log_rewards(agent.dag, objects), bins=40, color=BLUE)
     axes.set_xlabel("log R of sampled objects")
     axes.set_ylabel(f"count of {num_samples}")
     return figure
