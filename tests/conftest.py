@@ -48,6 +48,7 @@ SLOW = (
     "tests/agents/test_rollout.py::test_forward_samples_follow_the_policy",
     "tests/agents/test_tempering.py::test_the_defaults_learn_a_steep_posterior",
     "tests/docs/",
+    "tests/forks/",
     "tests/gfn_envs/checker/test_checker.py::test_default_instances_are_well_formed",
     "tests/gfn_envs/checker/test_checker.py::test_large_environments_are_checked_in_seconds",
     "tests/gfn_envs/envs/proteins/test_proteins.py::test_amp_needs_no_download",

@@ -20,6 +20,7 @@ from gfn_envs import Dag
 from gfn_envs.data import registry as datasets
 from gfn_envs.envs.hypergrid.rewards import REWARDS
 from gfn_envs.graph_layout import GraphLayout, NodeActions
+from tests import forks
 
 GRID, BITS, BAG = "GFN/HyperGrid-v0", "GFN/BitSequence-v0", "GFN/Bag-v0"
 SEQUENCE, TFBIND8, PHO4 = "GFN/Sequence-v0", "GFN/TFBind8-v0", "GFN/PHO4-v0"
@@ -235,8 +236,16 @@ def all_states(dag: Dag) -> np.ndarray:
 
 def run_python(*arguments: str) -> subprocess.CompletedProcess[str]:
     """Another Python, in which the same gfn_envs is imported."""
+    return _run(sys.executable, *arguments)
+
+
+def run_fork(*arguments: str) -> subprocess.CompletedProcess[str]:
+    """The same at once, in a fork of a process that has imported the packages."""
+    return _run(forks.python(), *arguments)
+
+
+def _run(*command: str) -> subprocess.CompletedProcess[str]:
     environment = {**os.environ, "PYTHONPATH": str(Path(gfn_envs.__file__).parents[1])}
-    command = [sys.executable, *arguments]
     return subprocess.run(command, env=environment, capture_output=True, text=True, timeout=120, check=False)
 
 

@@ -11,6 +11,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
+from gfn_envs.oracle.journal import Journal
 from gfn_envs.reward_errors import OracleError
 
 #: Marks a file as a log of calls (PRAGMA application_id), and the version of its columns (user_version).
@@ -63,7 +64,8 @@ class Call(NamedTuple):
 
 
 class CallLog:
-    """Calls of the reward of a run, in an SQLite file. Each is committed when it begins and when it ends.
+    """Calls of the reward of a run, in an SQLite file. Each is committed when it begins and when it ends (see
+    :mod:`gfn_envs.oracle.journal`).
 
     Several processes can use one file. Rows of other rewards and runs stay apart.
 
@@ -89,6 +91,7 @@ class CallLog:
             self.connection = sqlite3.connect(place, timeout=60, check_same_thread=False)
             with self.connection:
                 self._prepare()
+            self.journal = Journal(self.connection, path)
         except OSError as error:
             raise OracleError(f"{path}: the log of calls cannot be made: {error.strerror or error}") from error
         except sqlite3.DatabaseError as error:
@@ -141,6 +144,7 @@ class CallLog:
         Raises:
             OracleError: they cannot be written, for example because the disk is full. None of them is written.
         """
+        self.journal.spend(0.0)
         now = datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds")
         query = "INSERT INTO calls(reward, run, object, name, attempt, status, time) VALUES (?, ?, ?, ?, ?, ?, ?)"
         with self._writing("no call was begun"):
@@ -156,6 +160,7 @@ class CallLog:
         if not ids:
             return
         names = ("attempt", "status", "value", "components", "seconds", "error")
+        self.journal.spend(sum(call.seconds for call in calls))
         query = f"UPDATE calls SET {', '.join(f'{name} = ?' for name in names)} WHERE id = ?"
         with self._writing(f"not in the log: {', '.join(map(_result, calls))}"):
             for id, call in zip(ids, calls, strict=True):
@@ -173,7 +178,7 @@ class CallLog:
 
     def close(self) -> None:
         """Close the file."""
-        self.connection.close()
+        self.journal.close()
 
 
 def _result(call: Call) -> str:

@@ -8,7 +8,7 @@ from pathlib import Path
 import networkx as nx
 import pytest
 
-from tests.helpers import run_python
+from tests.helpers import run_fork
 
 EXAMPLE = Path(__file__).resolve().parents[2] / "examples" / "max_cut.py"
 
@@ -20,7 +20,7 @@ def test_from_a_graph_to_its_best_cuts(tmp_path: Path) -> None:
     graph["a"]["b"]["weight"] = 3.0
     nx.write_graphml(graph, tmp_path / "ring.graphml")
     options = ["--iterations", "300", "--samples", "500", "--out", str(tmp_path / "out"), "--temperature", "0.5"]
-    ran = run_python(str(EXAMPLE), str(tmp_path / "ring.graphml"), *options)
+    ran = run_fork(str(EXAMPLE), str(tmp_path / "ring.graphml"), *options)
     assert ran.returncode == 0, ran.stderr
     assert "optimum: 6, with 4 solutions; sampled of these: 4" in ran.stdout  # all edges but one of weight 1
     best = nx.read_graphml(tmp_path / "out" / "best.graphml")

@@ -4,12 +4,11 @@ The Python blocks of README.md, CONTRIBUTING.md and docs/*.md are executed in an
 order and in one namespace. A bash block is executed too if the line before it is ``<!-- run -->``. A traceback names
 the file and line of the documentation.
 
-``python tests/docs/test_docs.py README.md`` does the same for one file.
+``PYTHONPATH=. python tests/docs/test_docs.py README.md`` does the same for one file.
 """
 
 from __future__ import annotations
 
-import multiprocessing
 import os
 import re
 import subprocess
@@ -20,6 +19,9 @@ from pathlib import Path
 from typing import NamedTuple
 
 import pytest
+
+from tests import forks
+from tests.helpers import run_fork
 
 ROOT = Path(__file__).resolve().parents[2]
 FILES = sorted(str(path.relative_to(ROOT)) for pattern in ("*.md", "docs/**/*.md") for path in ROOT.glob(pattern))
@@ -56,42 +58,26 @@ def run_file(path: Path) -> None:
             exec(compile("\n" * (block.line - 1) + block.code, path, "exec"), vars(main))
 
 
-#: Modules that most pages import: once, in a process of which those of the pages are forks.
-SHARED_IMPORTS = ["agents.runs.train", "agents.engines.numba.engine", "matplotlib.figure", "scipy.stats"]
-
-
-def run_in_folder(path: Path, folder: Path, variables: dict[str, str]) -> None:
-    """Execute the blocks of ``path`` in ``folder``, with output to its file output.txt. For a process of its own."""
-    output = os.open(folder / "output.txt", os.O_CREAT | os.O_WRONLY)
-    os.dup2(output, 1)
-    os.dup2(output, 2)
-    os.chdir(folder)
-    os.environ.update(variables)
-    warnings.filterwarnings("error", category=DeprecationWarning, module="__main__")
-    run_file(path)
-
-
 @pytest.mark.timeout(SECONDS + 20)
 @pytest.mark.parametrize("name", [name for name in FILES if blocks((ROOT / name).read_text("utf-8"))])
 def test_blocks_run(name: str, tmp_path: Path) -> None:
     for folder in ("examples", "benchmarks"):
         (tmp_path / folder).symlink_to(ROOT / folder)
-    variables = {
-        "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
+    python = forks.python()
+    folders = [Path(python).parent, Path(sys.executable).parent]
+    variables = os.environ | {
+        "PATH": os.pathsep.join([*map(str, folders), os.environ["PATH"]]),
         "PYTHONPATH": str(ROOT),
         "TMPDIR": str(tmp_path),
         "MPLBACKEND": "Agg",
         "OMP_NUM_THREADS": "1",
     }
-    context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(SHARED_IMPORTS)
-    process = context.Process(target=run_in_folder, args=(ROOT / name, tmp_path, variables))
-    process.start()
-    process.join(SECONDS)
-    ended = process.exitcode
-    process.kill()
-    output = (tmp_path / "output.txt").read_text("utf-8", "replace")
-    assert ended == 0, f"{name} does not run (exit code {ended}):\n{output[-9000:]}"
+    with (tmp_path / "output.txt").open("w+b") as output:
+        command = [python, __file__, str(ROOT / name)]
+        done = subprocess.run(command, cwd=tmp_path, env=variables, stdout=output, stderr=output, timeout=SECONDS)
+        output.seek(0)
+        text = output.read().decode("utf-8", "replace")
+    assert done.returncode == 0, f"{name} does not run (exit code {done.returncode}):\n{text[-9000:]}"
 
 
 def test_blocks_are_found_in_order_with_their_lines() -> None:
@@ -102,10 +88,11 @@ def test_blocks_are_found_in_order_with_their_lines() -> None:
 def test_a_failing_block_is_reported_with_its_line(tmp_path: Path) -> None:
     page = tmp_path / "page.md"
     page.write_text("```python\nx = 1\n```\n\n```python\nprint(x)\nraise RuntimeError(x)\n```\n")
-    ran = subprocess.run([sys.executable, __file__, str(page)], capture_output=True, text=True)
+    ran = run_fork(__file__, str(page))
     assert ran.returncode != 0
     assert 'page.md", line 7' in ran.stderr
 
 
 if __name__ == "__main__":
+    warnings.filterwarnings("error", category=DeprecationWarning, module="__main__")
     run_file(Path(sys.argv[1]).resolve())

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.helpers import run_python
+from tests.helpers import run_fork
 
 EXAMPLES = Path(__file__).resolve().parents[2] / "examples"
 HERE = [
@@ -27,7 +27,7 @@ ELSEWHERE = ["torchrl_ppo.py", "rllib_ppo.py", "custom_environment.py"]
 
 
 def run(name: str, *arguments: str, code: int = 0) -> str:
-    done = run_python(str(EXAMPLES / name), *arguments)
+    done = run_fork(str(EXAMPLES / name), *arguments)
     assert done.returncode == code, f"{done.stdout}\n{done.stderr}"
     return done.stdout
 

@@ -14,7 +14,7 @@ import torch
 import agents
 import gfn_envs
 from gfn_envs import exact
-from tests.helpers import run_python, small_dag
+from tests.helpers import run_fork, small_dag
 
 PATH = Path(__file__).resolve().parents[2] / "examples" / "papers" / "gradient_analysis.py"
 
@@ -90,8 +90,8 @@ def test_a_grid_with_too_many_trajectories_raises(analysis) -> None:
 
 
 def test_the_example_runs(tmp_path) -> None:
-    done = run_python(str(PATH), "--quick", "--side", "3", "--seed", "1", "--out", str(tmp_path / "figure.png"))
+    done = run_fork(str(PATH), "--quick", "--side", "3", "--seed", "1", "--out", str(tmp_path / "figure.png"))
     assert done.returncode == 0, done.stderr
     assert re.search(r"verdict: .* mean cosine of 0\.\d+", done.stdout)
     assert (tmp_path / "figure.png").exists()
-    assert "--seed" in run_python(str(PATH), "--help").stdout
+    assert "--seed" in run_fork(str(PATH), "--help").stdout

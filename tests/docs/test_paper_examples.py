@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from tests.helpers import run_python, scores
+from tests.helpers import run_fork, scores
 
 EXAMPLES = Path(__file__).resolve().parents[2] / "examples" / "papers"
 
@@ -299,7 +299,7 @@ def test_sehstr_target_covers_all_strings(load: Any) -> None:
 
 
 def test_help_describes_rows_and_options() -> None:
-    done = run_python(str(EXAMPLES / "shen2023_tfbind8.py"), "--help")
+    done = run_fork(str(EXAMPLES / "shen2023_tfbind8.py"), "--help")
     assert done.returncode == 0, done.stderr
     for expected in (
         "percentage of the mean reward of an exact",
@@ -309,7 +309,7 @@ def test_help_describes_rows_and_options() -> None:
         "guide_temperature 3.0",
     ):
         assert re.sub(r"\s+", " ", expected) in re.sub(r"\s+", " ", done.stdout)
-    done = run_python(str(EXAMPLES / "niu2024_sequences.py"), "--task=pho4", "--help")
+    done = run_fork(str(EXAMPLES / "niu2024_sequences.py"), "--task=pho4", "--help")
     assert done.returncode == 0, done.stderr
     assert "environment: GFN/PHO4-v0" in done.stdout
     assert re.search(r"^  --task {tfbind8,qm9str,sehstr,pho4}", done.stdout, re.M)

@@ -10,14 +10,14 @@ import agents
 import gfn_envs
 from benchmarks.robustness import arguments, bits, children, full_disk, rewards, small_runs
 from benchmarks.robustness.outcome import Outcome
-from tests.helpers import run_python
+from tests.helpers import run_fork
 
 
 @pytest.mark.parametrize(
     "names", [["bits", "rewards", "arguments", "data-files", "hostile"], ["interruptions", "full-disk", "races"]]
 )
 def test_a_few_trials_of_each_check_find_no_fault(names: list[str]) -> None:
-    found = run_python("-m", "benchmarks.robustness", "--quick", *(f"--only={name}" for name in names))
+    found = run_fork("-m", "benchmarks.robustness", "--quick", *(f"--only={name}" for name in names))
     assert found.returncode == 0, found.stdout + found.stderr
     assert found.stdout.count(", 0 faults, ") == len(names)
 

@@ -4,10 +4,11 @@ import csv
 import os
 import signal
 import subprocess
-import sys
 import time
 
 import pytest
+
+from tests import forks
 
 BUDGET = 300
 #: A reward in a file of its user, who pays for every call: a line of calls.txt each.
@@ -59,7 +60,7 @@ def folder(tmp_path):
 def begin(folder, *words):
     """Start ``gfn`` with these words in a folder."""
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
-    command = [sys.executable, "-m", "gfn_command", *words]
+    command = [forks.python(), "-m", "gfn_command", *words]
     return subprocess.Popen(
         command, cwd=folder, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     )

@@ -17,6 +17,7 @@ import pytest
 import agents
 from agents.cli import main as cli
 from gfn_envs import named
+from tests import forks
 
 Gfn = Callable[..., str]
 
@@ -111,7 +112,6 @@ def score(states):
 SLOW = ("--env.seconds", 0.02, "--checkpoint-every", 10)
 NAMES = ("mine:Shrunk", "mine:Mine/Permutation-v0")
 FLAGS = ("--agent.hidden", "16", "--agent.batch-size", "8", "--no-progress", "--log-every", "5", "--eval-every", "20")
-COMMAND = [str(Path(sys.executable).with_name("gfn"))]
 
 
 def forget() -> None:
@@ -159,13 +159,16 @@ def rows(run: Path) -> list[dict[str, Any]]:
 
 def killed(*words: Any, run: Path) -> None:
     """Start a training, and kill it once it has written a checkpoint and a row."""
-    with subprocess.Popen([*COMMAND, *map(str, words)], stderr=subprocess.PIPE, stdout=subprocess.DEVNULL) as process:
+    with subprocess.Popen(
+        [forks.python(), "-m", "gfn_command", *map(str, words)], stderr=subprocess.PIPE, stdout=subprocess.DEVNULL
+    ) as process:
         end = time.monotonic() + 60
         while not ((run / "checkpoint.pt").exists() and len(rows(run) if (run / "metrics.jsonl").exists() else []) > 1):
             assert process.poll() is None, process.stderr and process.stderr.read()
             assert time.monotonic() < end
             time.sleep(0.02)
         process.send_signal(signal.SIGKILL)
+        process.communicate()
 
 
 def test_a_new_users_path(folder: Path, gfn: Gfn) -> None:

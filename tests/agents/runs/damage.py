@@ -3,7 +3,6 @@
 import random
 import shutil
 import subprocess
-import sys
 import time
 import warnings
 from pathlib import Path
@@ -14,6 +13,7 @@ import torch
 import agents
 from agents.runs import directory as runs
 from agents.runs.compare import read_run
+from tests import forks
 
 
 def tensors(value, prefix=""):
@@ -47,9 +47,9 @@ def assert_same_run(a: Path, b: Path):
 # ---------------------------------------------------------------------- interruptions
 
 
-def train_command(out, flags):
+def train_command(out, flags, python=None):
     return [
-        sys.executable,
+        python or forks.python(),
         "-m",
         "agents",
         "train",

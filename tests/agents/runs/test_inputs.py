@@ -18,6 +18,7 @@ from agents.runs import directory as runs
 from agents.runs import inputs
 from agents.runs.differences import same
 from agents.runs.sources import describe_source
+from tests import forks
 
 GRID = "GFN/HyperGrid-v0"
 FASTA = ">A\nACGTACGT\n>B\nACGAACGA\n>C\nTTTTACGA\n>D\nTTTAACGG\n"
@@ -205,7 +206,7 @@ if __name__ == "__main__":
 
 
 def script(folder, *arguments):
-    command = [sys.executable, "mine.py", *map(str, arguments)]
+    command = [forks.python(), "mine.py", *map(str, arguments)]
     return subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=120, check=False)
 
 

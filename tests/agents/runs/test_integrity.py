@@ -7,6 +7,7 @@ import os
 import random
 import signal
 import subprocess
+import sys
 import zipfile
 from pathlib import Path
 
@@ -134,7 +135,7 @@ def test_a_full_disk_leaves_the_last_checkpoint(tmp_path, monkeypatch):
 
 
 def test_a_file_size_limit_is_one_line(tmp_path):
-    command = " ".join(train_command(tmp_path / "run", [*FLAGS, "--iterations", 30]))
+    command = " ".join(train_command(tmp_path / "run", [*FLAGS, "--iterations", 30], sys.executable))
     limited = f"trap '' XFSZ; ulimit -f 8; exec {command}"
     result = subprocess.run(["bash", "-c", limited], capture_output=True, text=True, timeout=120, check=False)
     assert result.returncode == 2
@@ -226,11 +227,13 @@ def test_a_run_that_never_began_leaves_no_lock(tmp_path):
 
 
 def test_a_run_interrupted_at_random_moments_equals_an_uninterrupted_one(tmp_path):
-    flags = [*FLAGS, "--iterations", 700, "--checkpoint-every", 20, "--eval-every", 300]
+    flags = [*FLAGS, "--iterations", 1500, "--checkpoint-every", 20, "--eval-every", 300]
     subprocess.run(train_command(tmp_path / "whole", flags), check=True, capture_output=True, timeout=120)
     rng = random.Random(0)
     signals = [signal.SIGKILL, signal.SIGTERM, signal.SIGINT]
-    interrupt_and_resume(tmp_path / "whole", tmp_path / "run", flags, signals, lambda: rng.uniform(1.5, 3.5))
+    delays = iter(rng.uniform(0.4, 0.8) for _ in signals)
+    stopped = interrupt_and_resume(tmp_path / "whole", tmp_path / "run", flags, signals, lambda: next(delays))
+    assert stopped == len(signals)
 
 
 # ---------------------------------------------------------------------- rows

@@ -6,7 +6,6 @@ import json
 import os
 import signal
 import subprocess
-import sys
 import time
 import zlib
 from pathlib import Path
@@ -18,6 +17,7 @@ import pytest
 import agents
 from gfn_envs import Oracle, make_dag
 from gfn_envs.reward_errors import OracleError
+from tests import forks
 from tests.helpers import GRID
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*cannot be imported")
@@ -158,12 +158,12 @@ def test_killed_and_begun_again_it_makes_no_more_calls_than_its_budget(tmp_path:
     start: dict[str, Any] = {"cwd": tmp_path, "env": environment, "stdout": subprocess.PIPE, "text": True}
     calls = tmp_path / "calls.txt"
     for seen in (100, 200):
-        process = subprocess.Popen([sys.executable, "mine.py"], **start)
+        process = subprocess.Popen([forks.python(), "mine.py"], **start)
         while process.poll() is None and (not calls.exists() or len(calls.read_text().splitlines()) < seen):
             time.sleep(0.005)
         process.send_signal(signal.SIGKILL)
         process.communicate()
-    done = subprocess.run([sys.executable, "mine.py"], **start, check=True)
+    done = subprocess.run([forks.python(), "mine.py"], **start, check=True)
     assert "the budget of 300 calls" in done.stdout
     made = calls.read_text().splitlines()
     assert 298 <= len(made) <= 300  # A call that a kill interrupts before its first line is paid, too.

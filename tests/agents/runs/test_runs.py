@@ -5,7 +5,6 @@ import os
 import pickle
 import signal
 import subprocess
-import sys
 import time
 
 import numpy as np
@@ -18,6 +17,7 @@ from agents.cli import main as cli
 from agents.plots import figures as plots
 from agents.runs import directory as runs
 from agents.runs.interrupt import Interrupt
+from tests import forks
 from tests.agents.runs.damage import assert_same_run
 from tests.helpers import TINY, agent_cases, agent_or_skip, small_dag
 
@@ -169,7 +169,7 @@ def test_a_missing_device(tmp_path, capsys):
 
 
 def gfn(*arguments, **kwargs):
-    command = [sys.executable, "-m", "agents", *map(str, arguments)]
+    command = [forks.python(), "-m", "agents", *map(str, arguments)]
     return subprocess.run(command, capture_output=True, text=True, timeout=120, check=False, **kwargs)
 
 
@@ -177,7 +177,7 @@ def test_killed_in_the_middle_then_resumed_on_the_command_line(tmp_path):
     flags = ["train", "tb", GRID, "--env.ndim", 2, "--env.side", 4, "--agent.hidden", 16, "--iterations", 600]
     flags += ["--checkpoint-every", 20, "--eval-every", 300, "--no-progress", "--no-figures", "--out"]
     assert gfn(*flags, tmp_path / "whole").returncode == 0
-    command = [sys.executable, "-m", "agents", *map(str, flags), str(tmp_path / "killed")]
+    command = [forks.python(), "-m", "agents", *map(str, flags), str(tmp_path / "killed")]
     process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     checkpoint, deadline = tmp_path / "killed" / runs.CHECKPOINT, time.monotonic() + 60
     while not checkpoint.exists() and time.monotonic() < deadline:

@@ -1,0 +1,31 @@
+"""Python programs that start at once, as forks of a process that has imported the packages: see server.py."""
+
+from __future__ import annotations
+
+import atexit
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from functools import cache
+from pathlib import Path
+
+FOLDER = Path(__file__).resolve().parent
+
+
+@cache
+def python() -> str:
+    """Path of a program that does what ``sys.executable`` does with -m, -c or a script. ``gfn`` lies beside it.
+
+    Starts the server of this process, which ends with it. Where processes have no file descriptors (macOS), it is
+    ``sys.executable``.
+    """
+    if not hasattr(os, "pidfd_open"):
+        return sys.executable
+    folder = Path(tempfile.mkdtemp(prefix="forks"))  # Paths of sockets are short: not in a test's folder.
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    subprocess.Popen([sys.executable, FOLDER / "server.py", folder / "socket"], stdin=subprocess.DEVNULL)
+    for name in ("python", "gfn"):
+        (folder / name).symlink_to(FOLDER / "client.py")
+    return str(folder / "python")
