@@ -55,10 +55,10 @@ def test_neighbor_joining_finds_the_tree_of_additive_distances(bounds: ModuleTyp
 
 def test_each_inner_edge_has_two_interchanges_which_lead_to_every_tree(bounds: ModuleType) -> None:
     start = ((0, 1), (2, (3, 4)))
-    assert len(set(bounds.neighbors(start))) == 2 * (6 - 3)
+    assert len({changed for _, _, changed in bounds.neighbors(start)}) == 2 * (6 - 3)
     found, waiting = {start}, [start]
     while waiting:
-        new = set(bounds.neighbors(waiting.pop())) - found
+        new = {changed for _, _, changed in bounds.neighbors(waiting.pop())} - found
         found |= new
         waiting += new
     assert len(found) == 105
@@ -69,7 +69,7 @@ def test_interchanges_are_combined_unless_they_exclude_each_other(bounds: Module
         return set(bounds.joins(tree, 7)[2][7:])
 
     start = (((0, 1), (2, 3)), (4, 5))
-    every, together = list(bounds.neighbors(start)), 0
+    every, together = [changed for _, _, changed in bounds.neighbors(start)], 0
     assert bounds.tree_of(clades(start), 7) == start
     for one in every:
         assert bounds.combined(start, [one], 7) == one
@@ -81,6 +81,24 @@ def test_interchanges_are_combined_unless_they_exclude_each_other(bounds: Module
     assert together > 0
 
 
+def test_values_of_interchanges_are_those_of_the_changed_trees(bounds: ModuleType, tmp_path: Path) -> None:
+    dag = gfn_envs.make_dag("GFN/PhyloTree-v0", num_taxa=8, num_sites=60, score="jc69")
+    (tmp_path / "a.fasta").write_text("".join(f">{name}\n{letters}\n" for name, letters in dag.sequences.items()))
+    search = bounds.Search(str(tmp_path / "a.fasta"))
+    (start,) = search.waiting
+    search.visit(start)
+    known = {tree: (value, lengths) for tree, (value, lengths) in search.waiting.items() if len(lengths) > 2 * 8 - 2}
+    assert set(known) == {changed for _, _, changed in bounds.neighbors(start)}
+    for tree, (value, lengths) in known.items():
+        trees, masks = search.trees(tree)
+        logs = np.array([[lengths[mask] for mask in masks]])
+        assert search.likelihood.value(trees, logs)[0] == pytest.approx(value, abs=1e-8)
+        new = next(place for place, mask in enumerate(masks) if mask not in search.maxima[start][1])
+        for factor in (0.5, 2.0):  # of the length, two steps of the grid
+            other = logs + np.log(factor) * (np.arange(logs.shape[1]) == new)
+            assert search.likelihood.value(trees, other)[0] < value + 1e-8
+
+
 def test_bounds_of_small_alignments_are_exact(bounds: ModuleType, tmp_path: Path) -> None:
     dag = gfn_envs.make_dag("GFN/PhyloTree-v0", num_taxa=6, num_sites=40, score="jc69")
     (tmp_path / "a.fasta").write_text("".join(f">{name}\n{letters}\n" for name, letters in dag.sequences.items()))
@@ -89,3 +107,4 @@ def test_bounds_of_small_alignments_are_exact(bounds: ModuleType, tmp_path: Path
     expected = dag.log_marginal_likelihood(exact.log_partition(dag))
     assert search.log_marginal_likelihood() <= expected + 1e-6
     assert search.log_marginal_likelihood() == pytest.approx(expected, abs=0.01)
+    assert search.estimate() == pytest.approx(expected, abs=0.01)

@@ -1,4 +1,4 @@
-"""The DAG of forests: labelled rooted trees that are joined, two at a time, until one is left."""
+"""The DAG of forests: labeled rooted trees that are joined, two at a time, until one is left."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from gfn_envs.arrays import BoolArray, FloatArray, IntArray, log_factorials
 from gfn_envs.dag import Dag
 from gfn_envs.envs.phylogenetics import forests
 
-#: Number of forests whose features are computed at once: their subtrees fit in the cache of a processor.
+#: Number of forests per chunk of features: their subtrees fit in the cache of a processor.
 CHUNK = 128
 
 

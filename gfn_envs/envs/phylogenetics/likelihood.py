@@ -84,6 +84,30 @@ class Likelihood:
             start = np.full((len(trees.left), trees.num_branches), np.log(self.branch_mean))
         return maximize(function, start, tolerance)
 
+    def interchanges(self, trees: Trees, log_lengths: FloatArray) -> tuple[IntArray, FloatArray, FloatArray]:
+        """What each nearest-neighbor interchange of an unrooted tree adds to :meth:`value`, if only one branch adapts.
+
+        Args:
+            trees: one tree.
+            log_lengths: (1, 2 n - 2).
+
+        Returns:
+            ``(node, gain, log_length)``: the node below each inner branch, int64 (n - 3,); the gain of an exchange of
+            its second child, or of its first, with its sibling, and the log of the branch length then, on a grid with
+            ratios of sqrt(2), (n - 3, 2) each.
+        """
+        lengths = self._lengths(trees, log_lengths)
+        node, coefficients = self.pruning.interchanges(trees, lengths)
+        grid = np.append(np.log(2.0) * np.arange(-14.0, 0.5, 0.5), 0.0)
+        logs = np.repeat(np.repeat(grid[None, None], len(node), 0), 3, 1)
+        logs[:, 0] = log_lengths[0, node, None]  # the tree itself
+        values = self.pruning.along_branches(coefficients, np.exp(logs))
+        if self.integrated:
+            values += logs - np.exp(logs) / self.branch_mean
+        best = values.argmax(2)
+        top = np.take_along_axis(values, best[:, :, None], 2)[:, :, 0]
+        return node, top[:, 1:] - top[:, :1], grid[best[:, 1:]]
+
     def _lengths(self, trees: Trees, log_lengths: FloatArray) -> FloatArray:
         lengths = np.exp(np.clip(log_lengths, np.log(SHORTEST), np.log(LONGEST)))
         lengths[np.arange(len(lengths)), trees.no_branch] = 0.0

@@ -13,7 +13,7 @@ from gfn_envs.envs.phylogenetics.nucleotides import BITS, letter_of_set
 MATCH = "\0"
 #: Letters that a data type does not have.
 FOREIGN = {"DNA": "U", "RNA": "T", "NUCLEOTIDE": ""}
-#: Options of FORMAT and the values that agree with what is read here. An empty value is the option alone.
+#: Options of FORMAT and the supported values. An empty value is the option alone.
 SETTINGS = {
     "INTERLEAVE": ("", "YES", "NO"),
     "LABELS": ("", "LEFT"),

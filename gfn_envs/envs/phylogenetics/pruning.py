@@ -7,6 +7,7 @@ tree. The other one has length 0.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import NamedTuple
 
 import numpy as np
@@ -102,20 +103,54 @@ class Pruning:
             ``(coefficients, log_likelihood)``, (b, 2 n - 2, 4, patterns) and (b,). With branch length x of a node, the
             likelihood of a pattern is the sum over j of ``coefficients[..., j, :] exp(rates[j] x)``, up to a factor.
         """
-        n, rows = len(self.taxa), np.arange(len(lengths))
-        decay = np.exp(lengths[..., None] * self.rates)
+        rows, decay = np.arange(len(lengths)), np.exp(lengths[..., None] * self.rates)
         coefficients, sent, log_likelihood = self._upward(trees, decay)
-        above = np.ones((len(lengths), n - 1, *self.taxa.shape[1:]))  # message from the rest of the tree to each join
+        for _, node, _, outside, _ in self._downward(trees, decay, sent):
+            coefficients[rows, node] *= outside
+        return coefficients, log_likelihood
+
+    def _downward(
+        self, trees: Trees, decay: FloatArray, sent: FloatArray
+    ) -> Iterator[tuple[int, IntArray, IntArray, FloatArray, FloatArray]]:
+        """From the root to the taxa: a join, a node below it, the node's sibling, and two messages, (b, 4, patterns).
+
+        These are from the rest of the tree to the upper end of the node's branch, in the basis of the eigenvectors, and
+        to the join without its two children; both up to a factor per node and pattern.
+        """
+        n, rows = len(self.taxa), np.arange(len(decay))
+        above = np.ones((len(decay), n - 1, *self.taxa.shape[1:]))  # message from the rest of the tree to each join
         for k in reversed(range(n - 1)):
             left, right = trees.left[:, k], trees.right[:, k]
             for node, sibling in ((left, right), (right, left)):
                 outside = SPECTRUM @ (above[:, k] * sent[rows, sibling])
-                coefficients[rows, node] *= outside
+                yield k, node, sibling, outside, above[:, k]
                 inner = np.flatnonzero(node >= n)
                 if len(inner):
                     message = SPECTRUM @ (decay[inner, node[inner], :, None] * outside[inner])
                     above[inner, node[inner] - n] = message / message.max(1, keepdims=True)
-        return coefficients, log_likelihood
+
+    def interchanges(self, trees: Trees, lengths: FloatArray) -> tuple[IntArray, FloatArray]:
+        """The likelihood of the nearest-neighbor interchanges of one unrooted tree, with its other branch lengths.
+
+        Args:
+            trees: one tree, of which the root has the last taxon as its second child.
+            lengths: (1, 2 n - 2).
+
+        Returns:
+            ``(node, coefficients)``: the node below each inner branch, int64 (n - 3,), and coefficients as those of
+            :meth:`by_branch` of this branch, (n - 3, 3, 4, patterns): for the tree itself, and with the second or the
+            first child of the node in exchange for its sibling. The factor is the same for the three.
+        """
+        n, decay = len(self.taxa), np.exp(lengths[..., None] * self.rates)
+        sent, nodes, found = self._upward(trees, decay)[1], [], []
+        for k, node, sibling, _, above in self._downward(trees, decay, sent):
+            inner = int(node[0]) - n
+            if inner >= 0 and k < n - 2:
+                one, two, other = (sent[0, at] for at in (trees.left[0, inner], trees.right[0, inner], sibling[0]))
+                below = np.stack([one * two, one * other, two * other])
+                found.append((SPECTRUM @ below) * (SPECTRUM @ (above[0] * np.stack([other, two, one]))))
+                nodes.append(inner + n)
+        return np.array(nodes, dtype=np.int64), np.array(found)
 
     def derivatives(self, trees: Trees, lengths: FloatArray) -> tuple[FloatArray, FloatArray, FloatArray]:
         """The log-likelihood (b,), and its first and second derivatives by each branch length, (b, 2 n - 2) each."""

@@ -97,7 +97,7 @@ def check_letters(taxon: Taxon, place: str) -> None:
 
 
 def unknown_letter(name: str, site: int, letter: str) -> str:
-    """The message about a letter that is no nucleotide."""
+    """The message about a letter that is not a nucleotide."""
     hint = " (a letter like that of the first taxon must be written out)" if letter == "." else ""
     return f"taxon {name!r}, site {site}: unknown letter {letter!r}{hint}; allowed: {ALLOWED}"
 
