@@ -8,6 +8,7 @@ from typing import Any, Literal
 
 import tyro
 
+from agents.cli.conditions import at_condition
 from agents.cli.errors import UsageError
 from agents.cli.parsing import check_at_least, parse
 from agents.evaluation.evaluate import may_evaluate_rewards, rewards_reason
@@ -33,6 +34,9 @@ class PlotOptions:
     """Import the modules that the run names, such as that of a reward function. This runs their code."""
     state_graph: bool = False
     """Also draw the state graph of a small environment, with exact and learned flows."""
+    condition: str | None = None
+    """The condition of the figures of objects, for a run with conditions: beta=8, or qed=0.5,sa=0.5. Default: the
+    middle of the ranges."""
     max_states: int = 500
     """Largest number of states to draw."""
     rewards: Literal["auto", "all", "none"] = "auto"
@@ -45,7 +49,7 @@ def plot(arguments: list[str]) -> int:
     """gfn plot DIR"""
     options = parse(PlotOptions, arguments, "gfn plot")
     check_at_least(1, options, "max_states", "exact_states")
-    agent = runs.load_agent(options.run, trust=options.trust)
+    agent = at_condition(runs.load_agent(options.run, trust=options.trust), options.condition)
     paths = [draw_state_graph(agent, options)] if options.state_graph else []
     history = runs.read_history(options.run)
     for path in [*draw(agent, history, options.run, options.rewards, options.exact_states), *paths]:
@@ -91,6 +95,8 @@ def draw(
 def draw_state_graph(agent: Any, options: PlotOptions) -> Path:
     """Save the state graph of a run. Returns its path."""
     path = options.run / "figures" / "state_graph.png"
+    if agent.dag.conditions is not None:
+        agent = agent.at(agent.dag.conditions.default)
     if not may_evaluate_rewards(agent.dag, options.rewards):
         raise UsageError(f"--state-graph needs the reward of every object, and {rewards_reason(options.rewards)}")
     try:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import copy
-from collections.abc import Callable, Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any, ClassVar
 
 import numpy as np
@@ -15,17 +16,19 @@ from agents.agent import Agent
 from agents.conditional.film import film_policy
 from agents.conditional.fixed import FixedPolicy
 from agents.conditional.log_z import LogZ
+from agents.conditional.relabel import RelabelingBuffer
 from agents.conditional.settings import conditional_config
 from agents.config import LogZSettings, NetworkSettings, TemperingSettings
 from agents.engines.torch_engine import TorchEngine
 from agents.errors import UnsupportedError
 from agents.log_probs import LogProbs
-from agents.losses.balance import COMPLETE, Balance, balance_loss, path_sums
+from agents.losses.balance import Balance
 from agents.policies.policy import Policy
+from agents.replay.schemes import scheme_named
 from agents.tempered_agent import LOG_Z_BATCH, LOG_Z_ERRORS, LOG_Z_NATS
 from agents.tempering import first_beta, next_beta
 from agents.trajectories import Trajectories
-from gfn_envs.arrays import FloatArray, distinct
+from gfn_envs.arrays import FloatArray, IntArray, distinct
 from gfn_envs.conditions import Conditioned
 from gfn_envs.conditions.conditions import ConditionArray
 
@@ -49,6 +52,8 @@ class Conditional(Agent):
     def __init__(self, dag: Conditioned, *args: Any, **kwargs: Any):
         # A copy, which shares the environment: how an agent draws conditions must not change how another does.
         super().__init__(copy.copy(dag), *args, **kwargs)
+        if self.config.relabel:
+            self.replay = RelabelingBuffer(self.dag, self.config.replay_capacity, self.config.replay)
 
     def check(self) -> None:
         super().check()
@@ -69,6 +74,14 @@ class Conditional(Agent):
                 f"ones; replay must be 'none', got {config.replay!r}"
             )
 
+        if config.relabel:
+            replay = getattr(config, "replay", None)
+            wrong = f"agent {name!r} has no replay buffer" if replay is None else f"replay is {replay!r}"
+            if replay in (None, "none") or scheme_named(replay).needs_losses:
+                raise ValueError(f"relabel needs a replay buffer that draws by objects, such as 'uniform'; {wrong}")
+            if config.replay_of == "trajectories":
+                raise ValueError("relabel replays objects under new conditions; replay_of must be 'objects'")
+
     # ------------------------------------------------------------------ networks
 
     def make_policy(self) -> Policy:
@@ -80,10 +93,18 @@ class Conditional(Agent):
             return film_policy(self.dag, self.config, self.backward.learned, self.learns_flow)
         return super().make_policy()
 
+    @property
+    def shifts_flows(self) -> bool:
+        """True if log Z(c), less a constant, is added to the state flows: all of them scale with the rewards of c."""
+        declared = self.balance
+        return declared is not None and declared.flow == "network" and getattr(self.config, "lr_log_z", None) is None
+
     def make_modules(self) -> dict[str, nn.Module]:
-        features = self.dag.conditions.features
-        needed = isinstance(self.config, LogZSettings) and features.num_features
-        return super().make_modules() | ({"log_z": LogZ(features)} if needed else {})
+        features, own = self.dag.conditions.features, getattr(self.config, "lr_log_z", None)
+        if not features.num_features or (own is None and not self.shifts_flows):
+            return super().make_modules()
+        speed = (own or LogZSettings.lr_log_z).start / max(self.config.lr.start, 1e-12)
+        return super().make_modules() | {"log_z": LogZ(features, speed)}
 
     # ------------------------------------------------------------------ log Z
 
@@ -116,6 +137,23 @@ class Conditional(Agent):
     def conditions_of(self, trajectories: Trajectories) -> ConditionArray:
         """The condition of each trajectory, float32 (n, k)."""
         return self.dag.conditions_of(trajectories.states[trajectories.offsets[:-1]])
+
+    def shift_of(self, conditions: ConditionArray) -> Tensor | None:
+        """What is added to all log flows under conditions (n, k), (n,); None if nothing is."""
+        return self.modules["log_z"](conditions) if self.shifts_flows and "log_z" in self.modules else None
+
+    def log_flow(self, balance: Balance, found: LogProbs, trajectories: Trajectories) -> tuple[Tensor, Tensor | None]:
+        """As for one condition, with :meth:`shift_of` added before the terminal states."""
+        parent: Any = super()
+        if balance.flow == "network" and (shift := self.shift_of(self.conditions_of(trajectories))) is not None:
+            shifted = np.repeat(np.arange(len(trajectories)), trajectories.lengths + 1)
+            inner = np.ones(len(shifted), dtype=np.float32)
+            inner[trajectories.last] = 0.0  # log F is log R there.
+            index, mask = (torch.from_numpy(array).to(shift.device) for array in (shifted, inner))
+            assert found.log_flow is not None
+            found = found._replace(log_flow=found.log_flow + mask * shift.index_select(0, index))
+        result: tuple[Tensor, Tensor | None] = parent.log_flow(balance, found, trajectories)
+        return result
 
     def track_log_z(self, batch: Trajectories) -> None:
         """As for one condition, with a linear function of the condition in place of a number."""
@@ -163,44 +201,30 @@ class Conditional(Agent):
         return batch.log_reward - design @ found
 
     def sample_batch(self) -> Trajectories:
+        with self.drawing():
+            return super().sample_batch()
+
+    def replayed_batch(self, replay: Any) -> Trajectories:
+        """As for one condition. Conditions that are drawn anew come from the part of the ranges that training uses."""
+        parent: Any = super()
+        with self.drawing():
+            batch: Trajectories = parent.replayed_batch(replay)
+        return batch
+
+    @contextlib.contextmanager
+    def drawing(self) -> Iterator[None]:
+        """Conditions are drawn inside as training draws them."""
         centered = self.balance is not None and self.balance.centered
         self.dag.share = self.config.condition_range(self.iteration)
         self.dag.per_condition = self.config.per_condition or (COMPARED if centered else 1)
         try:
-            return super().sample_batch()
+            yield
         finally:
             self.dag.share, self.dag.per_condition = 1.0, 1
 
-    def balance_loss(
-        self,
-        balance: Balance,
-        found: LogProbs,
-        trajectories: Trajectories,
-        penalty: Callable[[Tensor], Tensor] | None = None,
-    ) -> Tensor:
-        """As for one condition. A centered objective subtracts the mean residual of each condition."""
-        parent: Any = super()
-        if not balance.centered:
-            return parent.balance_loss(balance, found, trajectories, penalty)
-        best = self.best_log_z(found, trajectories)
-        log_flow, end_flow = self.log_flow(balance, found, trajectories)  # type: ignore[attr-defined]
-        loss, _ = balance_loss(
-            *(found.log_pf + self.log_odds, found.log_pb, log_flow, trajectories.offsets),
-            *(balance._replace(centered=False), penalty or self.penalty, end_flow, best),  # type: ignore[attr-defined]
-        )
-        learned = self.log_z_of(trajectories)
-        return loss if learned is None else loss + (learned - best.detach()).square().mean()
-
-    def best_log_z(self, found: LogProbs, trajectories: Trajectories) -> Tensor:
-        """Mean of log R + log P_B - log P_F over the trajectories with the same condition, (n,)."""
-        ratio = found.log_pb - found.log_pf - self.log_odds
-        sums = path_sums(ratio, COMPLETE, trajectories.edge_offsets[:-1], trajectories.lengths)
-        values = sums + torch.from_numpy(trajectories.log_reward).to(sums)
-        unique, group = distinct(self.conditions_of(trajectories).view(np.int32))
-        index = torch.from_numpy(group).to(values.device)
-        count = torch.from_numpy(np.bincount(group, minlength=len(unique))).to(values)
-        means = values.new_zeros(len(unique)).index_add(0, index, values) / count
-        return means.index_select(0, index)
+    def groups(self, trajectories: Trajectories) -> IntArray:
+        """A centered objective compares the trajectories with the same condition."""
+        return distinct(self.conditions_of(trajectories).view(np.int32))[1]
 
     def __reduce__(self) -> tuple[Any, ...]:
         # The class is made at run time, so pickle cannot import it.
@@ -221,7 +245,9 @@ class Conditional(Agent):
         fixed = object.__new__(self.plain)
         fixed.__dict__.update(self.__dict__)
         fixed.dag = self.dag.at(numbers)
-        fixed.policy = FixedPolicy(self.policy, self.dag, numbers)
+        with torch.inference_mode():
+            shift = self.shift_of(numbers)
+        fixed.policy = FixedPolicy(self.policy, self.dag, numbers, None if shift is None else float(shift))
         fixed.last_batch, fixed._engine = None, TorchEngine(fixed)
         if self.log_z_parameter is not None:
             with torch.inference_mode():

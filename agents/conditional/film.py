@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -13,31 +14,41 @@ from torch import Tensor, nn
 from agents.config import NetworkSettings
 from agents.policies.build import make_policy
 from agents.policies.mlp import MLP
+from agents.policies.policy import Head
 from agents.policies.state_action import StateActionPolicy
-from gfn_envs.arrays import FloatArray, IntArray
+from gfn_envs.arrays import IntArray, distinct, row_keys
 from gfn_envs.conditions import Conditioned
+
+
+class Read(NamedTuple):
+    """Inputs of :class:`FiLM`: row i is state ``of_state[i]`` with condition ``of_condition[i]``.
+
+    Batches have far fewer distinct states and conditions than rows. Each is embedded once.
+    """
+
+    states: Tensor
+    """Inputs of the embedding (k, ...)."""
+    of_state: Tensor | None
+    """(n,); None: row i is state i."""
+    features: Tensor
+    """Features of conditions (m, num_features)."""
+    of_condition: Tensor
+    """(n,)"""
 
 
 class FiLM(nn.Module):
     """relu((1 + scale(c)) embedding(s) + shift(c)), and a linear map to the outputs.
 
-    The input is one matrix, so that batches of rows stay batches of rows: the flattened input of the embedding, then
-    the features of the condition.
-
     Args:
-        embedding: input of shape (n, *shape) -> (n, width).
-        shape: shape of that input.
-        integer: whether it consists of integers (tokens).
+        embedding: input of states -> (n, width).
         width: width of the embedding.
         num_features: width of the features of the condition.
         outputs: number of outputs.
     """
 
-    def __init__(
-        self, embedding: nn.Module, shape: Sequence[int], integer: bool, width: int, num_features: int, outputs: int
-    ):
+    def __init__(self, embedding: nn.Module, width: int, num_features: int, outputs: int):
         super().__init__()
-        self.embedding, self.shape, self.integer = embedding, tuple(shape), integer
+        self.embedding = embedding
         self.modulation = MLP([num_features, width, 2 * width])
         self.out = nn.Linear(width, outputs)
 
@@ -46,36 +57,87 @@ class FiLM(nn.Module):
         """The bias of the outputs."""
         return self.out.bias
 
-    def hidden(self, x: Tensor) -> Tensor:
-        size = int(np.prod(self.shape))
-        states = x[:, :size].reshape(len(x), *self.shape)
-        scale, shift = self.modulation(x[:, size:]).chunk(2, dim=1)
-        return torch.relu((1 + scale) * self.embedding(states.long() if self.integer else states) + shift)
+    def hidden(self, rows: Read, modulation: Tensor) -> Tensor:
+        """The last hidden layer (n, width), given the scale and shift of each condition (m, 2 width)."""
+        embedded = self.embedding(rows.states)
+        if rows.of_state is not None:
+            embedded = embedded.index_select(0, rows.of_state)
+        scale, shift = modulation.index_select(0, rows.of_condition).chunk(2, dim=1)
+        return torch.addcmul(embedded + shift, scale, embedded).relu_()
 
-    def forward(self, x: Tensor) -> Tensor:
-        return self.out(self.hidden(x))
+    def forward(self, rows: Read) -> Tensor:
+        return self.out(self.hidden(rows, self.modulation(rows.features)))
 
-    def columns(self, first: int, last: int) -> Callable[[Tensor], Tensor]:
-        """A function that returns outputs ``first:last`` only."""
+    def columns(self, first: int, last: int) -> Callable[[Read], Tensor]:
+        """A function that returns outputs ``first:last`` only. It modulates the same features once."""
         weight, bias = self.out.weight[first:last], self.out.bias[first:last]
-        return lambda x: torch.nn.functional.linear(self.hidden(x), weight, bias)
+        parameter = self.modulation.last_bias
+        known: tuple[Any, int, Any] = None, 0, None
+
+        def run(rows: Read) -> Tensor:
+            nonlocal known
+            if known[0] is not rows.features or known[1] != parameter._version:  # Training changes weights in place.
+                known = rows.features, parameter._version, self.modulation(rows.features)
+            return torch.nn.functional.linear(self.hidden(rows, known[2]), weight, bias)
+
+        return run
 
 
-class Inputs:
-    """The input of :class:`FiLM` as a function of rows.
+class FiLMPolicy(StateActionPolicy):
+    """A policy on rows with conditions whose networks are :class:`FiLM`.
 
     Args:
         dag: the environment with conditions.
-        of_states: the input of the embedding as a function of states.
+        of_states: input of the embedding as a function of states.
+        *args: as for :class:`StateActionPolicy`, from ``make_network``.
     """
 
-    def __init__(self, dag: Conditioned, of_states: Callable[[IntArray], Any]):
-        self.dag, self.of_states = dag, of_states
+    def __init__(self, dag: Conditioned, of_states: Callable[[IntArray], Any], *args: Any):
+        super().__init__(functools.partial(of_rows, dag, of_states), *args)
+        self.dag = dag
 
-    def __call__(self, rows: IntArray) -> FloatArray:
-        seen: Any = self.of_states(self.dag.states_of(rows))
+    def read(self, states: IntArray) -> Any:
+        """:class:`Read` of rows with conditions."""
+        parts = states[:, : self.dag.base.state_width], states[:, self.dag.base.state_width :]
+        (first_state, of_state), (first_condition, of_condition) = map(first_of_each, parts)
+        at = [torch.from_numpy(index).to(self.anchor.device) for index in (of_state, of_condition)]
+        return Read(super().read(states[first_state]), at[0], self.features(states[first_condition]), at[1])
+
+    def features(self, rows: IntArray) -> Tensor:
+        """Features of the conditions of rows."""
         features = self.dag.conditions.features(self.dag.conditions_of(rows))
-        return np.concatenate([seen.reshape(len(seen), -1).astype(np.float32, copy=False), features], axis=1)
+        return torch.from_numpy(features).to(self.anchor)
+
+    def head(self, head: Head) -> Callable[[IntArray], Tensor]:
+        network, first, last = self._columns(head)
+        run, width = network.columns(first, last), self.dag.base.state_width
+        known, features = np.zeros(0, dtype="S"), self.anchor
+
+        def logits(states: IntArray) -> Tensor:
+            # All rows of a rollout have conditions of its first rows.
+            nonlocal known, features
+            keys = row_keys(states[:, width:])
+            place = np.searchsorted(known, keys)
+            if not len(known) or place.max() == len(known) or not (known[place] == keys).all():
+                known, first_row, place = np.unique(keys, return_index=True, return_inverse=True)
+                features = self.features(states[first_row])
+            at = torch.from_numpy(place).to(self.anchor.device)
+            return run(Read(super(FiLMPolicy, self).read(states), None, features, at))
+
+        return logits
+
+
+def of_rows(dag: Conditioned, of_states: Callable[[IntArray], Any], rows: IntArray) -> Any:
+    """A function of the states of rows."""
+    return of_states(dag.states_of(rows))
+
+
+def first_of_each(rows: IntArray) -> tuple[IntArray, IntArray]:
+    """A position of each distinct row (m,), and the number of each row among the distinct ones (n,)."""
+    inverse = distinct(np.ascontiguousarray(rows))[1]
+    first = np.empty(int(inverse.max(initial=-1)) + 1, dtype=np.int64)
+    first[inverse] = np.arange(len(rows))
+    return first, inverse
 
 
 def film_policy(dag: Conditioned, config: NetworkSettings, backward: bool, flow: bool) -> StateActionPolicy:
@@ -97,14 +159,13 @@ def film_policy(dag: Conditioned, config: NetworkSettings, backward: bool, flow:
         raise ValueError(f"condition_by 'film' needs a condition that varies, got {dag.conditions.range_text}")
     width = (config.hidden or (64,))[-1] if config.network == "mlp" else config.width
 
-    def network(sizes: Sequence[int]) -> nn.Module:
-        return FiLM(embedder(dag, config)[0], *shape, width, features.num_features, sum(sizes))
+    of_states = embedder(dag, config)[1]
 
-    inputs = Inputs(dag, embedder(dag, config)[1])
-    example = np.asarray(inputs.of_states(dag.base.source(1)))
-    shape = (example.shape[1:], example.dtype.kind in "iu")
+    def network(sizes: Sequence[int]) -> nn.Module:
+        return FiLM(embedder(dag, config)[0], width, features.num_features, sum(sizes))
+
     num_backward = dag.num_backward_actions if backward else 0
-    return StateActionPolicy(inputs, network, dag.num_actions, num_backward, flow, config.shared)
+    return FiLMPolicy(dag, of_states, network, dag.num_actions, num_backward, flow, config.shared)
 
 
 def embedder(dag: Conditioned, config: NetworkSettings) -> tuple[nn.Module, Callable[[IntArray], Any]]:

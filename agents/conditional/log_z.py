@@ -13,8 +13,6 @@ from gfn_envs.conditions.features import Features
 
 #: Widths of the hidden layers.
 HIDDEN = (64, 64)
-#: Learning rate of the slope, in units of that of the networks: log Z alone learns 100 times as fast by default.
-SLOPE = 100.0
 
 
 class LogZ(nn.Module):
@@ -22,11 +20,12 @@ class LogZ(nn.Module):
 
     Args:
         features: inputs of the network.
+        speed: learning rate of the slope, in units of that of the networks.
     """
 
-    def __init__(self, features: Features):
+    def __init__(self, features: Features, speed: float):
         super().__init__()
-        self.features = features
+        self.features, self.speed = features, speed
         self.slope = nn.Parameter(torch.zeros(features.num_varying))
         self.network = MLP([features.num_features, *HIDDEN, 1])
         for parameter in self.network.layers[-1]:
@@ -37,7 +36,7 @@ class LogZ(nn.Module):
         scaled, features = (
             torch.from_numpy(array).to(self.slope) for array in (self.scaled(conditions), self.features(conditions))
         )
-        return SLOPE * (scaled @ self.slope) + self.network(features).squeeze(1)
+        return self.speed * (scaled @ self.slope) + self.network(features).squeeze(1)
 
     def scaled(self, conditions: ConditionArray) -> FloatArray:
         """The numbers that vary, from -1 to 1, float64 (n, k')."""
@@ -51,5 +50,5 @@ class LogZ(nn.Module):
         design = np.column_stack([np.ones(len(gaps)), scaled])
         ridge = np.diag([0.0] + [0.1] * scaled.shape[1])
         found = np.linalg.solve(design.T @ design + ridge, design.T @ gaps)
-        self.slope.add_(torch.from_numpy(found[1:] / SLOPE).to(self.slope))
+        self.slope.add_(torch.from_numpy(found[1:] / self.speed).to(self.slope))
         return float(found[0])

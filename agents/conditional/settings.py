@@ -26,6 +26,9 @@ class ConditionSettings(Config):
     condition_range: Schedule = Schedule(1.0, 1.0, 1)
     """Part of the ranges that training draws from, starting at their low ends, in [0, 1]: a number or
     start,end,steps."""
+    relabel: bool = False
+    """Replay objects under newly drawn conditions c, chosen with probability proportional to R(x|c) among stored ones,
+    instead of under those that found them."""
 
     def __post_init__(self) -> None:
         super().__post_init__()

@@ -23,7 +23,7 @@ from agents.replay.trajectories import follow, paths_of
 from agents.tempered_agent import TemperedAgent
 from agents.threads import on_working_threads
 from agents.trajectories import Trajectories, concatenate
-from gfn_envs.arrays import FloatArray
+from gfn_envs.arrays import FloatArray, IntArray
 from gfn_envs.border import partial_log_rewards
 from gfn_envs.dag import Dag
 
@@ -199,6 +199,10 @@ class BalanceGFlowNet(GFlowNet):
         parameter: Tensor | None = self.log_z_parameter
         return parameter
 
+    def groups(self, trajectories: Trajectories) -> IntArray | None:
+        """The group of each trajectory (n,), whose mean residual a centered objective subtracts; None: all are one."""
+        return None
+
     def loss(self, trajectories: Trajectories) -> Tensor:
         """Weighted penalties of the residuals; see :mod:`agents.losses.balance`."""
         assert self.balance is not None
@@ -233,11 +237,11 @@ class BalanceGFlowNet(GFlowNet):
         log_pf = found.log_pf + self.log_odds if self.log_odds else found.log_pf  # Adding 0 would take time.
         loss, mean = balance_loss(
             *(log_pf, found.log_pb, log_flow, trajectories.offsets, balance),
-            *(penalty or self.penalty, end_flow, log_z),
+            *(penalty or self.penalty, end_flow, log_z, self.groups(trajectories) if balance.centered else None),
         )
-        if mean is not None and self.log_z_parameter is not None:
+        if mean is not None and (learned := self.log_z_of(trajectories)) is not None:
             # log Z is not part of the residual. It is fitted to the batch for reporting only.
-            loss = loss + (self.log_z_parameter + mean.detach()).square()
+            loss = loss + (learned + mean.detach()).square().mean()
         return loss
 
     def log_flow(self, balance: Balance, found: LogProbs, trajectories: Trajectories) -> tuple[Tensor, Tensor | None]:

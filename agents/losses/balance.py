@@ -211,6 +211,7 @@ def balance_loss(
     penalty: Callable[[Tensor], Tensor] = torch.square,
     end_flow: Tensor | None = None,
     log_z: Tensor | None = None,
+    groups: IntArray | None = None,
 ) -> tuple[Tensor, Tensor | None]:
     """Weighted sum of the penalties of the residuals of a batch.
 
@@ -222,10 +223,12 @@ def balance_loss(
         penalty: elementwise, of residuals.
         end_flow: log F of the second state of each pair (s,) if it comes from elsewhere, such as a target network.
         log_z: added to log F(s0), if that is a parameter; all pairs must then start at s0.
+        groups: numbers of groups of trajectories (n,): a centered balance subtracts the mean residual of each group.
+            None: they are one group.
 
     Returns:
-        ``(loss, mean)``, scalars: the loss, 0 if there is no pair; the weighted mean residual if the balance is
-        centered, else None.
+        ``(loss, mean)``: the loss, a scalar, 0 if there is no pair; the weighted mean residual if the balance is
+        centered, else None. It is a scalar, or that of the group of each pair (p,).
     """
     first, last, weights, owner = select(balance.pairs, offsets)
     start, end, weight = (torch.from_numpy(a).to(log_flow.device) for a in (first, last, weights))
@@ -245,5 +248,13 @@ def balance_loss(
         residual = residual + log_z
     if not balance.centered:
         return weight @ penalty(residual), None
-    mean = weight @ residual
+    mean = weight @ residual if groups is None else group_means(residual, weight, groups[owner])
     return weight @ penalty(residual - mean), mean
+
+
+def group_means(values: Tensor, weight: Tensor, groups: IntArray) -> Tensor:
+    """For each value (p,), the weighted mean of its group; groups are numbers from 0."""
+    index = torch.from_numpy(groups).to(values.device)
+    sums, total = values.new_zeros((2, int(groups.max()) + 1))
+    means = sums.index_add(0, index, weight * values) / total.index_add(0, index, weight)
+    return means.index_select(0, index)

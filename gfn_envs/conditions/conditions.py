@@ -69,6 +69,19 @@ class Conditions(abc.ABC):
     def log_reward(self, states: IntArray, conditions: ConditionArray) -> FloatArray:
         """log R(x|c) of terminal states (n, state_width) of ``self.dag`` under conditions (n, k), float64 (n,)."""
 
+    def scores(self, states: IntArray) -> npt.NDArray[Any]:
+        """What of terminal states (m, state_width) decides their rewards under all conditions, (m, q).
+
+        The default is the states. Override it with :meth:`every_log_reward` if rewards are expensive: agents that
+        replay objects under many conditions then evaluate each object once.
+        """
+        return states
+
+    def every_log_reward(self, scores: npt.NDArray[Any], conditions: ConditionArray) -> FloatArray:
+        """log R of each of m objects, given :meth:`scores` (m, q), under each condition (n, k), float64 (n, m)."""
+        n, m = len(conditions), len(scores)
+        return self.log_reward(np.tile(scores, (n, 1)), np.repeat(conditions, m, axis=0)).reshape(n, m)
+
     def partial_log_reward(self, states: IntArray, conditions: ConditionArray) -> FloatArray:
         """Intermediate log reward of any states, as :meth:`gfn_envs.Dag.partial_log_reward`, float64 (n,).
 

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import abc
+import functools
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
 from gfn_envs.arrays import FloatArray, IntArray
+from gfn_envs.conditions.conditions import ConditionArray, Conditions
 from gfn_envs.dag import Dag
+from gfn_envs.validation import positive
 
 #: Objectives: names of components of the environment's reward, or functions of terminal states (n, w) -> (n,), by name.
 Objectives = Sequence[str] | Mapping[str, Callable[[IntArray], FloatArray]] | None
@@ -54,14 +58,67 @@ class Scorer:
         return np.maximum(scores, self.floor)
 
 
-def objectives_of(arguments: tuple[Any, ...]) -> Objectives:
-    """The objectives in positional arguments: names, or one mapping of functions."""
-    return arguments[0] if len(arguments) == 1 and isinstance(arguments[0], Mapping) else arguments
+class OfObjectives(Conditions):
+    """Conditions that decide a reward from m objectives, one number for each, in [0, 1].
 
+    A subclass defines :meth:`scalarized`, :attr:`center` and how conditions are drawn.
 
-def names_of(objectives: Objectives, where: str) -> tuple[str, ...]:
-    """Names of objectives that were given. Raises ValueError unless there are two or more."""
-    names = tuple(objectives or ())
-    if len(names) < 2:
-        raise ValueError(f"{where}: give at least two objectives, got {list(names)}")
-    return names
+    Args:
+        objectives: names of components of the environment's reward, or one mapping of functions by name.
+        floor: objectives below this number count as this number, > 0.
+        options: settings and their defaults, for the text: those that differ are part of it.
+        kind: the word that the text begins with.
+        **kwargs: as for :class:`Conditions`.
+
+    Raises:
+        ValueError: fewer than two objectives, or one that the environment does not have.
+    """
+
+    #: The objectives of objects, once :meth:`bind` was called.
+    scorer: Scorer
+    #: The condition that treats all objectives alike: m times this number.
+    center: float
+
+    def __init__(
+        self,
+        objectives: tuple[Any, ...],
+        floor: float,
+        options: Mapping[str, tuple[Any, Any]],
+        kind: str,
+        **kwargs: Any,
+    ):
+        where = type(self).__name__
+        by_name = len(objectives) == 1 and isinstance(objectives[0], Mapping)
+        self.objectives: Objectives = objectives[0] if by_name else objectives
+        self.floor = positive("floor", floor, where)
+        names = tuple(self.objectives)
+        if len(names) < 2:
+            raise ValueError(f"{where}: give at least two objectives, got {list(names)}")
+        given = [f"{name}={value}" for name, (value, default) in options.items() if value != default]
+        has_text = not by_name and kwargs.get("values") is None
+        text = f"{kind}:{','.join([*names, *given])}" if has_text else None
+        super().__init__(names, 0.0, 1.0, text=text, **kwargs)
+
+    @abc.abstractmethod
+    def scalarized(self, scores: FloatArray, conditions: ConditionArray) -> FloatArray:
+        """log R from objectives (..., m) > 0 and conditions (..., m), which broadcast, float64 (...)."""
+
+    def bind(self, dag: Dag) -> Conditions:
+        bound: Any = super().bind(dag)
+        bound.scorer = Scorer(dag, self.objectives, self.floor)
+        return bound
+
+    @functools.cached_property
+    def default(self) -> ConditionArray:
+        """The center, or the first of the values."""
+        m = len(self.names)
+        return self.values[0] if self.values is not None else np.full(m, self.center, dtype=np.float32)
+
+    def log_reward(self, states: IntArray, conditions: ConditionArray) -> FloatArray:
+        return self.scalarized(self.scorer(states), conditions)
+
+    def scores(self, states: IntArray) -> FloatArray:
+        return self.scorer(states)
+
+    def every_log_reward(self, scores: FloatArray, conditions: ConditionArray) -> FloatArray:
+        return self.scalarized(scores, conditions[:, None])

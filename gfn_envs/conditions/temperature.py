@@ -45,5 +45,11 @@ class Temperature(Conditions):
     def log_reward(self, states: IntArray, conditions: ConditionArray) -> FloatArray:
         return conditions[:, 0] * self.dag.log_reward(states)
 
+    def scores(self, states: IntArray) -> FloatArray:
+        return self.dag.log_reward(states)[:, None]
+
+    def every_log_reward(self, scores: FloatArray, conditions: ConditionArray) -> FloatArray:
+        return conditions * scores.T
+
     def partial_log_reward(self, states: IntArray, conditions: ConditionArray) -> FloatArray:
         return conditions[:, 0] * self.dag.partial_log_reward(states)

@@ -56,6 +56,14 @@ def test_one_condition(run, tmp_path, capsys):
     assert "condition.beta" in (tmp_path / "b.csv").read_text().splitlines()[0]
 
 
+def test_the_state_graph_at_a_condition(run, capsys):
+    for flags, condition in (([], 4.25), (["--condition", "beta=8"], 8)):
+        code, printed = gfn(capsys, "plot", run, "--state-graph", *flags)
+        assert code == 0
+        assert "state_graph.png" in printed.out
+        assert (f"one condition: {{'beta': {condition}}}" in printed.out) == (not flags)
+
+
 def test_the_front_of_several_objectives(tmp_path, capsys):
     flags = ["--env.side", 4, "--env.reward", "['branin','currin']", "--conditions", "preferences:branin,currin"]
     more = ["--agent.hidden", 8, "--no-progress", "--iterations", 3, "--out", tmp_path / "run"]
@@ -75,6 +83,7 @@ def test_mistakes(run, tmp_path, capsys):
     agents.train(agents.make_agent("tb", small_dag(GRID, {"side": 4}), hidden=(8,)), 1, plain, progress=False)
     for arguments, message in [
         (["evaluate", run, "--condition", "beta=9"], "the condition 9 is out of range: beta in [0.5, 8]"),
+        (["plot", run, "--condition", "beta=9"], "the condition 9 is out of range: beta in [0.5, 8]"),
         (["sample", run, "--condition", "hot"], "a condition is name=number,... or numbers"),
         (["sample", run, "--condition", "heat=1"], "a condition gives beta, got heat"),
         (["evaluate", run, "--conditions", "all"], "--conditions must be grid or a number"),

@@ -150,8 +150,33 @@ def test_the_view_at_a_condition_is_the_agent_on_rows() -> None:
         inner = states[~GRID.is_terminal(states)]
         np.testing.assert_array_equal(at.probabilities(inner), agent.probabilities(dag.join(inner, condition)))
         assert abs(at.probabilities(inner) - agent.at([1, 0]).probabilities(inner)).max() > 1e-4
+        for parameter in agent.modules["log_z"].parameters():
+            parameter.data += 0.1
         expected = float(agent.policy(dag.join(GRID.source(1), condition)).log_flow.detach())
+        expected += float(agent.modules["log_z"](condition).detach())
         np.testing.assert_allclose(agent.log_z_at(condition), expected, rtol=1e-6)
+
+
+def test_film_embeds_each_state_and_condition_once() -> None:
+    """Gradients see distinct states and conditions, rollouts see rows; both give the same logits, also after a step."""
+    agent: Any = agents.make_agent("subtb", GRID, conditions="temperature:0.5,8", condition_by="film", hidden=(16, 16))
+    inner = np.concatenate(list(GRID.levels()))[[0, 1, 2, 3, 4]]
+    inner = inner[~GRID.is_terminal(inner)]
+    rows = np.concatenate([agent.dag.join(inner, beta[None]) for beta in BETAS])
+    rows = np.concatenate([rows, rows[::2]])
+    embedded: list[int] = []
+    (network,) = agent.policy.networks
+    for part in (network.embedding, network.modulation):
+        part.register_forward_hook(lambda _, given, out: embedded.append(len(out)))
+    with torch.inference_mode():
+        rollout_logits = agent.policy.head("forward")
+        for _ in range(2):
+            expected = agent.policy(rows).forward_logits
+            assert embedded[-2:] == [3, len(inner)] or embedded[-2:] == [len(inner), 3]
+            np.testing.assert_allclose(rollout_logits(rows), expected, rtol=1e-5, atol=1e-6)
+            np.testing.assert_allclose(rollout_logits(rows[4:7]), expected[4:7], rtol=1e-5, atol=1e-6)
+            for parameter in agent.policy.parameters():
+                parameter.add_(0.1)
 
 
 def test_a_line_is_fitted_to_log_z() -> None:
@@ -199,6 +224,10 @@ def test_settings_that_contradict_conditions() -> None:
         ({"condition_by": "film", "form": "ssr"}, "needs the policy form 'sa'"),
         ({"name": "vargrad", "per_condition": 1}, "per_condition must be at least 2"),
         ({"name": "vargrad", "replay": "fifo"}, "replay must be 'none'"),
+        ({"relabel": True}, "relabel needs a replay buffer .* replay is 'none'"),
+        ({"relabel": True, "replay": "loss"}, "relabel needs a replay buffer .* replay is 'loss'"),
+        ({"relabel": True, "name": "fm"}, "relabel needs a replay buffer"),
+        ({"relabel": True, "replay": "fifo", "replay_of": "trajectories"}, "replay_of must be 'objects'"),
         ({"condition_range": "0,2,10"}, r"condition_range must lie in \[0, 1\]"),
     ]:
         with pytest.raises(ValueError, match=message):

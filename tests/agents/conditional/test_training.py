@@ -66,7 +66,7 @@ def test_samples_at_a_condition_follow_the_exact_distribution() -> None:
 
 def test_a_resumed_agent_continues_bit_for_bit() -> None:
     settings: dict[str, Any] = {"replay": "fifo", "local_search": 1, "condition_range": "0.2,1,6", "seed": 4}
-    settings |= {"condition_by": "film"}
+    settings |= {"condition_by": "film", "relabel": True}
     agent = agent_on_grid(**settings)
     for _ in range(3):
         agent.update()
@@ -90,6 +90,32 @@ def test_the_replay_buffer_keeps_conditions() -> None:
     expected = beta * small_dag(GRID, SMALL).log_reward(agent.dag.states_of(objects))
     np.testing.assert_allclose(log_reward, expected, rtol=1e-12)
     assert len(np.unique(beta)) > 4
+
+
+def test_replayed_objects_follow_the_reward_of_new_conditions() -> None:
+    """With all objects in the buffer, those replayed for c are samples of the target of c."""
+    dag = gfn_envs.make_dag(GRID, **SMALL, conditions="temperature:values=1,3")
+    agent: Any = agents.make_agent("tb", dag, hidden=(8,), replay="uniform", relabel=True)
+    objects = dag.base.terminal_states()
+    found_at = agent.dag.conditions.sample(len(objects), np.random.default_rng(1))
+    agent.replay.add(dag.join(objects, found_at), np.zeros(len(objects)))
+    assert len(agent.replay) == 9
+    rows, log_reward = agent.replay.sample(6000, np.random.default_rng(0))
+    np.testing.assert_allclose(log_reward, dag.log_reward(rows), rtol=1e-12)
+    beta, drawn = dag.conditions_of(rows)[:, 0], dag.states_of(rows)
+    for condition in (1, 3):
+        of_it = dag.base.terminal_index(drawn[beta == condition])
+        counts = np.bincount(of_it, minlength=9) / len(of_it)
+        np.testing.assert_allclose(counts, exact.target_distribution(dag.at([condition])), atol=0.03)
+
+
+def test_replayed_conditions_come_from_the_part_of_the_range_that_training_uses() -> None:
+    agent = agent_on_grid(condition_range="0.2", replay="fifo", relabel=True, replay_batch_size=50)
+    agent.update()
+    batch = agent.replayed_batch(agent.replay)
+    assert len(batch) == 50
+    assert agent.conditions_of(batch).max() <= 0.5 + 0.2 * 3.5
+    assert agent.dag.share == 1
 
 
 def test_training_draws_from_a_growing_part_of_the_range() -> None:

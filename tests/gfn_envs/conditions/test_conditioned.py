@@ -177,3 +177,12 @@ def test_a_copy_with_another_reward_shares_what_was_listed():
     GRID.enumerate()
     both = conditioned(GRID, "temperature:0.5,8")
     assert both.at([2])._enumerated() is GRID._enumerated()
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_rewards_of_all_pairs_are_those_of_each(kind):
+    both = conditioned(GRID, KINDS[kind])
+    c, states = both.conditions.sample(3, np.random.default_rng(0)), GRID.terminal_states()
+    expected = [both.log_reward(both.join(states, c[i : i + 1])) for i in range(3)]
+    found = both.conditions.every_log_reward(both.conditions.scores(states), c)
+    np.testing.assert_allclose(found, expected, rtol=1e-12)
