@@ -63,8 +63,9 @@ EXTRAS["docs"] = [
     "beautifulsoup4",
     "ipykernel",
 ]
-# RLlib pins a version of Gymnasium that is not ours: an environment apart, with constraints-interop.txt.
-EXTRAS["interop"] = ["torchrl", "tensordict", "ray[rllib]", "hypothesis", "pytest", "pytest-timeout"]
+# RLlib and Tianshou pin versions that are not ours: an environment apart, with constraints-interop.txt.
+EXTRAS["interop"] = ["torchrl", "tensordict", "ray[rllib]", "tianshou", "skrl", "sbx-rl", "minari[hdf5]"]
+EXTRAS["interop"] += ["mo-gymnasium", *EXTRAS["sb3"], "hypothesis", "pytest", "pytest-timeout", "pytest-xdist"]
 EXTRAS["test"] = ["pytest", "pytest-xdist", "pytest-timeout", "hypothesis", "ruff", "mypy", "import-linter"]
 EXTRAS["test"] += [
     "scikit-learn",
