@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from hypothesis import settings
 
+from tests import forks
 from tests.helpers import DEFAULTS_NEED, SMALL_ARGUMENTS, TINY_ARGUMENTS, missing_data
 
 settings.register_profile("suite", derandomize=True, deadline=None)
@@ -81,6 +82,9 @@ def pytest_configure(config: pytest.Config) -> None:
     # Some tests run in directories of their own, from which a relative path would lead elsewhere.
     if mirror := os.environ.get("GFN_ENVS_DATA"):
         os.environ["GFN_ENVS_DATA"] = str(Path(mirror).absolute())
+    if config.args_source is pytest.Config.ArgsSource.TESTPATHS and not config.option.markexpr:
+        # One for all test processes. Numba compiles in it while they collect the tests.
+        os.environ.setdefault(forks.SHARED, forks.python())
     config.addinivalue_line("markers", "data(*names): needs these data sets, and is skipped if they are not available")
     config.addinivalue_line("markers", "slow: left out by `make test-fast`")
 

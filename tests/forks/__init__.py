@@ -12,15 +12,19 @@ from functools import cache
 from pathlib import Path
 
 FOLDER = Path(__file__).resolve().parent
+#: Environment variable with :func:`python` of the process that started the test processes.
+SHARED = "GFN_TESTS_PYTHON"
 
 
 @cache
 def python() -> str:
     """Path of a program that does what ``sys.executable`` does with -m, -c or a script. ``gfn`` lies beside it.
 
-    Starts the server of this process, which ends with it. Where processes have no file descriptors (macOS), it is
-    ``sys.executable``.
+    Starts the server of this process, which ends with it, unless the parent shares its own. Where processes have no
+    file descriptors (macOS), it is ``sys.executable``.
     """
+    if shared := os.environ.get(SHARED):
+        return shared
     if not hasattr(os, "pidfd_open"):
         return sys.executable
     folder = Path(tempfile.mkdtemp(prefix="forks"))  # Paths of sockets are short: not in a test's folder.

@@ -58,7 +58,7 @@ def test_one_of_and_parameters() -> None:
 
 def test_numbers_of_paths_do_not_depend_on_the_batch() -> None:
     dag = gfn_envs.make_dag("GFN/PhyloTree-v0", num_taxa=64)
-    gfn_envs.check_dag(dag, max_states=10, num_walks=3)
+    gfn_envs.check_dag(dag, max_states=10, num_walks=1)
 
 
 def test_a_grid_too_wide_to_encode_says_so() -> None:
