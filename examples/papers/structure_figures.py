@@ -11,6 +11,7 @@ from matplotlib.figure import Figure
 import agents
 from agents.evaluation.evaluate import is_enumerable, learned_distribution
 from agents.plots.figures import learned_against_target
+from agents.plots.style import styled
 from gfn_envs import BayesNet, FragmentMolecule, Ising, PhyloTree
 from gfn_envs.arrays import FloatArray, IntArray
 from gfn_envs.dag import Dag
@@ -100,6 +101,7 @@ def marginal_errors(agent: agents.Agent) -> dict[str, Any]:
     return errors | {f"{name}_pearson": float(np.corrcoef(found[name], truth[name])[0, 1]) for name in truth}
 
 
+@styled
 def draw_marginals(agent: agents.Agent, folder: Path) -> str:
     """Save a plot of learned over exact marginals, one panel per kind."""
     if not is_enumerable(agent.dag):
@@ -127,6 +129,7 @@ def tree_figures(agent: agents.Agent) -> dict[str, Any]:
     return {"mean_mutations": mutations.mean(), "fewest_mutations": mutations.min()}
 
 
+@styled
 def draw_tree(agent: agents.Agent, folder: Path) -> str:
     """Save the sampled tree with the fewest mutations as a cladogram and in Newick format."""
     dag = agent.dag
@@ -182,6 +185,7 @@ def spin_figures(agent: agents.Agent) -> dict[str, Any]:
     }
 
 
+@styled
 def draw_spins(agent: agents.Agent, folder: Path) -> str:
     """Save ten sampled grids and a histogram of the magnetization."""
     dag = agent.dag
