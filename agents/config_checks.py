@@ -1,4 +1,4 @@
-"""Checks of settings. Each raises ValueError with the name of the setting, what is allowed and what was given."""
+"""Checks of settings. Each raises ValueError with the name of the setting, the allowed values and the given one."""
 
 from __future__ import annotations
 

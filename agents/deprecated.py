@@ -14,7 +14,7 @@ from importlib.machinery import ModuleSpec
 from types import ModuleType
 from typing import Any
 
-#: Module of version 0.1 -> module of today.
+#: Module of version 0.1 -> current module.
 MODULES = {
     "agents.compare": "agents.runs.compare",
     "agents.guide": "agents.gflownets.guided.guide",
@@ -99,7 +99,7 @@ def warn(message: str) -> None:
 
 
 class OldModules(MetaPathFinder, Loader):
-    """Import the modules in MODULES. An old module has the names of the one of today."""
+    """Import the modules in MODULES. An old module has the names of the current one."""
 
     def find_spec(
         self, fullname: str, path: Sequence[str] | None, target: ModuleType | None = None

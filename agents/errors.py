@@ -4,7 +4,7 @@ from __future__ import annotations
 
 
 class NoLegalActionError(RuntimeError):
-    """A non-terminal state has no legal action. There is no fallback to a uniform choice."""
+    """A non-terminal state has no legal action. Samplers never fall back to a uniform choice."""
 
 
 class UnsupportedError(ValueError):

@@ -23,7 +23,7 @@ def name_and_keywords(text: str, what: str, example: str) -> tuple[str, dict[str
         what, example: for the message: what the setting is, and keywords that it could have.
 
     Raises:
-        ValueError: what is in parentheses is not keywords with literal values.
+        ValueError: the parentheses hold something other than keywords with literal values.
     """
     match = _TEXT.fullmatch(text.strip())
     if match is None:

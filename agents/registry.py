@@ -62,7 +62,7 @@ AGENTS: dict[str, type[Agent]] = GFLOWNETS | BASELINES
 
 
 def register(agent: type[Agent]) -> type[Agent]:
-    """Register an agent of your own under its ``name``, in this process; usable as a decorator.
+    """Register your own agent under its ``name``, in this process; usable as a decorator.
 
     ``make_agent`` and saved runs then know it by that name. An agent given as ``module:name`` is registered
     automatically.
@@ -88,7 +88,7 @@ def known_agents() -> list[str]:
 
 
 def agent_class(name: str) -> type[Agent]:
-    """The class of an agent: by its name, or ``module:name`` for a class of your own.
+    """The class of an agent: by its name, or ``module:name`` for your own class.
 
     Raises:
         ValueError: the name is unknown. The message suggests the nearest one.

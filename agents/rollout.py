@@ -85,9 +85,9 @@ def _noise(rng: np.random.Generator, steps: int, n: int, width: int, epsilon: fl
 
 
 def _noise_of_steps(rng: np.random.Generator, n: int, width: int, epsilon: float) -> Iterator[FloatArray]:
-    """The noise (n, width) of one step after another, drawn for several at once.
+    """The noise (n, width) of one step after another, drawn for several steps together.
 
-    If ``rng`` gives a part of a batch's numbers, there are as many steps at once as for the whole batch
+    If ``rng`` gives a part of a batch's numbers, as many steps are drawn together as for the whole batch
     (:mod:`agents.distributed.engine`).
     """
     steps = max(1, 2048 // (getattr(rng, "batch", n) * width))
@@ -196,7 +196,8 @@ def sample_forward(
             row_lists.append(rows)
             ended = dag.is_terminal(states)
             if np.count_nonzero(ended):
-                states, rows = states.compress(~ended, axis=0), rows.compress(~ended)
+                going = ~ended
+                states, rows = states.compress(going, axis=0), rows.compress(going)
     except Exception:
         # NaN logits choose illegal actions. Report the cause, not the consequence.
         check()

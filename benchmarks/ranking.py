@@ -198,7 +198,7 @@ def main() -> None:
     parser.add_argument("--task", choices=TASKS, action="append", help="only this task; may be repeated")
     parser.add_argument("--method", choices=METHODS, action="append", help="only this method; may be repeated")
     parser.add_argument("--part", default="0/1", help="i/n: every n-th pair of a task and a method, from the i-th")
-    parser.add_argument("--cells", type=int, help="stop after so many cells")
+    parser.add_argument("--cells", type=int, help="stop after this many cells")
     parser.add_argument(
         "--quick", action="store_true", help="one cell with a fiftieth of its budget; nothing is written"
     )

@@ -4,8 +4,8 @@
     python examples/acquire_tfbind8.py --quick     # 3 rounds of 60 calls
 
 Each method has the binding of the same number of different 8-mers measured (Jain et al. 2022, Biological Sequence
-Design with GFlowNets). Printed are, per number of calls, the mean reward of the 100 best and the mean number of letters
-in which two of them differ.
+Design with GFlowNets). The program prints, per number of calls, the mean reward of the 100 best and the mean number of
+letters in which two of them differ.
 """
 
 from __future__ import annotations

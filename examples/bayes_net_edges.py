@@ -5,9 +5,9 @@
     python examples/bayes_net_edges.py --data mine.csv --truth none
 
 The data are 120 simulated measurements of six proteins, three of them incomplete; signaling_graph.csv has the graph
-that simulated them, a part of a signaling network of human T cells. Written are edges.csv, with the probability of each
-edge, path and membership in a Markov blanket, and edges.png. Up to 6 columns, all of them are compared with exact ones;
-up to 12 columns, those of edges.
+that simulated them, a part of a signaling network of human T cells. The program writes edges.csv, with the probability
+of each edge, path and membership in a Markov blanket, and edges.png. Up to 6 columns, all of them are compared with
+exact ones; up to 12 columns, those of edges.
 """
 
 from __future__ import annotations

@@ -4,7 +4,7 @@
     python examples/conditional_maxcut.py --iterations 200
 
 The condition is the list of possible edges, each 0 or 1, drawn anew in every iteration; R(x|graph) = exp(cut / T). The
-model is then asked for cuts of graphs that it has not seen (Zhang et al. 2023, Let the Flows Tell).
+model then samples cuts of graphs that it has not seen (Zhang et al. 2023, Let the Flows Tell).
 """
 
 from __future__ import annotations

@@ -5,7 +5,7 @@
 2. Learn to sample topologies in proportion to their marginal likelihood, with branch lengths integrated.
 3. Write the sampled trees (NEXUS), the support of each clade (CSV), and the majority-rule consensus (Newick, drawn).
 
-Up to about 20,000 trees, the exact support stands beside the learned one.
+Up to about 20,000 trees, the exact support is shown next to the learned one.
 
 python examples/phylogenetics_consensus.py --quick
 python examples/phylogenetics_consensus.py --alignment mine.nex --model jc69 --iterations 20000

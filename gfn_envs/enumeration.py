@@ -158,7 +158,7 @@ def terminal_positions(dag: Enumerable, states: IntArray) -> IntArray:
 
 
 def chunks(states: IntArray, entries_per_state: int) -> Iterator[IntArray]:
-    """``states``, so many at a time that they have about ``CHUNK`` entries."""
+    """``states`` in chunks of about ``CHUNK`` entries."""
     rows = max(1, CHUNK // max(1, entries_per_state))
     return (states[start : start + rows] for start in range(0, len(states), rows))
 

@@ -272,7 +272,7 @@ def l1_mean(p: FloatArray, q: FloatArray) -> float:
 def kl_divergence(p: FloatArray, q: FloatArray, log_q: FloatArray | None = None) -> float:
     """KL(p || q) in nats. It is infinite if q underflows to 0 where p > 0, unless ``log_q`` is given.
 
-    Computed as the sum of p log(p / q) - p + q, which is the same as both sum to 1. No term is negative, so the
+    Computed as the sum of p log(p / q) - p + q, which is equal because both sum to 1. No term is negative, so the
     distance of nearly equal distributions keeps its digits.
     """
     some = p != 0

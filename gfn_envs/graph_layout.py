@@ -32,7 +32,7 @@ class PairActions(NamedTuple):
 
 
 class GraphLayout(NamedTuple):
-    """Sizes of :meth:`gfn_envs.Dag.labelled_graphs`, and the nodes or pairs of nodes that actions refer to.
+    """Sizes of :meth:`gfn_envs.Dag.labelled_graphs`, and the nodes or pairs of nodes of actions.
 
     Attributes:
         num_nodes: number of nodes of every graph, absent nodes included.

@@ -1,6 +1,6 @@
 """Objects by name: text of the form ``module:name`` in place of a function, a class or the id of an environment.
 
-A module is imported, which runs its code, only because somebody named it. The commands ``gfn`` and ``gfn-envs`` then
+A module is imported, which runs its code, only if a user named it. The commands ``gfn`` and ``gfn-envs`` then
 also find modules in the working directory, as ``python -m`` does.
 """
 

@@ -222,8 +222,8 @@ def _help(doc: str, name: str) -> str:
 def parse_value(text: str, annotation: Any = Any) -> Any:
     """The value of an argument that was given as text, on a command line for example.
 
-    ``int``, ``float``, ``bool`` and ``str`` are read as such. Anything else is a Python literal, or text if it is none.
-    If ``annotation`` allows text but no numbers, numbers remain text.
+    ``int``, ``float``, ``bool`` and ``str`` are read as such. Anything else is read as a Python literal if possible,
+    else as text. If ``annotation`` allows text but no numbers, numbers remain text.
 
     Args:
         text: the text.

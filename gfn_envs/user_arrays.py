@@ -110,7 +110,7 @@ def problem_of(value: Any) -> str | None:
 
 def _converted(data: Any, where: str, name: str) -> FloatArray:
     if isinstance(data, Sequence) and not hasattr(data, "__array__"):
-        # The types are compared at once: plain numbers need no further look.
+        # The types are compared as a set: plain numbers need no further checks.
         if not set(map(type, data)) <= {int, float}:
             data = [_entry(item, where, f"{name}[{i}]") for i, item in enumerate(data)]
         else:

@@ -1,4 +1,4 @@
-"""Checks of user input. Every message says what was given and what is allowed."""
+"""Checks of user input. Every message gives the value and the allowed ones."""
 
 from __future__ import annotations
 
@@ -87,7 +87,7 @@ def real(name: str, value: Any, where: str, at_least: float | None = None, above
     """``value`` as a finite float.
 
     Raises:
-        ValueError: ``value`` is not a real number (booleans and text are none), is not finite, is below ``at_least``,
+        ValueError: ``value`` is not a real number (such as a boolean or text), is not finite, is below ``at_least``,
             or is not above ``above``.
     """
     good = isinstance(value, numbers.Real) and not isinstance(value, bool)

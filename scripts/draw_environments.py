@@ -1,4 +1,4 @@
-"""Draw docs/animations/NAME.gif of every environment: a random policy beside a trained one; and docs/environments.json.
+"""Draw docs/animations/NAME.gif of every environment: a random policy and a trained one; and docs/environments.json.
 
     python scripts/draw_environments.py                # all
     python scripts/draw_environments.py HyperGrid Bag  # some

@@ -28,7 +28,7 @@ Train and compare
   gfn compare DIR ...   a table of several runs, aggregated over seeds, and their learning curves in comparison.png
   gfn sample DIR        objects of a run as .csv, .parquet, .smi, .sdf, .fasta, .nwk, .nex or .npy, with their rewards
   gfn posterior DIR     Bayesian networks: probabilities of edges and paths, CPDAGs, distance to a known graph
-  gfn report DIR ...    one HTML file on one or several runs: curves, learned beside target, best objects, diagnostics
+  gfn report DIR ...    one HTML file on one or several runs: curves, distributions, best objects, diagnostics
   gfn plot DIR          figures of a run; --state-graph draws states and flows of small environments
 
 Look up
@@ -91,7 +91,7 @@ def main(argv: Sequence[str] | None = None, loaded: Callable[[], None] = lambda:
         print(f"error: {' '.join(str(error).split())}", file=sys.stderr)
         sys.exit(2)
     except KeyboardInterrupt:
-        hints = {"train": "; continue with --resume", "sweep": "; the same command goes on"}
+        hints = {"train": "; continue with --resume", "sweep": "; the same command continues it"}
         print(f"interrupted{hints.get(arguments[0], '') if arguments else ''}", file=sys.stderr)
         sys.exit(130)
 

@@ -29,9 +29,9 @@ PICTURES = (".png", ".pdf", ".svg")
 
 @dataclass
 class PosteriorOptions:
-    """Probabilities of edges, paths and Markov blankets of a run on Bayesian networks, beside the exact ones on few
-    nodes; the most probable equivalence classes (CPDAGs); the distance to a known graph.
-    Example: gfn posterior runs/demo --out edges.csv edges.png
+    """Probabilities of edges, paths and Markov blankets of a run on Bayesian networks, with the exact ones on few
+    nodes; the most probable equivalence classes (CPDAGs); the distance to a known graph. Example: gfn posterior
+    runs/demo --out edges.csv edges.png
 
     Exact: all three relations on up to 6 nodes, edges on up to 12."""
 

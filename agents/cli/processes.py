@@ -18,7 +18,7 @@ PROGRAM = "import sys; sys.path[:] = {path!r}; sys.argv[0] = 'gfn'; from gfn_com
 
 
 def join_others(agent: Any, processes: int) -> bool:
-    """Connect to the other processes of this training. Returns False if there are none.
+    """Connect to the other processes of this training. Returns False without others.
 
     Raises:
         UsageError: they cannot share the batches of this agent, or both torchrun and ``--processes`` are used.

@@ -18,8 +18,8 @@ from agents.runs.compare import read_runs
 
 @dataclass
 class ReportOptions:
-    """One HTML file on one or several runs, which needs no network: what was run, learning curves, learned beside
-    target, best objects with pictures, diagnostics, how to reproduce. Example: gfn report runs/demo"""
+    """One self-contained HTML file on one or several runs: settings, learning curves, learned and target distributions,
+    best objects with pictures, diagnostics, and commands to reproduce the runs. Example: gfn report runs/demo"""
 
     runs: tyro.conf.Positional[tuple[Path, ...]]
     """Run directories. Runs that differ only in their seed are one setting."""

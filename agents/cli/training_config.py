@@ -16,7 +16,7 @@ from agents.runs.sources import IMPORTABLE, check_trusted, imports_of, names_wit
 from gfn_envs import named
 from gfn_envs.registration import known_ids
 
-#: What a run's config.json holds beside what decides a new training.
+#: Entries of a run's config.json that a new training ignores.
 RECORDS = ("engine", "probe", "provenance", "env_source", "sources", "policy", "sha256")
 
 

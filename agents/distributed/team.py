@@ -49,7 +49,7 @@ class Team:
 
         Args:
             stop: whether this process wants to.
-            save: whether process 0 is about to save a checkpoint. All processes then go on from its state, so that
+            save: whether process 0 is about to save a checkpoint. All processes then continue from its state, so that
                 resuming is exact even if processors round differently.
         """
         stop, save = self.group.any(stop, save)

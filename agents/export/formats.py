@@ -68,7 +68,7 @@ def check_suffix(path: Path, dag: Dag) -> None:
         if suffix == ".parquet":
             check_pyarrow()
         return
-    needs = f" needs {FORMATS[suffix].needs}, and" if suffix in FORMATS else " is no format of samples:"
+    needs = f" needs {FORMATS[suffix].needs}, and" if suffix in FORMATS else " is not a format of samples:"
     given = suffix or "a name without a suffix"
     raise ValueError(f"{path}: {given}{needs} {type(dag).__name__} can be written to {', '.join(known)}")
 

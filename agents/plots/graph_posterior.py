@@ -95,7 +95,7 @@ def _graph(axes: Axes, edge: FloatArray, names: Sequence[str]) -> None:
             "linewidth": 0.5 + 1.5 * edge[i, j],
             "shrinkA": 13,
             "shrinkB": 13,
-            # Both directions of an edge are seen beside each other.
+            # Both directions of an edge are drawn next to each other.
             "connectionstyle": "arc3,rad=0.12",
             "color": BLUE,
         }

@@ -103,7 +103,7 @@ class Readout(nn.Module):
         width: embedding size.
         num_nodes: nodes per graph.
         outputs: number of logits.
-        actions: the actions on nodes or on pairs; None if there are none.
+        actions: the actions on nodes or on pairs; None without them.
     """
 
     def __init__(self, width: int, num_nodes: int, outputs: int, actions: NodeActions | PairActions | None):

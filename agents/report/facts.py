@@ -79,7 +79,7 @@ def _range(group: Group, column: str) -> str:
 
 
 def settings_facts(group: Group) -> list[Fact]:
-    """Every setting of the agent, and whether it is the default of today."""
+    """Every setting of the agent, and whether it is the current default."""
     config = group.runs[0].config
     agent = AGENTS.get(config["agent"])
     defaults: Mapping[str, Any] = {} if agent is None else settings_of(agent.config_class())

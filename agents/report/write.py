@@ -66,7 +66,7 @@ class Learned:
         charts: the learned distribution and the target.
         objects: its best objects: name, reward, samples, picture.
         calls: the best calls of its oracle, if it has one: name, reward.
-        notes: what is left out, and why.
+        notes: parts that are left out, and the reasons.
     """
 
     run: Run

@@ -34,7 +34,7 @@ def save_checkpoint(out: Path, agent: Agent, progress: dict[str, Any]) -> None:
             f"iteration {agent.iteration}: weights are NaN or infinite and were not saved; try a lower learning rate"
         )
     state = {"agent": agent.state_dict(), "progress": progress}
-    # In memory first: torch reports a full disk as an error of its own archive.
+    # In memory first: torch reports a full disk as an error of its archive.
     content = signed(files.as_bytes(lambda file: torch.save(state, file)))
     files.write_bytes(out / files.CHECKPOINT, content)
 

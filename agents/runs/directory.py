@@ -62,7 +62,7 @@ from gfn_envs.registration import found, id_of, make_dag, registered_ids
 
 
 def read_config(out: Path) -> dict[str, Any]:
-    """config.json of a run, with the settings of today. Raises RunError if it is missing, damaged or not of a run."""
+    """config.json of a run, with current settings. Raises RunError if it is missing, damaged or not of a run."""
     config = read_json(out / CONFIG)
     kinds = {"agent": str, "env": str, "settings": dict, "env_arguments": dict, "seed": int}
     for name, kind in kinds.items():

@@ -28,7 +28,7 @@ def write_atomically(path: Path, write: Callable[[BinaryIO], Any]) -> None:
     """Replace ``path`` by a file that ``write`` fills. At any time, ``path`` is the complete old or new file.
 
     Raises:
-        RunError: ``path`` is a symbolic link or a directory, a device or the like.
+        RunError: ``path`` is a symbolic link, a directory or a device.
         OSError: the file cannot be written, for example because the disk is full. The old file stays.
     """
     if path.is_symlink():
@@ -39,7 +39,7 @@ def write_atomically(path: Path, write: Callable[[BinaryIO], Any]) -> None:
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         temporary.unlink(missing_ok=True)
-        with temporary.open("xb") as file:  # "x" never follows a link that somebody put here
+        with temporary.open("xb") as file:  # "x" never follows a symbolic link
             write(file)
             file.flush()
             os.fsync(file.fileno())

@@ -85,7 +85,7 @@ def present_arguments(env: str, saved: dict[str, Any]) -> dict[str, Any]:
 
 
 def present_state(state: dict[str, Any], dag: Dag, same_environment: bool = False) -> dict[str, Any]:
-    """The state of an agent, with the environment that its replay buffers name under its module of today.
+    """The state of an agent, with the environment that its replay buffers name under its current module.
 
     Args:
         state: saved :meth:`agents.agent.Agent.state_dict`.

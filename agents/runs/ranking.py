@@ -128,7 +128,7 @@ def settings_of_group(group: Group) -> dict[str, Any]:
 
 
 def setting_grids(groups: Sequence[Group], x: str, y: str, metric: str) -> list[SettingGrid]:
-    """The final ``metric`` over the settings ``x`` and ``y``; groups that differ in others have grids of their own.
+    """The final ``metric`` over the settings ``x`` and ``y``; groups that differ in others have separate grids.
 
     Args:
         groups: groups of runs.
@@ -196,6 +196,6 @@ def _setting(name: str, known: set[str]) -> str:
         full for full in sorted(known) if full.partition(".")[2] == name
     ]
     if len(found) != 1:
-        reason = f"can be {' or '.join(found)}" if found else f"is no setting of these runs{did_you_mean(name, known)}"
-        raise RunError(f"heat map: {name!r} {reason}")
+        other = f"is not a setting of these runs{did_you_mean(name, known)}"
+        raise RunError(f"heat map: {name!r} {'can be ' + ' or '.join(found) if found else other}")
     return found[0]

@@ -90,7 +90,7 @@ def parse_axis(text: str) -> Axis:
     "agent.epsilon=(0.1,0,1000),0.05" has the two values "0.1,0,1000" and "0.05".
 
     Raises:
-        ValueError: the text is no axis.
+        ValueError: the text does not describe an axis.
     """
     key, equals, listed = text.partition("=")
     key = key.strip().removeprefix("--").replace("-", "_")
@@ -99,7 +99,7 @@ def parse_axis(text: str) -> Axis:
         raise ValueError(f"--grid {text}: expected NAME=VALUE,VALUE, {example}")
     if key in RESERVED:
         hint = "use --seeds" if key == "seed" else "the sweep sets it"
-        raise ValueError(f"--grid {text}: {key} is no axis ({hint})")
+        raise ValueError(f"--grid {text}: {key} cannot be an axis ({hint})")
     if (found := _range(text, listed)) is not None:
         return Axis(key, (), found)
     values = tuple(_ungrouped(value.strip()) for value in _split(text, listed))
@@ -111,7 +111,7 @@ def parse_axis(text: str) -> Axis:
 
 
 def parse_grid(texts: Sequence[str]) -> tuple[Axis, ...]:
-    """One axis per text. Raises ValueError if a text is no axis, or a setting has two."""
+    """One axis per text. Raises ValueError if a text does not describe an axis, or a setting has two."""
     axes = tuple(parse_axis(text) for text in texts)
     keys = [axis.key for axis in axes]
     if doubled := [key for key in dict.fromkeys(keys) if keys.count(key) > 1]:

@@ -48,7 +48,7 @@ class RayWorkers:
         self.running: dict[Any, str] = {}
 
     def submit(self, name: str, words: Sequence[str]) -> None:
-        """Call the function as soon as there is room."""
+        """Call the function once there is room."""
         self.waiting.append((name, words))
         self._fill()
 
@@ -126,7 +126,7 @@ def connected(address: str | None, workers: int | None) -> Iterator[Any]:
 
 
 def _check_address(address: str) -> None:
-    """Raise ConnectionError unless somebody listens at the address. Ray itself would wait for a minute."""
+    """Raise ConnectionError unless a server listens at the address. Ray itself would wait for a minute."""
     if address == "auto":
         return
     host, colon, port = address.rpartition(":")

@@ -18,7 +18,7 @@ SWEEP = "sweep.json"
 
 @dataclass(frozen=True)
 class Outcome:
-    """How a run ended.
+    """The end of a run.
 
     Attributes:
         error: one line on why it failed; None if it finished.
@@ -59,7 +59,7 @@ class Record:
         value: Any = self.saved.get(name, kind())
         entries = value.values() if isinstance(value, dict) else value
         if not isinstance(value, kind) or not all(isinstance(entry, dict) for entry in entries):
-            raise RunError(f"{self.folder / SWEEP} is damaged: {name} is no {kind.__name__} of objects")
+            raise RunError(f"{self.folder / SWEEP} is damaged: {name} is not a {kind.__name__} of objects")
         return value
 
     def finished(self, name: str, flags: Sequence[str]) -> bool:

@@ -139,7 +139,7 @@ def _trial(
 
 
 def _last_checkpoint(out: Path) -> tuple[str, str]:
-    """What there is to go on from, and what is wrong with it."""
+    """The checkpoint to continue from, and its faults."""
     if not (out / runs.CHECKPOINT).exists():
         return "no checkpoint yet", ""
     try:

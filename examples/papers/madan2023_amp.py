@@ -8,8 +8,8 @@ Columns: the mean of p and the mean Levenshtein distance (diversity) of the 100 
 samples, next to the published values. The classifier differs from the paper's: theirs was trained on data that we may
 not distribute, ours on AMPs and UniProt (AUROC 0.89 on peptides without a relative in the training set). Compare the
 methods with each other; values of two reward models are not comparable. SubTB has the paper's lambda, 1.9, and its
-weights are normalized over the batch, as there. Some settings of the paper are missing from our sources. The settings
-of TB are those of gfnx.
+weights are normalized over the batch, as in the paper. Some settings of the paper are missing from our sources. The
+settings of TB are those of gfnx.
 
 python examples/papers/madan2023_amp.py --quick
 """

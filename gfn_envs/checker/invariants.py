@@ -153,7 +153,7 @@ def _same_edges(name: str, message: str, states: IntArray, expected: IntArray, e
     for i in range(len(states)):
         if not np.array_equal(found[found[:, 0] == i], expected[expected[:, 0] == i]):
             raise DagError(name, message, states[i])
-    raise DagError(name, "name rows that were not asked for", states[0])
+    raise DagError(name, "name rows outside of the batch", states[0])
 
 
 def _edge_rows(row: IntArray, states: IntArray, actions: IntArray) -> IntArray:

@@ -140,7 +140,7 @@ class Stepper:
         return np.repeat(states, n, axis=0)
 
     def no_reward(self, n: int) -> FloatArray:
-        """Rewards of ``n`` steps that are paid nothing: float64 (n,), or (n, m) for vectors."""
+        """Zero rewards of ``n`` steps: float64 (n,), or (n, m) for vectors."""
         return np.zeros((n, *self.reward_shape))
 
     def apply(self, states: IntArray, actions: IntArray) -> tuple[IntArray, BoolArray, FloatArray, BoolArray]:

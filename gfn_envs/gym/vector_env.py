@@ -32,8 +32,8 @@ class GFNVectorEnv(VectorEnv[Any, Any, Any]):
         autoreset_mode: a member of ``gymnasium.vector.AutoresetMode``, or its value: "SameStep" (default), "NextStep"
             or "Disabled". With "Disabled", ``reset(options={"reset_mask": bool (num_envs,)})`` resets the selected
             environments.
-        max_episode_steps: an episode that has not ended after so many steps is truncated; None: never. Episodes end by
-            themselves after at most ``dag.max_length`` steps.
+        max_episode_steps: an episode that has not ended after this many steps is truncated; None: never. Episodes end
+            by themselves after at most ``dag.max_length`` steps.
     """
 
     metadata: dict[str, Any] = METADATA
@@ -254,7 +254,7 @@ class GFNVectorEnv(VectorEnv[Any, Any, Any]):
         """final_obs and final_info of the episodes at positions ``rows``, which ended in this step."""
         final_obs = np.empty(self.num_envs, dtype=object)  # None everywhere
         final_obs[rows] = np.fromiter(self._observations_at(rows), dtype=object, count=len(rows))
-        # The masks of rows that go on are not reported. Others are all zeros unless the episode was truncated.
+        # Masks are reported of ended rows only. They are all zeros unless the episode was truncated.
         mask = self._mask & ended[:, None]
         return {
             "final_obs": final_obs,

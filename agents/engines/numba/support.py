@@ -20,7 +20,7 @@ COMPILED = ("loss", "balance_loss", "penalty", "log_flow", "log_probs", "log_pb"
 
 
 def check(learner: Learner) -> None:
-    """Raise ValueError if this engine does not support a learner. The message says what is needed."""
+    """Raise ValueError if this engine does not support a learner. The message names the requirement."""
     dag, policy = learner.dag, learner.policy
     require(learner.balance is not None, "an agent with a balance objective", learner.name)
     require(learner.backward.in_objective, "a P_B without a separate loss", repr(learner.backward.name))

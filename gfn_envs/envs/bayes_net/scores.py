@@ -32,7 +32,7 @@ def local_score(score: str | LocalScore, kwargs: Mapping[str, Any] | None, table
     """The local score for the arguments ``score`` and ``score_kwargs`` of :class:`gfn_envs.BayesNet`.
 
     Warns:
-        UserWarning: a Gaussian score is asked for by name, and a column has few whole numbers.
+        UserWarning: a Gaussian score is given by name, and a column has few whole numbers.
 
     Raises:
         ValueError: the name or a parameter is unknown; a parameter is out of range; parameters are given with a

@@ -31,7 +31,7 @@ class BlockMoves:
         self._contents = RecentContents(self.trees)
         self.num_kinds, self.num_arms, self.num_stems = len(kinds), len(vocabulary.arms), self.trees.num_positions
         self.num_locations = (max_blocks - 1) * self.num_stems
-        # For each kind + 1 and position: the number of stems, and the first arm with this stem, or -1 if there is none.
+        # For each kind + 1 and position: the number of stems, and the first arm with this stem, else -1.
         self.capacity = np.zeros((self.num_kinds + 1, self.num_stems), dtype=np.int64)
         self._arm = np.full((self.num_kinds + 1, self.num_stems), -1)
         self._type = np.zeros((self.num_kinds + 1, self.num_stems), dtype=np.int64)

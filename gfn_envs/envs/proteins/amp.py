@@ -67,7 +67,7 @@ class AMP(Sequence):
     * ``exponent``: power beta of the probability, > 0.
     * ``floor``: lower bound of the probability, > 0.
     * ``forbidden``: motifs of no peptide, as a list or separated by commas, such as "C,N[^P][ST]".
-    * ``required``: motifs of every peptide, likewise.
+    * ``required``: motifs of every peptide, in the same form.
 
     ## References
     Jain et al. 2022, Biological Sequence Design with GFlowNets; Madan et al. 2023 (SubTB)

@@ -77,7 +77,7 @@ class GFP(Mutation):
       0, as in the published genotypes: residue numbers less 2.
     * ``letters``: amino acids that positions may mutate to: one text for all, or a mapping from positions to texts.
     * ``forbidden``: motifs of no sequence, as a list or separated by commas, such as "N[^P][ST]".
-    * ``required``: motifs of every sequence, likewise.
+    * ``required``: motifs of every sequence, in the same form.
 
     ## References
     Sarkisyan et al. 2016 (the data); Trabucco et al. 2022, Design-Bench; Madan et al. 2023 (SubTB)

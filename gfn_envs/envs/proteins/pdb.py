@@ -184,12 +184,12 @@ def _chains(records: list[int], lines: list[str], parents: dict[str, str], place
                 continue
             raise ValueError(
                 f"{where}: a second molecule in chain {atom.chain!r}, which has ended with TER on line "
-                f"{ended[atom.chain]}; each needs a chain identifier of its own"
+                f"{ended[atom.chain]}; each needs its own chain identifier"
             )
         if (before := known.setdefault(residue.identity, residue)) is not residue:
             raise ValueError(
                 f"{where}: residue {residue} of chain {atom.chain!r} has the number of {before} on line "
-                f"{before.first.line}; each molecule needs a chain identifier of its own"
+                f"{before.first.line}; each molecule needs its own chain identifier"
             )
         if not atom.hetero:
             if atom.chain != last and any(not other.first.hetero for other in chains.get(atom.chain, [])):

@@ -79,7 +79,7 @@ class Mutation(Sequence):
     * ``floor``: lower bound of the values, > 0; None: all values must be > 0.
     * ``forbidden``: motifs of no variant, as a list or separated by commas: a letter, "." for any, "[AG]" for A or G,
       "[^P]" for any but P, or an ambiguity code of nucleotides.
-    * ``required``: motifs of every variant, likewise.
+    * ``required``: motifs of every variant, in the same form.
 
     ## References
     Wu et al. 2016, Adaptation in protein fitness landscapes is facilitated by indirect paths (the four sites of GB1)
@@ -171,7 +171,8 @@ class Mutation(Sequence):
         self.declared_num_states = None if running is None else running + objects
         self.max_length_is_bound = automaton is not None or int(build.mutable.any(1).sum()) < self.max_mutations
         if not objects:
-            raise ValueError(f"{where}: no variant with at most {max_mutations} mutations has the motifs asked for")
+            limits = f"at most {max_mutations} mutations has the required and no forbidden motifs"
+            raise ValueError(f"{where}: no variant with {limits}")
 
     @property
     def is_unlimited(self) -> bool:

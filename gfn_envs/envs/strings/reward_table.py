@@ -105,7 +105,7 @@ def _check_types(strings: Sequence[Any], values: Sequence[Any], where: str) -> N
             raise TypeError(
                 f"{where}: the label {label!r} in the table is not a string{hint * isinstance(label, int | np.integer)}"
             )
-    # The types are compared at once: plain numbers need no further look.
+    # The types are compared as a set: plain numbers need no further checks.
     if not set(map(type, values)) <= {int, float}:
         for label, value in zip(strings, values, strict=True):
             if problem := problem_of(value):

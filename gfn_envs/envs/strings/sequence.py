@@ -82,7 +82,7 @@ class Sequence(RewardedStrings):
     * ``fixed``: letters of each position, such as "..TATA..": a letter, "." for any, "[AG]" for A or G, "[^A]" for any
       but A, or an ambiguity code of nucleotides (N, R, Y ...). Positions after the end of a shorter string are free.
     * ``forbidden``: motifs of no string, as a list or separated by commas, written like ``fixed``.
-    * ``required``: motifs of every string, likewise.
+    * ``required``: motifs of every string, in the same form.
     * ``reverse_complement``: True: a string of nucleotides and its reverse complement are one object, named by the
       alphabetically first, whose value counts. Motifs are looked for on both strands.
 

@@ -228,7 +228,7 @@ class StringDag(StringText):
         return result
 
     def distance(self, states: IntArray, others: IntArray) -> FloatArray:
-        """Levenshtein distances between strings, float64 (n, m); the smaller one if strings stand for two strands.
+        """Levenshtein distances between strings, float64 (n, m); the smaller one if strings represent two strands.
 
         Raises:
             ImportError: rapidfuzz is not installed.
@@ -246,7 +246,7 @@ class StringDag(StringText):
     def log_num_paths(self, states: IntArray) -> FloatArray:
         """For k letters: log k! (insert, fill), k log 2 (prepend_append) or 0 (append), float64 (n,).
 
-        A finished string that stands for two strands has twice as many paths.
+        A finished string that represents two strands has twice as many paths.
         """
         paths: FloatArray = self._build.log_paths[states[:, -1] % (self.length + 1)]
         if self._complement is not None:

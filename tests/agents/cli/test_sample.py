@@ -79,7 +79,7 @@ def test_without_a_file_rows_are_printed(run, capsys):
     ("arguments", "words"),
     [
         (["--out", "a.sdf"], ["a.sdf", "needs objects that are molecules", "HyperGrid", ".csv, .parquet, .npy"]),
-        (["--out", "a.csv", "b.xlsx"], ["b.xlsx", ".xlsx is no format of samples", ".csv"]),
+        (["--out", "a.csv", "b.xlsx"], ["b.xlsx", ".xlsx is not a format of samples", ".csv"]),
         (["--out", "a"], ["a name without a suffix", ".csv"]),
         (["--num", "0"], ["--num", "at least 1"]),
         (["--top", "0"], ["--top", "at least 1"]),

@@ -75,7 +75,7 @@ def test_a_metric_over_two_settings(sweep):
     ("x", "y", "metric", "words"),
     [
         ("lr", "lr", "tv", "two settings, got agent.lr twice"),
-        ("lrr", "env.side", "tv", "'lrr' is no setting"),
+        ("lrr", "env.side", "tv", "'lrr' is not a setting"),
         ("lr", "side", "nothing", "no run has a final 'nothing'"),
     ],
 )

@@ -133,7 +133,7 @@ def test_a_killed_worker_and_ctrl_c(folder, monkeypatch):
     sweep.send_signal(signal.SIGINT)
     output, _ = sweep.communicate(timeout=40)
     assert sweep.returncode == 130, output
-    assert "the same command goes on" in output
+    assert "the same command continues it" in output
     assert len(runs.read_config(first)["provenance"]) == 2
     reached = torch.load(second / runs.CHECKPOINT, weights_only=True)["agent"]["iteration"]
     assert iterations(second) <= reached < 120  # Its checkpoint is that of the interrupt.

@@ -112,7 +112,7 @@ def test_the_same_command_goes_on(capsys, tmp_path, inline, monkeypatch):
     monkeypatch.setattr(Inline, "interrupt_after", 2)
     code, printed = sweep(capsys, "tb", "--seeds", "0:3")
     assert code == 130
-    assert "the same command goes on" in printed.err
+    assert "the same command continues it" in printed.err
     assert names(tmp_path / "all") == ["tb-s0", "tb-s1"]
     monkeypatch.setattr(Inline, "interrupt_after", None)
     code, _ = sweep(capsys, "tb", "--seeds", "0:3")

@@ -41,7 +41,7 @@ def test_objects_are_all_variants_within_limits(max_mutations: int, arguments: d
     expected = [s for s in variants("ABCA", "ABC", max_mutations) if allowed(s)]
     make = {"wild_type": "ABCA", "alphabet": "ABC", "max_mutations": max_mutations, **arguments}
     if not expected:
-        with pytest.raises(ValueError, match="no variant with at most 1 mutations has the motifs asked for"):
+        with pytest.raises(ValueError, match="no variant with at most 1 mutations has the required"):
             Mutation(**make)
         return
     dag = Mutation(**make)
