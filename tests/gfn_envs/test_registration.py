@@ -167,10 +167,10 @@ def test_bad_options_are_named(make: Any, options: dict[str, Any], message: str)
         ("gfn_envs.envs.hypergrid.hypergrid:HyperGird", {}, ValueError, "did you mean 'HyperGrid'?"),
         ("gfn_envs.hypergird:HyperGrid", {}, ModuleNotFoundError, "gfn_envs.hypergird"),
         (
-            "gfn_envs.envs.hypergrid.hypergrid:REWARDS",
+            "gfn_envs.envs.hypergrid.rewards:REWARDS",
             {},
             TypeError,
-            "gfn_envs.envs.hypergrid.hypergrid:REWARDS is not a subclass of gfn_envs.Dag",
+            "gfn_envs.envs.hypergrid.rewards:REWARDS is not a subclass of gfn_envs.Dag",
         ),
         (VectorEnv, {}, TypeError, "VectorEnv is not a subclass of gfn_envs.Dag"),
         (HyperGrid(), {}, TypeError, "HyperGrid(ndim=2"),
