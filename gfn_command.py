@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import signal
 import sys
@@ -22,9 +23,13 @@ def main() -> NoReturn:
         remedy = "install gfn-envs in a virtual environment of its own"
         print(f"error: the package agents in {found} is not that of gfn-envs; {remedy}", file=sys.stderr)
         sys.exit(2)
+    gc.disable()  # Hundreds of thousands of objects are made by imports, and stay. See `loaded`.
     from agents.cli.main import main as run
 
-    run(loaded=restore)
+    try:
+        run(loaded=loaded)
+    finally:
+        gc.freeze()  # At its end, Python would search all that was imported for cycles: a quarter of a short command.
 
 
 def end(*_: Any) -> None:
@@ -34,8 +39,10 @@ def end(*_: Any) -> None:
     os._exit(130)
 
 
-def restore() -> None:
-    """Let SIGINT raise KeyboardInterrupt again."""
+def loaded() -> None:
+    """Collect garbage from here on, but not what was imported. Let SIGINT raise KeyboardInterrupt again."""
+    gc.freeze()
+    gc.enable()
     if signal.getsignal(signal.SIGINT) is end:
         signal.signal(signal.SIGINT, signal.default_int_handler)
 

@@ -13,6 +13,7 @@ import gfn_command
 import gfn_envs
 from agents.cli import main as cli
 from gfn_envs import cli as environments
+from tests.helpers import run_fork
 
 GRID = "GFN/HyperGrid-v0"
 
@@ -144,3 +145,10 @@ def test_another_package_named_agents_is_named(form, tmp_path):
     assert line.startswith(
         f"error: the package agents in {where} is not that of gfn-envs; install gfn-envs in a virtual"
     )
+
+
+def test_garbage_is_collected_once_modules_are_loaded():
+    code = (
+        "import gc, gfn_command; gc.disable(); gfn_command.loaded(); print(gc.isenabled(), gc.get_freeze_count() > 9)"
+    )
+    assert run_fork("-c", code).stdout == "True True\n"
