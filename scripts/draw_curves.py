@@ -5,7 +5,7 @@
     python scripts/draw_curves.py --draw       # draw from the runs that are stored
 
 Every agent has its default settings. Runs are stored in docs/curves/curves.json, one after the other, so an interrupted
-program goes on. Delete an agent from the file to train it anew.
+program continues. Delete an agent from the file to train it again.
 """
 
 from __future__ import annotations
@@ -34,12 +34,12 @@ SEEDS = (0, 1, 2)
 POINTS = [round(x) for x in np.geomspace(1_000, 100_000, 21)]
 #: Agent -> seed -> distances after each of POINTS.
 Runs = dict[str, dict[str, list[float]]]
-#: Agents that are drawn in gray beside every other.
+#: Agents that every figure shows in gray.
 BESIDE = {"tb": "-", "random": ":"}
 
 
 def stored() -> Runs:
-    """The runs that are stored."""
+    """The stored runs."""
     return json.loads(RUNS.read_text("utf-8")) if RUNS.exists() else {}
 
 
@@ -70,7 +70,13 @@ def draw(name: str, runs: Runs) -> None:
     values = np.array(list(runs[name].values()))
     axes.plot(POINTS, np.median(values, 0), color=BLUE, linewidth=2, label=name)
     axes.fill_between(POINTS, values.min(0), values.max(0), color=BLUE, alpha=0.2, linewidth=0)
-    axes.set(xscale="log", yscale="log", xlabel="transitions", ylabel="exact total variation", ylim=(1e-4, 1.2))
+    axes.set(
+        xscale="log",
+        yscale="log",
+        xlabel="transitions",
+        ylabel="exact total variation",
+        ylim=(min(1e-4, values.min() / 2), 1.2),
+    )
     axes.grid(alpha=0.25)
     axes.legend(frameon=False, loc="lower left")
     figure.savefig(FOLDER / f"{name}.svg", metadata={"Date": None})
