@@ -8,6 +8,7 @@ HERE = Path(__file__).resolve().parent
 sys.path[:0] = [str(HERE.parent), str(HERE.parent / "scripts")]
 
 import check_site  # noqa: E402
+import notebooks  # noqa: E402
 import site_pages  # noqa: E402
 
 import gfn_envs  # noqa: E402
@@ -18,7 +19,7 @@ copyright = author
 release = gfn_envs.__version__
 
 extensions = ["myst_nb", "sphinx_copybutton"]
-exclude_patterns = ["fields/README.md"]
+exclude_patterns = ["fields/README.md", "generated/notebooks/*"]
 myst_enable_extensions = ["dollarmath", "colon_fence", "attrs_inline"]
 myst_heading_anchors = 3
 # Docstrings have patterns such as N[^P], which are no footnotes.
@@ -45,4 +46,6 @@ templates_path: list[str] = []
 
 def setup(app):
     site_pages.write(HERE)
+    notebooks.write(HERE)
+    app.connect("source-read", notebooks.add_link)
     app.connect("build-finished", check_site.after_build)
