@@ -1,5 +1,6 @@
 """Settings shared by all tests."""
 
+import gc
 import os
 import shutil
 import warnings
@@ -79,6 +80,7 @@ FIRST = ("tests/docs/test_docs.py", "tests/agents/sweeps/test_ray.py", "tests/ag
 
 
 def pytest_configure(config: pytest.Config) -> None:
+    gc.disable()  # Twenty thousand tests are collected, and stay.
     # Some tests run in directories of their own, from which a relative path would lead elsewhere.
     if mirror := os.environ.get("GFN_ENVS_DATA"):
         os.environ["GFN_ENVS_DATA"] = str(Path(mirror).absolute())
@@ -112,6 +114,11 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
             needed += DEFAULTS_NEED.get(params.get("env_id", ""), [])
         if reason := missing_data(needed):
             item.add_marker(pytest.mark.skip(reason=reason))
+
+
+def pytest_collection_finish() -> None:
+    gc.freeze()
+    gc.enable()
 
 
 #: Names of the program in Debian and elsewhere.
