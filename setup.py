@@ -15,7 +15,7 @@ REPOSITORY = ""
 
 
 def page() -> str:
-    """README.md as the page of the package: links into the repository are absolute, if its address is known."""
+    """README.md as the page of the package, with absolute links into the repository if its address is known."""
     text = (HERE / "README.md").read_text("utf-8")
     if REPOSITORY:
         text = re.sub(r"(!\[[^\]]*\]\()(?!https?:|#)", rf"\g<1>{REPOSITORY}/raw/v{VERSION}/", text)

@@ -135,7 +135,8 @@ def first_stops(rng: np.random.Generator, n: int, delay_stop: float, max_length:
 
 
 def _without_stop(mask: BoolArray, early: BoolArray) -> BoolArray:
-    """Legal actions (n, actions) without the last, which stops, in rows where it is ``early`` and another is legal."""
+    """Legal actions (n, actions). Stop, the last one, is removed in rows that are ``early`` if another action is
+    legal."""
     mask = mask.copy()
     mask[early & mask[:, :-1].any(1), -1] = False
     return mask

@@ -35,10 +35,10 @@ class Example(NamedTuple):
     """A good file.
 
     Attributes:
-        environment, argument: what reads it.
+        environment, argument: environment and argument that read it.
         file: its name.
         content: its bytes.
-        lost: says what a reading of other content lost; ``""`` if nothing. It gets the text and the Dag.
+        lost: function of changed content and its Dag -> text about lost data, ``""`` if nothing was lost.
         others: further arguments of the environment.
     """
 

@@ -165,7 +165,7 @@ def run(cell: Cell, scale: float = 1.0) -> dict[str, Any]:
 
 
 def append(row: dict[str, Any], path: Path) -> None:
-    """Add a line in one write, so that processes do not mix theirs."""
+    """Add a line in one write, so that lines of several processes do not mix."""
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("a", encoding="utf-8") as file:
         file.write(json.dumps(row, default=_plain) + "\n")

@@ -283,7 +283,7 @@ class Dag(Capabilities, abc.ABC):
     def enumerate(self, limit: int | None = None) -> None:
         """Enumerate all states now, instead of at the first use of the methods below.
 
-        Progress is logged by ``gfn_envs.enumeration``: what begins and ends at level INFO, long waits as warnings.
+        ``gfn_envs.enumeration`` logs the start and end at level INFO, and long waits as warnings.
 
         Args:
             limit: the maximum number of states, in place of as many as fit in ``ENUMERATION_BYTES`` (see

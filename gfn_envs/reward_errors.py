@@ -29,7 +29,8 @@ class RewardError(ValueError):
 
 
 class BudgetSpent(RuntimeError):
-    """The calls that an oracle may make are spent. What they returned is in its log; training ends without an error."""
+    """The budget of calls of an oracle is spent. Training ends without an error; the results are in the oracle's
+    log."""
 
 
 class OracleError(OSError):

@@ -22,7 +22,7 @@ LOADED = {"img": "src", "script": "src", "link": "href", "source": "src", "ifram
 
 
 def check(site: Path) -> tuple[list[str], dict[str, int]]:
-    """What is wrong with the pages below ``site``, one line each, and the numbers of what was looked at."""
+    """Errors of the pages below ``site``, one line each, and the numbers of checked items."""
     soups = {path: BeautifulSoup(path.read_text("utf-8"), "html.parser") for path in sorted(site.rglob("*.html"))}
     anchors = {path: {str(tag["id"]) for tag in soup.select("[id]")} for path, soup in soups.items()}
     wrong, links, pictures = [], 0, 0
@@ -44,7 +44,7 @@ def page_links(path: Path, soup: BeautifulSoup) -> Iterator[str]:
 
 
 def broken(path: Path, target: str, anchors: dict[Path, set[str]]) -> str | None:
-    """What is wrong with a link, or None."""
+    """The error of a link, or None."""
     parts = urlsplit(target)
     file = (path.parent / unquote(parts.path)).resolve() if parts.path else path
     if not file.is_file():
@@ -65,7 +65,7 @@ def from_elsewhere(soup: BeautifulSoup) -> Iterator[str]:
 
 
 def unheard(soup: BeautifulSoup) -> Iterator[str]:
-    """What a reader who hears the page misses: one title, headings without gaps, texts of pictures, names of links."""
+    """Errors for screen readers: not exactly one title, skipped levels of headings, pictures or links without text."""
     article = soup.find("article") or soup
     levels = [int(tag.name[1]) for tag in article.find_all(re.compile("^h[1-6]$"))]
     if levels.count(1) != 1 and not soup.find(id="search-results"):

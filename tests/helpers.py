@@ -197,7 +197,7 @@ DEFAULTS_NEED: dict[str, list[str]] = {
 
 
 def missing_data(names: Sequence[str]) -> str:
-    """Why tests that need these data sets cannot run; empty where they can."""
+    """The reason why tests that need these data sets cannot run; empty if they can."""
     missing = [name for name in names if name not in datasets.DATASETS or not datasets.is_available(name)]
     if not missing:
         return ""
@@ -240,7 +240,7 @@ def run_python(*arguments: str) -> subprocess.CompletedProcess[str]:
 
 
 def run_fork(*arguments: str) -> subprocess.CompletedProcess[str]:
-    """The same at once, in a fork of a process that has imported the packages."""
+    """The same, started quickly as a fork of a process that has imported the packages."""
     return _run(forks.python(), *arguments)
 
 

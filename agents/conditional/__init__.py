@@ -1,6 +1,6 @@
 """Agents that learn P_F(.|s, c) for all conditions c at once (:mod:`gfn_envs.conditions`).
 
-agent.py        Conditional, what every conditional agent adds to its class; `conditional(TB)`
+agent.py        Conditional, a mixin for agent classes; `conditional(TB)` makes the conditional class
 settings.py     its settings
 log_z.py        log Z(c)
 film.py         networks that the condition modulates, instead of being one more input

@@ -20,12 +20,12 @@ SAMPLED = ("elbo", "sampled_mean_reward")
 
 
 def chosen_conditions(agent: Conditional, conditions: int | str | npt.ArrayLike, seed: int = 0) -> ConditionArray:
-    """Conditions to evaluate at, float32 (m, k).
+    """Conditions for an evaluation, float32 (m, k).
 
     Args:
         agent: the agent.
-        conditions: "grid": about 20, evenly spread (:meth:`gfn_envs.conditions.Conditions.grid`); a number: so many
-            drawn ones, which training has not seen if they are continuous; or the conditions.
+        conditions: "grid": about 20, evenly spread (:meth:`gfn_envs.conditions.Conditions.grid`); a number n: n drawn
+            conditions, which are new to the agent if they are continuous; or the conditions.
         seed: seed of drawn conditions.
 
     Raises:

@@ -1,4 +1,4 @@
-"""Replay of objects under conditions other than those that found them."""
+"""Replay of objects under new conditions."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ class RelabelingBuffer(ReplayBuffer):
     """Distinct objects without conditions. A batch has newly drawn conditions c, and for each an object of R(x|c).
 
     The scheme draws candidates among the stored objects; the object for c is one of them, with probability proportional
-    to R(x|c). What one condition found thus teaches all others.
+    to R(x|c). Objects found under one condition thus teach the agent all others.
 
     Args:
         dag: the environment with conditions.

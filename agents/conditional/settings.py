@@ -13,7 +13,7 @@ from agents.schedules import Schedule
 
 @dataclass(frozen=True)
 class ConditionSettings(Config):
-    """How an agent learns with conditions."""
+    """Settings of a conditional agent."""
 
     #: The config class that these settings extend.
     plain: ClassVar[type[Any]]
@@ -28,7 +28,7 @@ class ConditionSettings(Config):
     start,end,steps."""
     relabel: bool = False
     """Replay objects under newly drawn conditions c, chosen with probability proportional to R(x|c) among stored ones,
-    instead of under those that found them."""
+    instead of the conditions that they were sampled with."""
 
     def __post_init__(self) -> None:
         super().__post_init__()

@@ -1,4 +1,4 @@
-"""Trajectories from Minari data sets, to train on offline. The data set is given, so this file imports no Minari."""
+"""Trajectories from Minari data sets, for offline training. This file does not import Minari."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def minari_trajectories(dataset: Any) -> Trajectories:
     Raises:
         ValueError: no episodes; an episode that did not reach a terminal state, or has an illegal action or other
             observations than the environment's; rewards that are vectors.
-        TypeError: the data set is of an environment outside gfn_envs.
+        TypeError: the environment of the data set is not from gfn_envs.
     """
     env = dataset.recover_environment()
     stepper = getattr(env.unwrapped, "stepper", None)
@@ -75,7 +75,7 @@ def _check_paths(dag: Dag, paths: Sequence[IntArray], names: Sequence[int]) -> N
 
 
 def _check_observations(stepper: Stepper, trajectories: Trajectories, episodes: Sequence[Any]) -> None:
-    """Raise ValueError if the environment's observations of the states are not those recorded."""
+    """Raise ValueError if the environment's observations of the states differ from the recorded ones."""
     expected = stepper.observe(trajectories.states, stepper.dag.forward_mask(trajectories.states))
     same = _equal_rows(expected, [episode.observations for episode in episodes])
     if not same.all():
@@ -88,7 +88,7 @@ def _check_observations(stepper: Stepper, trajectories: Trajectories, episodes: 
 
 
 def _equal_rows(expected: Any, parts: Sequence[Any]) -> Any:
-    """Which rows of observations are equal, bool (s,). Dictionaries are compared by key."""
+    """True for each equal row of observations, bool (s,). Dictionaries are compared by key."""
     if isinstance(expected, dict):
         return np.logical_and.reduce(
             [_equal_rows(rows, [part[key] for part in parts]) for key, rows in expected.items()]

@@ -51,7 +51,7 @@ class RunLock:
     def __exit__(self, *_: type[BaseException] | BaseException | TracebackType | None) -> None:
         if self.directory is None or self._lock is None:
             return
-        # The lock of a run stays. That of a run which never began goes, with the directories made for it.
+        # The lock of a run is kept. If the run never began, its lock and the directories made for it are removed.
         if not self._had_lock and not (self.directory / files.CONFIG).exists():
             (self.directory / LOCK).unlink(missing_ok=True)
         self._lock.release()

@@ -175,7 +175,7 @@ def draw(points: list[int], results: list[Figures], title: str, path: Path) -> N
     for axes, (field, label) in zip(figure.subplots(1, 3), panels, strict=True):
         for name in LAMBDAS:
             if field == "bias" and name == "TB":
-                continue  # It is 0.
+                continue  # The bias of TB is 0.
             color = f"C{list(LAMBDAS).index(name)}"
             axes.plot(points, [getattr(r, field)[name] for r in results], marker=".", color=color, label=name)
         axes.set_xlabel("iteration of training")

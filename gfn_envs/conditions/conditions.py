@@ -21,7 +21,7 @@ ConditionArray = npt.NDArray[np.float32]
 
 
 class Conditions(abc.ABC):
-    """k numbers c that decide a reward R(x|c) on the objects of a Dag.
+    """k numbers c that set the reward R(x|c) of the objects of a Dag.
 
     A subclass defines :meth:`log_reward` and calls ``super().__init__``. It may override :meth:`draw`, by default
     uniform in the ranges, :meth:`is_allowed` and :meth:`partial_log_reward`.
@@ -29,13 +29,13 @@ class Conditions(abc.ABC):
     Args:
         names: names of the numbers.
         low, high: ranges of the numbers, (k,) or one number for all; finite, low <= high.
-        values: the only conditions there are, (m, k), drawn uniformly; None: all in the ranges.
+        values: a finite set of conditions, (m, k), drawn uniformly; None: all in the ranges.
         features: inputs of networks: "thermometer", "fourier" or "plain" (:class:`Features`).
         bins: features per number.
-        text: the text that gives these conditions again (:func:`read_conditions`); None if there is none.
+        text: text from which :func:`read_conditions` makes these conditions; None if they have no text form.
 
     Raises:
-        ValueError: a range that is none, values outside the ranges, or unknown features.
+        ValueError: a range is not finite or has low > high, values are outside the ranges, or the features are unknown.
     """
 
     #: The Dag whose objects are rewarded, once :meth:`bind` was called.
@@ -70,7 +70,7 @@ class Conditions(abc.ABC):
         """log R(x|c) of terminal states (n, state_width) of ``self.dag`` under conditions (n, k), float64 (n,)."""
 
     def scores(self, states: IntArray) -> npt.NDArray[Any]:
-        """What of terminal states (m, state_width) decides their rewards under all conditions, (m, q).
+        """Numbers (m, q) that determine the rewards of terminal states (m, state_width) under all conditions.
 
         The default is the states. Override it with :meth:`every_log_reward` if rewards are expensive: agents that
         replay objects under many conditions then evaluate each object once.
@@ -95,10 +95,10 @@ class Conditions(abc.ABC):
         return self.low + (self.high - self.low) * rng.random((n, len(self.names)))
 
     def is_allowed(self, conditions: ConditionArray) -> npt.NDArray[np.bool_]:
-        """True for conditions (n, k), all in the ranges, that may be asked for, (n,). The default allows all."""
+        """Whether conditions (n, k) in the ranges are valid, bool (n,). By default all are."""
         return np.ones(len(conditions), dtype=bool)
 
-    #: What :meth:`is_allowed` asks for beyond the ranges, for messages.
+    #: The rule of :meth:`is_allowed` in words, for messages.
     rule = ""
 
     # ------------------------------------------------------------------ derived
@@ -114,7 +114,7 @@ class Conditions(abc.ABC):
         return bound
 
     def sample(self, n: int, rng: np.random.Generator, share: float = 1.0) -> ConditionArray:
-        """``n`` conditions, float32 (n, k). Nothing is drawn from ``rng`` if there is only one condition.
+        """``n`` conditions, float32 (n, k). ``rng`` is not used if there is only one condition.
 
         ``share`` in [0, 1] narrows the ranges to this part, from the low end.
         """
@@ -127,18 +127,18 @@ class Conditions(abc.ABC):
         return self._inside(self.low + share * (drawn - self.low) if share < 1 else drawn)
 
     def _inside(self, conditions: FloatArray) -> ConditionArray:
-        """Conditions as float32, which rounding must not move out of the ranges."""
+        """Conditions as float32, clipped to the ranges."""
         return np.clip(conditions, self.low, self.high).astype(np.float32)
 
     @functools.cached_property
     def default(self) -> ConditionArray:
-        """The condition of s0 if none is asked for: the first value, or the middle of the ranges, float32 (k,)."""
+        """The default condition of s0: the first value, or the middle of the ranges, float32 (k,)."""
         return self.values[0] if self.values is not None else self._inside((self.low + self.high) / 2)
 
     def grid(self, n: int) -> ConditionArray:
         """About ``n`` conditions for evaluations, evenly spread and always the same, float32 (m, k).
 
-        They are the values, a grid of one number that varies, or else a sample with a fixed seed.
+        They are the values if there are any; a regular grid if one number varies; otherwise a sample with a fixed seed.
         """
         if self.values is not None:
             return self.values

@@ -31,7 +31,7 @@ class Focus(OfObjectives):
         Roy et al. 2023, Goal-conditioned GFlowNets for Controllable Multi-Objective Molecular Design.
 
     Raises:
-        ValueError: fewer than two objectives, one that the environment does not have, or a number out of its range.
+        ValueError: fewer than two objectives, an unknown objective, or a number out of its range.
     """
 
     rule = "their squares add up to 1"

@@ -1,4 +1,4 @@
-"""Several objectives of one object: what preferences weigh."""
+"""Several objectives of one object."""
 
 from __future__ import annotations
 
@@ -59,19 +59,19 @@ class Scorer:
 
 
 class OfObjectives(Conditions):
-    """Conditions that decide a reward from m objectives, one number for each, in [0, 1].
+    """Conditions of m numbers in [0, 1], one for each objective, that set a reward from the objectives.
 
     A subclass defines :meth:`scalarized`, :attr:`center` and how conditions are drawn.
 
     Args:
         objectives: names of components of the environment's reward, or one mapping of functions by name.
         floor: objectives below this number count as this number, > 0.
-        options: settings and their defaults, for the text: those that differ are part of it.
+        options: settings and their defaults. Settings that differ from their defaults become part of the text.
         kind: the word that the text begins with.
         **kwargs: as for :class:`Conditions`.
 
     Raises:
-        ValueError: fewer than two objectives, or one that the environment does not have.
+        ValueError: fewer than two objectives, or an unknown one.
     """
 
     #: The objectives of objects, once :meth:`bind` was called.

@@ -38,7 +38,7 @@ class Preferences(OfObjectives):
         Jain et al. 2023, Multi-Objective GFlowNets (section 3.1).
 
     Raises:
-        ValueError: fewer than two objectives, or one that the environment does not have.
+        ValueError: fewer than two objectives, or an unknown one.
     """
 
     rule = "they add up to 1"
@@ -78,5 +78,5 @@ class Preferences(OfObjectives):
             return self.exponent * (weights * np.log(scores)).sum(-1)
         if self.scalarize == "sum":
             return self.exponent * np.log((weights * scores).sum(-1))
-        # At least the smallest objective, so above 0.
+        # At least the smallest objective, hence > 0.
         return self.exponent * np.log(1 - (weights * (1 - scores)).max(-1))

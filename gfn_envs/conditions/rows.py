@@ -109,7 +109,7 @@ class Conditioned(Dag):
         return bits.view(self._bits).astype(np.float32)
 
     def start(self, n: int, rng: np.random.Generator) -> IntArray:
-        """s0 in ``n`` rows, with drawn conditions: one for each ``per_condition`` rows in a row."""
+        """s0 in ``n`` rows, with drawn conditions, each in ``per_condition`` consecutive rows."""
         drawn = self.conditions.sample(-(-n // self.per_condition), rng, self.share)
         return self.join(self.base.source(n), np.repeat(drawn, self.per_condition, axis=0)[:n])
 

@@ -24,7 +24,7 @@ class Temperature(Conditions):
         Scheduling with GFlowNets.
 
     Raises:
-        ValueError: beta would not be finite and > 0, or low > high, or neither or both of range and values are given.
+        ValueError: beta is not finite and > 0, low > high, or not exactly one of range and values is given.
     """
 
     def __init__(

@@ -1,4 +1,4 @@
-"""How the log of calls reaches the disk: at once where calls are expensive, without waiting where they are not."""
+"""Writes of the log of calls to the disk: synchronous if calls are expensive, asynchronous otherwise."""
 
 from __future__ import annotations
 
@@ -26,9 +26,9 @@ def file_system(path: Path, mounts: str = "/proc/mounts") -> str:
 
 
 class Journal:
-    """Commits of one connection. On a local disk, those of cheap calls do not wait for it.
+    """Commits of one connection. On a local disk, commits of cheap calls do not wait for the disk.
 
-    Waiting takes 5 to 40 ms, and most rewards much less.
+    Waiting takes 5 to 40 ms, much longer than most rewards.
 
     Args:
         connection: an open connection outside of a transaction.
@@ -44,7 +44,7 @@ class Journal:
                 self.ahead = connection.execute("PRAGMA journal_mode = WAL").fetchone()[0] == "wal"
 
     def spend(self, seconds: float) -> None:
-        """Before calls of so many seconds are committed: whether the disk is waited for."""
+        """Decide whether the next commit waits for the disk, given the seconds of its calls."""
         if self.ahead:
             self.waiting += seconds
             wait = self.waiting >= AT_RISK
@@ -52,7 +52,7 @@ class Journal:
             self.waiting = 0.0 if wait else self.waiting
 
     def close(self) -> None:
-        """Leave one file, if no other process has it open."""
+        """Close the connection. The log becomes one file if no other process has it open."""
         if self.ahead:
             with contextlib.suppress(sqlite3.Error):
                 self.connection.execute("PRAGMA journal_mode = DELETE")

@@ -96,7 +96,7 @@ class Oracle:
 
     @classmethod
     def of(cls, dag: Any, **settings: Any) -> Oracle:
-        """An oracle around the reward of an environment, which uses it from now on.
+        """An oracle that calls the reward of an environment. The environment uses it from now on.
 
         If the environment was made with a function as its reward, the oracle calls that function. Otherwise it calls
         the environment's own ``log_reward``, whose values are then log R.

@@ -45,12 +45,12 @@ class Call(NamedTuple):
         object: the input of the function as text.
         name: the name of the object.
         attempt: 1, 2, ...; 0 for a call of a batch that failed as a whole, whose objects are then called one by one.
-        status: "ok"; "nan", "error", "timeout" or "died" if it failed; "started" if it has not ended, or never will
-            because the main process was killed.
-        value: what the function returned; None if it failed.
+        status: "ok"; "nan", "error", "timeout" or "died" if it failed; "started" if it has not ended, or was
+            interrupted when the main process was killed.
+        value: result of the function; None if it failed.
         components: further numbers that it returned, by name.
-        seconds: how long it took. The calls of a batch share its time.
-        error: why it failed.
+        seconds: duration; for a batch, divided by the number of its objects.
+        error: reason of the failure.
     """
 
     object: str

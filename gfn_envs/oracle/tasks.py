@@ -49,7 +49,7 @@ def calls_of(task: Task, reply: Reply) -> list[Call]:
     calls = []
     for i, (text, name, attempt) in enumerate(zip(task.texts, task.names, task.attempts, strict=True)):
         if reply.status != "ok":
-            # The batch failed, and perhaps because of another object.
+            # The batch failed, perhaps because of another object.
             calls.append(Call(text, name, 0 if whole else attempt, reply.status, None, {}, seconds, reply.error))
         elif is_missing(reply.values[i][0]):
             calls.append(Call(text, name, attempt, "nan", None, reply.values[i][1], seconds, "the reward is nan"))

@@ -1,4 +1,4 @@
-"""Python programs that start at once, as forks of a process that has imported the packages: see server.py."""
+"""Python programs that start quickly, as forks of a process that has imported the packages: see server.py."""
 
 from __future__ import annotations
 

@@ -1,8 +1,7 @@
 """Python programs as forks of one process that has imported the packages: each starts in 30 ms instead of 1.5 s.
 
-``python tests/forks/server.py SOCKET`` listens. client.py, called python or gfn, sends it its
-words, environment, folder and open files, passes on signals, and ends as the fork ends. If the client is killed, so
-is the fork.
+``python tests/forks/server.py SOCKET`` listens. client.py, called python or gfn, sends its arguments, environment
+variables, folder and open files, forwards signals, and exits as the fork does. If the client is killed, so is the fork.
 
 Tests of how a process starts, and of its limits, start a real one with ``sys.executable``.
 """
@@ -25,13 +24,13 @@ from pathlib import Path
 from typing import Any
 
 ROOT = Path(__file__).resolve().parents[2]
-#: What most commands import.
+#: Modules that most commands import.
 MODULES = ["agents.runs.train", "agents.engines.numba.engine", "matplotlib.figure", "scipy.stats", "tyro"]
 MODULES += [f"agents.cli.{path.stem}" for path in sorted((ROOT / "agents" / "cli").glob("*.py"))]
 
 
 def load_kernels() -> None:
-    """Load what Numba has compiled, or compile it."""
+    """Load the compiled kernels of Numba, or compile them."""
     import agents
     import gfn_envs
 
@@ -40,7 +39,7 @@ def load_kernels() -> None:
 
 
 def receive(connection: socket.socket) -> dict[str, Any]:
-    """What a client sends, with its three standard files in their places."""
+    """The message of a client. Its three standard files replace those of this process."""
     size, files, _, _ = socket.recv_fds(connection, 4, 3)
     for place, file in enumerate(files):
         os.dup2(file, place)
@@ -65,7 +64,7 @@ def follow(pid: int, connection: socket.socket) -> None:
 
 
 def serve(path: str) -> dict[str, Any]:
-    """Accept clients for ever. Returns in the forks, with what is to be run."""
+    """Accept clients until the parent ends. Returns only in the forks, with the message of the client."""
     listener = socket.socket(socket.AF_UNIX)
     listener.bind(path)
     listener.listen(16)
@@ -94,7 +93,7 @@ def serve(path: str) -> dict[str, Any]:
 
 
 def run(argv: list[str], folder: str, environment: dict[str, str]) -> None:
-    """What ``python ARGV`` does."""
+    """Run ``python ARGV`` in this process."""
     os.chdir(folder)
     os.environ.clear()
     os.environ.update(environment)

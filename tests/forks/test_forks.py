@@ -1,4 +1,4 @@
-"""A fork does what a Python of its own does."""
+"""A fork does the same as a new Python process."""
 
 from __future__ import annotations
 

@@ -35,8 +35,8 @@ class GTBConfig(LogZSettings, GFlowNetConfig):
     """Weight of the guide in the target of P_F. P_B has weight 1 - alpha. 1 is the choice of Shen et al. 2023; their
     code has 0.5 or 0.75. Only with 0 can P_F become exact: R / Z times the guide is not Markov."""
     guide_paths: Literal["none", "sampled", "all"] = "none"
-    """Objects whose trajectory is sampled anew from the guide before learning: none; those that P_F sampled; or the
-    replayed ones too. The authors' code has "all", or "sampled" on TFBind8 and PHO4."""
+    """Objects whose trajectories are resampled from the guide before learning: none, those that P_F sampled, or also
+    the replayed ones. The authors' code has "all", or "sampled" on TFBind8 and PHO4."""
     freeze_after: int | None = None
     """Two-stage training (Shen et al. 2023, section 6): after this many iterations P_B is frozen, and P_F learns by
     trajectory balance with it, whose optimum is exact. None: P_B and P_F learn alternately to the end."""

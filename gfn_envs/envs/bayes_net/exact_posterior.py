@@ -102,8 +102,8 @@ def _log_sums(log_scores: Extended, with_edges: bool) -> Extended:
     """log of the sum over all graphs (1,); and over those with the edge i -> j, at 1 + i d + j, (1 + d^2,).
 
     Z(U) = sum over nonempty S of U of (-1)^(|S| + 1) Z(U - S) prod over j in S of the sum of the scores of j over its
-    parents in U - S: inclusion and exclusion over the nodes S without children. Each term is at most Z(U), and extended
-    precision holds what cancels.
+    parents in U - S: inclusion and exclusion over the nodes S without children. Each term is at most Z(U), so extended
+    precision suffices despite cancellation.
     """
     d = len(log_scores)
     masks = np.arange(2**d)

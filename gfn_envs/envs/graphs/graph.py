@@ -143,7 +143,7 @@ class Graph(Dag):
     def log_reward(self, states: IntArray) -> FloatArray:
         if callable(self._function):
             graphs = [self.to_networkx(state) for state in states]
-            if isinstance(self._function, Oracle):  # It takes all objects of a batch, and tells them apart by name.
+            if isinstance(self._function, Oracle):  # An oracle takes all objects of a batch, with their names.
                 rewards = self._function(graphs, self.object_names(states)).tolist()
             else:
                 rewards = list(map(self._function, graphs))

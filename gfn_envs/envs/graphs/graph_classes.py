@@ -91,7 +91,7 @@ def _least_edges(edges: IntArray, orders: IntArray) -> IntArray:
 
 
 class Growth(NamedTuple):
-    """Every connected colored graph of at most k vertices, unfinished and finished, and the steps between them.
+    """Every connected colored graph of at most k vertices, unfinished and finished, and the edges between these states.
 
     Read-only arrays. The last action finishes a graph, and the last backward action undoes it.
 

@@ -89,7 +89,7 @@ class TSP(Assignment):
         second = np.where(self._assigned(states[:, :1]), states[:, :1], -1)
         can_be_last = left & (cities > second)
         another = can_be_last.sum(1, keepdims=True) > can_be_last
-        # No city could be the last one after the largest as the second.
+        # If the second city were the largest, no city could be the last.
         return left & (another | (left.sum(1, keepdims=True) == 1)) & ((second >= 0) | (cities < cities[-1]))
 
     def visits(self, states: IntArray) -> IntArray:
@@ -100,7 +100,7 @@ class TSP(Assignment):
         """Lengths of paths from city 0, and of whole tours, float64 (n,)."""
         path = np.pad(self.visits(states), ((0, 0), (1, 1)))
         legs = self.distances[path[:, :-1], path[:, 1:]]
-        # Legs to visits that are left do not count: only a tour has a last leg to city 0.
+        # Legs to remaining visits do not count: only a complete tour has a last leg to city 0.
         legs[:, :-1][~self._assigned(states)] = 0.0
         return legs.sum(1)
 

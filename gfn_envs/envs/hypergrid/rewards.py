@@ -95,7 +95,7 @@ REWARDS: dict[str, tuple[CellReward, dict[str, Any]]] = {
 
 
 def without_modes(reward: Callable[[IntArray], FloatArray]) -> CellReward:
-    """A callable reward in the form of the named ones: no cell is a mode."""
+    """A callable reward with the signature of the named ones: no cell is a mode."""
     return functools.partial(_without_modes, reward)
 
 
@@ -104,7 +104,7 @@ def _without_modes(reward: Callable[[IntArray], FloatArray], cells: IntArray) ->
 
 
 def cell_reward(reward: Any, kwargs: Mapping[str, Any], ndim: int, side: int) -> tuple[CellReward, float | None]:
-    """The function from cells (n, ndim) to (rewards, is a mode) that ``reward`` stands for, and its parameter R0.
+    """The function from cells (n, ndim) to (rewards, is a mode) with the name ``reward``, and its parameter R0.
 
     Args:
         reward: a name, names of objectives, or a callable.

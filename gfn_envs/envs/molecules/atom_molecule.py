@@ -161,7 +161,7 @@ class AtomMolecule(ScoredMolecules):
 
     def _mask(self, states: IntArray, way: str) -> tuple[BoolArray, BoolArray]:
         """The moves of each state without the stop, and whether it is an unfinished molecule."""
-        # False for rows whose numbers no state has: a reset to any row asks for their masks.
+        # False for rows that are not states: a reset to an arbitrary row computes their masks.
         going = ~self.is_terminal(states) & ((states >= 0) & (states < self._sizes)).all(1)
         mask = np.zeros((len(states), self._last[way] + 1), dtype=bool)
         for row, key in zip(np.flatnonzero(going).tolist(), self._keys(states[going]), strict=True):

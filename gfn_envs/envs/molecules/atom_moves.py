@@ -151,7 +151,7 @@ class AtomMoves:
         return row.tobytes()
 
     def row_of_any(self, smiles: str) -> bytes:
-        """The row of a SMILES from a user. Raises ValueError, with the reason, if it is no molecule of this kind."""
+        """The row of a SMILES from a user. Raises ValueError, with the reason, if it is not a molecule of this kind."""
         mol = parsed(smiles)
         if mol.GetNumAtoms() > self.max_atoms:
             raise ValueError(f"has {mol.GetNumAtoms()} atoms; allowed: 1 to {self.max_atoms}")

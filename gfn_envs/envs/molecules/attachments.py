@@ -1,6 +1,6 @@
-"""What may bond to what: rules on the labels of attachment points, and forbidden bonds between elements.
+"""Rules for bonds between blocks: labels of attachment points, and forbidden bonds between elements.
 
-Only attachment points whose bonds have the same order may bond.
+Two attachment points may bond only if their bonds have the same order.
 """
 
 from __future__ import annotations

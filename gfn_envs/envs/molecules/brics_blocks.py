@@ -102,7 +102,7 @@ def _cut(mol: Any) -> Iterator[str]:
 
 
 def _cut_stereo(mol: Any) -> str | None:
-    """A stereo double bond of a Mol that a cut takes apart; None if there is none."""
+    """A stereo double bond of a Mol that a cut would break; None if all stay whole."""
     from rdkit.Chem import BRICS
 
     chem = chemistry()
@@ -112,7 +112,7 @@ def _cut_stereo(mol: Any) -> str | None:
 
 
 def _unfit(smiles: str, max_atoms: int | None) -> str | None:
-    """Why a fragment is no block; None if it is one."""
+    """The reason why a fragment is not a valid block; None if it is one."""
     if "*" not in smiles:
         return "without an attachment point"
     if max_atoms is not None and parsed(smiles).GetNumHeavyAtoms() > max_atoms:

@@ -85,7 +85,7 @@ class Likelihood:
         return maximize(function, start, tolerance)
 
     def interchanges(self, trees: Trees, log_lengths: FloatArray) -> tuple[IntArray, FloatArray, FloatArray]:
-        """What each nearest-neighbor interchange of an unrooted tree adds to :meth:`value`, if only one branch adapts.
+        """Change of :meth:`value` by each nearest-neighbor interchange of an unrooted tree, if only one branch adapts.
 
         Args:
             trees: one tree.

@@ -43,7 +43,7 @@ def test_all_graphs_of_the_atlas() -> None:
 
 
 def test_colored_graphs_by_brute_force() -> None:
-    """Every labelled graph of 4 vertices, colored in every way: the least row among all orders is the class."""
+    """Every labeled graph of 4 vertices, colored in every way: the least row among all orders is the class."""
     classes = set()
     for n in range(1, 5):
         places = list(itertools.combinations(range(n), 2))
