@@ -23,7 +23,7 @@ def main() -> NoReturn:
         remedy = "install gfn-envs in a virtual environment of its own"
         print(f"error: the package agents in {found} is not that of gfn-envs; {remedy}", file=sys.stderr)
         sys.exit(2)
-    gc.disable()  # Hundreds of thousands of objects are made by imports, and stay. See `loaded`.
+    gc.disable()  # Imports make hundreds of thousands of objects that stay. See `loaded`.
     from agents.cli.main import main as run
 
     try:
@@ -40,7 +40,7 @@ def end(*_: Any) -> None:
 
 
 def loaded() -> None:
-    """Collect garbage from here on, but not what was imported. Let SIGINT raise KeyboardInterrupt again."""
+    """Collect garbage from here on, except imported objects. Let SIGINT raise KeyboardInterrupt again."""
     gc.freeze()
     gc.enable()
     if signal.getsignal(signal.SIGINT) is end:

@@ -1,4 +1,4 @@
-"""Tutorials as Jupyter notebooks, for Colab and other places: docs/generated/notebooks, linked from each tutorial.
+"""Tutorials as Jupyter notebooks, such as for Colab: docs/generated/notebooks, linked from each tutorial.
 
 docs/conf.py connects :func:`add_link`, and :func:`write` runs before each build.
 """
