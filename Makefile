@@ -15,7 +15,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check
 
 EXTRAS_demo := agents,plot,report
 EXTRAS_test := all,test
-EXTRAS_docs := all,docs
+EXTRAS_docs := agents,plot,mols,rna,sb3,oracle,acquire,docs
 
 # Folder of the data sets that are not packaged; `gfn data list` names their files. Some tests read them.
 ifneq ($(wildcard ../shared/data),)
@@ -38,6 +38,9 @@ DEMO := tb GFN/HyperGrid-v0 --env.ndim 4 --env.side 20 --env.reward easy --itera
 demo: $(VENV)/installed-demo ## train on a 4-D grid with progress, print exact metrics, save a picture under runs/demo
 	rm -rf runs/demo
 	$(BIN)/gfn train $(DEMO) --out runs/demo
+
+bench: $(VENV)/installed-test ## measure speed for two minutes, and compare with the last committed figures
+	OMP_NUM_THREADS=1 $(BIN)/python -m benchmarks.regression $(ARGS)
 
 # One thread per process: two test processes with a thread pool each would compete for the cores.
 test: $(VENV)/installed-test ## run every test
