@@ -6,6 +6,7 @@ from statistics import mean, stdev
 from typing import Any
 
 from benchmarks import report
+from benchmarks.peers import race
 from benchmarks.peers.speed import CASES, NAMES
 
 
@@ -61,6 +62,11 @@ def speed(records: dict[str, Any]) -> str:
     return "\n".join([table, "", *(f"* {note}" for note in notes)])
 
 
+def time(part: dict[str, Any]) -> str:
+    """Seconds of training to an exact TV."""
+    return "\n".join([race.section(part["curves"]), *(f"* {note}" for note in machines([part]))])
+
+
 def quality(part: dict[str, Any]) -> str:
     """Exact TV after equal numbers of iterations."""
 
@@ -109,4 +115,4 @@ def machines(records: list[dict[str, Any]]) -> list[str]:
     )
 
 
-SECTIONS = {"speed": speed, "quality": quality, "rollout": rollout}
+SECTIONS = {"speed": speed, "time": time, "quality": quality, "rollout": rollout}

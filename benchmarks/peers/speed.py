@@ -25,6 +25,9 @@ TB = {"lr": 1e-3, "lr_log_z": 1e-1, "epsilon": 0.1}
 STILL = {"lr": 1e-9, "lr_log_z": 1e-9, "epsilon": 0.0}
 LAMBDA = 0.9
 
+#: Iterations per request. gfnx compiles once per number, which takes a quarter of a minute.
+REQUEST = 5
+
 #: Name of a HyperGrid reward -> (R0, R1, R2).
 REWARDS = {"easy": [1e-3, 0.5, 2.0], "standard": [0.1, 0.5, 2.0]}
 #: Ours with default settings, ours with engine="torch", and the peers.
@@ -61,7 +64,7 @@ CASES = [
 
 
 def peer_task(
-    ndim: int, side: int, batch: int, seed: int = 0, threads: int = 1, objective: str = "tb", **settings: Any
+    ndim: int, side: int, batch: int, seed: int = 0, threads: int | None = 1, objective: str = "tb", **settings: Any
 ) -> dict[str, Any]:
     """Task for the scripts of gfnx and torchgfn."""
     sizes = {"env": "HyperGrid", "ndim": ndim, "side": side, "batch": batch, "hidden": HIDDEN, "seed": seed}
@@ -74,7 +77,7 @@ def our_task(
     side: int,
     batch: int,
     seed: int = 0,
-    threads: int = 1,
+    threads: int | None = 1,
     reward: str = "easy",
     objective: str = "tb",
     weights: str | None = None,
@@ -142,24 +145,28 @@ def alternate(
     title: str,
     after_round: Callable[[], object] = lambda: None,
 ) -> list[list[dict[str, Any]]]:
-    """Answers of each worker to ``rounds`` requests in turn, each of about ``seconds``, after two warm-up requests."""
+    """Answers of each worker to ``rounds`` requests in turn, each of about ``seconds``, after warm-up."""
     blocks: list[list[dict[str, Any]]] = [[] for _ in workers]
     with tqdm(total=rounds * len(workers), desc=title, unit="block") as progress:
-        iterations = []
+        requests = []
         for worker in workers:
-            worker.ask(iterations=2, flops=True)  # Compiles.
-            pace = worker.ask(iterations=2)["seconds"] / 2
-            iterations.append(max(2, round(seconds / pace)))
-            worker.ask(iterations=iterations[-1])  # gfnx compiles again for another number.
+            worker.ask(iterations=REQUEST, flops=True)  # Compiles.
+            requests.append(max(1, round(seconds / worker.ask(iterations=REQUEST)["seconds"])))
         for turn in range(rounds):
             for offset in range(len(workers)):
                 # Every worker takes every place in the round, so that none always runs after the same other one.
                 i = (turn + offset) % len(workers)
                 progress.set_postfix_str(workers[i].name)
-                blocks[i].append(workers[i].ask(iterations=iterations[i], flops=True))
+                blocks[i].append(total([workers[i].ask(iterations=REQUEST, flops=True) for _ in range(requests[i])]))
                 progress.update()
             after_round()
     return blocks
+
+
+def total(answers: list[dict[str, Any]]) -> dict[str, Any]:
+    """The answers of one block as one."""
+    counted = ("seconds", "iterations", "transitions")
+    return {**answers[-1], **{name: sum(answer[name] for answer in answers) for name in counted}}
 
 
 def summary(blocks: list[dict[str, Any]], batch: int) -> dict[str, Any]:

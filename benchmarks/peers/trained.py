@@ -12,12 +12,15 @@ import agents
 import gfn_envs
 from agents.evaluation.evaluate import evaluate
 from benchmarks.peers.libraries import ENVIRONMENTS
+from benchmarks.peers.workers.weights import layers as saved_layers
 
+#: Iteration in the middle of a run: whether log Z follows is looked at ever more rarely.
+MIDDLE = 10_000
 #: Exact total variation that the policy must have.
 TV = 0.05
 
 
-def trained_policy(ndim: int, side: int, hidden: list[int], iterations: int = 1500) -> Path:
+def trained_policy(ndim: int, side: int, hidden: list[int], iterations: int = 2500) -> Path:
     """File of a policy whose exact TV is at most :data:`TV`, trained at first use: seconds.
 
     Args:
@@ -59,15 +62,22 @@ def save(agent: Any, path: Path) -> None:
     layers.append((weight[:shared].T, bias[:shared]))
     path.parent.mkdir(parents=True, exist_ok=True)
     arrays = {f"weight{i}": w.numpy() for i, (w, _) in enumerate(layers)}
-    np.savez(path, **arrays, **{f"bias{i}": b.numpy() for i, (_, b) in enumerate(layers)})
+    np.savez(path, **arrays, **{f"bias{i}": b.numpy() for i, (_, b) in enumerate(layers)}, log_z=agent.log_z)
 
 
-def load(agent: Any, layers: list[tuple[np.ndarray, np.ndarray]]) -> None:
-    """Copy layers as ``workers/weights.py`` reads them into an agent. Outputs that the file lacks stay as they are."""
-    own = agent.policy.networks[0].layers
+def load(agent: Any, path: Path | str) -> None:
+    """Copy a file of :func:`save` into an agent in the middle of its training.
+
+    Outputs that the file lacks, such as flows, stay as they are.
+    """
+    own, saved = agent.policy.networks[0].layers, saved_layers(path)
     with torch.no_grad():
-        for i, ((weight, bias), (given, given_bias)) in enumerate(zip(own, layers, strict=True)):
+        for i, ((weight, bias), (given, given_bias)) in enumerate(zip(own, saved, strict=True)):
             outputs = given.shape[1]
-            target = weight[:outputs] if i == len(layers) - 1 else weight[:, :outputs]
-            target.copy_(torch.from_numpy(given.T if i == len(layers) - 1 else given))
+            target = weight[:outputs] if i == len(saved) - 1 else weight[:, :outputs]
+            target.copy_(torch.from_numpy(given.T if i == len(saved) - 1 else given))
             bias[:outputs].copy_(torch.from_numpy(given_bias))
+        if agent.log_z_parameter is not None:
+            with np.load(path, allow_pickle=False) as arrays:
+                agent.log_z_parameter.fill_(float(arrays["log_z"]))
+    agent.iteration = MIDDLE

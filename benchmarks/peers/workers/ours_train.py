@@ -12,7 +12,6 @@ import itertools
 
 import numpy as np
 from protocol import serve, settings, train
-from weights import layers
 
 import agents
 import gfn_envs
@@ -22,7 +21,7 @@ task = settings(__doc__)
 dag = gfn_envs.make_dag("GFN/HyperGrid-v0", ndim=task.ndim, side=task.side, reward=task.reward)
 agent = agents.make_agent(task.objective, dag, seed=task.seed, **task.agent)
 if weights := getattr(task, "weights", None):
-    load(agent, layers(weights))
+    load(agent, weights)
 
 
 def update():
