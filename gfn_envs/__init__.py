@@ -9,7 +9,10 @@ Importing this package registers every environment with Gymnasium::
     dag = gfn_envs.make_dag("GFN/HyperGrid-v0", ndim=4, side=8)  # the batched core alone
 """
 
-from gfn_envs import exact
+import sys
+import warnings
+
+from gfn_envs import clash, exact
 from gfn_envs.checker import DagError, check_dag
 from gfn_envs.dag import Dag
 from gfn_envs.enumeration import EnumerationError
@@ -42,6 +45,9 @@ from gfn_envs.gym import GFNEnv, GFNVectorEnv
 from gfn_envs.networkx_export import to_networkx
 from gfn_envs.oracle import Oracle
 from gfn_envs.registration import ENVIRONMENTS, make_dag, register, registered_ids
+
+if _warning := clash.foreign_agents(sys.modules):
+    warnings.warn(_warning, RuntimeWarning, stacklevel=2)
 
 __version__ = "0.1.0"
 
