@@ -73,7 +73,8 @@ class OptimizerSettings(Config):
     """Optimizer of the networks."""
 
     optimizer: str = "adam"
-    """adam, adamw, radam, nadam, adamax, rmsprop, adagrad, sgd, or your own torch.optim.Optimizer as module:name;
+    """adam, muon (orthogonalized momentum for the weight matrices, Adam for the rest: fewer iterations to the same
+    distance), adamw, radam, nadam, adamax, rmsprop, adagrad, sgd, or your own torch.optim.Optimizer as module:name;
     keywords follow in parentheses: adamw(weight_decay=0.01)."""
     lr: Schedule = Schedule(1e-3, 1e-3, 1)
     """Learning rate of the networks: a number, start,end,steps for a linear change, or start,end,steps,shape with the
@@ -158,8 +159,8 @@ class TemperingSettings(Config):
 
     beta: Schedule | None = None
     """Training targets R^beta: start,end,steps with end 1, or 1 for R from the start. Default: if log R of the first
-    batch is wide, with a robust standard deviation above 30 nats, beta starts low and rises to 1 as the policy follows;
-    otherwise 1."""
+    batch is wide, with a robust standard deviation above 2 nats (30 if rewards are expensive), beta starts low and
+    rises to 1 as the policy follows; otherwise 1."""
 
     def __post_init__(self) -> None:
         super().__post_init__()

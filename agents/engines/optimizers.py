@@ -7,6 +7,7 @@ from typing import Any
 import torch
 
 from agents.engines.adam import Adam
+from agents.engines.muon import Muon
 from agents.keywords import class_named
 
 OPTIMIZERS: dict[str, type[torch.optim.Optimizer]] = {
@@ -18,6 +19,7 @@ OPTIMIZERS: dict[str, type[torch.optim.Optimizer]] = {
     "rmsprop": torch.optim.RMSprop,
     "adagrad": torch.optim.Adagrad,
     "sgd": torch.optim.SGD,
+    "muon": Muon,
 }
 
 

@@ -218,11 +218,13 @@ def test_the_compiled_engine_refuses_what_it_would_leave_out() -> None:
 
     with pytest.raises(ValueError, match=r"engine .numba. needs the loss that .*, got loss defined by"):
         Shifted(grid(), TB.config_class(engine="numba", **SMALL))
-    with pytest.raises(ValueError, match=r"engine 'numba' needs optimizer 'adam', .*got 'sgd'"):
+    with pytest.raises(ValueError, match=r"engine 'numba' needs optimizer 'muon', or 'adam' .*got 'sgd'"):
         agents.make_agent("tb", grid(), engine="numba", optimizer="sgd", **SMALL)
 
 
-@pytest.mark.parametrize("text", ["adamw(weight_decay=0.1)", "sgd(momentum=0.9)", "rmsprop", "adam(betas=(0.8, 0.9))"])
+@pytest.mark.parametrize(
+    "text", ["adamw(weight_decay=0.1)", "sgd(momentum=0.9)", "rmsprop", "muon", "adam(betas=(0.8, 0.9))"]
+)
 def test_optimizers_train_and_resume_to_the_bit(text: str, tmp_path: Path) -> None:
     def make() -> Agent:
         return agents.make_agent("db", grid(side=3), optimizer=text, **SMALL)

@@ -7,12 +7,14 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import scipy.linalg.cython_blas  # noqa: F401 - Numba would load it in a matrix product, on all threads.
+from torch import Tensor
 
-from agents.engines.adam import flushed_denormals, is_adam, new_state
+from agents.engines.adam import flushed_denormals, new_state
 from agents.engines.engine import Engine, Learner
+from agents.engines.muon import Muon, is_matrix, step_matrix
 from agents.engines.numba import adam, balance, kernels
 from agents.engines.numba.kept import NOTHING, Kept, fingerprint
-from agents.engines.numba.support import NOT_PLAIN, check, layers_of, require
+from agents.engines.numba.support import NOT_PLAIN, check, has_steps, layers_of, require
 from agents.engines.numba.tables import Tables, tables
 from agents.engines.numba.views import Views
 from agents.errors import NoLegalActionError
@@ -147,10 +149,12 @@ class NumbaEngine(Engine):
 
         Raises:
             FloatingPointError: the loss is NaN or infinite. Nothing is changed.
-            ValueError: another optimizer than Adam, parameters that are not trained, or an inconsistent batch.
+            ValueError: another optimizer than Adam or Muon, parameters that are not trained, or an inconsistent batch.
         """
         learner = self.learner
-        require(is_adam(learner.optimizer), "the optimizer torch.optim.Adam", type(learner.optimizer).__name__)
+        require(
+            has_steps(learner.optimizer), "the optimizer torch.optim.Adam or Muon", type(learner.optimizer).__name__
+        )
         with flushed_denormals():
             evaluated = self.evaluate(batch)
             loss, d_log_probs, d_log_z = self.objective(evaluated, batch)
@@ -263,11 +267,18 @@ class NumbaEngine(Engine):
         return tuple(g.reshape(-1) for layer in zip(grad_weights, grad_biases, strict=True) for g in layer)
 
     def step_group(self, name: str, group: dict[str, Any], gradients: tuple[FloatArray, ...]) -> None:
-        """Adam step on a parameter group, with its settings and torch's optimizer state."""
-        parameters, state = group["params"], self.learner.optimizer.state
-        changed = [key for key in NOT_PLAIN if group[key]]
+        """A step of Adam or Muon on a parameter group, with its settings and torch's optimizer state."""
+        parameters, optimizer = group["params"], self.learner.optimizer
+        changed = [key for key in NOT_PLAIN if group.get(key)]
         require(not changed, "Adam with its defaults", ", ".join(changed))
         require(all(p.requires_grad for p in parameters), "parameters that are all trained", "an untrained one")
+        if isinstance(optimizer, Muon):
+            matrices = [(p, g) for p, g in zip(parameters, gradients, strict=True) if is_matrix(p)]
+            if matrices:
+                self.step_matrices(name, group, *zip(*matrices, strict=True))
+            others = [(p, g) for p, g in zip(parameters, gradients, strict=True) if not is_matrix(p)]
+            parameters, gradients = zip(*others, strict=True)
+        state = optimizer.state
         for p in parameters:
             if not state[p]:
                 state[p] = new_state(p)
@@ -282,3 +293,13 @@ class NumbaEngine(Engine):
             *group["betas"],
             group["eps"],
         )
+
+    def step_matrices(
+        self, name: str, group: dict[str, Any], parameters: tuple[Tensor, ...], gradients: tuple[FloatArray, ...]
+    ) -> None:
+        """A step of Muon on the matrices of a group."""
+        states = [self.learner.optimizer.state_of(p) for p in parameters]  # type: ignore[operator]
+        arrays = self.views.of(f"{name}.matrices", parameters)
+        momenta = self.views.of(f"{name}.momentum", (state["momentum"] for state in states))
+        for matrix, gradient, momentum in zip(arrays, gradients, momenta, strict=True):
+            step_matrix(matrix, gradient.reshape(matrix.shape), momentum, group["momentum"], group["lr"])

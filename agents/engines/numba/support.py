@@ -10,6 +10,7 @@ import torch
 
 from agents.engines.adam import is_adam
 from agents.engines.engine import Learner
+from agents.engines.muon import Muon
 from agents.policies.mlp import MLP
 from agents.policies.state_action import StateActionPolicy
 
@@ -27,8 +28,9 @@ def check(learner: Learner) -> None:
     require(dag.on_error != "skip", "a reward for every object (on_error other than 'skip')", repr(dag.on_error))
     require(learner.device.type == "cpu", "device 'cpu'", repr(str(learner.device)))
     optimizer = learner.optimizer
-    plain = is_adam(optimizer) and not any(g[k] for g in optimizer.param_groups for k in NOT_PLAIN)
-    require(plain, "optimizer 'adam', with its betas and eps at most", repr(getattr(learner.config, "optimizer", "")))
+    plain = has_steps(optimizer) and not any(g.get(k) for g in optimizer.param_groups for k in NOT_PLAIN)
+    given = repr(getattr(learner.config, "optimizer", ""))
+    require(plain, "optimizer 'muon', or 'adam' with its betas and eps at most", given)
     overridden = [name for name in COMPILED if not getattr(type(learner), name, check).__module__.startswith("agents.")]
     require(not getattr(learner, "modules", ()), "no further networks", f"those of {learner.name!r}")
     given = f"{', '.join(overridden)} defined by {learner.name!r}"
@@ -52,6 +54,11 @@ def check(learner: Learner) -> None:
     fits = policy.sizes == outputs and shapes == [tuple(weight.shape) for weight, _ in layers]
     given = f"heads of {policy.sizes} and weights of {[tuple(weight.shape) for weight, _ in layers]}"
     require(fits, f"heads of {outputs} and weights of {shapes}, as the environment has it", given)
+
+
+def has_steps(optimizer: torch.optim.Optimizer) -> bool:
+    """Whether this engine has the steps of an optimizer."""
+    return is_adam(optimizer) or type(optimizer) is Muon
 
 
 def require(condition: bool, what: str, given: str) -> None:

@@ -101,7 +101,7 @@ def test_what_adam_cannot_do_here_is_refused():
         agent.update()
     agent = make()
     agent.optimizer = torch.optim.SGD(agent.policy.parameters())
-    with pytest.raises(ValueError, match=r"the optimizer torch.optim.Adam, got SGD"):
+    with pytest.raises(ValueError, match=r"the optimizer torch.optim.Adam or Muon, got SGD"):
         agent.update()
 
 
@@ -169,6 +169,7 @@ def test_runs_are_looked_at_where_numba_is_missing(tmp_path, request):
     ("optimizer", "engine"),
     [
         ("adam(betas=(0.9, 0.99), eps=1e-6)", "numba"),
+        ("muon(momentum=0.9)", "numba"),
         ("adam(weight_decay=0.1)", "torch"),
         ("adamw", "torch"),
     ],
