@@ -25,6 +25,7 @@ def test_singular_values_become_about_one(shape):
     assert not orthogonalized(0 * matrix).any()
 
 
+@pytest.mark.skipif(not hasattr(torch.optim, "Muon"), reason="torch has no Muon")
 def test_steps_are_those_of_torch():
     """Of torch.optim.Muon, which computes in bfloat16, for matrices, and of torch.optim.Adam for the rest."""
     generator = torch.Generator().manual_seed(0)
