@@ -79,7 +79,18 @@ SLOW = (
 FIRST = ("tests/docs/test_docs.py", "tests/agents/sweeps/test_ray.py", "tests/agents/cli/test_from_a_shell.py")
 
 
+#: A file system in memory. Runs are written through to the disk thousands of times, which takes 5 ms each elsewhere.
+MEMORY = Path("/dev/shm")
+
+
+def is_roomy(folder: Path) -> bool:
+    """Whether the tests' files, of some 100 MB, can be written to a folder."""
+    return os.access(folder, os.W_OK) and shutil.disk_usage(folder).free > 2e9
+
+
 def pytest_configure(config: pytest.Config) -> None:
+    if is_roomy(MEMORY):
+        os.environ.setdefault("PYTEST_DEBUG_TEMPROOT", str(MEMORY))
     gc.disable()  # Twenty thousand tests are collected, and stay.
     # Some tests run in directories of their own, from which a relative path would lead elsewhere.
     if mirror := os.environ.get("GFN_ENVS_DATA"):

@@ -16,7 +16,10 @@ from tests.helpers import run_fork
 @pytest.mark.parametrize(
     "names", [["bits", "rewards", "arguments", "data-files", "hostile"], ["interruptions", "full-disk", "races"]]
 )
-def test_a_few_trials_of_each_check_find_no_fault(names: list[str]) -> None:
+def test_a_few_trials_of_each_check_find_no_fault(
+    names: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TMPDIR", str(tmp_path))
     found = run_fork("-m", "benchmarks.robustness", "--quick", *(f"--only={name}" for name in names))
     assert found.returncode == 0, found.stdout + found.stderr
     assert found.stdout.count(", 0 faults, ") == len(names)
