@@ -125,8 +125,8 @@ def _check(scores: list[FloatArray], masks: list[BoolArray], actions: list[IntAr
 def first_stops(rng: np.random.Generator, n: int, delay_stop: float, max_length: int) -> IntArray:
     """The step, from 1, at which each trajectory may stop at the earliest, int64 (n,).
 
-    With probability ``delay_stop``, independently for each trajectory, it is uniform in 1 ... ``max_length``; otherwise
-    it is 1.
+    With probability ``delay_stop``, it is uniform in 1 ... ``max_length``, independently for each trajectory; else it
+    is 1.
     """
     if delay_stop == 0:
         return np.ones(n, np.int64)
@@ -135,8 +135,7 @@ def first_stops(rng: np.random.Generator, n: int, delay_stop: float, max_length:
 
 
 def _without_stop(mask: BoolArray, early: BoolArray) -> BoolArray:
-    """Legal actions (n, actions). Stop, the last one, is removed in rows that are ``early`` if another action is
-    legal."""
+    """Legal actions (n, actions), without stop, the last one, in rows that are ``early`` and have another."""
     mask = mask.copy()
     mask[early & mask[:, :-1].any(1), -1] = False
     return mask
@@ -265,7 +264,7 @@ def rewound_on_error(rng: np.random.Generator) -> Iterator[None]:
 
 
 def rewarded(dag: Dag, batch: Trajectories) -> Trajectories:
-    """The trajectories to objects with a reward: those that ``on_error="skip"`` leaves out have log R = NaN.
+    """The trajectories without those whose reward failed: their log R is NaN if ``dag.on_error`` is "skip".
 
     Raises:
         RewardError: no trajectory is left.
