@@ -1,9 +1,8 @@
 """Sampling whole trajectories, forward from s0 or backward from objects.
 
 A policy is a plain function from states to logits (NumPy in, NumPy out), so any network, table or rule can be used.
-Each step computes unfinished trajectories only.
-
-The compiled engine has its own rollouts, in ``agents/engines/numba/kernels.py``.
+Each step computes unfinished trajectories only. The compiled engine has its own rollouts, in
+``agents/engines/numba/kernels.py``.
 """
 
 from __future__ import annotations
