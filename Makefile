@@ -51,14 +51,14 @@ test-fast: $(VENV)/installed-test ## run most tests, in less than a minute
 	OMP_NUM_THREADS=1 MPLBACKEND=Agg $(BIN)/python -m pytest -n $(JOBS) --dist worksteal -m "not slow" $(ARGS)
 
 # RLlib pins another version of Gymnasium than this project, so it has a virtual environment of its own.
-test-interop: .venv-interop/installed ## run the tests with TorchRL and RLlib, in .venv-interop
-	OMP_NUM_THREADS=1 .venv-interop/bin/python -m pytest tests/interop $(ARGS)
+test-interop: .venv-interop/installed ## run the tests with TorchRL, RLlib, Tianshou, skrl and others, in .venv-interop
+	OMP_NUM_THREADS=1 MPLBACKEND=Agg .venv-interop/bin/python -m pytest tests/interop -n $(JOBS) --dist worksteal $(ARGS)
 
 .venv-interop/installed: setup.py constraints-interop.txt
 	$(PYTHON) -m venv --clear .venv-interop
-	@echo "Installing gfn-envs[agents,interop,mols] into .venv-interop: once, a few minutes."
+	@echo "Installing gfn-envs[agents,interop,mols,rna] into .venv-interop: once, a few minutes."
 	.venv-interop/bin/python -m pip --disable-pip-version-check install -c constraints-interop.txt torch
-	.venv-interop/bin/python -m pip --disable-pip-version-check install -c constraints-interop.txt -e '.[agents,interop,mols]'
+	.venv-interop/bin/python -m pip --disable-pip-version-check install -c constraints-interop.txt -e '.[agents,interop,mols,rna]'
 	@touch $@
 
 docs: $(VENV)/installed-docs ## build the documentation site in build/docs, without network; warnings are errors
