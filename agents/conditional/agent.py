@@ -1,4 +1,4 @@
-"""What a conditional agent adds to the class of its objective."""
+"""The mixin that makes an agent class conditional."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ COMPARED = 4
 class Conditional(Agent):
     """An agent on a :class:`gfn_envs.conditions.Conditioned`: its networks see the condition, and log Z depends on it.
 
-    Use :func:`conditional`, which puts it in front of an agent class. :meth:`at` is the agent at one condition, for
+    Use :func:`conditional`, which combines it with an agent class. :meth:`at` is the agent at one condition, for
     evaluations and samples.
     """
 
@@ -50,7 +50,7 @@ class Conditional(Agent):
     plain: ClassVar[type[Agent]]
 
     def __init__(self, dag: Conditioned, *args: Any, **kwargs: Any):
-        # A copy, which shares the environment: how an agent draws conditions must not change how another does.
+        # A copy that shares the environment: agents may draw conditions from different ranges.
         super().__init__(copy.copy(dag), *args, **kwargs)
         if self.config.relabel:
             self.replay = RelabelingBuffer(self.dag, self.config.replay_capacity, self.config.replay)
@@ -60,7 +60,7 @@ class Conditional(Agent):
         config: Any = self.config
         name, learns = self.name, isinstance(config, NetworkSettings) and self.samples_by_policy
         if not learns:
-            raise UnsupportedError(f"agent {name!r} learns no policy, so it has none that depends on conditions")
+            raise UnsupportedError(f"agent {name!r} learns no policy that could depend on conditions")
         if isinstance(config, LogZSettings) and self.balance is None:
             raise UnsupportedError(f"agent {name!r} has one log Z for all conditions; tb, vargrad and subtb have not")
         if getattr(config, "engine", "auto") == "numba":
@@ -131,7 +131,7 @@ class Conditional(Agent):
         return parameter + self.modules["log_z"](conditions)
 
     def log_z_of(self, trajectories: Trajectories) -> Tensor | None:
-        """log Z(c) of each trajectory (n,); None if it is not learned on its own."""
+        """log Z(c) of each trajectory (n,); None if it is not learned separately."""
         return None if self.log_z_parameter is None else self._log_z(self.conditions_of(trajectories))
 
     def conditions_of(self, trajectories: Trajectories) -> ConditionArray:
@@ -139,7 +139,7 @@ class Conditional(Agent):
         return self.dag.conditions_of(trajectories.states[trajectories.offsets[:-1]])
 
     def shift_of(self, conditions: ConditionArray) -> Tensor | None:
-        """What is added to all log flows under conditions (n, k), (n,); None if nothing is."""
+        """The term (n,) that is added to all log flows under conditions (n, k); None if there is no such term."""
         return self.modules["log_z"](conditions) if self.shifts_flows and "log_z" in self.modules else None
 
     def log_flow(self, balance: Balance, found: LogProbs, trajectories: Trajectories) -> tuple[Tensor, Tensor | None]:
@@ -177,7 +177,7 @@ class Conditional(Agent):
     # ------------------------------------------------------------------ learning
 
     def tempered(self, batch: Trajectories) -> Trajectories:
-        """As for one condition. How wide rewards are is measured without their trend over conditions."""
+        """As for one condition. The spread of rewards is measured without their trend over conditions."""
         parent: Any = super()
         if not isinstance(self.config, TemperingSettings) or self.config.beta is not None:
             tempered: Trajectories = parent.tempered(batch)
@@ -192,7 +192,7 @@ class Conditional(Agent):
         return tempered
 
     def without_trend(self, batch: Trajectories) -> FloatArray:
-        """log R of a batch without what a linear function of the condition explains, float64 (n,)."""
+        """log R of a batch minus its best fit by a linear function of the condition, float64 (n,)."""
         features = self.dag.conditions.features
         if not features.num_varying:
             return batch.log_reward
@@ -205,7 +205,7 @@ class Conditional(Agent):
             return super().sample_batch()
 
     def replayed_batch(self, replay: Any) -> Trajectories:
-        """As for one condition. Conditions that are drawn anew come from the part of the ranges that training uses."""
+        """As for one condition. New conditions are drawn from the part of the ranges that training uses."""
         parent: Any = super()
         with self.drawing():
             batch: Trajectories = parent.replayed_batch(replay)
@@ -213,7 +213,7 @@ class Conditional(Agent):
 
     @contextlib.contextmanager
     def drawing(self) -> Iterator[None]:
-        """Conditions are drawn inside as training draws them."""
+        """A context in which conditions are drawn as in training."""
         centered = self.balance is not None and self.balance.centered
         self.dag.share = self.config.condition_range(self.iteration)
         self.dag.per_condition = self.config.per_condition or (COMPARED if centered else 1)
