@@ -32,14 +32,17 @@ CHECKPOINTS = np.linspace(0.05, 1, 20)
 STEPS: dict[str, dict[str, Any]] = {
     "on-policy": {"delay_stop": 0},
     "defaults (delay_stop 0.1)": {"delay_stop": None},
-    "batch 64": {"batch_size": 64},
-    "lr 6e-3 to 1e-5": {"lr": "6e-3,1e-5,{n}", "lr_log_z": "0.1,1e-4,{n}"},
+    "batch 128": {"batch_size": 128},
+    "lr 8e-3 to 1e-5": {"lr": "8e-3,1e-5,{n}", "lr_log_z": "0.1,1e-4,{n}"},
     "delay_stop 0.4 to 0": {"delay_stop": "0.4,0,{quarter}"},
     "hidden 128": {"hidden": (128, 128)},
     "beta2 0.99": {"optimizer": "adam(betas=(0.9, 0.99))"},
+    "muon": {"optimizer": "muon(betas=(0.9, 0.99))"},
 }
 #: Trajectories that each variant samples, apart from the demo.
 TRAJECTORIES = 192_000
+#: Iterations of ``make demo``.
+DEMO = 6_000
 
 
 def variants() -> dict[str, tuple[dict[str, Any], int]]:
@@ -48,7 +51,7 @@ def variants() -> dict[str, tuple[dict[str, Any], int]]:
     for name, change in STEPS.items():
         settings = settings | change
         found[name] = settings, TRAJECTORIES // settings.get("batch_size", 16)
-    return found | {"demo": (settings, 12_000)}
+    return found | {"demo": (settings, DEMO)}
 
 
 def filled(settings: dict[str, Any], iterations: int) -> dict[str, Any]:

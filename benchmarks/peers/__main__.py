@@ -67,7 +67,7 @@ def main() -> None:
     parts = [part.strip() for part in options.only.split(",")]
     if unknown := [part for part in parts if part not in PARTS]:
         parser.error(f"--only: no part {', '.join(unknown)}; allowed: {', '.join(PARTS)}")
-    cases = [case for case in speed.CASES if options.cases in case.title]
+    cases = [case for case in speed.CASES if options.cases in f" {case.title}"]
     races = list(race.runs(options.seeds, options.cases))
     if not (cases if "speed" in parts else races):
         known = [case.title for case in speed.CASES] + [key for key, *_ in race.runs(1, "")]

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import shlex
+
 import pytest
 
-from benchmarks import cost_curves, gpu, regression, threads
+from benchmarks import cost_curves, gpu, regression, report, threads, time_to_quality
 from benchmarks.peers import race
 
 
@@ -29,7 +31,7 @@ def test_settings_of_the_race_are_those_of_our_agent():
     task = race.ours(100, seed=3)
     assert task["agent"]["lr"] == race.with_our_settings(100, 3)["lr"] == [6e-3, 1e-5, 100]
     assert task["agent"]["delay_stop"] == [0.4, 0.0, 25]
-    assert len(list(race.runs(3, "ours"))) == 6
+    assert len(list(race.runs(3, "ours, "))) == 6
 
 
 def test_regression_is_measured_by_the_reference():
@@ -69,3 +71,15 @@ def test_page_of_threads_marks_missed_targets():
 def test_gpu_cases_are_those_of_the_trained_policy():
     assert {case.batch for case in gpu.CASES} == set(gpu.BATCHES)
     assert all(case.trained for case in gpu.CASES)
+
+
+def test_make_demo_has_the_settings_that_were_measured():
+    text = (report.ROOT / "Makefile").read_text("utf-8").split("DEMO := ")[1].split("\n\n")[0].replace("\\\n", " ")
+    settings, iterations = time_to_quality.variants()["demo"]
+    words = shlex.split(text)
+    assert int(words[words.index("--iterations") + 1]) == iterations
+    for name, value in time_to_quality.filled(settings, iterations).items():
+        if value is not None:
+            given = words[words.index(f"--agent.{name.replace('_', '-')}") + 1 :]
+            expected = list(map(str, value)) if isinstance(value, tuple) else [str(value)]
+            assert given[: len(expected)] == expected, name
