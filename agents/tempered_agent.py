@@ -29,7 +29,7 @@ class TemperedAgent(Agent):
         if self.config.beta is not None:
             self.beta = self.config.beta(self.iteration)
         elif self.iteration == 0:
-            self.beta = first_beta(batch.log_reward)
+            self.beta = first_beta(batch.log_reward, self.dag.expensive_reward)
         elif self.beta < 1:
             self.beta = next_beta(self.beta, batch.log_reward, self.log_ratio(batch))
         batch = self.at_beta(batch)
@@ -48,6 +48,24 @@ class TemperedAgent(Agent):
         """A batch with log R^beta for log R."""
         return batch if self.beta == 1 else dataclasses.replace(batch, log_reward=self.beta * batch.log_reward)
 
+    def flow_gaps(self, batch: Trajectories) -> FloatArray:
+        """log R(x) + log P_B - log P_F - log F(s) at the last transition s -> x of each trajectory, float64 (n,).
+
+        They are 0 if the flows balance. log R(x) - log F(s) alone is not: it would shift flows that are right, again
+        and again.
+        """
+        ends = Trajectories(
+            states=batch.states[np.stack([batch.last - 1, batch.last], axis=1).ravel()],
+            actions=batch.actions[batch.edge_offsets[1:] - 1],
+            backward_actions=batch.backward_actions[batch.edge_offsets[1:] - 1],
+            offsets=2 * np.arange(len(batch) + 1),
+            log_reward=batch.log_reward,
+        )
+        found = self.log_probs(ends)
+        assert found.log_flow is not None
+        gaps: FloatArray = (found.log_pb - found.log_pf - found.log_flow[::2]).detach().cpu().double().numpy()
+        return batch.log_reward + gaps
+
     def track_log_z(self, batch: Trajectories) -> None:
         """Set log Z to the estimate of a batch of P_F if it is far off, or shift all log flows so that those before the
         terminal states match log R on average (``track_log_z``)."""
@@ -59,10 +77,7 @@ class TemperedAgent(Agent):
         if not due or (self.learns_flow and self.beta == 1 and self.iteration > 0):
             return
         with torch.no_grad():
-            if self.learns_flow:
-                gaps = batch.log_reward - self.policy(batch.states[batch.last - 1]).log_flow.cpu().double().numpy()
-            else:
-                gaps = batch.log_reward - self.log_ratio(batch) - self.log_z
+            gaps = self.flow_gaps(batch) if self.learns_flow else batch.log_reward - self.log_ratio(batch) - self.log_z
             shift, error = float(gaps.mean()), gaps.std() / np.sqrt(len(batch))
             if abs(shift) > max(LOG_Z_NATS, LOG_Z_ERRORS * error):
                 parameter += shift

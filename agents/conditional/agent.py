@@ -184,7 +184,7 @@ class Conditional(Agent):
             return tempered
         log_reward = self.without_trend(batch)
         if self.iteration == 0:
-            self.beta = first_beta(log_reward)
+            self.beta = first_beta(log_reward, self.dag.expensive_reward)
         elif self.beta < 1:
             self.beta = next_beta(self.beta, log_reward, self.engine.log_ratio(batch))
         tempered = self.at_beta(batch)  # type: ignore[attr-defined]

@@ -11,7 +11,17 @@ import torch
 
 import agents
 import gfn_envs
-from agents.tempering import GROWTH, SPEED, START, WIDE, first_beta, next_beta
+from agents.tempering import (
+    GROWTH,
+    SMALLEST_GROWTH,
+    SPEED,
+    START,
+    WIDE,
+    WIDE_EXPENSIVE,
+    first_beta,
+    next_beta,
+    spread,
+)
 from gfn_envs.envs.bayes_net.random_network import sample_network
 
 
@@ -24,9 +34,23 @@ def steep(seed=0):
 def test_rewards_are_tempered_only_if_they_are_wide():
     assert first_beta(np.array([0.0, WIDE, 2 * WIDE, WIDE])) == 1
     wide = np.array([0.0, 1000.0])
-    assert first_beta(wide) * wide.std() == pytest.approx(START)
+    assert first_beta(wide) * spread(wide) == pytest.approx(START)
+    assert first_beta(wide, expensive=True) == first_beta(wide)
     assert first_beta(np.zeros(0)) == 1
     assert first_beta(np.array([-221.0] + [-20.0] * 15)) == 1
+
+
+def test_the_spread_is_the_standard_deviation_of_normal_rewards():
+    assert spread(np.random.default_rng(0).normal(5, 3, 100_000)) == pytest.approx(3, rel=0.02)
+
+
+def test_expensive_rewards_are_tempered_only_if_they_are_very_wide():
+    log_reward = np.array([0.0, 0.0, 1.0, 1.0]) * 2 * WIDE_EXPENSIVE
+    assert first_beta(log_reward, expensive=True) == 1
+    assert first_beta(log_reward) == pytest.approx(START / WIDE_EXPENSIVE)
+    for expensive in (False, True):
+        dag = gfn_envs.make_dag("GFN/Ising-v0", side=4, sigma=0.5, expensive_reward=expensive)
+        assert (agents.make_agent("tb", dag, seed=0).update().get("beta", 1.0) == 1) == expensive
 
 
 def test_beta_rises_at_constant_speed_waits_for_the_policy_and_ends_at_one():
@@ -35,9 +59,33 @@ def test_beta_rises_at_constant_speed_waits_for_the_policy_and_ends_at_one():
     rise = next_beta(0.01, log_reward, there) - 0.01
     assert rise * log_reward.std() == pytest.approx(SPEED)
     assert next_beta(0.01, log_reward, lost) - 0.01 == pytest.approx(rise / 16, rel=1e-6)
+    assert next_beta(0.5, 1e4 * log_reward, lost) == pytest.approx(0.5 * (1 + SMALLEST_GROWTH))
     assert next_beta(0.5, np.full(4, 7.0), np.zeros(4)) == pytest.approx(0.5 * (1 + GROWTH))
     assert next_beta(0.9999, log_reward * 1e-3, there) == 1
     assert next_beta(0.5, np.zeros(0), np.zeros(0)) == 0.5
+
+
+@pytest.mark.parametrize(
+    ("name", "beta", "low", "high"), [("tb", None, 0, 0.15), ("tb", 1, 0.3, 1), ("db", None, 0, 0.3)]
+)
+def test_the_defaults_find_all_modes_of_a_factor_graph(name, beta, low, high):
+    """Four assignments in which neighbors differ by 3 are 7 nats above the others."""
+    agent = agents.make_agent(name, gfn_envs.make_dag("GFN/FactorGraph-v0", num_variables=4), seed=0, beta=beta)
+    for _ in range(1000):
+        agent.update()
+    assert low <= agents.evaluate(agent)["tv"] < high
+
+
+def test_right_flows_are_not_shifted():
+    """Where the flows balance, the last transitions have no gap, whatever log P_F and log P_B are."""
+    dag = gfn_envs.make_dag("GFN/HyperGrid-v0", ndim=2, side=4)
+    agent = agents.make_agent("db", dag, seed=0, engine="torch")
+    batch = agent.sample_trajectories(8)
+    gaps = agent.flow_gaps(batch)
+    found = agent.log_probs(batch)
+    last = batch.edge_offsets[1:] - 1
+    residual = (found.log_flow[batch.last - 1] + found.log_pf[last] - found.log_pb[last]).detach().double().numpy()
+    np.testing.assert_allclose(gaps, batch.log_reward - residual, atol=1e-5)
 
 
 @pytest.mark.parametrize("engine", ["torch", "numba"])
