@@ -16,10 +16,8 @@ examples:
 from __future__ import annotations
 
 import argparse
-import itertools
 import time
-from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import torch
@@ -28,12 +26,12 @@ import agents
 import gfn_envs
 from agents.agent import Agent
 from agents.errors import UnsupportedError
-from agents.evaluation.diagnostics import collapse_warning
-from agents.evaluation.evaluate import evaluate, is_enumerable, sampled_metrics
+from agents.evaluation.diagnostics import batch_diagnostics, policy_warning
+from agents.evaluation.evaluate import evaluate, is_enumerable, known_log_z, sampled_metrics
 from benchmarks import report
+from benchmarks.default_cases import FIXED, cases
 from gfn_envs.arrays import distinct
 from gfn_envs.dag import Dag
-from gfn_envs.envs.bayes_net.random_network import sample_network
 
 AGENTS = ("tb", "db", "subtb", "mdb", "mcmc", "random")
 #: Agents that are not GFlowNets.
@@ -42,53 +40,10 @@ PATH = report.RESULTS / "defaults.json"
 #: Objects that are evaluated exactly, at most.
 EXACT_STATES = 400_000
 BEST = 100
-
-
-class Case(NamedTuple):
-    """An environment: at its default size, or at a user's size."""
-
-    env: str
-    arguments: dict[str, Any]
-    size: str
-
-    @property
-    def name(self) -> str:
-        return f"{self.env}, {self.size}"
-
-
-def network_data(num_nodes: int = 6, rows: int = 500) -> np.ndarray:
-    """Rows of a random linear-Gaussian network with one edge per node on average."""
-    return sample_network(num_nodes, rows, 1.0, np.random.default_rng(0))[1]
-
-
-def string_rewards() -> dict[str, float]:
-    """Rewards of all RNA strings of six letters: log-normal, with a standard deviation of log R of 3 nats."""
-    strings = ["".join(letters) for letters in itertools.product("ACGU", repeat=6)]
-    return dict(zip(strings, np.exp(np.random.default_rng(0).normal(0, 3, len(strings))).tolist(), strict=True))
-
-
-#: Arguments of a user's size.
-USER: dict[str, Callable[[], dict[str, Any]]] = {
-    "BayesNet": lambda: {"data": network_data()},
-    "BitSequence": lambda: {"n": 64, "word_size": 4},
-    "FactorGraph": lambda: {"num_variables": 7},
-    "FragmentMolecule": lambda: {"reward": "qed", "exponent": 8.0},
-    "HyperGrid": lambda: {"ndim": 4, "side": 20, "reward": "easy"},
-    "Ising": lambda: {"side": 4, "sigma": 0.4},
-    "PhyloTree": lambda: {"num_taxa": 8},
-    "Sequence": lambda: {"alphabet": "ACGU", "length": 6, "reward": string_rewards()},
-}
-
-
-def cases() -> list[Case]:
-    """Every environment that can be made here, at its default size and, if that is another one, at a user's size."""
-    found = []
-    for id in gfn_envs.ENVIRONMENTS:
-        env = id.removeprefix("GFN/").removesuffix("-v0")
-        found.append(Case(env, {}, "default"))
-        if env in USER and (arguments := USER[env]()):
-            found.append(Case(env, arguments, "user"))
-    return found
+#: Differences of means below these are none.
+LEVEL = {"TV": 0.001, "ELBO": 0.01}
+#: Below the table: why an agent of ours is not ahead, or collapses.
+REMARKS: dict[str, str] = {}
 
 
 def run(dag: Dag, name: str, seed: int, seconds: float) -> dict[str, Any]:
@@ -99,14 +54,24 @@ def run(dag: Dag, name: str, seed: int, seconds: float) -> dict[str, Any]:
     while (learned := time.process_time() - begin) < seconds:
         agent.update()
     found = evaluate(agent, num_samples=2000) if is_enumerable(dag, EXACT_STATES) else sampled(agent)
-    record = {key: found.get(key) for key in ("tv", "empirical_tv", "elbo", "elbo_se", "log_z", "log_z_error")}
+    record = {key: found.get(key) for key in ("tv", "empirical_tv", "elbo", "elbo_se", "log_z", "exact_log_z")}
     record |= {"iterations": agent.iteration, "seconds": learned, "beta": agent.beta, "best": best_log_reward(agent)}
-    return record | {"warning": collapse_warning(found), **marginal_errors(agent, seed)}
+    warning = policy_warning(agent, found | batch_diagnostics(agent), ended=True)
+    return record | {"warning": warning, **marginal_errors(agent)}
+
+
+def merged(case: str, agent: str, seed: int, found: dict[str, Any]) -> dict[str, Any]:
+    """The results in the file, which another process may have written meanwhile, and those of one more run."""
+    results = report.load(PATH)
+    results.setdefault(case, {"agents": {}})["agents"].setdefault(agent, {})[str(seed)] = found
+    report.save(PATH, results)
+    return results
 
 
 def sampled(agent: Agent) -> dict[str, Any]:
-    """The sampled metrics only, without an attempt to enumerate the environment."""
-    return {"log_z": agent.log_z, **sampled_metrics(agent, 2000, 0)}
+    """The sampled metrics only, without an attempt to enumerate the environment; and log Z if a formula gives it."""
+    found = {"log_z": agent.log_z, "exact_log_z": known_log_z(agent.dag)}
+    return found | sampled_metrics(agent, 2000, 0)
 
 
 def best_log_reward(agent: Agent) -> float:
@@ -116,15 +81,16 @@ def best_log_reward(agent: Agent) -> float:
     return float(np.sort(agent.dag.log_reward(objects))[-BEST:].mean())
 
 
-def marginal_errors(agent: Agent, seed: int) -> dict[str, float]:
+def marginal_errors(agent: Agent) -> dict[str, float]:
     """Largest error of the edge probabilities of a Bayesian network against the exact posterior."""
-    dag = agent.dag
-    if not hasattr(dag, "exact_marginals") or not is_enumerable(dag, 10_000_000):
+    if not agent.dag.has("marginals"):
         return {}
-    exact = dag.__dict__.setdefault("_benchmark_marginals", dag.exact_marginals())["edge"]
-    rng = np.random.default_rng(1)
-    objects = agent.sample(10_000, rng) if agent.samples_by_policy else agent.recorded
-    return {"edge_error": float(np.abs(dag.marginals(objects)["edge"] - exact).max())}
+    known = agent.dag.__dict__
+    if "_benchmark_edges" not in known:
+        known["_benchmark_edges"] = agent.dag.exact_marginals()["edge"]
+    exact = known["_benchmark_edges"]
+    objects = agent.sample(10_000, np.random.default_rng(1)) if agent.samples_by_policy else agent.recorded
+    return {"edge_error": float(np.abs(agent.dag.marginals(objects)["edge"] - exact).max())}
 
 
 # ---------------------------------------------------------------------- the page
@@ -143,20 +109,34 @@ def section(results: dict[str, Any]) -> str:
         "`python -m benchmarks.defaults`: every environment at its default size and at a user's size, agents with "
         "their default settings, equal CPU seconds without evaluation, mean ± standard error over seeds. Exact total "
         "variation (TV) where the objects can be enumerated; otherwise the ELBO (higher is better; MCMC has none) "
-        "and, in brackets, the mean log R of the 100 best of 2,000 samples (of all recorded objects for MCMC).",
+        "and, in brackets, the mean log R of the 100 best of 2,000 samples (of all recorded objects for MCMC). Agents "
+        f"whose means differ by less than {LEVEL['TV']} or {LEVEL['ELBO']} nats are level. The data sets of "
+        f"{', '.join(FIXED)} fix their size.",
         "",
     ]
     rows, notes = [], []
-    for name, cell in results.items():
-        by_agent = cell["agents"]
+    for name in sorted(results, key=order):
+        by_agent = results[name]["agents"]
         exact = all(measure(run) is not None for runs in by_agent.values() for run in runs.values())
         figures = [text(list(by_agent[agent].values()), exact) if by_agent.get(agent) else "-" for agent in AGENTS]
         seconds = f"{max(run['seconds'] for runs in by_agent.values() for run in runs.values()):.0f}"
         seeds = str(min(len(runs) for runs in by_agent.values() if runs))
-        rows.append([name, "TV" if exact else "ELBO", seconds, seeds, *figures, verdict(by_agent, exact)])
-        notes += edge_notes(name, by_agent)
+        rows.append([name, measure_name(by_agent, exact), seconds, seeds, *figures, verdict(by_agent, exact)])
+        notes += edge_notes(name, by_agent) + ([f"* {name}: {REMARKS[name]}"] if name in REMARKS else [])
     lines += [report.table(["environment", "measure", "seconds", "seeds", *AGENTS, "best of ours"], rows), "", *notes]
     return "\n".join(lines)
+
+
+def order(name: str) -> tuple[bool, int]:
+    """Cells are listed by size, then as environments are registered."""
+    env, size = name.split(", ")
+    return size == "default", list(gfn_envs.ENVIRONMENTS).index(f"GFN/{env}-v0")
+
+
+def measure_name(by_agent: dict[str, Any], exact: bool) -> str:
+    """The measure of a cell, with the exact log Z if a formula gives it."""
+    known = {run.get("exact_log_z") for runs in by_agent.values() for run in runs.values()} - {None}
+    return "TV" if exact else f"ELBO (log Z {known.pop():.4g})" if known else "ELBO"
 
 
 def text(runs: list[dict[str, Any]], exact: bool) -> str:
@@ -180,8 +160,12 @@ def verdict(by_agent: dict[str, Any], exact: bool) -> str:
     if not ours:
         return "-"
     best = min(ours, key=ours.__getitem__)
-    behind = [agent for agent in RIVALS if means.get(agent, np.inf) < ours[best]]
-    return f"{best}, behind {' and '.join(behind)}" if behind else f"{best}, ahead"
+    lead = {agent: means[agent] - ours[best] for agent in RIVALS if agent in means}
+    margin = LEVEL["TV" if exact else "ELBO"]
+    if behind := [agent for agent in lead if lead[agent] < -margin]:
+        return f"{best}, behind {' and '.join(behind)}"
+    level = [agent for agent in lead if lead[agent] <= margin]
+    return f"{best}, level with {' and '.join(level)}" if level else f"{best}, ahead"
 
 
 def edge_notes(name: str, by_agent: dict[str, Any]) -> list[str]:
@@ -225,19 +209,17 @@ def main() -> None:
             except OSError as error:  # Its data set is not on this machine.
                 print(f"{case.name} left out: {error}")
                 continue
-            cell = results.setdefault(case.name, {"env": repr(dag), "agents": {}})
             for name in options.agents.split(","):
-                runs = cell["agents"].setdefault(name, {})
-                if runs.get(str(seed), {}).get("seconds", -1) >= seconds:
+                known = results.get(case.name, {"agents": {}})["agents"].get(name, {})
+                if known.get(str(seed), {}).get("seconds", -1) >= seconds:
                     continue
                 try:
-                    runs[str(seed)] = run(dag, name, seed, seconds)
+                    found = run(dag, name, seed, seconds)
                 except UnsupportedError:
-                    del cell["agents"][name]
                     continue
-                print(f"{case.name}, {name}, seed {seed}: {runs[str(seed)]}", flush=True)
+                print(f"{case.name}, {name}, seed {seed}: {found}", flush=True)
                 if not options.quick:
-                    report.save(PATH, results)
+                    results = merged(case.name, name, seed, found)
     if not options.quick:
         report.write_section("defaults", section(results))
 

@@ -1,0 +1,100 @@
+"""The cases of :mod:`benchmarks.defaults`: every registered environment at its default size and at a user's size."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import numpy as np
+
+import gfn_envs
+from gfn_envs.arrays import FloatArray, IntArray
+from gfn_envs.envs.bayes_net.random_network import sample_network
+
+#: Environments whose published data set fixes the size. Other sizes need a table of one's own, as Sequence has here.
+FIXED = ("TFBind8", "PHO4", "QM9Str", "SEHStr")
+
+
+class Case(NamedTuple):
+    """An environment: at its default size, or at a user's size."""
+
+    env: str
+    arguments: dict[str, Any]
+    size: str
+
+    @property
+    def name(self) -> str:
+        return f"{self.env}, {self.size}"
+
+
+def network_data(num_nodes: int = 6, rows: int = 500) -> FloatArray:
+    """Rows of a random linear-Gaussian network with one edge per node on average."""
+    return sample_network(num_nodes, rows, 1.0, np.random.default_rng(0))[1]
+
+
+def string_rewards() -> dict[str, float]:
+    """Rewards of all RNA strings of six letters: log-normal, with a standard deviation of log R of 3 nats."""
+    strings = ["".join(letters) for letters in itertools.product("ACGU", repeat=6)]
+    return dict(zip(strings, np.exp(np.random.default_rng(0).normal(0, 3, len(strings))).tolist(), strict=True))
+
+
+def epistasis(num_sites: int = 4) -> Callable[[IntArray], FloatArray]:
+    """A fitness of variants with interactions: log R is a sum of N(0, 1) effects of amino acids at each site, and of
+    N(0, 0.5) effects of pairs of sites."""
+    rng = np.random.default_rng(0)
+    single = rng.normal(0, 1, (num_sites, 20))
+    pairs = {pair: rng.normal(0, 0.5, (20, 20)) for pair in itertools.combinations(range(num_sites), 2)}
+
+    def fitness(tokens: IntArray) -> FloatArray:
+        total = single[np.arange(num_sites), tokens].sum(1)
+        for (i, j), effects in pairs.items():
+            total = total + effects[tokens[:, i], tokens[:, j]]
+        return np.exp(total)
+
+    return fitness
+
+
+def helix(residues: int = 30) -> list[list[float]]:
+    """Distances between the CA atoms of an alpha helix, in angstrom: 1.5 per residue along it, 100 degrees, radius
+    2.3."""
+    turn = np.radians(100) * np.arange(residues)
+    points = np.stack([2.3 * np.cos(turn), 2.3 * np.sin(turn), 1.5 * np.arange(residues)], 1)
+    return np.linalg.norm(points[:, None] - points, axis=-1).tolist()
+
+
+#: Arguments of a user's size.
+USER: dict[str, Callable[[], dict[str, Any]]] = {
+    "AMP": lambda: {"length": 20, "min_length": 10, "forbidden": "C"},
+    "AtomMolecule": lambda: {"max_atoms": 12, "exponent": 8.0},
+    "Bag": lambda: {"num_letters": 10, "capacity": 8, "repeats": 4},
+    "BayesNet": lambda: {"data": network_data()},
+    "BitSequence": lambda: {"n": 64, "word_size": 4},
+    "FactorGraph": lambda: {"num_variables": 7},
+    "FragmentMolecule": lambda: {"reward": "qed", "exponent": 8.0},
+    "GFP": lambda: {"positions": "64-66,200", "max_mutations": 3},
+    "Graph": lambda: {"max_nodes": 7, "reward": "cliques"},
+    "HyperGrid": lambda: {"ndim": 4, "side": 20, "reward": "easy"},
+    "IndependentSet": lambda: {"num_vertices": 40},
+    "InverseFolding": lambda: {"distances": helix(), "temperature": 10.0},
+    "Ising": lambda: {"side": 4, "sigma": 0.4},
+    "MaxCut": lambda: {"num_vertices": 24},
+    "Mutation": lambda: {"max_mutations": 4, "reward": epistasis()},
+    "Permutation": lambda: {"n": 12},
+    "PhyloTree": lambda: {"num_taxa": 8},
+    "RNA": lambda: {"length": 30, "target": ["RNA1", "RNA2"]},
+    "Sequence": lambda: {"alphabet": "ACGU", "length": 6, "reward": string_rewards()},
+    "Set": lambda: {"num_items": 30, "size": 20},
+    "TSP": lambda: {"num_cities": 12},
+}
+
+
+def cases() -> list[Case]:
+    """Every environment at its default size and, unless its data fix the size, at a user's size."""
+    found = []
+    for id in gfn_envs.ENVIRONMENTS:
+        env = id.removeprefix("GFN/").removesuffix("-v0")
+        found.append(Case(env, {}, "default"))
+        if env in USER:
+            found.append(Case(env, USER[env](), "user"))
+    return found
