@@ -34,7 +34,9 @@ def main() -> None:
         reward=dict.fromkeys(names, 1.0),
         conditions=f"preferences:{options.objectives},exponent={options.exponent:g}",
     )
-    agent = agents.make_agent("tb", dag, seed=options.seed, batch_size=32, epsilon=0.05, condition_by="film")
+    # Objects found under one condition are replayed under others.
+    settings = {"batch_size": 32, "epsilon": 0.05, "condition_by": "film", "replay": "uniform", "relabel": True}
+    agent = agents.make_agent("tb", dag, seed=options.seed, **settings)
     agents.train(agent, options.iterations, progress=False, eval_every=0)
 
     rng = np.random.default_rng(options.seed)

@@ -44,11 +44,18 @@ class LogZ(nn.Module):
 
     @torch.no_grad()
     def fit(self, conditions: ConditionArray, gaps: FloatArray) -> float:
-        """Change the slope so that it and a constant fit ``gaps`` (n,) best. Returns the constant."""
+        """Change the slope so that it and a constant fit ``gaps`` (n,) best. Returns the constant.
+
+        The slope stays as it is unless the change explains three quarters of the variance of the gaps. The slope of a
+        few noisy gaps would itself be noise, which the policy would then learn from.
+        """
         scaled = self.scaled(conditions)
+        (n, k), mean = scaled.shape, gaps.mean()
+        design, deviations = scaled - scaled.mean(0), gaps - mean
         # A small ridge keeps numbers that barely vary in the batch from large slopes.
-        design = np.column_stack([np.ones(len(gaps)), scaled])
-        ridge = np.diag([0.0] + [0.1] * scaled.shape[1])
-        found = np.linalg.solve(design.T @ design + ridge, design.T @ gaps)
-        self.slope.add_(torch.from_numpy(found[1:] / self.speed).to(self.slope))
-        return float(found[0])
+        found = np.linalg.solve(design.T @ design + 0.1 * np.eye(k), design.T @ deviations)
+        left = np.square(deviations - design @ found).sum()
+        if n <= k + 1 or left / (n - k - 1) > np.square(deviations).sum() / (n - 1) / 4:
+            return float(mean)
+        self.slope.add_(torch.from_numpy(found / self.speed).to(self.slope))
+        return float(mean - scaled.mean(0) @ found)

@@ -40,7 +40,7 @@ def test_the_benchmark_stores_and_resumes(tmp_path, monkeypatch, capsys) -> None
     monkeypatch.setattr(conditional, "SETTINGS", {"batch_size": 4, "hidden": (8,)})
     case = conditional.preferences("branin", "currin")
     case.arguments["side"] = 4
-    small = {"a": conditional.Case(case.env, case.arguments, case.conditions, 8, case.settings)}
+    small = {"a": conditional.Case(case.env, case.arguments, case.conditions, 8, case.lr, case.settings)}
     monkeypatch.setattr(conditional, "CASES", small)
     conditional.main(["--only", "a", "--agents", "tb", "--seeds", "0"])
     conditional.main(["--only", "a", "--agents", "tb", "--seeds", "0"])

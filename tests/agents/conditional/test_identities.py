@@ -187,6 +187,15 @@ def test_a_line_is_fitted_to_log_z() -> None:
         np.testing.assert_allclose(agent.log_z_at(betas), 3 - 40 * betas[:, 0], rtol=0.05, atol=3)
 
 
+def test_no_line_is_fitted_to_noise() -> None:
+    agent: Any = agents.make_agent("tb", GRID, conditions=Preferences({f"f{i}": len for i in range(3)}))
+    log_z, rng = agent.modules["log_z"], np.random.default_rng(0)
+    for n in (2, 4, 16):
+        gaps = rng.standard_normal(n) ** 3 * 100
+        assert log_z.fit(agent.dag.conditions.sample(n, rng), gaps) == pytest.approx(gaps.mean())
+    assert not log_z.slope.any()
+
+
 @pytest.mark.parametrize("name", sorted(agents.AGENTS))
 def test_every_agent_learns_with_conditions_or_says_why_not(name: str) -> None:
     config = agents.AGENTS[name].config_class
