@@ -298,7 +298,7 @@ class NumbaEngine(Engine):
         self, name: str, group: dict[str, Any], parameters: tuple[Tensor, ...], gradients: tuple[FloatArray, ...]
     ) -> None:
         """A step of Muon on the matrices of a group."""
-        states = [self.learner.optimizer.state_of(p) for p in parameters]  # type: ignore[operator]
+        states = [self.learner.optimizer.state_of(p) for p in parameters]  # type: ignore[attr-defined]
         arrays = self.views.of(f"{name}.matrices", parameters)
         momenta = self.views.of(f"{name}.momentum", (state["momentum"] for state in states))
         for matrix, gradient, momentum in zip(arrays, gradients, momenta, strict=True):
