@@ -12,6 +12,7 @@ from rdkit import Chem
 
 from gfn_envs import check_dag, make_dag
 from gfn_envs.envs.molecules.atom_counting import count_acyclic
+from tests.gfn_envs.envs.molecules.burnside import connected as connected_multigraphs
 from tests.helpers import all_states
 
 ID = "GFN/AtomMolecule-v0"
@@ -69,6 +70,13 @@ def test_objects_are_the_multigraphs_within_the_valences(elements: str, most: in
     acyclic = make_dag(ID, max_atoms=most, elements=list(elements), max_rings=0, **ANY)
     trees = sum(rings(graph, atoms) == 0 for atoms, level in enumerate(graphs, 1) for graph in level)
     assert acyclic.declared_num_terminal_states == len(acyclic.terminal_states()) == trees
+
+
+@pytest.mark.parametrize(("elements", "most"), [("C", 5), ("CO", 5), ("CNOF", 3)])
+def test_numbers_by_burnsides_lemma(elements: str, most: int) -> None:
+    """Molecules of at most 5 such atoms have one Kekule structure, so they are as many as multigraphs."""
+    expected = connected_multigraphs([VALENCE[letter] for letter in elements], most)
+    assert by_size(make_dag(ID, max_atoms=most, elements=list(elements), reward=one, **ANY)) == expected
 
 
 def test_names_differ_and_are_rdkits_canonical_smiles() -> None:
