@@ -177,8 +177,14 @@ class Conditional(Agent):
     # ------------------------------------------------------------------ learning
 
     def tempered(self, batch: Trajectories) -> Trajectories:
-        """As for one condition. The spread of rewards is measured without their trend over conditions."""
+        """As for one condition. The spread of rewards is measured without their trend over conditions.
+
+        Agents that relabel replayed objects, which are then samples of R(x|c), do not temper unless beta is set.
+        """
         parent: Any = super()
+        if self.config.relabel and self.config.beta is None:
+            self.track_log_z(batch)
+            return batch
         if not isinstance(self.config, TemperingSettings) or self.config.beta is not None:
             tempered: Trajectories = parent.tempered(batch)
             return tempered

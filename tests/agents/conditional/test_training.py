@@ -152,6 +152,9 @@ def test_wide_rewards_are_tempered_but_not_their_trend_over_conditions() -> None
         agent: Any = agents.make_agent("tb", dag, conditions="temperature:0.5,8", batch_size=64, hidden=(16,))
         agent.update()
         assert (agent.beta < 1) == tempers
+        relabels: Any = agents.make_agent("tb", agent.dag, batch_size=64, hidden=(16,), replay="fifo", relabel=True)
+        relabels.update()
+        assert relabels.beta == 1
     assert abs(agent.log_z_at([4.0])[0]) < 200
 
 
