@@ -30,6 +30,8 @@ class LogProbs(NamedTuple):
     """(k, num_actions): log P_F of the distinct states that the network evaluated."""
     rows: IntArray
     """(e,): row of ``log_policy`` of the edge's source."""
+    legal: BoolArray
+    """(k, num_actions): legal actions of the distinct states."""
 
 
 def log_probs(dag: Dag, policy: Policy, trajectories: Trajectories, backward: BackwardPolicy | None = None) -> LogProbs:
@@ -57,11 +59,11 @@ def log_probs(dag: Dag, policy: Policy, trajectories: Trajectories, backward: Ba
     row[shown] = np.arange(len(shown))
     source, target = inverse[trajectories.sources], inverse[trajectories.targets]
     source_row = row[source]
-    if not inner[source].all():
+    if not inner.take(source).all():
         raise NoLegalActionError("a trajectory leaves a state that has no legal action")
 
-    heads = policy(unique[shown])
-    log_policy = masked_log_softmax(heads.forward_logits, forward_mask[shown])
+    heads, legal = policy(unique[shown]), forward_mask[shown]
+    log_policy = masked_log_softmax(heads.forward_logits, legal)
     log_pf = _pick(log_policy, source_row, trajectories.actions)
     if heads.backward_logits is None and backward is not None and backward.name != "uniform":
         log_pb = torch.from_numpy(backward.log_probs(dag, trajectories)).to(log_pf)
@@ -82,7 +84,7 @@ def log_probs(dag: Dag, policy: Policy, trajectories: Trajectories, backward: Ba
         known = row[inverse]
         known[trajectories.last] = len(shown) + np.arange(len(trajectories))
         log_flow = torch.cat([heads.log_flow, log_reward]).index_select(0, torch.from_numpy(known).to(device))
-    return LogProbs(log_pf, log_pb, log_flow, log_policy, source_row)
+    return LogProbs(log_pf, log_pb, log_flow, log_policy, source_row, legal)
 
 
 def _pick(table: Tensor, rows: IntArray, columns: IntArray) -> Tensor:

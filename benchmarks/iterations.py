@@ -217,6 +217,7 @@ def main() -> int:
     parser.add_argument("--seconds", type=float, default=2.0, help="length of a block")
     parser.add_argument("--trained", type=int, default=500, help="iterations that make a trained policy")
     parser.add_argument("--quick", action="store_true", help="3 blocks of 0.2 s, trained for 50 iterations")
+    parser.add_argument("--resume", action="store_true", help="keep the cases that the file --out has already")
     parser.add_argument("--out", type=Path, default=ROOT / "benchmarks" / "results" / "iterations.json")
     parser.add_argument("--worker", help=argparse.SUPPRESS)
     options = parser.parse_args()
@@ -232,9 +233,11 @@ def main() -> int:
     from benchmarks import report
 
     results: dict[str, Any] = {"machine": report.machine_facts(), "cases": {}, "errors": {}}
+    if options.resume and options.out.exists():
+        results["cases"] = json.loads(options.out.read_text())["cases"]
     rows: list[list[str]] = []
     for case in all_cases(options.trained):
-        if options.only not in case.name:
+        if options.only not in case.name or case.name in results["cases"]:
             continue
         try:
             found = compare(case, options.before.resolve(), options.after.resolve(), options.blocks, options.seconds)

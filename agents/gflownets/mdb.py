@@ -19,7 +19,7 @@ from agents.policies.masking import masked_log_softmax
 from agents.policies.policy import Policy, frozen_copy
 from agents.schedules import Schedule
 from agents.trajectories import Trajectories
-from gfn_envs.arrays import FloatArray, IntArray, distinct
+from gfn_envs.arrays import BoolArray, FloatArray, IntArray
 from gfn_envs.border import log_rewards
 from gfn_envs.dag import Dag
 
@@ -77,9 +77,10 @@ class MDB(BalanceGFlowNet):
         with torch.inference_mode():
             return float(self.stopped_log_reward(source)[0]) - self.log_stop(self.policy, source).item()
 
-    def log_stop(self, policy: Policy, states: IntArray) -> Tensor:
-        """log P_F(stop|s) of states that have not stopped (n,)."""
-        return masked_log_softmax(policy(states).forward_logits, self.dag.forward_mask(states))[:, -1]
+    def log_stop(self, policy: Policy, states: IntArray, legal: BoolArray | None = None) -> Tensor:
+        """log P_F(stop|s) of states that have not stopped (n,); with their legal actions, if those are known."""
+        legal = self.dag.forward_mask(states) if legal is None else legal
+        return masked_log_softmax(policy(states).forward_logits, legal).select(1, -1)
 
     def stopped_log_reward(self, states: IntArray) -> FloatArray:
         """log R^beta of the objects that result from stopping in ``states`` (n,)."""
@@ -90,15 +91,19 @@ class MDB(BalanceGFlowNet):
     def log_flow(self, balance: Balance, found: LogProbs, trajectories: Trajectories) -> tuple[Tensor, Tensor | None]:
         """log R(s stopped) - log P_F(stop|s) of the states that have not stopped, 0 elsewhere; and the same with P_F of
         the target network, if there is one."""
-        states, row = distinct(trajectories.states[trajectories.sources])
-        rows, place = (torch.from_numpy(i).to(self.device) for i in (row, trajectories.sources))
-        log_reward = torch.from_numpy(self.stopped_log_reward(states)).to(found.log_pf)[rows]
+        # An edge that leaves the state of each row of log_policy; any edge for a state that none leaves.
+        edge = np.zeros(len(found.log_policy), dtype=np.int64)
+        edge[found.rows] = np.arange(len(found.rows))
+        states = trajectories.states[trajectories.sources[edge]]
+        log_reward = torch.from_numpy(self.stopped_log_reward(states)).to(found.log_pf)
+        rows, place = (torch.from_numpy(i).to(self.device) for i in (found.rows, trajectories.sources))
         zeros = torch.zeros(len(trajectories.states), dtype=found.log_pf.dtype, device=self.device)
-        own = found.log_policy[torch.from_numpy(found.rows).to(self.device), -1]
-        log_flow = zeros.index_copy(0, place, log_reward - own)
-        if self.target is None:
-            return log_flow, None
-        return log_flow, zeros.index_copy(0, place, log_reward - self.log_stop(self.target, states)[rows])
+
+        def flow(log_stop: Tensor) -> Tensor:
+            return zeros.index_copy(0, place, (log_reward - log_stop).index_select(0, rows))
+
+        own = flow(found.log_policy.select(1, -1))
+        return own, None if self.target is None else flow(self.log_stop(self.target, states, found.legal))
 
     def update(self) -> dict[str, Any]:
         info = super().update()

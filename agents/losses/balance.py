@@ -126,6 +126,8 @@ def select(pairs: Pairs, offsets: IntArray) -> tuple[IntArray, IntArray, FloatAr
     if pairs == COMPLETE:  # As below, in fewer operations.
         return offsets[:-1], offsets[1:] - 1, np.full(n, 1 / n), np.arange(n)
     edges = np.diff(offsets) - (1 if pairs.terminal else 2)
+    if pairs.longest == 1 and not pairs.from_source:
+        return _single_edges(pairs, offsets, np.maximum(edges, 0))
     if pairs.from_source:
         start, owner, remaining = offsets[:-1], np.arange(n), edges
     else:
@@ -142,6 +144,16 @@ def select(pairs: Pairs, offsets: IntArray) -> tuple[IntArray, IntArray, FloatAr
         first, owner = np.repeat(start, count), np.repeat(owner, count)
         gap = np.arange(len(first)) + np.repeat(low - (count.cumsum() - count), count)
     return first, first + gap, _weights(pairs, gap, owner, edges), owner
+
+
+def _single_edges(pairs: Pairs, offsets: IntArray, edges: IntArray) -> tuple[IntArray, IntArray, FloatArray, IntArray]:
+    """:func:`select` for pairs of one edge, in fewer operations."""
+    owner, total = np.repeat(np.arange(len(edges)), edges), int(edges.sum())
+    first = np.arange(total) + (offsets[:-1] + edges - edges.cumsum()).take(owner)
+    if pairs.over == "batch":
+        return first, first + 1, np.full(total, 1 / max(total, 1)), owner
+    weight = 1 / (np.maximum(edges, 1) * np.count_nonzero(edges)) if total else np.ones(len(edges))
+    return first, first + 1, weight.take(owner), owner
 
 
 def _weights(pairs: Pairs, gap: IntArray, owner: IntArray, edges: IntArray) -> FloatArray:

@@ -53,7 +53,7 @@ def _linex(d: Tensor) -> Tensor:
 
 #: Name -> penalty, elementwise.
 PENALTIES: dict[str, Callable[[Tensor], Tensor]] = {
-    "squared": torch.square,
+    "squared": lambda d: d * d,  # torch.square takes half as long again with its gradient.
     "half-squared": lambda d: d.square() / 2,
     "huber": _huber,
     "log-cosh": _log_cosh,

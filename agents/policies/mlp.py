@@ -69,7 +69,7 @@ class MLP(nn.Module):
         return run
 
     def numpy_columns(self, first: int, last: int) -> Callable[[FloatArray], FloatArray]:
-        """:meth:`columns` in NumPy, on the CPU: its matrix products take half as long for a few rows."""
+        """:meth:`columns` in NumPy, on the CPU, for forms of policies whose other operations are NumPy's."""
         *hidden, (weight, bias) = [(w.detach().numpy(), b.detach().numpy()) for w, b in self.layers]
         head, head_bias = np.ascontiguousarray(weight[first:last].T), bias[first:last]
 

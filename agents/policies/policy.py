@@ -58,8 +58,10 @@ class Policy(nn.Module, abc.ABC):
 
     def read(self, states: IntArray) -> Tensor:
         """Network input for states, on its device: features in its precision, or integer tokens."""
-        inputs = torch.from_numpy(self.inputs(states))
-        return inputs.to(self.anchor) if inputs.is_floating_point() else inputs.to(self.anchor.device)
+        inputs, like = torch.from_numpy(self.inputs(states)), self.anchor
+        if inputs.dtype == like.dtype and like.is_cpu:  # A conversion of nothing takes a microsecond.
+            return inputs
+        return inputs.to(like) if inputs.is_floating_point() else inputs.to(like.device)
 
     @functools.cached_property
     def anchor(self) -> nn.Parameter:

@@ -11,9 +11,11 @@ from torch import Tensor, nn
 
 from agents.policies.mlp import MLP
 from agents.policies.policy import Head, Heads, Policy
-from agents.policies.state_action import NUMPY_ROWS
 from gfn_envs.arrays import FloatArray, IntArray, distinct, parallel_edges
 from gfn_envs.dag import Dag
+
+#: Below this many rows, NumPy evaluates the scores on the CPU.
+NUMPY_ROWS = 48
 
 
 class Pairs(NamedTuple):

@@ -7,12 +7,8 @@ from typing import Any, Protocol
 
 from torch import Tensor, nn
 
-from agents.policies.mlp import MLP
 from agents.policies.policy import Head, Heads, Policy
-from gfn_envs.arrays import FloatArray, IntArray
-
-#: Below this many rows, NumPy evaluates a multi-layer perceptron on the CPU.
-NUMPY_ROWS = 48
+from gfn_envs.arrays import IntArray
 
 
 class Network(Protocol):
@@ -56,7 +52,7 @@ class StateActionPolicy(Policy):
     def forward(self, states: IntArray) -> Heads:
         inputs = self.read(states)
         if len(self.networks) == 1:
-            parts = self.networks[0](inputs).split(self.sizes, dim=1)
+            parts = self.networks[0](inputs).split_with_sizes(self.sizes, dim=1)
         else:
             parts = [network(inputs) for network in self.networks]
             if not self.learns_backward:
@@ -71,22 +67,6 @@ class StateActionPolicy(Policy):
         network, first, last = self._columns(head)
         run = network.columns(first, last)
         return lambda states: run(self.read(states))
-
-    def logits(self, head: Head) -> Callable[[IntArray], FloatArray]:
-        network, first, last = self._columns(head)
-        if not isinstance(network, MLP) or self.anchor.device.type != "cpu":
-            return super().logits(head)
-        few, many = network.numpy_columns(first, last), None
-
-        def logits(states: IntArray) -> FloatArray:
-            nonlocal many
-            if len(states) < NUMPY_ROWS:
-                return few(self.inputs(states))
-            if many is None:  # Made at first use. Rollouts of small batches never use it.
-                many = Policy.logits(self, head)
-            return many(states)
-
-        return logits
 
     def flow_bias(self) -> Tensor | None:
         bias = getattr(self.networks[-1], "last_bias", None)

@@ -90,7 +90,7 @@ def test_objectives_and_their_gradients_are_those_of_torch(name, loss, clamp_los
     leaves = [torch.tensor(v, requires_grad=True) for v in values]
     own = agent.log_probs(batch)
     log_policy = own.log_policy.detach().double().requires_grad_()
-    expected = agent.balance_loss(agent.balance, LogProbs(*leaves, log_policy, own.rows), batch)
+    expected = agent.balance_loss(agent.balance, LogProbs(*leaves, log_policy, own.rows, own.legal), batch)
     expected.backward()
     found = agent.engine.evaluate(batch)._replace(log_pf=values[0], log_pb=values[1], log_flow=values[2])
     value, (of_log_pf, of_log_pb, of_log_flow), of_log_z = agent.engine.objective(found, batch)

@@ -282,7 +282,13 @@ def test_edges_that_stop_are_left_out_and_a_batch_without_pairs_has_no_loss():
 
 
 @pytest.mark.parametrize(
-    ("short", "general"), [(COMPLETE, Pairs(from_source=True, shortest=1000)), (EDGES, Pairs(decay=1e-30))]
+    ("short", "general"),
+    [
+        (COMPLETE, Pairs(from_source=True, shortest=1000)),
+        (EDGES, Pairs(decay=1e-30)),
+        (EDGES_BEFORE_STOP, Pairs(decay=1e-30, terminal=False, over="batch")),
+        (Pairs(longest=1, terminal=False), Pairs(decay=1e-30, terminal=False)),
+    ],
 )
 def test_rules_computed_in_fewer_operations_agree_with_the_general_ones(short, general):
     rng = np.random.default_rng(0)
