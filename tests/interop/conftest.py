@@ -6,6 +6,7 @@ The normal suite does not collect them (pyproject.toml). A missing library fails
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -23,6 +24,11 @@ def run(*command: str) -> str:
     )
     assert done.returncode == 0, f"{command}:\n{done.stdout[-2000:]}\n{done.stderr[-4000:]}"
     return done.stdout
+
+
+def exact_means(out: str) -> list[tuple[float, float]]:
+    """Every printed exact mean reward, with that under R(x) / Z."""
+    return [(float(a), float(b)) for a, b in re.findall(r"exact mean reward (\S+); under R\(x\) / Z ([0-9.]+)", out)]
 
 
 @pytest.fixture

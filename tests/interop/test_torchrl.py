@@ -13,6 +13,7 @@ from torchrl.envs import ActionMask, GymEnv, GymWrapper, TransformedEnv, check_e
 
 import gfn_envs
 from tests.helpers import TINY, TINY_ARGUMENTS
+from tests.interop.conftest import exact_means
 
 SETTINGS: dict[str, Any] = {"observation": "features", "dict_observation": True}
 
@@ -73,6 +74,5 @@ def test_ppo_learns(env_id: str, run_in_root: Any) -> None:
     kwargs = json.dumps(TINY_ARGUMENTS[env_id][0])
     out = run_in_root("examples/torchrl_ppo.py", "--env", env_id, "--env-kwargs", kwargs, "--iterations", "20",
                       "--num-envs", "16", "--num-steps", "16")  # fmt: skip
-    words = out.split("exact mean reward ")[1].split(";")
-    learned, target = float(words[0]), float(words[1].split("has ")[1].split(",")[0])
+    [(learned, target)] = exact_means(out)
     assert learned > target  # PPO maximizes: it exceeds the mean of an exact sampler.
