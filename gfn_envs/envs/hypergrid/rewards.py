@@ -132,5 +132,5 @@ def cell_reward(reward: Any, kwargs: Mapping[str, Any], ndim: int, side: int) ->
     if unknown := sorted(set(kwargs) - {parameter.name for parameter in allowed}):
         names = [parameter.name for parameter in allowed]
         raise ValueError(f"HyperGrid: reward {reward!r} has no parameters {unknown}; allowed: {names}")
-    values = {parameter.name: parameter.default for parameter in allowed} | named | kwargs
+    values = {parameter.name: parameter.default for parameter in allowed} | named | dict(kwargs)
     return functools.partial(function, side=side, **values), float(values["R0"]) if "R0" in values else None
