@@ -38,10 +38,10 @@ class Pictures:
     made: str | None = None
     """The file that becomes the picture; None: the command writes the pictures themselves."""
     stored: bool = False
-    """The command draws results that the repository keeps, and measures what is missing."""
+    """Whether the command draws results stored in the repository, and measures only missing ones."""
 
     def paths(self) -> list[Path]:
-        """The pictures that there are."""
+        """The existing pictures."""
         return sorted(ROOT.glob(self.files))
 
 
@@ -178,7 +178,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """Make the named pictures, or all."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("names", nargs="*", metavar="NAME", help=f"of {', '.join(PICTURES)} (default: all)")
-    parser.add_argument("--minutes", type=float, default=float("inf"), help="leave out what costs more")
+    parser.add_argument("--minutes", type=float, default=float("inf"), help="omit pictures that take longer")
     parser.add_argument("--list", action="store_true", help="print names, commands and costs")
     options = parser.parse_args(arguments)
     if unknown := [name for name in options.names if name not in PICTURES]:

@@ -83,7 +83,7 @@ def _report(rank: int, codes: Sequence[int | None], folder: Path, hint: Callable
     if rank > 0:
         sys.stderr.write((folder / f"errors-{rank}").read_text("utf-8", "replace"))
     if code == LOST:
-        print(f"error: the processes have lost each other; {hint()}", file=sys.stderr)
+        print(f"error: the connection between the processes was lost; {hint()}", file=sys.stderr)
         return 1
     return code
 

@@ -36,7 +36,7 @@ def check_same_buffer(where: str, state: Mapping[str, Any], own: Mapping[str, An
     if differences := [
         f"{k}: {state.get(k)!r} (saved) != {v!r} (this buffer)" for k, v in own.items() if state.get(k) != v
     ]:
-        raise ValueError(f"{where}: the saved buffer is another one: {'; '.join(differences)}")
+        raise ValueError(f"{where}: the saved buffer differs: {'; '.join(differences)}")
 
 
 def checked_tensor(

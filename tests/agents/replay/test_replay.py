@@ -127,7 +127,7 @@ def filled(dag, capacity=50, scheme="fifo"):
 def test_a_buffer_of_another_environment_is_refused(other):
     buffer = filled(GRID)
     before = buffer.objects.tolist()
-    with pytest.raises(ValueError, match="saved buffer is another one"):
+    with pytest.raises(ValueError, match="saved buffer differs"):
         buffer.load_state_dict(other.state_dict())
     assert buffer.objects.tolist() == before
 
