@@ -1,6 +1,7 @@
 """Exact evaluation of a trained MLP policy on grids of 160,000 to 16.7 million cells: seconds, memory, distances.
 
 python -m benchmarks.exact               # three grids; writes benchmarks/results/exact.json and docs/results.md
+python -m benchmarks.exact --grids 8x8   # one grid, merged with the results that are there
 python -m benchmarks.exact --only 4x20   # one grid; writes nothing
 
 Each grid has a process of its own, so that its peak memory is that of training and evaluation on this grid alone. The
@@ -123,6 +124,7 @@ def main() -> None:
     )
     names = [f"{ndim}x{side}" for ndim, side in GRIDS]
     parser.add_argument("--only", choices=names, help="one grid, as dimensions x side; writes nothing")
+    parser.add_argument("--grids", default=",".join(names), help="grids whose records are replaced (default: all)")
     parser.add_argument("--iterations", type=int, default=300, help="of training (default 300)")
     parser.add_argument("--repeats", type=int, default=2, help="evaluations after the first (default 2)")
     parser.add_argument("--threads", type=int, help="number of threads (default 1)")
@@ -134,16 +136,18 @@ def main() -> None:
             record = measure(ndim, side, options.iterations, options.repeats)
         print(json.dumps(record) if options.json else markdown([record]))
         return
-    records = []
-    for name in names:
+    path = report.RESULTS / "exact.json"
+    records = {f"{r['ndim']}x{r['side']}": r for r in report.load(path).get("records", [])}
+    for name in options.grids.split(","):
         command = [sys.executable, "-m", "benchmarks.exact", "--only", name, "--json"]
         command += ["--iterations", str(options.iterations), "--repeats", str(options.repeats)]
         command += ["--threads", str(options.threads)] if options.threads else []
         done = subprocess.run(command, cwd=report.ROOT, stdout=subprocess.PIPE, text=True, check=True)
-        records.append(json.loads(done.stdout))
-        print(markdown(records[-1:]))
-    report.save(report.RESULTS / "exact.json", {"machine": report.machine_facts(), "records": records})
-    report.write_section("exact", section(records))
+        records[name] = json.loads(done.stdout)
+        print(markdown([records[name]]))
+        known = [records[name] for name in names if name in records]
+        report.save(path, {"machine": report.machine_facts(), "records": known})
+        report.write_section("exact", section(known))
 
 
 if __name__ == "__main__":

@@ -206,8 +206,9 @@ def section(results: dict[str, Any]) -> str:
             "* 1 busy / one thread: default settings beside one process that uses a core all the time, over "
             "`threads=1` beside the same. On a machine with two cores, two busy processes leave two thirds of a core "
             "each, so that even one thread takes longer than idle.",
-            "* Two processes gain less than one process loses: one evaluates each distinct state of the whole batch "
-            "once, and two evaluate the states that their halves share twice. Messages take 1 to 3 ms per iteration.",
+            "* Two processes are not twice as fast: one evaluates each distinct state of the whole batch once, two "
+            "evaluate the states that their halves share twice. They also wait for each other and exchange "
+            "trajectories and gradients.",
             "* Measured at real-time priority, because the machine also did other work.",
             *(f"* Measured on {machine}." for machine in dict.fromkeys(r["machine"] for r in results.values())),
         ]

@@ -62,8 +62,8 @@ def torchgfn_defaults(iterations: int, seed: int) -> dict[str, Any]:
 #: Name -> (library, task of a number of iterations and a seed, iterations of the runs).
 #: With decaying rates a run aims at one goal: a shorter one reaches 0.05 sooner, a longer one 0.02 at all.
 RUNNERS: dict[str, tuple[str, Any, tuple[int, ...]]] = {
-    "ours": ("ours", ours, (1500, 4000)),
-    "ours with muon": ("ours", with_muon, (800, 2000)),
+    "ours": ("ours", ours, (2200, 4000)),
+    "ours with muon": ("ours", with_muon, (1200, 2000)),
     "gfnx, our settings": ("gfnx", with_our_settings, (3000, 6000)),
     "torchgfn, our settings": ("torchgfn", with_our_settings, (3000, 6000)),
     "gfnx, its defaults": ("gfnx", gfnx_defaults, (20_000,)),
