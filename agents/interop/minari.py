@@ -56,7 +56,7 @@ def _check_paths(dag: Dag, paths: Sequence[IntArray], names: Sequence[int]) -> N
     lengths, states = np.array([len(path) for path in paths]), dag.source(len(paths))
     for t in range(int(lengths.max())):
         rows = (lengths > t).nonzero()[0]
-        actions = np.array([paths[i][t] for i in rows])
+        actions = np.array([paths[i][t] for i in rows.tolist()])
         legal = dag.forward_mask(states[rows])[np.arange(len(rows)), actions]
         if not legal.all():
             i = int(rows[int(np.argmin(legal))])
