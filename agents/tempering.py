@@ -1,9 +1,9 @@
 """Tempering: training starts with target R^beta, and beta rises to 1 as fast as the policy can follow.
 
-If rewards are steep, the few good objects of the first batches take all probability, and training gets stuck: one
-mode of several is lost without a sign. With a small beta the target is wide. The speed of beta is constant in standard
-deviations of log R, the thermodynamic length of the path of targets, times the square of the effective share of the
-importance weights R^beta P_B / P_F: beta waits for the policy.
+If rewards are steep, the few good objects of the first batches take all probability, and training gets stuck: modes are
+lost, and no metric of training shows it. With a small beta the target is wide. The speed of beta is constant in
+standard deviations of log R, the thermodynamic length of the path of targets, times the square of the effective share
+of the importance weights R^beta P_B / P_F: beta waits for the policy.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ WIDE_EXPENSIVE = 30.0
 START = 1.0
 #: Standard deviation of the change of beta log R per iteration, in nats, if the policy has reached its target.
 SPEED = 0.02
-#: Largest and smallest relative change of beta per iteration. Beta also rises if the policy never follows.
+#: Largest and smallest relative change of beta per iteration. Beta rises even if the policy does not follow.
 GROWTH, SMALLEST_GROWTH = 0.05, 0.0005
 
 

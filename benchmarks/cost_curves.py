@@ -5,7 +5,7 @@ three blocks. The curves over processes need an idle machine with two cores; the
 
     python -m benchmarks.cost_curves                       all curves (about four minutes)
     python -m benchmarks.cost_curves --only dimensions
-    python -m benchmarks.cost_curves --report              the figure and the page from the results that are there
+    python -m benchmarks.cost_curves --report              the figure and the page from stored results
 
 Results are merged into benchmarks/results/cost_curves.json; the figure and the section of docs/results.md are drawn
 from it.
@@ -172,7 +172,7 @@ def main() -> None:
     )
     parser.add_argument("--only", choices=names, help="one curve")
     parser.add_argument("--value", type=int, help="one value of it")
-    parser.add_argument("--report", action="store_true", help="draw and write from the results that are there")
+    parser.add_argument("--report", action="store_true", help="draw and write from stored results")
     options = parser.parse_args()
     results = report.load(PATH)
     for name in names:

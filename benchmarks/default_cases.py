@@ -12,7 +12,7 @@ import gfn_envs
 from gfn_envs.arrays import FloatArray, IntArray
 from gfn_envs.envs.bayes_net.random_network import sample_network
 
-#: Environments whose published data set fixes the size. Other sizes need a table of one's own, as Sequence has here.
+#: Environments whose published data set fixes the size. Other sizes need your own table, as for Sequence here.
 FIXED = ("TFBind8", "PHO4", "QM9Str", "SEHStr")
 
 

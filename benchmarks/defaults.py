@@ -40,9 +40,9 @@ PATH = report.RESULTS / "defaults.json"
 #: Objects that are evaluated exactly, at most.
 EXACT_STATES = 400_000
 BEST = 100
-#: Differences of means below these are none.
+#: Smaller differences of means do not count.
 LEVEL = {"TV": 0.001, "ELBO": 0.01}
-#: Below the table: why an agent of ours is not ahead, or collapses.
+#: Remarks below the table: reasons why an agent of ours is not ahead, or collapses.
 REMARKS: dict[str, str] = {}
 
 
@@ -69,7 +69,7 @@ def merged(case: str, agent: str, seed: int, found: dict[str, Any]) -> dict[str,
 
 
 def sampled(agent: Agent) -> dict[str, Any]:
-    """The sampled metrics only, without an attempt to enumerate the environment; and log Z if a formula gives it."""
+    """Sampled metrics, without an attempt to enumerate the environment, and log Z if there is a formula."""
     found = {"log_z": agent.log_z, "exact_log_z": known_log_z(agent.dag)}
     return found | sampled_metrics(agent, 2000, 0)
 
@@ -128,7 +128,7 @@ def section(results: dict[str, Any]) -> str:
 
 
 def order(name: str) -> tuple[bool, int]:
-    """Cells are listed by size, then as environments are registered."""
+    """Sort key of a cell: its size, then the order of the registry."""
     env, size = name.split(", ")
     return size == "default", list(gfn_envs.ENVIRONMENTS).index(f"GFN/{env}-v0")
 

@@ -2,7 +2,7 @@
 
 Needs: an NVIDIA GPU; torch with CUDA in this environment (a build from download.pytorch.org/whl/cu128, say); and jax
 with CUDA in that of gfnx: ``.peers/gfnx/bin/python -m pip install "jax[cuda12]==0.7.1"`` after ``python -m
-benchmarks.peers --only speed --quick`` has made it. If one of them is missing, the command says which, and ends.
+benchmarks.peers --only speed --quick`` has made it. If one of them is missing, the command names it and ends.
 
     python -m benchmarks.gpu            about ten minutes
     python -m benchmarks.gpu --quick    a short run; nothing is written
@@ -39,7 +39,7 @@ NAMES = ("ours, GPU", "ours, CPU", "gfnx, GPU")
 
 
 def missing() -> list[str]:
-    """What this machine lacks, one line each."""
+    """The missing requirements, one line each."""
     lacking = []
     if not torch.cuda.is_available():
         lacking.append(f"a GPU that torch can use: torch {torch.__version__} finds none")

@@ -2,9 +2,9 @@
 
 Objectives: QED, SA and sEH of GFN/FragmentMolecule-v0, weighted sums to the power 16 (Jain et al. 2023). The
 conditional agent learns all weights at once. "tb" and "mcmc" are 8 separate runs, each at one of 8 weights with an
-eighth of the calls. Every method is measured by all molecules that it had evaluated.
+eighth of the calls. The metrics of a method are those of all molecules that it evaluated.
 
-Runs are stored one by one in benchmarks/results/pareto_molecules.json, and those that are there are not repeated.
+Each run is stored in benchmarks/results/pareto_molecules.json when it ends, and not repeated.
 
 examples:
   python -m benchmarks.pareto_molecules --list
@@ -32,7 +32,7 @@ NAMES, BLOCKS, EXPONENT = ("qed", "sa", "seh"), 6, 16
 SEEDS, METHODS = (0, 1, 2), ("tb, conditional", "tb", "mcmc")
 #: Molecules evaluated by each method; weights of the separate runs; molecules per iteration.
 CALLS, WEIGHTS, BATCH = 4096, 8, 32
-#: Molecules in "the best": those of highest mean over the objectives.
+#: Number of best molecules, by the mean over the objectives.
 BEST = 100
 LEARNING: dict[str, Any] = {"batch_size": BATCH, "epsilon": 0.05, "lr": 2e-3}
 CONDITIONAL: dict[str, Any] = {"condition_by": "film", "replay": "uniform", "relabel": True, "replay_batch_size": BATCH}
@@ -46,7 +46,7 @@ def environment() -> Any:
 
 
 def recorded(dag: Any) -> list[np.ndarray]:
-    """A list that gains the molecules that ``dag`` rewards from now on."""
+    """A list to which every molecule is added whose reward ``dag`` computes from now on."""
     seen: list[np.ndarray] = []
     log_reward, width = dag.log_reward, getattr(dag, "base", dag).state_width
 
@@ -118,7 +118,7 @@ def table(results: dict[str, Any]) -> str:
 
 
 def main(argv: Sequence[str] | None = None) -> None:
-    """Run what is not stored yet, and print the table."""
+    """Run missing runs, and print the table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--methods", nargs="*", default=list(METHODS), choices=list(METHODS))
     parser.add_argument("--seeds", nargs="*", type=int, default=list(SEEDS))

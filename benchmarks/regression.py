@@ -1,12 +1,12 @@
-"""Whether this code is slower than that of the last committed figures: two minutes, one thread (``make bench``).
+"""Compare the speed of this code with the last committed figures: two minutes, one thread (``make bench``).
 
-CPU time of typical work, divided by that of a fixed reference that does not use this library and that alternates with
-it, so that the speed of the machine and of the moment cancels. Columns show milliseconds, and how many times as long as
-in benchmarks/results/regression.json the work takes. The command fails if any work takes more than 1.3 times as long.
+The measure is the CPU time of typical work, divided by that of a fixed reference that does not use this library. Work
+and reference alternate, so the speed of the machine cancels. Columns show milliseconds, and their ratio to those in
+benchmarks/results/regression.json. The command fails if any work takes more than 1.3 times as long.
 
     python -m benchmarks.regression
     python -m benchmarks.regression --only transformer
-    python -m benchmarks.regression --save      make these the figures to compare with, to be committed
+    python -m benchmarks.regression --save      store these figures for later comparisons, to be committed
 """
 
 from __future__ import annotations
@@ -91,7 +91,7 @@ def measure(prepare: Callable[[], Run]) -> dict[str, float]:
 
 
 def ratio(now: dict[str, float], before: dict[str, float]) -> float:
-    """How many times as long the work takes, measured by the reference."""
+    """Ratio of the times of the work, in units of the reference."""
     return now["ms"] / now["reference_ms"] / (before["ms"] / before["reference_ms"])
 
 
@@ -110,7 +110,7 @@ def main() -> int:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("--only", default="", metavar="TEXT", help="work whose name contains this")
-    parser.add_argument("--save", action="store_true", help="make these the figures to compare with")
+    parser.add_argument("--save", action="store_true", help="store these figures for later comparisons")
     options = parser.parse_args()
     chosen = {name: prepare for name, prepare in CASES.items() if options.only in name}
     if not chosen:

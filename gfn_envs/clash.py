@@ -1,11 +1,11 @@
-"""Another project's package ``agents``, such as that of openai-agents, in the place of this project's."""
+"""A warning if ``import agents`` finds the package of another project, such as openai-agents."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from types import ModuleType
 
-#: How the docstring of this project's package begins.
+#: Beginning of the docstring of this project's package.
 FIRST_WORDS = "GFlowNet agents"
 
 

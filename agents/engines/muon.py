@@ -15,7 +15,7 @@ from agents.engines.adam import new_state
 
 #: Coefficients of the quintic Newton-Schulz iteration, and the number of iterations.
 A, B, C, ITERATIONS = 3.4445, -4.7750, 2.0315, 5
-#: Matrices with fewer rows or columns, such as heads with few actions, are left to Adam.
+#: Adam updates matrices with fewer rows or columns, such as heads with few actions.
 SMALLEST = 16
 #: Root mean square of the entries of a step, in learning rates; about that of Adam.
 SIZE = 0.2
@@ -27,7 +27,7 @@ def is_matrix(parameter: Any) -> bool:
 
 
 def orthogonalized(matrix: Any) -> Any:
-    """The matrix with singular values near 1 in place of its own, roughly U V^T of its decomposition U S V^T.
+    """The matrix with its singular values replaced by values near 1, roughly U V^T of its decomposition U S V^T.
 
     Args:
         matrix: a tensor or a NumPy array (rows, columns).

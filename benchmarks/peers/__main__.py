@@ -17,7 +17,7 @@ examples:
   python -m benchmarks.peers                         results to publish, on an otherwise idle machine
 
 Results are merged into benchmarks/results/peers.json, and the section of docs/results.md is written from it. Part time
-skips runs that are there.
+skips stored runs.
 """
 
 from __future__ import annotations

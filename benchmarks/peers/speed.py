@@ -164,7 +164,7 @@ def alternate(
 
 
 def total(answers: list[dict[str, Any]]) -> dict[str, Any]:
-    """The answers of one block as one."""
+    """The answers of one block, merged."""
     counted = ("seconds", "iterations", "transitions")
     return {**answers[-1], **{name: sum(answer[name] for answer in answers) for name in counted}}
 

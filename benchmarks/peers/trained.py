@@ -14,7 +14,7 @@ from agents.evaluation.evaluate import evaluate
 from benchmarks.peers.libraries import ENVIRONMENTS
 from benchmarks.peers.workers.weights import layers as saved_layers
 
-#: Iteration in the middle of a run: whether log Z follows is looked at ever more rarely.
+#: Iteration in the middle of a run, where log Z is rarely compared with the batch's estimate.
 MIDDLE = 10_000
 #: Exact total variation that the policy must have.
 TV = 0.05

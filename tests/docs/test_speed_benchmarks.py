@@ -1,4 +1,4 @@
-"""Benchmarks of speed: their cases can be made, and their pages say what was measured."""
+"""Benchmarks of speed: their cases can be made, and their pages have the measured values."""
 
 from __future__ import annotations
 

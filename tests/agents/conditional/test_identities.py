@@ -1,4 +1,4 @@
-"""What holds exactly for conditional agents: zero loss at exact flows, one condition as none, and the best log Z."""
+"""Exact identities of conditional agents: zero loss at exact flows, one condition as none, and the best log Z."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 """Numbers of connected colored multigraphs with bounded degrees, up to isomorphism, by Burnside's lemma.
 
-The multigraphs that a permutation leaves as they are, are counted for each cycle type, one cycle after the other. The
-inverse of Euler's transform takes away those that are not connected (Harary and Palmer 1973).
+For each cycle type, the multigraphs that a permutation fixes are counted, one cycle after the other. The inverse of
+Euler's transform removes those that are not connected (Harary and Palmer 1973).
 """
 
 from __future__ import annotations
@@ -37,11 +37,11 @@ def partitions(n: int, largest: int) -> Iterator[list[int]]:
 
 
 def fixed(cycles: Sequence[int], valences: Sequence[int], orders: int) -> int:
-    """Number of colored multigraphs that a permutation with these cycles leaves as they are."""
+    """Number of colored multigraphs that a permutation with these cycles fixes."""
 
     @functools.cache
     def ways(used: tuple[int, ...]) -> int:
-        """``used``: bonds so far of an atom of each cycle that is left."""
+        """``used``: number of bonds so far of an atom of each remaining cycle."""
         if not used:
             return 1
         size, total = cycles[-len(used)], 0
