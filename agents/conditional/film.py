@@ -111,7 +111,8 @@ class FiLMPolicy(StateActionPolicy):
     def head(self, head: Head) -> Callable[[IntArray], Tensor]:
         network, first, last = self._columns(head)
         run, width = network.columns(first, last), self.dag.base.state_width
-        known, features = np.zeros(0, dtype="S"), self.anchor
+        known: Any = np.zeros(0, dtype="S")
+        features: Tensor = self.anchor
 
         def logits(states: IntArray) -> Tensor:
             # All rows of a rollout have conditions of its first rows.
