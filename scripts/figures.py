@@ -130,6 +130,20 @@ PICTURES: dict[str, Pictures] = {
         "calls per second by number of workers",
         stored=True,
     ),
+    "time_to_quality": Pictures(
+        f"{F}/time_to_quality.png",
+        "python -m benchmarks.peers --report",
+        0.1,
+        "exact total variation over seconds of training, beside gfnx and torchgfn",
+        stored=True,
+    ),
+    "cost_curves": Pictures(
+        f"{F}/cost_curves.png",
+        "python -m benchmarks.cost_curves --report",
+        0.1,
+        "milliseconds per iteration over sizes",
+        stored=True,
+    ),
     "gradient_analysis": Pictures(
         f"{F}/gradient_analysis.png",
         f"python examples/papers/gradient_analysis.py --out {F}/gradient_analysis.png",

@@ -18,9 +18,9 @@ LINES = ("-", "--", ":")
 Draws = TypeVar("Draws", bound=Callable[..., Any])
 
 
-def settings() -> dict[str, Any]:
+def settings() -> Any:
     """Settings of Matplotlib, as ``matplotlib.rc_context`` takes them."""
-    from matplotlib import cycler
+    from matplotlib.rcsetup import cycler
 
     return {
         "axes.prop_cycle": cycler(color=PALETTE),

@@ -11,6 +11,7 @@ import contextlib
 from collections.abc import Iterator
 from typing import Any
 
+from agents.plots.style import styled
 from benchmarks import report
 from benchmarks.peers.speed import our_task, peer_task, training_worker
 
@@ -149,6 +150,7 @@ def section(curves: dict[str, list[list[float]]]) -> str:
     return "\n".join([figure, "", report.table([*header, "lowest TV"], rows), "", *(f"* {note}" for note in notes)])
 
 
+@styled
 def draw(curves: dict[str, list[list[float]]]) -> None:
     """Exact TV over CPU seconds, one color per library and setting."""
     import matplotlib
