@@ -19,6 +19,7 @@ from typing import Any
 
 import agents
 import gfn_envs
+from agents.plots.style import styled
 from benchmarks import report
 from benchmarks.threads import Workers, busy
 
@@ -92,6 +93,7 @@ def shared(batch: int, seconds: float = 0.4) -> dict[str, float]:
     return {name: min(values) for name, values in times.items()}
 
 
+@styled
 def draw(results: dict[str, Any]) -> None:
     """All curves in one figure."""
     import matplotlib
