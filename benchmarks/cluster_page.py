@@ -18,12 +18,12 @@ def sweep_text(found: dict[str, Any]) -> str:
         [f"`gfn sweep`, one run per core ({found['cores']})", f"{found['sweep']:.0f}", f"{found['times']:.2f}"],
     ]
     head = (
-        f"{found['runs']} runs of {found['iterations']:,} iterations. Both times include the start of Python, and "
-        f"that of the sweep the start of Ray. {found['same']} of {found['runs']} histories are equal to the bit."
+        f"{found['runs']} runs of {found['iterations']:,} iterations. Both times include the start of Python; the time "
+        f"of the sweep includes the start of Ray. {found['same']} of {found['runs']} histories are equal bit for bit."
     )
     tail = (
-        f"Beside its iterations, a run of the sweep costs {per_run:.1f} s of a core: evaluations, files, and its part "
-        f"of the start. One `gfn train` of such a run from a shell takes {found['one']:.1f} s."
+        f"In addition to its iterations, a run of the sweep takes {per_run:.1f} s of a core for evaluations, files, "
+        f"and its share of the start. One `gfn train` of such a run from a shell takes {found['one']:.1f} s."
     )
     return "\n\n".join([head, table(["", "seconds", "times as fast"], rows), tail])
 
@@ -45,17 +45,17 @@ def calls_text(calls: dict[str, Any], plans: dict[str, Any], numbers: Sequence[i
             ]
         )
     head = (
-        f"A call and its answer take {1e3 * calls['latency']:.1f} ms if nothing else happens, and "
-        f"{1e3 * driver:.2f} ms of processor time in the process that asks. One worker that answers at once makes "
-        f"{empty['1']:,.0f} calls per second, two make {empty['2']:,.0f}: {1e3 * whole:.2f} ms per call, on "
-        f"{calls['cores']} cores that the workers need, too."
+        f"Without other load, a call takes {1e3 * calls['latency']:.1f} ms in addition to the reward, and "
+        f"{1e3 * driver:.2f} ms of processor time of the scheduler, the process that makes the calls. With an empty "
+        f"reward, one worker completes {empty['1']:,.0f} calls per second and two workers {empty['2']:,.0f}: "
+        f"{1e3 * whole:.2f} ms per call, on {calls['cores']} cores shared with the workers."
     )
     tail = (
-        f"An oracle of {seconds:g} s. The scheduler is the process that asks; each worker has one call at a time. "
-        f"The scheduler saturates at {seconds / whole:,.0f} workers if a call costs what it does with all processes on "
-        f"this machine, and at {seconds / driver:,.0f} if the workers are elsewhere. Simulated: durations are uniform "
-        f"within a tenth of the mean. Measured: calls that sleep, in a process each up to {calls['processes']}, and "
-        f"{calls['per_process']} in one process above."
+        f"An oracle of {seconds:g} s; each worker has one call at a time. The scheduler saturates at "
+        f"{seconds / whole:,.0f} workers if all processes share this machine, and at {seconds / driver:,.0f} if the "
+        f"workers are on other machines. Simulated: durations are uniform within a tenth of the mean. Measured: calls "
+        f"that sleep, one process per worker up to {calls['processes']} workers, and {calls['per_process']} workers "
+        f"per process above."
     )
     header = ["workers", "ideal calls/s", "simulated calls/s", "measured calls/s", "scheduler busy"]
     return "\n\n".join([head, table(header, rows), tail])
@@ -63,7 +63,7 @@ def calls_text(calls: dict[str, Any], plans: dict[str, Any], numbers: Sequence[i
 
 @styled
 def draw(calls: dict[str, Any], plans: dict[str, Any], numbers: Sequence[int], path: Path) -> None:
-    """Calls a second by number of workers."""
+    """Calls per second by number of workers."""
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(5.5, 3.6), layout="constrained")

@@ -49,10 +49,10 @@ CHECKS = {
     "interruptions": Check("kill -9, SIGTERM or Ctrl-C at a random moment, then resume", interruptions.trials, 100, 3),
     "full-disk": Check("the disk is full from the k-th operation on, then resume", full_disk.trials, 1000, 4),
     "races": Check("two processes begin to train in one directory", races.trials, 20, 2),
-    "rewards": Check("a reward raises or is no number > 0", rewards.trials, 500, 25),
+    "rewards": Check("a reward raises or is not a number > 0", rewards.trials, 500, 25),
     "arguments": Check("random arguments of every environment", arguments.trials, 2000, 48),
     "data-files": Check("data files with random changes", data_files.trials, 1000, 56),
-    "hostile": Check("hostile files, links, left-overs of killed processes", hostile.trials, 10, 10),
+    "hostile": Check("hostile files, links, leftovers of killed processes", hostile.trials, 10, 10),
 }
 FORKING = ("interruptions", "full-disk", "races")
 

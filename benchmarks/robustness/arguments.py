@@ -124,10 +124,12 @@ def _checked(dag: Any) -> tuple[str, str]:
     try:
         gfn_envs.check_dag(dag, max_states=300, num_walks=5)
     except RewardError as error:
-        return ("an environment whose rewards are refused", "") if one_line(error) else ("an unclear error", str(error))
+        return (
+            ("an environment whose rewards are rejected", "") if one_line(error) else ("an unclear error", str(error))
+        )
     except gfn_envs.DagError as error:
-        refused = one_line(error) and str(error).startswith("[log_reward")
-        return ("an environment whose rewards are refused", "") if refused else ("check_dag fails", str(error))
+        rejected = one_line(error) and str(error).startswith("[log_reward")
+        return ("an environment whose rewards are rejected", "") if rejected else ("check_dag fails", str(error))
     except MemoryError:
         return "an environment, too large for the check", ""
     except BaseException as error:

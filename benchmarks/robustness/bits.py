@@ -105,4 +105,4 @@ def _outcome(sound: dict[str, Any], found: dict[str, Any], where: str) -> Outcom
                 return Outcome("another error", f"{where}: {name} raised {type(answer).__name__}: {answer}")
         elif answer != sound[name]:
             return Outcome("SILENT", f"{where}: {name} gives another result")
-    return Outcome("refused in one line" if refused else "no effect: same results")
+    return Outcome("rejected with one line" if refused else "no effect: same results")

@@ -32,7 +32,7 @@ def _train(out: Path, iterations: int = 3, resume: bool = False) -> agents.Agent
 
 
 def hostile_checkpoint(work: Path) -> str:
-    """A pickle that names a function is refused, without advice to switch the protection off."""
+    """A pickle that names a function is rejected, without advice to disable the protection."""
     _train(work)
     for content in (Exploit(work / "executed"), {"agent": Exploit(work / "executed"), "progress": {}}):
         torch.save(content, work / runs.CHECKPOINT)
@@ -60,7 +60,7 @@ def config_names_code(work: Path) -> str:
 
 
 def left_overs(work: Path) -> str:
-    """Temporary files of killed processes go when the run is resumed; other files stay."""
+    """Temporary files of killed processes are removed when the run is resumed; other files stay."""
     _train(work)
     names = [".checkpoint.pt.12345.tmp", ".metrics.jsonl.1.tmp", "mine.tmp"]
     for name in names:

@@ -45,7 +45,7 @@ def _interrupted(
         time.sleep(rng.uniform(0, seconds / len(sent)))
         child.send(number)
         ended = child.wait()
-        outcomes.append(Outcome(f"{'after its end' if ended.code == 0 else number.name}, resumed to the bit"))
+        outcomes.append(Outcome(f"{'after its end' if ended.code == 0 else number.name}, resumed bit for bit"))
         if ended.code not in (0, -number, 130) or (number == signal.SIGINT and ended.code == -number):
             return outcomes, f"{number.name} ended the process with {ended.code}: {ended.error}"
         if ended.code == 130 and not one_line(ended.error):

@@ -43,7 +43,7 @@ def _race(out: Path, whole: Path, function: Callable[[], None], work: Path) -> O
     os.close(wait)
     os.close(start)
     ended = [child.wait() for child in children]
-    return Outcome("one trained, one refused", _fault(sorted(ended, key=lambda end: end.code or 0), out, whole))
+    return Outcome("one trained, one rejected", _fault(sorted(ended, key=lambda end: end.code or 0), out, whole))
 
 
 def _fault(ended: list[Ended], out: Path, whole: Path) -> str:

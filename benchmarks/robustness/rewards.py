@@ -203,7 +203,7 @@ def _outcome(agent: Any, bad: BadReward, where: str) -> Outcome | None:
     if not np.isfinite(info["loss"]):
         return Outcome("SILENT", f"{where}: the loss is {info['loss']}")
     if reward_record(agent.dag).failed:
-        return Outcome("counted, and trained on the other objects or the floor")
+        return Outcome("counted; training uses the other objects or the floor")
     return Outcome("SILENT", f"{where}: nothing was raised or counted")
 
 
@@ -225,5 +225,5 @@ def _after_error(agent: Any, bad: BadReward, before: dict[str, Any], error: Exce
         return Outcome("the agent has changed", f"{where}: {changed[:4]}")
     bad.on = False
     if not np.isfinite(agent.update()["loss"]):
-        return Outcome("the agent cannot go on", where)
-    return Outcome("one clear error, the agent as before")
+        return Outcome("the agent cannot continue", where)
+    return Outcome("one clear error, agent unchanged")

@@ -29,7 +29,7 @@ def test_a_changed_result_is_silent_damage() -> None:
     error = agents.RunError("run/config.json is damaged")
     sound = {"load_agent": 1, "resume": 2}
     assert bits._outcome(sound, {"load_agent": 1, "resume": 2}, "x") == Outcome("no effect: same results")
-    assert bits._outcome(sound, {"load_agent": 1, "resume": error}, "x") == Outcome("refused in one line")
+    assert bits._outcome(sound, {"load_agent": 1, "resume": error}, "x") == Outcome("rejected with one line")
     assert bits._outcome(sound, {"load_agent": error, "resume": 3}, "x").kind == "SILENT"
     assert bits._outcome(sound, {"load_agent": KeyError("a"), "resume": 2}, "x").fault
 
