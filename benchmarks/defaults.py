@@ -29,7 +29,7 @@ from agents.errors import UnsupportedError
 from agents.evaluation.diagnostics import batch_diagnostics, policy_warning
 from agents.evaluation.evaluate import evaluate, is_enumerable, known_log_z, sampled_metrics
 from benchmarks import report
-from benchmarks.default_cases import FIXED, cases
+from benchmarks.default_cases import FIXED, REMARKS, cases
 from gfn_envs.arrays import distinct
 from gfn_envs.dag import Dag
 
@@ -42,8 +42,6 @@ EXACT_STATES = 400_000
 BEST = 100
 #: Smaller differences of means do not count.
 LEVEL = {"TV": 0.001, "ELBO": 0.01}
-#: Remarks below the table: reasons why an agent of ours is not ahead, or collapses.
-REMARKS: dict[str, str] = {}
 
 
 def run(dag: Dag, name: str, seed: int, seconds: float) -> dict[str, Any]:
