@@ -119,7 +119,7 @@ class FiLMPolicy(StateActionPolicy):
             nonlocal known, features
             keys = row_keys(states[:, width:])
             place = np.searchsorted(known, keys)
-            if not len(known) or place.max() == len(known) or not (known[place] == keys).all():
+            if not len(known) or place.max(initial=0) == len(known) or not (known[place] == keys).all():
                 known, first_row, place = np.unique(keys, return_index=True, return_inverse=True)
                 features = self.features(states[first_row])
             at = torch.from_numpy(place).to(self.anchor.device)
