@@ -7,14 +7,13 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import scipy.linalg.cython_blas  # noqa: F401 - Numba would load it in a matrix product, on all threads.
-from torch import Tensor
 
-from agents.engines.adam import flushed_denormals, new_state
+from agents.engines.adam import flushed_denormals
 from agents.engines.engine import Engine, Learner
-from agents.engines.muon import Muon, is_matrix, step_matrix
 from agents.engines.numba import adam, balance, kernels
+from agents.engines.numba.groups import step_group
 from agents.engines.numba.kept import NOTHING, Kept, fingerprint
-from agents.engines.numba.support import NOT_PLAIN, check, has_steps, layers_of, require
+from agents.engines.numba.support import check, has_steps, layers_of, require
 from agents.engines.numba.tables import Tables, tables
 from agents.engines.numba.views import Views
 from agents.errors import NoLegalActionError
@@ -167,9 +166,9 @@ class NumbaEngine(Engine):
             learner.set_learning_rates()
             networks, *log_z = learner.optimizer.param_groups
             self.kept = None
-            self.step_group("networks", networks, gradients)
+            step_group(self.views, learner.optimizer, "networks", networks, gradients)
             for group in log_z:
-                self.step_group("log_z", group, (log_z_gradient,))
+                step_group(self.views, learner.optimizer, "log_z", group, (log_z_gradient,))
         return float(loss)
 
     @on_working_threads
@@ -265,41 +264,3 @@ class NumbaEngine(Engine):
             self.tables, weights, *evaluated.batch, *evaluated.inside, tuple(d_log_probs), grad_weights, grad_biases
         )
         return tuple(g.reshape(-1) for layer in zip(grad_weights, grad_biases, strict=True) for g in layer)
-
-    def step_group(self, name: str, group: dict[str, Any], gradients: tuple[FloatArray, ...]) -> None:
-        """A step of Adam or Muon on a parameter group, with its settings and torch's optimizer state."""
-        parameters, optimizer = group["params"], self.learner.optimizer
-        changed = [key for key in NOT_PLAIN if group.get(key)]
-        require(not changed, "Adam with its defaults", ", ".join(changed))
-        require(all(p.requires_grad for p in parameters), "parameters that are all trained", "an untrained one")
-        if isinstance(optimizer, Muon):
-            matrices = [(p, g) for p, g in zip(parameters, gradients, strict=True) if is_matrix(p)]
-            if matrices:
-                self.step_matrices(name, group, *zip(*matrices, strict=True))
-            others = [(p, g) for p, g in zip(parameters, gradients, strict=True) if not is_matrix(p)]
-            parameters, gradients = zip(*others, strict=True)
-        state = optimizer.state
-        for p in parameters:
-            if not state[p]:
-                state[p] = new_state(p)
-        adam.adam(
-            self.views.of(name, parameters, flat=True),
-            gradients,
-            *(
-                self.views.of(f"{name}.{part}", (state[p][part] for p in parameters), flat=True)
-                for part in ("exp_avg", "exp_avg_sq", "step")
-            ),
-            group["lr"],
-            *group["betas"],
-            group["eps"],
-        )
-
-    def step_matrices(
-        self, name: str, group: dict[str, Any], parameters: tuple[Tensor, ...], gradients: tuple[FloatArray, ...]
-    ) -> None:
-        """A step of Muon on the matrices of a group."""
-        states = [self.learner.optimizer.state_of(p) for p in parameters]  # type: ignore[attr-defined]
-        arrays = self.views.of(f"{name}.matrices", parameters)
-        momenta = self.views.of(f"{name}.momentum", (state["momentum"] for state in states))
-        for matrix, gradient, momentum in zip(arrays, gradients, momenta, strict=True):
-            step_matrix(matrix, gradient.reshape(matrix.shape), momentum, group["momentum"], group["lr"])
