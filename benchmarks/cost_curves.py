@@ -118,7 +118,8 @@ def draw(results: dict[str, Any]) -> None:
         axes.set_xticks(ticks, list(map(str, ticks)))
         axes.minorticks_off()
         axes.grid(alpha=0.3)
-        axes.legend(fontsize=7)
+        if found:
+            axes.legend(fontsize=7)
     figure.savefig(FIGURE, dpi=110)
     plt.close(figure)
 

@@ -7,7 +7,6 @@ stop. Seconds are CPU seconds of training on one core, without evaluations and c
 
 from __future__ import annotations
 
-import contextlib
 from collections.abc import Iterator
 from typing import Any
 
@@ -160,15 +159,15 @@ def draw(curves: dict[str, list[list[float]]]) -> None:
 
     figure, axes = plt.subplots(figsize=(7, 4), layout="constrained")
     colors = dict(zip(RUNNERS, plt.rcParams["axes.prop_cycle"].by_key()["color"], strict=False))
+    labeled: set[str] = set()
     for key, rows in curves.items():
         name = next(n for n in RUNNERS if key.startswith(f"{n}, "))
         _, seconds, tv = zip(*rows, strict=True)
-        label = name if key.endswith("seed 0") and str(RUNNERS[name][2][0]) in key else None
+        label = None if name in labeled else name
+        labeled.add(name)
         axes.plot(seconds, tv, color=colors[name], label=label, linewidth=1)
     for goal in GOALS:
         axes.axhline(goal, color="0.7", linewidth=0.8, linestyle="--")
     axes.set(xscale="log", yscale="log", xlabel="CPU seconds of training", ylabel="exact total variation")
     axes.legend(fontsize=8)
-    with contextlib.suppress(FileNotFoundError):
-        FIGURE.unlink()
     figure.savefig(FIGURE, dpi=110)
