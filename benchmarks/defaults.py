@@ -109,7 +109,7 @@ def section(results: dict[str, Any]) -> str:
         "variation (TV) where the objects can be enumerated; otherwise the ELBO (higher is better; MCMC has none) "
         "and, in brackets, the mean log R of the 100 best of 2,000 samples (of all recorded objects for MCMC). Agents "
         f"whose means differ by less than {LEVEL['TV']} or {LEVEL['ELBO']} nats are level. The data sets of "
-        f"{', '.join(FIXED)} fix their size.",
+        f"{', '.join(FIXED)} fix their size. A dash: the agent does not apply, or was not run.",
         "",
     ]
     rows, notes = [], []
