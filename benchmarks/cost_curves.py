@@ -154,7 +154,7 @@ def section(results: dict[str, Any]) -> str:
             "",
             "`python -m benchmarks.cost_curves`: milliseconds per iteration of `tb` with two hidden layers of 256 and "
             "otherwise default settings, at the mean length of the trajectories. On grids the length is half of the "
-            "longest, about that of a trained policy. The compiled engine works on environments of up to two million "
+            "longest, about that of a trained policy. The compiled engine is chosen for environments of up to 500,000 "
             "states; larger ones have the engine torch.",
             "",
             f"![Milliseconds per iteration over six sizes](figures/{FIGURE.name})",
