@@ -43,7 +43,7 @@ AGENTS, SEEDS = ("tb", "subtb"), (0, 1, 2)
 TEMPERATURE = "temperature:0.5,8"
 #: Separate agents that share the budget of one.
 SEPARATE = 8
-SETTINGS: dict[str, Any] = {"batch_size": 64, "hidden": (256, 256), "beta": 1}
+SETTINGS: dict[str, Any] = {"batch_size": 64, "hidden": (256, 256)}
 #: Where rewards are rare: three quarters of a batch are replayed objects, under conditions for which they are good.
 RARE: dict[str, Any] = {
     **{"replay": "uniform", "relabel": True, "replay_mix": "joint", "replay_batch_size": 48, "batch_size": 16},

@@ -160,7 +160,9 @@ class Conditional(Agent):
         parent: Any = super()
         learned, i = self.log_z_of(batch), self.iteration
         if learned is None:
-            parent.track_log_z(batch)
+            shifts = i == 0 and self.shifts_flows and "log_z" in self.modules and len(batch) >= LOG_Z_BATCH
+            wanted = shifts and getattr(self.config, "track_log_z", False)
+            (self.fit_flows if wanted else parent.track_log_z)(batch)
             return
         due = self.beta != 1 or i % (1 << max(0, i.bit_length() - 4)) == 0
         if not getattr(self.config, "track_log_z", False) or len(batch) < LOG_Z_BATCH or not due:
@@ -173,6 +175,14 @@ class Conditional(Agent):
                 shift = self.modules["log_z"].fit(self.conditions_of(batch), gaps)  # type: ignore[operator]
             with torch.no_grad():
                 self.log_z_parameter += shift
+
+    @torch.no_grad()
+    def fit_flows(self, batch: Trajectories) -> None:
+        """Shift new log flows by a linear function of the condition, so that they fit the rewards of a batch."""
+        flow_gaps: Any = self.flow_gaps  # type: ignore[attr-defined]
+        shift = self.modules["log_z"].fit(self.conditions_of(batch), flow_gaps(batch))  # type: ignore[operator]
+        if (bias := self.policy.flow_bias()) is not None:
+            bias += shift
 
     # ------------------------------------------------------------------ learning
 

@@ -172,3 +172,13 @@ def test_objects_with_different_paths() -> None:
     agent: Any = agents.make_agent("db", dag, conditions="temperature:values=1,2", hidden=(8,), backward="maxent")
     agent.update()
     assert conditional_metrics(agent)["conditions"] == [[1.0], [2.0]]
+
+
+@pytest.mark.parametrize("by", ["concat", "film"])
+def test_state_flows_start_at_the_trend_of_rewards_over_conditions(by: str) -> None:
+    """log R = -100 beta everywhere, and log Z(beta) = log 9 - 100 beta."""
+    dag = gfn_envs.make_dag(GRID, **SMALL, reward=lambda cells: np.full(len(cells), np.exp(-100.0)))
+    agent: Any = agents.make_agent("subtb", dag, conditions="temperature:0.5,8", condition_by=by, lr=1e-4)
+    agent.update()
+    betas = np.array([[0.5], [4.0], [8.0]])
+    np.testing.assert_allclose(agent.log_z_at(betas), -100 * betas[:, 0], atol=6)
