@@ -72,8 +72,8 @@ def preferences(*names: str, exponent: int = 16, iterations: int = 6000) -> Case
 
 
 CASES = {
-    "HyperGrid 16 x 16": Case("GFN/HyperGrid-v0", {"ndim": 2, "side": 16}, TEMPERATURE),
-    "HyperGrid 8^4": Case("GFN/HyperGrid-v0", {"ndim": 4, "side": 8}, TEMPERATURE),
+    "HyperGrid 16 x 16": Case("GFN/HyperGrid-v0", {"ndim": 2, "side": 16}, TEMPERATURE, settings={"beta": 1}),
+    "HyperGrid 8^4": Case("GFN/HyperGrid-v0", {"ndim": 4, "side": 8}, TEMPERATURE, settings={"beta": 1}),
     "BayesNet, 4 nodes": Case("GFN/BayesNet-v0", {"num_nodes": 4}, TEMPERATURE),
     "Bag, 5 letters": Case(
         "GFN/Bag-v0", {"num_letters": 5, "capacity": 8, "repeats": 4}, TEMPERATURE, 10_000, 5e-3, RARE
