@@ -12,6 +12,7 @@ import pytest
 from gfn_envs import make_dag, to_networkx
 from gfn_envs.envs.molecules.brics_blocks import library_blocks
 from gfn_envs.envs.molecules.kinds import parse_quietly
+from gfn_envs.envs.phylogenetics import alignments
 from gfn_envs.envs.strings.edit_distance import pairwise_distances
 
 TINY = {"max_nodes": 2, "num_colors": 1}
@@ -55,6 +56,7 @@ def test_one_line_names_the_extra(name: str, monkeypatch: pytest.MonkeyPatch) ->
     library, extra, call = CASES[name]
     monkeypatch.setitem(sys.modules, library, None)
     monkeypatch.delenv("GFN_ENVS_DATA", raising=False)
+    alignments._benchmark_alignment.cache_clear()  # Another test may have read it.
     with pytest.raises(
         (ImportError, OSError, ValueError), match=rf'^[^\n]* needs? [^\n]*: pip install "gfn-envs\[{extra}\]"'
     ):

@@ -227,11 +227,11 @@ def test_a_run_that_never_began_leaves_no_lock(tmp_path):
 
 
 def test_a_run_interrupted_at_random_moments_equals_an_uninterrupted_one(tmp_path):
-    flags = [*FLAGS, "--iterations", 1500, "--checkpoint-every", 20, "--eval-every", 300]
+    flags = [*FLAGS, "--iterations", 6000, "--checkpoint-every", 20, "--eval-every", 3000]
     subprocess.run(train_command(tmp_path / "whole", flags), check=True, capture_output=True, timeout=120)
     rng = random.Random(0)
     signals = [signal.SIGKILL, signal.SIGTERM, signal.SIGINT]
-    delays = iter(rng.uniform(0.4, 0.8) for _ in signals)
+    delays = iter(rng.uniform(0.3, 0.6) for _ in signals)
     stopped = interrupt_and_resume(tmp_path / "whole", tmp_path / "run", flags, signals, lambda: next(delays))
     assert stopped == len(signals)
 

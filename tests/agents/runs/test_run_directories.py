@@ -8,7 +8,7 @@ import agents
 import gfn_envs
 from agents.cli import main as cli
 from agents.runs import directory as runs
-from agents.runs import train as training
+from agents.runs import evaluations
 from gfn_envs.envs.strings import qm9_str
 from tests.helpers import small_dag
 
@@ -152,7 +152,7 @@ def test_a_run_whose_data_are_missing_leaves_nothing(tmp_path, capsys, monkeypat
 
 
 def test_an_iteration_that_fails_at_first_leaves_nothing(tmp_path, monkeypatch):
-    monkeypatch.setattr(training, "is_enumerable", lambda *_: False)
+    monkeypatch.setattr(evaluations, "is_enumerable", lambda *_: False)
     agent = make()
     monkeypatch.setattr(type(agent.dag), "log_reward", missing_data)
     with pytest.raises(gfn_envs.data.registry.DatasetError):
