@@ -115,5 +115,5 @@ def test_bad_input_to_the_ring_is_refused():
         {"environment": "GFN/Other"},
         {"states": state["states"][:, 1:]},
     ]:
-        with pytest.raises(ValueError, match="saved buffer (is|differs)"):
+        with pytest.raises(ValueError, match=r"saved buffer (is|differs)"):
             PrioritizedTransitions(GRID, 10).load_state_dict({**state, **change})
