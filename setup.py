@@ -76,6 +76,7 @@ EXTRAS["test"] += [
     "pandas",
     "playwright",
     "axe-playwright-python",
+    "beautifulsoup4",
 ]
 EXTRAS["test"] += EXTRAS["all"]
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import numbers
 import types
 import typing
@@ -22,9 +23,20 @@ def require(condition: bool, message: str, value: Any) -> None:
 KINDS = {int: (numbers.Integral, "an integer"), float: (numbers.Real, "a number"), bool: (bool | np.bool_, "a bool")}
 
 
+def type_hints(config: Any) -> dict[str, Any]:
+    """Types of the fields. Evaluating their text takes milliseconds, so it is done once per class."""
+    kind: Any = type(config)
+    return _type_hints(kind)
+
+
+@functools.lru_cache(256)
+def _type_hints(kind: Any) -> dict[str, Any]:
+    return typing.get_type_hints(kind)
+
+
 def read_schedules(config: Any) -> None:
     """Make a Schedule of the number or text in every field that is declared as one."""
-    for name, kind in typing.get_type_hints(type(config)).items():
+    for name, kind in type_hints(config).items():
         if kind not in (Schedule, Schedule | None) or getattr(config, name) is None:
             continue
         try:
@@ -35,7 +47,7 @@ def read_schedules(config: Any) -> None:
 
 def require_types(config: Any) -> None:
     """Raise ValueError if a field declared as int, float or bool, or one of these or None, has another type."""
-    for name, kind in typing.get_type_hints(type(config)).items():
+    for name, kind in type_hints(config).items():
         union = typing.get_origin(kind) in (typing.Union, types.UnionType)
         kinds, value = typing.get_args(kind) if union else (kind,), getattr(config, name)
         allowed = [KINDS[k] for k in kinds if k in KINDS]
@@ -55,7 +67,7 @@ def checked_widths(name: str, widths: Any) -> tuple[int, ...]:
 
 def require_choices(config: Any) -> None:
     """Raise ValueError if a field declared as a Literal has another value, naming the allowed ones."""
-    for name, kind in typing.get_type_hints(type(config)).items():
+    for name, kind in type_hints(config).items():
         if typing.get_origin(kind) is Literal and getattr(config, name) not in typing.get_args(kind):
             allowed = " or ".join(map(repr, typing.get_args(kind)))
             raise ValueError(f"{name} must be {allowed}, got {getattr(config, name)!r}")

@@ -350,7 +350,7 @@ def test_a_callable_reward_needs_the_environment_to_reload(tmp_path):
 @pytest.mark.parametrize(
     ("env_id", "kwargs"),
     [
-        *TINY,
+        *TINY[::4],
         pytest.param(GRID, {"ndim": 4, "side": 4}, id="4-D"),
         pytest.param(GRID, {"ndim": 1, "side": 150}, id="1-D"),
         pytest.param("GFN/BitSequence-v0", {}, id="huge"),

@@ -17,6 +17,7 @@ from agents.cli.main import run
 from agents.runs import directory as runs
 from agents.sweeps.drive import last_iteration
 from benchmarks.robustness.small_runs import difference
+from tests import forks
 
 pytestmark = pytest.mark.slow
 
@@ -31,7 +32,7 @@ def reward(cells):
     return 1.0 + cells.sum(1)
 """
 FLAGS = ["--env.ndim", "2", "--env.side", "4", "--env.reward", "slow:reward", "--agent.hidden", "8"]
-FLAGS += ["--agent.batch-size", "4", "--iterations", "120", "--checkpoint-every", "15", "--log-every", "5"]
+FLAGS += ["--agent.batch-size", "4", "--iterations", "60", "--checkpoint-every", "15", "--log-every", "5"]
 FLAGS += ["--eval-every", "0", "--agent.engine", "torch"]
 
 
@@ -58,8 +59,8 @@ def wait_until(true, seconds, what):
         time.sleep(0.05)
 
 
-def start(folder, *arguments):
-    command = [sys.executable, "-m", "agents", "sweep", *arguments, *FLAGS, "--out", "all", "--no-progress"]
+def start(folder, *arguments, python=None):
+    command = [python or forks.python(), "-m", "agents", "sweep", *arguments, *FLAGS, "--out", "all", "--no-progress"]
     environment = {**os.environ, "PYTHONPATH": str(Path(runs.__file__).parents[2])}
     return subprocess.Popen(
         [str(word) for word in command],
@@ -96,7 +97,7 @@ def test_a_node_is_killed_in_the_middle_of_a_sweep(cluster, folder, monkeypatch)
     nodes, second = cluster
     sweep = start(folder, "tb", GRID, "--seeds", "0:3", "--address", nodes.address)
     names = [f"tb-s{seed}" for seed in range(3)]
-    wait_until(lambda: sum(iterations(folder / "all" / name) >= 30 for name in names) == 2, 60, "two runs begin")
+    wait_until(lambda: sum(iterations(folder / "all" / name) >= 20 for name in names) == 2, 60, "two runs begin")
     nodes.remove_node(second, allow_graceful=False)
     output, _ = sweep.communicate(timeout=90)
     assert sweep.returncode == 0, output
@@ -124,19 +125,19 @@ def workers_of(process) -> list[int]:
 def test_a_killed_worker_and_ctrl_c(folder, monkeypatch):
     monkeypatch.setenv("SLEEP", "0.03")
     names = [f"tb-s{seed}" for seed in range(2)]
-    sweep = start(folder, "tb", GRID, "--seeds", "0:2", "--workers", "1")
+    sweep = start(folder, "tb", GRID, "--seeds", "0:2", "--workers", "1", python=sys.executable)
     first, second = (folder / "all" / name for name in names)
-    wait_until(lambda: iterations(first) >= 30, 60, "the first run begins")
+    wait_until(lambda: iterations(first) >= 15, 60, "the first run begins")
     (worker,) = workers_of(sweep)
     os.kill(worker, signal.SIGKILL)
-    wait_until(lambda: iterations(second) >= 30, 60, "the second run begins")
+    wait_until(lambda: iterations(second) >= 15, 60, "the second run begins")
     sweep.send_signal(signal.SIGINT)
     output, _ = sweep.communicate(timeout=40)
     assert sweep.returncode == 130, output
     assert "the same command continues it" in output
     assert len(runs.read_config(first)["provenance"]) == 2
     reached = torch.load(second / runs.CHECKPOINT, weights_only=True)["agent"]["iteration"]
-    assert iterations(second) <= reached < 120  # Its checkpoint is that of the interrupt.
+    assert iterations(second) <= reached < 60  # Its checkpoint is that of the interrupt.
     sweep = start(folder, "tb", GRID, "--seeds", "0:2", "--workers", "1")
     output, _ = sweep.communicate(timeout=60)
     assert sweep.returncode == 0, output
