@@ -3,10 +3,17 @@
 from __future__ import annotations
 
 import gzip
+import os
+import reprlib
 import zlib
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 GZIP = b"\x1f\x8b"
+#: Text given as a path may be far too long for one.
+SHORT = reprlib.Repr()
+SHORT.maxstring = 300
 UTF_16 = (b"\xff\xfe", b"\xfe\xff")
 
 
@@ -41,3 +48,27 @@ def read_text(path: str | Path, where: str) -> str:
         line = text.count("\n", 0, text.index("\0")) + 1
         raise ValueError(f"{where}: {path}, line {line}: a zero byte, so this is not a text file")
     return text
+
+
+def file_error(error: OSError, where: str, arguments: Mapping[str, Any]) -> OSError:
+    """An error about a file, on one line with the argument that names it: "BayesNet: data='rows.csv': no such file".
+
+    Args:
+        error: what the system raised. Errors without a file name, which have messages of their own, are returned.
+        where: start of the message.
+        arguments: what the user gave, by name.
+    """
+    if error.filename is None or error.strerror is None:
+        return error
+    path = os.path.normpath(os.fsdecode(error.filename))
+    names = (
+        name for name, value in arguments.items() if isinstance(value, str | Path) and os.path.normpath(value) == path
+    )
+    argument = next(names, None)
+    given = SHORT.repr(path) if argument is None else f"{argument}={SHORT.repr(str(arguments[argument]))}"
+    return type(error)(f"{where}: {given}: {reason(error)}")
+
+
+def reason(error: OSError) -> str:
+    """Why the system cannot read a file, such as "no such file" or "is a directory"."""
+    return "no such file" if isinstance(error, FileNotFoundError) else str(error.strerror or error).lower()

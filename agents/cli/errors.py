@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import os
+from collections.abc import Iterable, Sequence
 
 
 class UsageError(Exception):
@@ -15,3 +16,19 @@ def nearest(word: str, known: Iterable[str]) -> str:
 
     known = list(known)
     return did_you_mean(word, known) or f" (known: {', '.join(known)})"
+
+
+def file_message(error: OSError, arguments: Sequence[str]) -> str:
+    """An error about a file on one line, with the flag that names the file: "--known a.smi: no such file"."""
+    if error.filename is None or error.strerror is None:
+        return str(error)
+    from gfn_envs.text_files import reason
+
+    path, flag = os.fsdecode(error.filename), ""
+    for word in arguments:
+        name, equals, value = word.partition("=")
+        flag = f"{name} " if word.startswith("--") else flag
+        given = value if equals and word.startswith("--") else word
+        if os.path.normpath(given) == os.path.normpath(path):
+            return f"{flag}{given}: {reason(error)}"
+    return f"{path}: {reason(error)}"

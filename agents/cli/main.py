@@ -15,7 +15,7 @@ import sys
 from collections.abc import Callable, Sequence
 from typing import NoReturn
 
-from agents.cli.errors import UsageError, nearest
+from agents.cli.errors import UsageError, file_message, nearest
 from agents.errors import NoLegalActionError
 from agents.runs.errors import RunError
 
@@ -88,7 +88,8 @@ def main(argv: Sequence[str] | None = None, loaded: Callable[[], None] = lambda:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(1)
     except FAILURES as error:
-        print(f"error: {' '.join(str(error).split())}", file=sys.stderr)
+        text = file_message(error, arguments) if isinstance(error, OSError) else str(error)
+        print(f"error: {' '.join(text.split())}", file=sys.stderr)
         sys.exit(2)
     except KeyboardInterrupt:
         hints = {"train": "; continue with --resume", "sweep": "; the same command continues it"}

@@ -163,7 +163,7 @@ def read_known(path: Path | None) -> list[str] | None:
     """The SMILES in a file, or None without a path."""
     try:
         return None if path is None else [row.smiles for row in read_smiles(path, "known molecules")]
-    except (OSError, ValueError) as error:
+    except ValueError as error:
         raise UsageError(str(error)) from None
 
 
@@ -171,5 +171,5 @@ def read_rows(path: Path | None) -> Any:
     """The array in a .npy file, or None without a path. Nothing in the file is executed."""
     try:
         return None if path is None else np.lib.format.read_array(path.open("rb"), allow_pickle=False)
-    except (OSError, ValueError) as error:
+    except ValueError as error:
         raise UsageError(f"{path} is not a .npy file of state rows: {error}") from None

@@ -61,14 +61,15 @@ def read(path: Path, trust: bool, options: Sequence[str]) -> TrainingConfig:
         options: names of the options of the training loop.
 
     Raises:
-        UsageError: it cannot be read, has an unknown key or a value of the wrong type.
+        OSError: it cannot be read.
+        UsageError: it is not JSON, has an unknown key or a value of the wrong type.
         RunError: it names a module and is not trusted, or a file that it names is missing.
     """
     path = path / files.CONFIG if path.is_dir() else path
     try:
         config = json.loads(path.read_text("utf-8"))
-    except (OSError, ValueError) as error:
-        raise UsageError(f"--config {path} cannot be read: {getattr(error, 'strerror', None) or error}") from None
+    except ValueError as error:
+        raise UsageError(f"--config {path} cannot be read: {error}") from None
     kinds = {"agent": str, "env": str, "env_arguments": dict, "settings": dict}
     config = {"env_arguments": {}, "settings": {}} | config if isinstance(config, dict) else {}
     for name, kind in kinds.items():

@@ -13,6 +13,7 @@ from gfn_envs.conditions import conditioned
 from gfn_envs.dag import Dag
 from gfn_envs.gym.stepper import METADATA, Stepper
 from gfn_envs.reward_errors import checked_on_error
+from gfn_envs.text_files import file_error
 from gfn_envs.validation import did_you_mean, shown
 
 #: Arguments of GFNEnv and GFNVectorEnv that are passed on to Stepper; all others are arguments of the Dag.
@@ -82,12 +83,16 @@ def make(dag_class: type[Dag], kwargs: Mapping[str, Any]) -> Dag:
             or do not apply, or a named module does not have the function.
         TypeError: ``expensive_reward`` is not a bool, or a named function takes other arguments.
         ImportError: a named module does not exist or cannot be imported.
+        OSError: a file cannot be read. The message names the argument.
     """
     parameters = inspect.signature(dag_class).parameters
     shared = {name: kwargs[name] for name in SHARED if name in kwargs and name not in parameters}
     own = {name: value for name, value in kwargs.items() if name not in shared}
     conditions = shared.pop("conditions", None)
-    dag = dag_class(**named.with_callables(dag_class, own, dag_class.__name__))
+    try:
+        dag = dag_class(**named.with_callables(dag_class, own, dag_class.__name__))
+    except OSError as error:
+        raise file_error(error, dag_class.__name__, own) from error
     if "on_error" in shared:
         shared["on_error"] = checked_on_error(shared["on_error"], dag.reward_floor, dag_class.__name__)
     if not isinstance(shared.get("expensive_reward", False), bool):

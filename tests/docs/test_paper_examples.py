@@ -260,8 +260,8 @@ def test_mistakes_are_explained(load: Any, tmp_path: Path, capsys: pytest.Captur
             f"--out: {tmp_path / 'file'} is a file, not a directory",
         ),
         (module.EXPERIMENT, ["--out", str(tmp_path / "file" / "in")], "Not a directory"),
-        (module.EXPERIMENT, ["--env", "modes=/nope"], "'/nope'"),
-        (strings.EXPERIMENT, ["--env", "table=/nope"], "/nope cannot be read"),
+        (module.EXPERIMENT, ["--env", "modes=/nope"], "Bag: modes='/nope': no such file"),
+        (strings.EXPERIMENT, ["--env", "table=/nope"], "TFBind8: table='/nope': no such file"),
     ]:
         with pytest.raises(SystemExit, match="2"):
             tables.main(experiment, "", ["--iterations", "10", "--out", str(tmp_path), *arguments])

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from gfn_envs.envs.molecules import brics_blocks
+from gfn_envs.text_files import file_error
 
 
 def main(argv: Sequence[str] | None = None, prog: str = "gfn-envs blocks") -> int:
@@ -40,7 +41,8 @@ def main(argv: Sequence[str] | None = None, prog: str = "gfn-envs blocks") -> in
         )
         brics_blocks.write_blocks(options.out, found)
     except (OSError, ValueError, ImportError) as error:
-        print(f"error: {error}", file=sys.stderr)
+        text = file_error(error, "blocks", vars(options)) if isinstance(error, OSError) else error
+        print(f"error: {text}", file=sys.stderr)
         return 2
     for reason, number in found.left_out.items():
         print(f"left out: {number:,} {reason}")

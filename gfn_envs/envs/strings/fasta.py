@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from pathlib import Path
 
 from gfn_envs.text_files import read_text
 
@@ -21,12 +20,10 @@ def read_fasta(path: str | os.PathLike[str], where: str = "read_fasta") -> dict[
     Lines that begin with ``;`` are comments. Blanks in sequences do not count. Letters keep their case.
 
     Raises:
-        ValueError: the file cannot be read, does not begin with ``>``, repeats a name, or has an empty sequence.
+        OSError: the file cannot be read.
+        ValueError: it does not begin with ``>``, repeats a name, or has an empty sequence.
     """
-    try:
-        text = read_text(Path(path), where)
-    except OSError as error:
-        raise ValueError(f"{where}: {path} cannot be read: {error.strerror}") from None
+    text = read_text(path, where)
     found: dict[str, list[str]] = {}
     lines: list[str] | None = None
     for number, line in enumerate(text.splitlines(), 1):

@@ -15,7 +15,6 @@ from gfn_envs.envs.strings.numbering import num_strings, positions, string_at
 from gfn_envs.text_cells import no_number, number_in
 from gfn_envs.text_files import read_text
 from gfn_envs.user_arrays import is_frame, is_numbered, problem_of, real_array
-from gfn_envs.validation import shown
 
 #: A table can hold at most this many strings (400 MB of float64).
 MAX_STRINGS = 50_000_000
@@ -35,8 +34,9 @@ def table_values(table: Any, alphabet: Sequence[str], shortest: int, longest: in
 
     Raises:
         TypeError: a label is not a string, a value is not a number, or the container has no order.
-        ValueError: a string is missing, unknown or repeated; a value is not a finite number, or is masked; the file
-            cannot be read; or there are more than MAX_STRINGS strings.
+        ValueError: a string is missing, unknown or repeated; a value is not a finite number, or is masked; or
+            there are more than MAX_STRINGS strings.
+        OSError: the file cannot be read.
     """
     # The number of strings is a huge integer if the strings are long.
     count = num_strings(len(alphabet), shortest, longest) if longest < 64 else MAX_STRINGS + 1
@@ -117,11 +117,7 @@ def _check_types(strings: Sequence[Any], values: Sequence[Any], where: str) -> N
 
 def _read(path: Path, where: str, alphabet: Sequence[str]) -> tuple[list[str], list[float]]:
     """The strings and values in a text file."""
-    try:
-        text = read_text(path, where)
-    except OSError as error:
-        name = path if str(path).isprintable() and len(str(path)) < 500 else shown(str(path))
-        raise ValueError(f"{where}: {name} cannot be read: {error.strerror}") from None
+    text = read_text(path, where)
     strings: list[str] = []
     values: list[float] = []
     for number, line in enumerate(text.splitlines(), 1):

@@ -60,6 +60,24 @@ def test_bad_settings_of_training(arguments, words, capsys, tmp_path, monkeypatc
     assert not list(tmp_path.iterdir())
 
 
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["train", "tb", "GFN/BayesNet-v0", "--env.data", "none.csv"], "BayesNet: data='none.csv': no such file"),
+        (["check", "GFN/TSP-v0", "--env.cities", "."], "TSP: cities='.': is a directory"),
+        (["train", "--config", "none.json"], "--config none.json: no such file"),
+        (["evaluate", "run", "--reference", "none.npy"], "--reference none.npy: no such file"),
+        (["evaluate", "run", "--test-objects=."], "--test-objects .: is a directory"),
+        (["evaluate", "run", "--known", "none.smi"], "--known none.smi: no such file"),
+        (["sample", "run", "--exclude", "none.csv", "--num", "2"], "--exclude none.csv: no such file"),
+        (["blocks", "none.smi", "--out", "blocks.smi"], "blocks: library='none.smi': no such file"),
+    ],
+)
+def test_files_that_cannot_be_read_are_named_with_their_flag(arguments, message, capsys, run, monkeypatch):
+    monkeypatch.chdir(run.parent)
+    assert refused(capsys, *arguments) == f"error: {message}"
+
+
 def test_a_mapping_of_arguments_is_read(capsys, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     flags = [*FLAGS, "--iterations", 1, "--env.reward-kwargs"]

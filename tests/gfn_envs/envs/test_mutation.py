@@ -176,7 +176,7 @@ def test_bad_fasta_files_raise(text: str, message: str, tmp_path: Path) -> None:
     (tmp_path / "bad.fasta").write_text(text)
     with pytest.raises(ValueError, match=message):
         read_fasta(tmp_path / "bad.fasta")
-    with pytest.raises(ValueError, match=r"none\.fasta cannot be read: No such file"):
+    with pytest.raises(FileNotFoundError, match=r"none\.fasta"):
         read_fasta(tmp_path / "none.fasta")
 
 

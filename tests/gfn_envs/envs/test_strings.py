@@ -235,23 +235,14 @@ def test_a_byte_order_mark_is_ignored(tmp_path: Path) -> None:
     assert Sequence("AB", 2, reward=path).reward_table.tolist() == [1.0, 2.0, 3.0, 4.0]
 
 
-def test_files_that_cannot_be_read_are_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_files_that_cannot_be_read_are_named(tmp_path: Path) -> None:
     path = tmp_path / "table.txt"
     path.write_bytes(b"AA 1\nAB 2\nBA 3\nBB \xff\n")
-    for given, reason in [
-        (path, ", line 4: byte 0xff is not UTF-8; save the file as UTF-8"),
-        (tmp_path / "none.txt", " cannot be read: No such file or directory"),
-        (tmp_path, " cannot be read: Is a directory"),
-    ]:
-        with pytest.raises(ValueError, match=f"^Sequence: {given}{reason}$"):
+    with pytest.raises(ValueError, match=f"^Sequence: {path}, line 4: byte 0xff is not UTF-8; save the file as UTF-8$"):
+        assert Sequence("AB", 2, reward=path).reward_table
+    for given, kind in [(tmp_path / "none.txt", FileNotFoundError), (tmp_path, IsADirectoryError)]:
+        with pytest.raises(kind, match=str(given)):
             assert Sequence("AB", 2, reward=given).reward_table
-
-    def refuse(*arguments: Any, **options: Any) -> None:
-        raise PermissionError(13, "Permission denied")
-
-    monkeypatch.setattr(Path, "read_bytes", refuse)
-    with pytest.raises(ValueError, match=f"^Sequence: {path} cannot be read: Permission denied$"):
-        assert Sequence("AB", 2, reward=str(path)).reward_table
 
 
 def test_bad_files_raise(tmp_path: Path) -> None:

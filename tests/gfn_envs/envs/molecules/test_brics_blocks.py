@@ -95,7 +95,7 @@ def test_the_command_writes_a_file_that_the_environment_reads(tmp_path: Path, ca
         ("", [], "no block is left (the library is empty)"),
         ("id,smiles\n1\n", [], "line 2: there is no SMILES in column 2"),
         ("CCO\n", ["--min-count", "0"], "min_count must be an integer >= 1, got 0"),
-        (None, [], "No such file"),
+        (None, [], "library.smi': no such file"),
     ],
 )
 def test_failures_are_one_line(
