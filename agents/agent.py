@@ -17,6 +17,7 @@ from agents.config import (
     DelaySettings,
     EngineSettings,
     OptimizerSettings,
+    ReplaySettings,
 )
 from agents.engines.adam import minimize
 from agents.engines.engine import Engine
@@ -98,6 +99,8 @@ class Agent:
         self.backward: BackwardPolicy = backward_policy(self.config.backward if chosen else self.fixed_backward)
         if chosen:
             self.config = dataclasses.replace(self.config, backward=self.backward.name)
+        if isinstance(self.config, ReplaySettings) and self.config.replay == "auto":
+            self.config = dataclasses.replace(self.config, replay=self.automatic_replay())
         self.device = usable_device(self.config.device)
         if policy is not None and not self.takes_policy:
             raise ValueError(f"agent {self.name!r} has its own policy; policy must be None")
@@ -139,6 +142,10 @@ class Agent:
 
     def check(self) -> None:
         """Raise UnsupportedError if the method does not apply to the environment."""
+
+    def automatic_replay(self) -> str:
+        """The scheme of ``replay="auto"``: objects whose rewards are expensive are learned from more than once."""
+        return "prioritized" if self.dag.expensive_reward else "none"
 
     def make_policy(self) -> Policy:
         """The networks, sized for the environment."""

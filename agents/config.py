@@ -212,9 +212,10 @@ class DelaySettings(Config):
 class ReplaySettings(Config):
     """Replay buffer of objects."""
 
-    replay: str = "none"
+    replay: str = "auto"
     """Scheme of the buffer of distinct objects: none, fifo, uniform, proportional, prioritized (PRT), loss (by rank),
-    diverse(distance=1), or your own as module:name (agents.replay.schemes)."""
+    diverse(distance=1), or your own as module:name (agents.replay.schemes). auto: prioritized if rewards are expensive,
+    else none."""
     replay_batch_size: int = 16
     """Objects drawn from the buffer per iteration."""
     replay_capacity: int = 100_000
@@ -228,13 +229,13 @@ class ReplaySettings(Config):
         if isinstance(self.replay, Scheme):
             object.__setattr__(self, "replay", register(self.replay))
         super().__post_init__()
-        known = " or ".join(map(repr, ("none", *SCHEMES)))
+        known = " or ".join(map(repr, ("auto", "none", *SCHEMES)))
         if "(" in self.replay or named.is_named(self.replay):
             try:
                 scheme_named(self.replay)
             except TypeError as error:
                 raise ValueError(str(error)) from error
-        require(self.replay in ("none", *SCHEMES), f"replay must be {known} or module:name", repr(self.replay))
+        require(self.replay in ("auto", "none", *SCHEMES), f"replay must be {known} or module:name", repr(self.replay))
         require_at_least(self, 1, "replay_batch_size", "replay_capacity")
 
 

@@ -84,7 +84,7 @@ def require_at_least(config: Any, least: int, *names: str) -> None:
 
 def require_two_trajectories(config: Any, what: str) -> None:
     """Raise ValueError unless every batch that an agent learns from has two trajectories to compare."""
-    sizes = ["batch_size"] + ["replay_batch_size"] * (getattr(config, "replay", "none") != "none")
+    sizes = ["batch_size"] + ["replay_batch_size"] * (getattr(config, "replay", "none") not in ("none", "auto"))
     for name in sizes:
         size = getattr(config, name)
         require(size >= 2, f"{what} needs a {name} of at least 2", size)

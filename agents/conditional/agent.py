@@ -82,6 +82,10 @@ class Conditional(Agent):
             if config.replay_of == "trajectories":
                 raise ValueError("relabel replays objects under new conditions; replay_of must be 'objects'")
 
+    def automatic_replay(self) -> str:
+        """As for one condition. An agent that compares trajectories with the same condition cannot replay."""
+        return "none" if self.balance is not None and self.balance.centered else super().automatic_replay()
+
     # ------------------------------------------------------------------ networks
 
     def make_policy(self) -> Policy:

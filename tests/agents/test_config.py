@@ -40,7 +40,7 @@ def test_lambda_must_be_positive(name, lamda):
 
 
 BAD_SETTINGS = [
-    ({"replay": "best"}, r"replay must be 'none' or .*'diverse'.* or module:name, got 'best'"),
+    ({"replay": "best"}, r"replay must be 'auto' or 'none' or .*'diverse'.* or module:name, got 'best'"),
     ({"backward": "both"}, r"backward must be .*got 'both'"),
     ({"form": "ssa"}, r"form must be 'sa' or 'ssr', got 'ssa'"),
     ({"network": "cnn"}, r"network must be 'mlp' or 'transformer' or 'graph', got 'cnn'"),
