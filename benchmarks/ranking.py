@@ -1,16 +1,18 @@
 """Every GFlowNet agent and scheme on twelve tasks, at equal transitions and at equal CPU seconds, ranked.
 
-A cell is one run: a task, a method, a candidate of its grid and a seed. Candidates are compared on one seed that is not
-used otherwise; the best one then runs with the seeds that count. Each finished cell is one line of
-benchmarks/results/ranking.jsonl, so that several processes can work at once and nothing is run twice. The measure is
-exact total variation on tasks that can be enumerated, and the ELBO elsewhere; ``--report`` writes docs/ranking.md with
+A cell is one run: a task, a method, a candidate of its grid and a seed. Candidates race on one seed that is not used
+otherwise: each has half of the seconds, and ends halfway if an earlier one was better there. The best one then runs
+with the seeds that count. One run is measured at shares of its seconds and of its transitions, so no run is made twice
+for the two budgets. Each finished cell is one line of benchmarks/results/ranking.jsonl, so that several processes can
+work at once and nothing is run twice; the order is task by task, and seed by seed within a task. The measure is exact
+total variation on tasks that can be enumerated, and the ELBO elsewhere; ``--report`` writes docs/ranking.md with
 interquartile means (Agarwal et al. 2021).
 
 examples:
   python -m benchmarks.ranking --list                           the cells that are missing, and the CPU hours they take
   python -m benchmarks.ranking --quick --task Bag --method tb   a look at a cell; nothing is written
   python -m benchmarks.ranking --task Bag --method tb           the cells of a task and a method
-  python -m benchmarks.ranking --part 0/2                       every other cell, beside --part 1/2
+  python -m benchmarks.ranking --part 0/2                       every other pair of task and method, beside --part 1/2
   python -m benchmarks.ranking --report
 """
 
@@ -38,12 +40,14 @@ from benchmarks.ranking_methods import METHODS, TASKS, Task
 PATH = report.RESULTS / "ranking.jsonl"
 #: Seed on which candidates of the grids are compared.
 TUNING_SEED = 1000
-#: Points of each curve, at equal numbers of CPU seconds.
-POINTS = 10
+#: Share of the seconds that a candidate has on the tuning seed, and where it ends if an earlier one was better.
+TUNING, HALFWAY = 0.5, 0.25
+#: Shares of the seconds and of the transitions at which a run is measured.
+SHARES = {"seconds": (0.25, 0.5, 1.0), "transitions": (0.25, 1.0)}
 #: A run that is slow to reach the transitions of its task ends at this multiple of the seconds.
-LONGEST = 3.0
+LONGEST = 2.0
 #: CPU seconds per cell that are not training, on average: construction and evaluations.
-OVERHEAD = 8.0
+OVERHEAD = 2.5
 
 
 class Cell(NamedTuple):
@@ -73,9 +77,9 @@ def cell_of(row: dict[str, Any]) -> Cell:
 
 
 def best_candidate(done: list[dict[str, Any]], task: str, method: str) -> int | None:
-    """The candidate with the best final value on the tuning seed; None while one is missing.
+    """The candidate with the best last value on the tuning seed; None while one is missing.
 
-    A run that failed or is not supported counts as worst.
+    A run that failed, or ended halfway because an earlier one was better, counts as worst.
     """
     tuned = {r["candidate"]: r for r in done if cell_of(r)[:2] == (task, method) and r["seed"] == TUNING_SEED}
     count = len(METHODS[method].candidates())
@@ -83,20 +87,26 @@ def best_candidate(done: list[dict[str, Any]], task: str, method: str) -> int | 
         return 0
     if len(tuned) < count:
         return None
-    return max(tuned, key=lambda c: ranking_page.score(tuned[c], "seconds"))
+    return max(tuned, key=lambda c: ranking_page.score_at(tuned[c], "seconds", TUNING))
 
 
 def missing(done: list[dict[str, Any]]) -> Iterator[Cell]:
-    """Cells that can run now, task by task: those on the tuning seed, then those of the best candidates."""
+    """Cells that can run now, task by task: those on the tuning seed, then the best candidates, seed by seed."""
     finished = {cell_of(row) for row in done}
     impossible = {(r["task"], r["method"]) for r in done if r.get("unsupported")}
-    for task, method in ((t, m) for t in TASKS for m in METHODS if (t, m) not in impossible):
-        best, count = best_candidate(done, task, method), len(METHODS[method].candidates())
-        if best is None:
-            cells = [Cell(task, method, c, TUNING_SEED) for c in range(count)]
-        else:
-            cells = [Cell(task, method, best, seed) for seed in TASKS[task].seeds]
-        yield from (cell for cell in cells if cell not in finished)
+    for task in TASKS:
+        methods = [method for method in METHODS if (task, method) not in impossible]
+        best = {method: best_candidate(done, task, method) for method in methods}
+        for method in (m for m in methods if best[m] is None):
+            yield from _left(
+                (Cell(task, method, c, TUNING_SEED) for c in range(len(METHODS[method].candidates()))), finished
+            )
+        for seed in TASKS[task].seeds:
+            yield from _left((Cell(task, m, c, seed) for m, c in best.items() if c is not None), finished)
+
+
+def _left(cells: Iterator[Cell], finished: set[Cell]) -> Iterator[Cell]:
+    return (cell for cell in cells if cell not in finished)
 
 
 def hours(done: list[dict[str, Any]]) -> tuple[int, float]:
@@ -106,11 +116,14 @@ def hours(done: list[dict[str, Any]]) -> tuple[int, float]:
     cells, seconds = 0, 0.0
     for name, task in TASKS.items():
         for label, method in METHODS.items():
-            count = len(method.candidates())
-            own = [cell for cell in finished if cell[:2] == (name, label)]
-            left = (count if count > 1 else 0) + len(task.seeds) - len(own)
-            if (name, label) not in impossible and left > 0:
-                cells, seconds = cells + left, seconds + left * (task.seconds + OVERHEAD)
+            if (name, label) in impossible:
+                continue
+            own = [cell.seed for cell in finished if cell[:2] == (name, label)]
+            tuned, count = own.count(TUNING_SEED), len(method.candidates())
+            races = count - tuned if count > 1 else 0
+            runs = len(task.seeds) - (len(own) - tuned)
+            cells += races + runs
+            seconds += races * (TUNING * task.seconds + OVERHEAD) + runs * (task.seconds + OVERHEAD)
     return cells, seconds / 3600
 
 
@@ -123,45 +136,61 @@ def environment(task: str) -> gfn_envs.Dag:
     return gfn_envs.make_dag(TASKS[task].env, **TASKS[task].arguments)
 
 
-def measured(agent: Agent, task: Task, samples: int) -> dict[str, Any]:
-    """Metrics of an agent now: tv and log_z_error, or elbo and modes_found."""
+@functools.lru_cache(maxsize=1)
+def warmed_up(task: str, method: str) -> None:
+    """One iteration of a method on a task, so that no cell is charged for compilation."""
+    agent = METHODS[method].agent
+    agents.make_agent(agent, environment(task), seed=0, **METHODS[method].candidates()[0]).update()
+
+
+def measured(agent: Agent, task: Task, samples: int = 2000) -> dict[str, Any]:
+    """Metrics of an agent now: tv, or elbo, modes_found and, if the target is known, eubo and log_z_error."""
     found = evaluate(agent, num_samples=2 if task.exact else samples)
     if task.exact:
         return {"tv": found["tv"] if found["tv"] is not None else found["empirical_tv"]}
     known = known_target_metrics(agent, samples, found["elbo"], np.random.default_rng(0))
-    return {name: found[name] for name in ("elbo", "modes_found", "sampled_mean_reward", "log_z_error")} | known
+    return {name: found.get(name) for name in ("elbo", "modes_found", "sampled_mean_reward", "log_z_error")} | known
 
 
-def run(cell: Cell, scale: float = 1.0) -> dict[str, Any]:
-    """The row of a cell. ``scale`` shortens its budgets."""
+def run(cell: Cell, scale: float = 1.0, rivals: list[dict[str, Any]] | None = None) -> dict[str, Any]:
+    """The row of a cell. ``scale`` shortens its budgets; ``rivals`` are rows of earlier candidates on its seed."""
     task, method = TASKS[cell.task], METHODS[cell.method]
     settings = method.candidates()[cell.candidate]
     row: dict[str, Any] = {**cell._asdict(), "settings": settings}
     try:
+        warmed_up(cell.task, cell.method)
         agent = agents.make_agent(method.agent, environment(cell.task), seed=cell.seed, **settings)
     except (UnsupportedError, TypeError) as error:
         return row | {"unsupported": str(error)}
-    budget, goal, samples = task.seconds * scale, task.transitions * scale, 2000
-    clock, transitions, curve, at_transitions = 0.0, 0, [], None
+    row["engine"] = agent.engine.name if hasattr(agent, "engine") else None
+    tuning = cell.seed == TUNING_SEED
+    shares = {"seconds": (HALFWAY, TUNING)} if tuning else SHARES
+    wanted = {budget: list(of) for budget, of in shares.items()}
+    limits = {"seconds": task.seconds * scale, "transitions": task.transitions * scale}
+    spent: dict[str, Any] = {"seconds": 0.0, "transitions": 0}
+    points: list[dict[str, Any]] = []
     try:
-        while clock < budget or (at_transitions is None and clock < LONGEST * budget):
+        while any(wanted.values()) and (wanted["seconds"] or spent["seconds"] < LONGEST * limits["seconds"]):
             start = time.process_time()
-            transitions += agent.update()["transitions"]
-            clock += time.process_time() - start
-            if at_transitions is None and transitions >= goal:
-                at_transitions = measured(agent, task, samples) | {"transitions": transitions, "seconds": clock}
-            if clock >= budget * (len(curve) + 1) / POINTS and len(curve) < POINTS:
-                curve.append(measured(agent, task, samples) | {"transitions": transitions, "seconds": clock})
+            spent["transitions"] += agent.update()["transitions"]
+            spent["seconds"] += time.process_time() - start
+            for budget, of in wanted.items():
+                while of and spent[budget] >= of[0] * limits[budget]:
+                    points.append({"of": budget, "share": of.pop(0), **spent, **measured(agent, task)})
+                    if tuning and is_behind(row | {"points": points}, rivals or []):
+                        row["behind"] = True
+                        of.clear()
     except FloatingPointError as error:
         row["failed"] = str(error)
-    return row | {
-        "engine": agent.engine.name if hasattr(agent, "engine") else None,
-        "iterations": agent.iteration,
-        "transitions": transitions,
-        "seconds": clock,
-        "at_transitions": at_transitions,
-        "curve": curve,
-    }
+    if wanted.get("transitions") and "failed" not in row:  # Too slow: what it reached instead.
+        points.append({"of": "transitions", "share": None, **spent, **measured(agent, task)})
+    return row | {"iterations": agent.iteration, **spent, "points": points}
+
+
+def is_behind(row: dict[str, Any], rivals: list[dict[str, Any]]) -> bool:
+    """True if another candidate was better halfway."""
+    own = ranking_page.score_at(row, "seconds", HALFWAY)
+    return any(ranking_page.score_at(rival, "seconds", HALFWAY) > own for rival in rivals)
 
 
 def append(row: dict[str, Any], path: Path) -> None:
@@ -182,9 +211,10 @@ def work(path: Path, wanted: Any, quick: bool, limit: int | None) -> int:
         cell = next((cell for cell in missing(rows(path)) if wanted(cell)), None)
         if cell is None:
             return number
-        row = run(cell, 0.02 if quick else 1.0)
+        rivals = [row for row in rows(path) if cell_of(row)[:2] == cell[:2] and row["seed"] == TUNING_SEED]
+        row = run(cell, 0.02 if quick else 1.0, rivals)
         number += 1
-        last = row["curve"][-1] if row.get("curve") else row.get("unsupported") or row.get("failed")
+        last = row["points"][-1] if row.get("points") else row.get("unsupported") or row.get("failed")
         print(f"{cell.task}, {cell.method}, candidate {cell.candidate}, seed {cell.seed}: {last}", flush=True)
         if quick:
             return number

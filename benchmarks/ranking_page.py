@@ -16,18 +16,48 @@ Budget = Literal["seconds", "transitions"]
 REPLICATIONS = 2000
 
 
-def value(row: dict[str, Any], budget: Budget) -> float | None:
-    """TV, or the ELBO, of a run at the CPU seconds or the transitions of its task; None if it did not get there."""
+def point(row: dict[str, Any], budget: Budget, share: float | None) -> dict[str, Any] | None:
+    """The measurement of a run at a share of a budget; None if it failed or has none."""
     if row.get("unsupported") or row.get("failed"):
         return None
-    point = (row["curve"][-1] if row["curve"] else None) if budget == "seconds" else row["at_transitions"]
-    return None if point is None else point["tv" if TASKS[row["task"]].exact else "elbo"]
+    return next((p for p in row["points"] if (p["of"], p["share"]) == (budget, share)), None)
+
+
+def value_at(row: dict[str, Any], budget: Budget, share: float) -> float | None:
+    """TV, or the ELBO, of a run at a share of the CPU seconds or the transitions of its task.
+
+    A run that took too long for all transitions has what it reached.
+    """
+    found = point(row, budget, share)
+    if found is None and budget == "transitions" and share == 1:
+        found = point(row, budget, None)
+    return None if found is None else found["tv" if TASKS[row["task"]].exact else "elbo"]
+
+
+def value(row: dict[str, Any], budget: Budget) -> float | None:
+    """:func:`value_at` the whole budget."""
+    return value_at(row, budget, 1.0)
+
+
+def score_at(row: dict[str, Any], budget: Budget, share: float) -> float:
+    """More is better: minus TV, or the ELBO; minus infinity without a value."""
+    found = value_at(row, budget, share)
+    return -np.inf if found is None else -found if TASKS[row["task"]].exact else found
 
 
 def score(row: dict[str, Any], budget: Budget) -> float:
-    """More is better: minus TV, or the ELBO; minus infinity without a value."""
-    found = value(row, budget)
-    return -np.inf if found is None else -found if TASKS[row["task"]].exact else found
+    """:func:`score_at` the whole budget."""
+    return score_at(row, budget, 1.0)
+
+
+def complete(rows: list[dict[str, Any]]) -> list[str]:
+    """Tasks of which every method has every seed, or raised that it does not support the task."""
+    runs, impossible = chosen(rows), {(r["task"], r["method"]) for r in rows if r.get("unsupported")}
+    return [
+        task
+        for task in TASKS
+        if all((task, m) in impossible or len(runs.get((task, m), [])) == len(TASKS[task].seeds) for m in METHODS)
+    ]
 
 
 def chosen(rows: list[dict[str, Any]]) -> dict[tuple[str, str], list[dict[str, Any]]]:
@@ -40,20 +70,15 @@ def chosen(rows: list[dict[str, Any]]) -> dict[tuple[str, str], list[dict[str, A
 
 
 def normalized(rows: list[dict[str, Any]], budget: Budget) -> dict[str, FloatArray]:
-    """method -> scores in [0, 1], (seeds, tasks), of the methods with runs on every task that any method has.
+    """method -> scores in [0, 1], (seeds, tasks), of the methods with a value on every complete task.
 
-    1 - TV on exact tasks; elsewhere the ELBO on a line from the worst run of random sampling, or of all methods, to the
-    best run. A run without a value scores 0.
+    1 - TV on exact tasks; elsewhere the ELBO on a line from the worst run to the best. A run that failed scores 0.
     """
-    runs = chosen(rows)
-    tasks = [task for task in TASKS if any(t == task for t, _ in runs)]
-    found = {}
+    runs, tasks, found = chosen(rows), complete(rows), {}
     for method in METHODS:
-        if not all((task, method) in runs for task in tasks):
-            continue
-        columns = [np.array([_scaled(r, runs, budget) for r in runs[task, method]]) for task in tasks]
-        least = min(map(len, columns))
-        found[method] = np.stack([column[:least] for column in columns], 1)
+        columns = [runs.get((task, method), []) for task in tasks]
+        if tasks and all(any(np.isfinite(score(row, budget)) for row in column) for column in columns):
+            found[method] = np.array([[_scaled(row, runs, budget) for row in column] for column in columns]).T
     return found
 
 
@@ -87,33 +112,40 @@ def interquartile_means(scores: dict[str, FloatArray], seed: int = 0) -> dict[st
 
 
 def task_table(rows: list[dict[str, Any]], budget: Budget) -> str:
-    """Mean and standard error per method and task; the best of a task is bold."""
-    runs = chosen(rows)
-    tasks = [task for task in TASKS if any(t == task for t, _ in runs)]
-    means: dict[tuple[str, str], float] = {}
-    for key, many in runs.items():
-        known = [s for s in (score(r, budget) for r in many) if np.isfinite(s)]
-        if len(known) == len(many):
-            means[key] = float(np.mean(known))
-    lines = []
-    for method in METHODS:
-        cells = []
-        for task in tasks:
-            values = [value(row, budget) for row in runs.get((task, method), [])]
-            known = [v for v in values if v is not None]
-            text = report.cell(known) if known else "-"
-            best = max((mean for (t, _), mean in means.items() if t == task), default=None)
-            cells.append(f"**{text}**" if known and means.get((task, method)) == best else text)
-        if any(cell != "-" for cell in cells):
-            lines.append([f"`{method}`", *cells])
+    """Mean and standard error per method and complete task; the best of a task is bold."""
+    runs, tasks, cells = chosen(rows), complete(rows), {}
+    for task in tasks:
+        scores = {m: [score(row, budget) for row in runs.get((task, m), [])] for m in METHODS}
+        best = max(METHODS, key=lambda m: np.mean(scores[m]) if scores[m] else -np.inf)
+        for method in METHODS:
+            known = [row for row in runs.get((task, method), []) if value(row, budget) is not None]
+            text = report.cell([value(row, budget) or 0.0 for row in known]) if known else "-"
+            slow = budget == "transitions" and any(point(row, budget, 1.0) is None for row in known)
+            cells[task, method] = (f"**{text}**" if method == best else text) + " (slow)" * slow
+    lines = [[f"`{m}`", *(cells[task, m] for task in tasks)] for m in METHODS]
     return report.table(["method", *tasks], lines)
+
+
+def curve_table(rows: list[dict[str, Any]], task: str, budget: Budget, number: int = 10) -> str:
+    """Means at shares of a budget, of the best ``number`` methods at its end."""
+    runs = {m: many for (t, m), many in chosen(rows).items() if t == task}
+    means = {m: float(np.mean([score(row, budget) for row in many])) for m, many in runs.items()}
+    shares = {p["share"] for many in runs.values() for row in many for p in row["points"] if p["of"] == budget}
+    found: list[float] = sorted(share for share in shares if share is not None)
+    unit = f"{TASKS[task].seconds:g} s" if budget == "seconds" else f"{TASKS[task].transitions:,}"
+    lines = []
+    for method in sorted(means, key=lambda m: -means[m])[:number]:
+        values = [[value_at(row, budget, share) for row in runs[method]] for share in found]
+        known = [[v for v in column if v is not None] for column in values]
+        lines.append([f"`{method}`", *(f"{np.mean(column):.3g}" if column else "-" for column in known)])
+    return report.table([task, *(f"{share:g} of {unit}" for share in found)], lines)
 
 
 def rank_table(rows: list[dict[str, Any]], budget: Budget) -> str:
     """Methods by interquartile mean."""
     scores = normalized(rows, budget)
     if not scores:
-        return "No method has runs on every task yet."
+        return "No task is complete yet."
     found = sorted(interquartile_means(scores).items(), key=lambda item: -item[1][0])
     lines = [
         [str(i), f"`{m}`", f"{mean:.3f}", f"{low:.3f} to {high:.3f}"]
@@ -123,27 +155,53 @@ def rank_table(rows: list[dict[str, Any]], budget: Budget) -> str:
 
 
 def advice(rows: list[dict[str, Any]]) -> str:
-    """The three best methods of each task at equal seconds, in words."""
+    """The three best methods of each complete task at equal seconds and at equal transitions, in words."""
     runs, lines = chosen(rows), []
-    for task in TASKS:
-        means = {m: float(np.mean([score(r, "seconds") for r in many])) for (t, m), many in runs.items() if t == task}
-        if means:
-            best = sorted(means, key=lambda m: -means[m])[:3]
-            lines.append(f"- {task}: {', '.join(f'`{m}`' for m in best)}.")
+    for task in complete(rows):
+        best = {}
+        for budget in ("seconds", "transitions"):
+            means = {m: np.mean([score(r, budget) for r in many]) for (t, m), many in runs.items() if t == task}  # type: ignore[arg-type]
+            best[budget] = ", ".join(f"`{m}`" for m in sorted(means, key=lambda m: -means[m])[:3])
+        lines.append(f"- {task}: {best['seconds']} in equal seconds; {best['transitions']} in equal transitions.")
     return "\n".join(lines)
+
+
+def state(rows: list[dict[str, Any]]) -> str:
+    """What is there, and what is missing."""
+    runs, done = chosen(rows), complete(rows)
+    counts = {task: sum(len(many) for (t, _), many in runs.items() if t == task) for task in TASKS}
+    begun = [
+        f"{task} ({counts[task]} of {len(METHODS) * len(TASKS[task].seeds)} runs)" for task in TASKS if counts[task]
+    ]
+    missing = [task for task in TASKS if task not in done]
+    raised = sorted({(row["task"], row["method"]) for row in rows if row.get("unsupported") and row["task"] in done})
+    lines = [f"Complete: {', '.join(done) or 'none'}."]
+    if missing:
+        partly = [text for text in begun if text.partition(" (")[0] in missing]
+        lines.append(f"Missing: {', '.join(missing)}" + f"; begun: {', '.join(partly)}" * bool(partly) + ".")
+    if raised:
+        lines.append("Not supported: " + ", ".join(f"`{method}` on {task}" for task, method in raised) + ".")
+    return " ".join(lines)
 
 
 def page(rows: list[dict[str, Any]]) -> str:
     """docs/ranking.md."""
-    counted = [row for many in chosen(rows).values() for row in many]
     parts = [
         "# Ranking",
-        "Made by `python -m benchmarks.ranking --report` from benchmarks/results/ranking.jsonl "
-        f"({len(rows)} runs, {len(counted)} of them with the seeds that count). Every method has the best candidate of "
-        "a small grid of settings, chosen on another seed (benchmarks/ranking_methods.py). Tasks that can be listed "
-        "have exact total variation (less is better), the others the ELBO (more is better). Interquartile means "
-        "(Agarwal et al. 2021) are over scores in [0, 1] of methods that have runs on every task.",
+        "Which objective, exploration or replay is best, judged by exact total variation? Made by "
+        "`python -m benchmarks.ranking --report` from benchmarks/results/ranking.jsonl. " + state(rows),
+        "A run is measured at shares of its CPU seconds and of its transitions (steps taken or undone, replayed ones "
+        "included), on one core. Every method has the best of two or three candidate settings, which raced on another "
+        "seed (benchmarks/ranking_methods.py). Tasks that can be listed have exact total variation (less is better), "
+        "the others the ELBO (more is better). Means and standard errors are over five seeds. Interquartile means with "
+        "95% bootstrap intervals (Agarwal et al. 2021) are over scores in [0, 1] of methods with a value on every "
+        "complete task. `(slow)`: some runs had not reached the transitions after twice the seconds, and have what "
+        "they reached.",
+        "## The best methods of each task",
+        advice(rows) or "No task is complete yet.",
     ]
     for budget, title in (("seconds", "equal CPU seconds"), ("transitions", "equal transitions")):
         parts += [f"## At {title}", rank_table(rows, budget), task_table(rows, budget)]  # type: ignore[arg-type]
-    return "\n\n".join([*parts, "## The best methods of each task", advice(rows)]) + "\n"
+    parts.append("## Curves of the ten best")
+    parts += [curve_table(rows, task, "seconds") for task in complete(rows)]
+    return "\n\n".join(parts) + "\n"
