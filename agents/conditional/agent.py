@@ -159,19 +159,22 @@ class Conditional(Agent):
         result: tuple[Tensor, Tensor | None] = parent.log_flow(balance, found, trajectories)
         return result
 
-    def track_log_z(self, batch: Trajectories) -> None:
+    def track_log_z(self, batch: Trajectories, log_ratio: FloatArray | None = None) -> None:
         """As for one condition, with a linear function of the condition in place of a number."""
         parent: Any = super()
         learned, i = self.log_z_of(batch), self.iteration
         if learned is None:
             shifts = i == 0 and self.shifts_flows and "log_z" in self.modules and len(batch) >= LOG_Z_BATCH
             wanted = shifts and getattr(self.config, "track_log_z", False)
-            (self.fit_flows if wanted else parent.track_log_z)(batch)
+            if wanted:
+                self.fit_flows(batch)
+            else:
+                parent.track_log_z(batch, log_ratio)
             return
         due = self.beta != 1 or i % (1 << max(0, i.bit_length() - 4)) == 0
         if not getattr(self.config, "track_log_z", False) or len(batch) < LOG_Z_BATCH or not due:
             return
-        log_ratio = self.engine.log_ratio(batch) + self.log_odds * batch.lengths
+        log_ratio = parent.log_ratio(batch) if log_ratio is None else log_ratio
         gaps = batch.log_reward - log_ratio - learned.detach().cpu().double().numpy()
         shift = float(gaps.mean())
         if abs(shift) > max(LOG_Z_NATS, LOG_Z_ERRORS * gaps.std() / np.sqrt(len(gaps))):
@@ -183,8 +186,7 @@ class Conditional(Agent):
     @torch.no_grad()
     def fit_flows(self, batch: Trajectories) -> None:
         """Shift new log flows by a linear function of the condition, so that they fit the rewards of a batch."""
-        flow_gaps: Any = self.flow_gaps  # type: ignore[attr-defined]
-        shift = self.modules["log_z"].fit(self.conditions_of(batch), flow_gaps(batch))  # type: ignore[operator]
+        shift = self.modules["log_z"].fit(self.conditions_of(batch), self.flow_gaps(batch))  # type: ignore[operator]
         if (bias := self.policy.flow_bias()) is not None:
             bias += shift
 
@@ -202,13 +204,14 @@ class Conditional(Agent):
         if not isinstance(self.config, TemperingSettings) or self.config.beta is not None:
             tempered: Trajectories = parent.tempered(batch)
             return tempered
-        log_reward = self.without_trend(batch)
+        log_reward, log_ratio = self.without_trend(batch), None
         if self.iteration == 0:
             self.beta = first_beta(log_reward, self.dag.expensive_reward)
         elif self.beta < 1:
-            self.beta = next_beta(self.beta, log_reward, self.engine.log_ratio(batch))
+            log_ratio = parent.log_ratio(batch)
+            self.beta = next_beta(self.beta, log_reward, log_ratio)
         tempered = self.at_beta(batch)  # type: ignore[attr-defined]
-        self.track_log_z(tempered)
+        self.track_log_z(tempered, log_ratio)
         return tempered
 
     def without_trend(self, batch: Trajectories) -> FloatArray:

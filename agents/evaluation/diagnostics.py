@@ -52,7 +52,7 @@ def tempering_warning(beta: float, ended: bool = False) -> str | None:
         return f"at beta {beta:.2g} the policy samples R^{beta:.2g}, not R yet"
     return (
         f"training ended at beta {beta:.2g}: the policy samples R^{beta:.2g}; train for more iterations "
-        "(--resume --iterations N)"
+        "(--resume --iterations N), or with expensive_reward=True if the reward allows only few calls"
     )
 
 

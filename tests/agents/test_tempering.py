@@ -172,6 +172,17 @@ def test_log_flows_start_at_the_estimate_of_the_first_batch(network, form, share
     assert torch.equal(fixed.policy(states).log_flow.detach(), before)
 
 
+@pytest.mark.parametrize("conditions", [None, "temperature:1,2"])
+def test_a_batch_is_evaluated_once_for_beta_and_log_z(conditions, monkeypatch):
+    agent = agents.make_agent("tb", steep(), seed=0, engine="torch", hidden=(8,), conditions=conditions)
+    agent.update()
+    evaluate, calls = agent.engine.log_ratio, []
+    monkeypatch.setattr(agent.engine, "log_ratio", lambda batch: calls.append(batch) or evaluate(batch))
+    agent.update()
+    assert agent.beta < 1
+    assert len(calls) == 1
+
+
 @pytest.mark.parametrize("engine", ["torch", "numba"])
 def test_log_ratios_are_sums_over_trajectories(engine):
     agent = agents.make_agent("tb", gfn_envs.make_dag("GFN/HyperGrid-v0", ndim=2, side=5), seed=3, engine=engine)
