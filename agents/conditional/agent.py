@@ -159,6 +159,14 @@ class Conditional(Agent):
         result: tuple[Tensor, Tensor | None] = parent.log_flow(balance, found, trajectories)
         return result
 
+    def flow_gaps(self, batch: Trajectories) -> FloatArray:
+        """As for one condition, with :meth:`shift_of` as a part of log F."""
+        parent: Any = super()
+        gaps: FloatArray = parent.flow_gaps(batch)
+        with torch.no_grad():
+            shift = self.shift_of(self.conditions_of(batch))
+        return gaps if shift is None else gaps - shift.cpu().double().numpy()
+
     def track_log_z(self, batch: Trajectories, log_ratio: FloatArray | None = None) -> None:
         """As for one condition, with a linear function of the condition in place of a number."""
         parent: Any = super()

@@ -157,6 +157,19 @@ def test_the_view_at_a_condition_is_the_agent_on_rows() -> None:
         np.testing.assert_allclose(agent.log_z_at(condition), expected, rtol=1e-6)
 
 
+def test_flow_gaps_are_those_of_the_agent_at_each_condition() -> None:
+    """They set the flows while rewards are tempered, so they see log Z(c) as a part of the flows."""
+    dag = conditioned(GRID, "temperature:0.5,8")
+    agent: Any = agents.make_agent("subtb", dag, seed=2)
+    for parameter in agent.modules["log_z"].parameters():
+        parameter.data += 0.1
+    batch = random_batch(dag, BETAS)
+    for k, beta in enumerate(BETAS):
+        part = batch.part(k, k + 1)
+        alone = agent.at(beta).flow_gaps(dataclasses.replace(part, states=dag.states_of(part.states)))
+        np.testing.assert_allclose(agent.flow_gaps(batch)[k], alone[0], rtol=1e-5)
+
+
 def test_film_embeds_each_state_and_condition_once() -> None:
     """Gradients see distinct states and conditions, rollouts see rows; both give the same logits, also after a step."""
     agent: Any = agents.make_agent("subtb", GRID, conditions="temperature:0.5,8", condition_by="film", hidden=(16, 16))
