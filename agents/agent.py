@@ -18,6 +18,7 @@ from agents.config import (
     EngineSettings,
     OptimizerSettings,
     ReplaySettings,
+    automatic_scheme,
 )
 from agents.engines.adam import minimize
 from agents.engines.engine import Engine
@@ -144,8 +145,8 @@ class Agent:
         """Raise UnsupportedError if the method does not apply to the environment."""
 
     def automatic_replay(self) -> str:
-        """The scheme of ``replay="auto"``: objects whose rewards are expensive are learned from more than once."""
-        return "prioritized" if self.dag.expensive_reward else "none"
+        """The scheme of ``replay="auto"``."""
+        return automatic_scheme(self.dag.expensive_reward)
 
     def make_policy(self) -> Policy:
         """The networks, sized for the environment."""

@@ -28,6 +28,8 @@ def default_directory(agent: Agent, id: str, environment: Mapping[str, Any]) -> 
         environment: values of all its arguments.
     """
     defaults = settings_of(type(agent.config)())
+    if "replay" in defaults:
+        defaults["replay"] = agent.automatic_replay()
     settings = {name: value for name, value in settings_of(agent.config).items() if value != defaults[name]}
     parameters = environment_parameters(id)
     arguments = {name: value for name, value in environment.items() if value != parameters[name].default}

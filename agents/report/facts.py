@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from agents.config import automatic_scheme
 from agents.evaluation.labels import LABELS
 from agents.registry import AGENTS
 from agents.runs.compare import Group, Run, final_metrics, is_number, shown_arguments
@@ -82,7 +83,10 @@ def settings_facts(group: Group) -> list[Fact]:
     """Every setting of the agent, and whether it is the current default."""
     config = group.runs[0].config
     agent = AGENTS.get(config["agent"])
-    defaults: Mapping[str, Any] = {} if agent is None else settings_of(agent.config_class())
+    defaults: dict[str, Any] = {} if agent is None else settings_of(agent.config_class())
+    if defaults.get("replay") == "auto":  # Runs record the scheme in use.
+        expensive = "oracle" in config or config["env_arguments"].get("expensive_reward")
+        defaults["replay"] = automatic_scheme(bool(expensive))
     return [
         Fact(name, str(value), name in defaults and defaults[name] == value)
         for name, value in config["settings"].items()

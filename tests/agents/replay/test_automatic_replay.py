@@ -9,8 +9,11 @@ import pytest
 
 import agents
 import gfn_envs
+from agents.cli.naming import default_directory
 from agents.config import ReplaySettings
+from agents.report.facts import Fact, settings_facts
 from agents.runs import directory as runs
+from agents.runs.compare import group_runs, read_run
 
 WITH_REPLAY = [name for name, agent in agents.AGENTS.items() if issubclass(agent.config_class, ReplaySettings)]
 
@@ -52,10 +55,20 @@ def test_a_buffer_that_is_not_used_may_have_any_batch_size() -> None:
         agents.make_agent("vargrad", grid(True), hidden=(4,), replay_batch_size=1)
 
 
+def test_the_default_scheme_is_no_part_of_the_name_of_a_run() -> None:
+    for expensive, name in [(False, "tb-HyperGrid-v0-s0"), (True, "tb-HyperGrid-v0-24af65-s0")]:
+        arguments = {"expensive_reward": expensive}
+        agents_of = [agents.make_agent("tb", grid(expensive), **settings) for settings in ({}, {"replay": "auto"})]
+        names = {default_directory(agent, "GFN/HyperGrid-v0", arguments).name for agent in agents_of}
+        assert names == {name}
+
+
 def test_a_run_records_the_scheme_in_use(tmp_path: Path) -> None:
     agent = agents.make_agent("tb", grid(True), hidden=(4,), batch_size=4, engine="torch")
     agents.train(agent, 3, tmp_path, progress=False)
     assert runs.read_config(tmp_path)["settings"]["replay"] == "prioritized"
+    (group,) = group_runs([read_run(tmp_path)])
+    assert Fact("replay", "prioritized", is_default=True) in settings_facts(group)
     again = agents.load_agent(tmp_path)
     assert again.config == agent.config
     assert again.update() == agent.update()

@@ -162,7 +162,8 @@ class Counting(TableDag):
 
 
 def test_expensive_rewards_are_not_spent(tmp_path, capsys, monkeypatch):
-    agent = agents.make_agent("tb", Counting([(0, 0, 1), (0, 1, 2), (1, 0, 3), (2, 0, 4)]), hidden=(8,))
+    dag = Counting([(0, 0, 1), (0, 1, 2), (1, 0, 3), (2, 0, 4)])
+    agent = agents.make_agent("tb", dag, hidden=(8,), replay="none")
     agents.train(agent, 3, tmp_path / "run", progress=False)
     monkeypatch.setattr("agents.report.write.load_agent", lambda path, trust: agent)
     agent.dag.asked = 0
