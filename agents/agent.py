@@ -29,6 +29,7 @@ from agents.exploration import EXPLORERS
 from agents.exploration.explorer import Behaviors, make_explorer
 from agents.log_probs import LogProbs, log_probs
 from agents.losses.balance import Balance
+from agents.memory import trajectories_per_part
 from agents.policies.backward import BackwardPolicy, backward_policy
 from agents.policies.build import make_policy
 from agents.policies.given import PolicyFactory, given_policy
@@ -305,9 +306,17 @@ class Agent:
     def sample(self, n: int, rng: np.random.Generator | None = None) -> IntArray:
         """``n`` objects: terminal states (n, state_width). No reward is evaluated.
 
-        ``rng`` defaults to the agent's own random stream.
+        ``rng`` defaults to the agent's own random stream. Objects with long trajectories are sampled in parts, so that
+        memory stays bounded.
         """
-        return self.sample_trajectories(n, rng=rng, rewards=False).terminal_states
+        n, rng = positive_int("n", n, f"agent {self.name!r}", at_least=0), rng or self.rng
+        size = trajectories_per_part(self.dag)
+        with rollout.rewound_on_error(rng):
+            parts = [
+                self.sample_trajectories(min(size, n - start), rng=rng, rewards=False).terminal_states
+                for start in range(0, max(n, 1), size)
+            ]
+        return np.concatenate(parts)
 
     @on_working_threads
     def probabilities(self, states: IntArray) -> FloatArray:

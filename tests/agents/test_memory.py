@@ -9,6 +9,7 @@ import pytest
 
 import agents
 import gfn_envs
+from agents import agent as agent_module
 from agents import memory
 from agents.evaluation import estimates
 from agents.evaluation import evaluate as evaluation
@@ -63,6 +64,16 @@ def test_samples_of_an_evaluation_are_drawn_in_parts(monkeypatch):
     assert parts["elbo"] == pytest.approx(whole["elbo"], abs=5 * (whole["elbo_se"] + parts["elbo_se"]))
     assert parts["elbo_se"] == pytest.approx(whole["elbo_se"], rel=0.3)
     assert agents.full_evaluation(agent, 300)["distinct_objects"] > 10
+
+
+def test_objects_are_sampled_in_parts_if_trajectories_are_long(monkeypatch):
+    agent, sizes = small_agent(), []
+    sample = agent.sample_trajectories
+    monkeypatch.setattr(agent, "sample_trajectories", lambda n, **kw: sizes.append(n) or sample(n, **kw))
+    monkeypatch.setattr(agent_module, "trajectories_per_part", lambda dag: 40)
+    assert agent.sample(100, np.random.default_rng(0)).shape == (100, agent.dag.state_width)
+    assert sizes == [40, 40, 20]
+    assert agent.sample(0).shape == (0, agent.dag.state_width)
 
 
 def test_parts_are_small_if_trajectories_are_long():
