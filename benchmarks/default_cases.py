@@ -35,16 +35,26 @@ REMARKS = {
 }
 
 
+#: Cells that also have a row after more CPU seconds.
+LONGER = {
+    "FragmentMolecule, user": 60.0,
+    "BayesNet, user": 60.0,
+    "InverseFolding, default": 300.0,
+    "Ising, default": 300.0,
+}
+
+
 class Case(NamedTuple):
-    """An environment: at its default size, or at a user's size."""
+    """An environment: at its default size, or at a user's size; after a number of CPU seconds if it is given."""
 
     env: str
     arguments: dict[str, Any]
     size: str
+    seconds: float | None = None
 
     @property
     def name(self) -> str:
-        return f"{self.env}, {self.size}"
+        return f"{self.env}, {self.size}" + ("" if self.seconds is None else f", {self.seconds:g} s")
 
 
 def network_data(num_nodes: int = 6, rows: int = 500) -> FloatArray:
@@ -117,3 +127,8 @@ def cases() -> list[Case]:
         if env in USER:
             found.append(Case(env, USER[env](), "user"))
     return found
+
+
+def longer_cases() -> list[Case]:
+    """The cells of LONGER, with their seconds."""
+    return [case._replace(seconds=LONGER[case.name]) for case in cases() if case.name in LONGER]

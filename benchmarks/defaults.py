@@ -10,6 +10,7 @@ examples:
   python -m benchmarks.defaults --quick                         a look at every cell; nothing is written
   python -m benchmarks.defaults --case BayesNet --seeds 0,1,2
   python -m benchmarks.defaults --seconds 60 --size user
+  python -m benchmarks.defaults --longer                        rows of their own for cells that need minutes
   python -m benchmarks.defaults --report                        write the page from the results that are there
 """
 
@@ -29,7 +30,7 @@ from agents.errors import UnsupportedError
 from agents.evaluation.diagnostics import batch_diagnostics, policy_warning
 from agents.evaluation.evaluate import evaluate, is_enumerable, known_log_z, sampled_metrics
 from benchmarks import report
-from benchmarks.default_cases import FIXED, REMARKS, cases
+from benchmarks.default_cases import FIXED, REMARKS, cases, longer_cases
 from gfn_envs.arrays import distinct
 from gfn_envs.dag import Dag
 
@@ -125,10 +126,10 @@ def section(results: dict[str, Any]) -> str:
     return "\n".join(lines)
 
 
-def order(name: str) -> tuple[bool, int]:
-    """Sort key of a cell: its size, then the order of the registry."""
-    env, size = name.split(", ")
-    return size == "default", list(gfn_envs.ENVIRONMENTS).index(f"GFN/{env}-v0")
+def order(name: str) -> tuple[bool, int, str]:
+    """Sort key of a cell: its size, then the order of the registry, then longer budgets."""
+    env, size = name.split(", ")[:2]
+    return size == "default", list(gfn_envs.ENVIRONMENTS).index(f"GFN/{env}-v0"), name
 
 
 def measure_name(by_agent: dict[str, Any], exact: bool) -> str:
@@ -186,6 +187,7 @@ def main() -> None:
     parser.add_argument("--case", help="names of environments, separated by commas; default: all")
     parser.add_argument("--size", choices=("default", "user"), help="one of the two sizes; default: both")
     parser.add_argument("--agents", default=",".join(AGENTS), help="separated by commas (default: %(default)s)")
+    parser.add_argument("--longer", action="store_true", help="cells that need more time, with their own seconds")
     parser.add_argument("--seeds", default="0,1,2", help="separated by commas (default: %(default)s)")
     parser.add_argument("--seconds", type=float, default=10.0, help="CPU seconds per run (default: %(default)s)")
     parser.add_argument("--quick", action="store_true", help="0.2 s and one seed per cell; nothing is written")
@@ -195,7 +197,7 @@ def main() -> None:
     results = {} if options.quick else report.load(PATH)
     seeds = [0] if options.quick else [int(seed) for seed in options.seeds.split(",")]
     seconds = 0.2 if options.quick else options.seconds
-    chosen = [] if options.report else cases()
+    chosen = [] if options.report else longer_cases() if options.longer else cases()
     if options.case:
         chosen = [case for case in chosen if case.env in options.case.split(",")]
     if options.size:
@@ -209,10 +211,11 @@ def main() -> None:
                 continue
             for name in options.agents.split(","):
                 known = results.get(case.name, {"agents": {}})["agents"].get(name, {})
-                if known.get(str(seed), {}).get("seconds", -1) >= seconds:
+                budget = seconds if options.quick else case.seconds or seconds
+                if known.get(str(seed), {}).get("seconds", -1) >= budget:
                     continue
                 try:
-                    found = run(dag, name, seed, seconds)
+                    found = run(dag, name, seed, budget)
                 except UnsupportedError:
                     continue
                 print(f"{case.name}, {name}, seed {seed}: {found}", flush=True)
