@@ -35,6 +35,14 @@ def tiles(colors: Image, tile: int, gap: int = 1) -> Image:
     return image
 
 
+def wrapped_tiles(colors: Image, columns: int | None = None, tile: int = 24) -> Image:
+    """Colors (m, 3) as tiles, row by row; None: in about as many columns as rows. Tiles that are left are white."""
+    columns = columns or int(np.ceil(np.sqrt(len(colors))))
+    rows = -(-len(colors) // columns)
+    padded = np.pad(colors, ((0, rows * columns - len(colors)), (0, 0)), constant_values=255)
+    return tiles(padded.reshape(rows, columns, 3), tile)
+
+
 def bars(heights: npt.ArrayLike, top: float, color: npt.NDArray[Any], tile: int = 24, height: int = 160) -> Image:
     """A bar chart (height, m * tile, 3) of ``heights`` (m,) on a scale from 0 to ``top``."""
     heights = np.asarray(heights, dtype=np.float64)
@@ -50,10 +58,7 @@ def feature_tiles(features: npt.ArrayLike, low: float, high: float, tile: int = 
     values = np.asarray(features, dtype=np.float64)
     bounded = np.isfinite(low) and np.isfinite(high) and high > low
     scaled = (values - low) / (high - low) if bounded else 0.5 + np.arctan(values) / np.pi
-    columns = min(columns, len(values))
-    colors = np.full((-(-len(values) // columns) * columns, 3), 255, dtype=np.uint8)
-    colors[: len(values)] = colormap(scaled)
-    return tiles(colors.reshape(-1, columns, 3), tile)
+    return wrapped_tiles(colormap(scaled), min(columns, len(values)), tile)
 
 
 def mark(image: Image, row: Any, column: Any, tile: int, color: npt.NDArray[Any], inset: int | None = None) -> None:

@@ -175,10 +175,4 @@ class Assignment(Dag):
     def render_image(self, state: IntArray, path: IntArray | None = None) -> rendering.Image:
         """One tile per variable in a square grid, colored by its value, or gray if unassigned."""
         colors = rendering.colormap(np.arange(self.num_values) / max(1, self.num_values - 1))
-        palette = np.vstack([colors, rendering.GREY, rendering.WHITE])
-        columns = int(np.ceil(np.sqrt(self.num_variables)))
-        rows = -(-self.num_variables // columns)
-        cells = np.pad(
-            state.astype(np.int64), (0, rows * columns - self.num_variables), constant_values=self.num_values + 1
-        )
-        return rendering.tiles(palette[cells.reshape(rows, columns)], tile=24)
+        return rendering.wrapped_tiles(np.vstack([colors, rendering.GREY])[state])

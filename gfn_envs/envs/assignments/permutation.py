@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from math import comb, factorial
+from math import comb, factorial, perm
 from typing import Any
 
 import numpy as np
 
 from gfn_envs.arrays import BoolArray, FloatArray, IntArray
 from gfn_envs.envs.assignments.assignment import Assignment
-from gfn_envs.oracle import Oracle
-from gfn_envs.user_arrays import real_array
-from gfn_envs.validation import checked_log_reward, checked_reward_function, positive, positive_int, shown
+from gfn_envs.envs.assignments.pair_rewards import mallows_log_z, mallows_samples, pair_weights
+from gfn_envs.envs.callable_reward import callable_reward
+from gfn_envs.validation import checked_log_reward, positive, positive_int
 
 
 class Permutation(Assignment):
@@ -35,8 +35,7 @@ class Permutation(Assignment):
     All positions are empty.
 
     ## Rewards
-    * "mallows": log R(x) = -(number of pairs of items in descending order) / temperature. log Z is known exactly, and
-      so are samples of R(x) / Z.
+    * "mallows": log R(x) = -(number of pairs in descending order) / temperature. log Z and samples of R / Z are exact.
     * a matrix W (n, n): log R(x) = (sum of W[i][j] over the pairs of items with i before j) / temperature, as in the
       linear ordering problem; with W[i][j] votes for i before j, the best order is the Kemeny ranking.
     * a callable that maps permutations, int64 (m, n), to R(x), float (m,), finite and > 0.
@@ -56,8 +55,7 @@ class Permutation(Assignment):
     * ``temperature``: T > 0; with a callable, 1.
 
     ## References
-    Mallows 1957 (Biometrika); Doignon et al. 2004 (sampling by repeated insertion); Zhang et al. 2023, Robust
-    Scheduling with GFlowNets
+    Mallows 1957 (Biometrika); Doignon et al. 2004; Zhang et al. 2023, Robust Scheduling with GFlowNets
 
     ## Version History
     * v0: initial version.
@@ -70,78 +68,52 @@ class Permutation(Assignment):
         reward: str | Sequence[Sequence[float]] | Callable[[IntArray], FloatArray] = "mallows",
         temperature: float = 1.0,
     ):
-        where = "Permutation"
-        n = positive_int("n", n, where, at_least=2, at_most=1000)
-        self.temperature = positive("temperature", temperature, where)
+        n = positive_int("n", n, "Permutation", at_least=2, at_most=1000)
+        self.temperature = positive("temperature", temperature, "Permutation")
         super().__init__(n, n, construction)
-        # The last row and column belong to an empty position.
-        self._weights = np.zeros((n + 1, n + 1))
-        self._reward: Callable[[IntArray], FloatArray] | None = None
-        if isinstance(reward, str):
-            if reward != "mallows":
-                raise ValueError(f"{where}: reward must be 'mallows', a matrix or a callable, got {shown(reward)}")
-            self._weights[:n, :n] = -np.tri(n, k=-1)
-        elif callable(reward):
-            if self.temperature != 1:
-                raise ValueError(f"{where}: temperature must be 1 with a callable reward, got {self.temperature:g}")
-            if isinstance(reward, Oracle):
-                reward.serve(self)
-            self._reward = checked_reward_function(reward, where, f"permutations (m, {n})")
+        self._function: Callable[[IntArray], FloatArray] | None = None
+        if callable(reward):
+            self._function = callable_reward(reward, self, self.temperature, f"permutations (m, {n})")
         else:
-            matrix = real_array(reward, where, "reward")
-            if matrix.shape != (n, n) or not np.isfinite(matrix).all():
-                raise ValueError(f"{where}: reward must be a finite matrix of shape {(n, n)}, got shape {matrix.shape}")
-            self._weights[:n, :n], reward = matrix, matrix.tolist()
+            self._weights = np.pad(pair_weights(reward, n, "Permutation"), (0, 1))  # last row and column: no item
+            reward = reward if isinstance(reward, str) else self._weights[:n, :n].tolist()
         self.arguments = {"n": n, "construction": construction, "reward": reward, "temperature": self.temperature}
         self.declared_num_terminal_states = factorial(n)
-        places = [1 if self.autoregressive else comb(n, k) for k in range(n + 1)]
-        self.declared_num_states = sum(comb(n, k) * factorial(k) * places[k] for k in range(n + 1))
-        self._pairs = np.triu_indices(n, 1)
+        self.declared_num_states = sum(perm(n, k) * (1 if self.autoregressive else comb(n, k)) for k in range(n + 1))
 
     closed_levels = None
-
-    def wrap_reward(self, wrap: Callable[..., Any]) -> None:
-        if self._reward is None:
-            super().wrap_reward(wrap)
-        else:
-            self._reward = wrap(self._reward, True)
 
     def forward_mask(self, states: IntArray) -> BoolArray:
         placed = (states[:, :, None] == np.arange(self.num_values)).any(1)
         return super().forward_mask(states) & ~np.tile(placed, self.num_actions // self.num_values)
 
     def log_reward(self, states: IntArray) -> FloatArray:
-        if self._reward is None:
-            return self._pair_sum(states)
-        return checked_log_reward(self._reward(states.astype(np.int64)), states, "Permutation", self.object_names)
+        if self._function is None:
+            return self.partial_log_reward(states)
+        return checked_log_reward(self._function(states.astype(np.int64)), states, "Permutation", self.object_names)
+
+    def wrap_reward(self, wrap: Callable[..., Any]) -> None:
+        if self._function is None:
+            super().wrap_reward(wrap)
+        else:
+            self._function = wrap(self._function, True)
 
     def partial_log_reward(self, states: IntArray) -> FloatArray:
-        if self._reward is not None:
+        if self._function is not None:
             raise NotImplementedError("Permutation: a callable reward is not defined on unfinished permutations")
-        return self._pair_sum(states)
-
-    def _pair_sum(self, states: IntArray) -> FloatArray:
-        first, second = self._pairs
+        first, second = np.triu_indices(self.num_values, 1)
         return self._weights[states[:, first], states[:, second]].sum(1) / self.temperature
 
     def exact_log_z(self) -> float:
-        if self.arguments["reward"] != "mallows":
-            raise NotImplementedError("Permutation: log Z is known for the Mallows model only")
-        # The item that is inserted as the j-th has 0, ..., j - 1 larger items before it, whatever the others do.
-        return float(sum(np.logaddexp.reduce(-np.arange(j) / self.temperature) for j in range(1, self.num_values + 1)))
+        return mallows_log_z(self._mallows_items(), self.temperature)
 
     def sample_target(self, n: int, rng: np.random.Generator) -> IntArray:
+        return mallows_samples(self._mallows_items(), self.temperature, n, rng).astype(self.state_dtype)
+
+    def _mallows_items(self) -> int:
         if self.arguments["reward"] != "mallows":
-            raise NotImplementedError("Permutation: samples of R(x) / Z are known for the Mallows model only")
-        states = np.zeros((n, 1), dtype=self.state_dtype)
-        for item in range(1, self.num_values):
-            weights = np.exp(-np.arange(item + 1) / self.temperature)
-            place = item - rng.choice(item + 1, size=n, p=weights / weights.sum())
-            # Items before the place stay, those after it move by one.
-            after = np.arange(item + 1) > place[:, None]
-            states = np.take_along_axis(np.column_stack([states, states[:, :1]]), np.arange(item + 1) - after, 1)
-            states[np.arange(n), place] = item
-        return states
+            raise NotImplementedError("Permutation: log Z and samples of R(x) / Z are known for the Mallows model only")
+        return self.num_values
 
     def action_label(self, action: int) -> str:
         position, item = divmod(action, self.num_values)

@@ -104,5 +104,5 @@ class IndependentSet(VertexSet):
         taken = sets @ self._adjacency + sets
         return np.equal(taken, 0)
 
-    def set_log_reward(self, sets: IntArray) -> FloatArray:
-        return np.einsum("ni,i->n", sets, self.graph.vertex_weights / self.temperature)
+    def partial_log_reward(self, states: IntArray) -> FloatArray:
+        return np.einsum("ni,i->n", self.sets(states), self.graph.vertex_weights / self.temperature)

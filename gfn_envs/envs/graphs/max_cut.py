@@ -86,11 +86,8 @@ class MaxCut(VertexSet):
 
     def cut(self, states: IntArray) -> FloatArray:
         """Total weight of the edges between the two sides, float64 (n,)."""
-        return self._cut(self.sets(states))
-
-    def _cut(self, sets: IntArray) -> FloatArray:
-        sides = np.concatenate([np.zeros((len(sets), 1)), sets], axis=1)
+        sides = np.concatenate([np.zeros((len(states), 1)), self.sets(states)], axis=1)
         return np.einsum("ni,ij,nj->n", sides, self.graph.weights, 1 - sides, optimize=False)
 
-    def set_log_reward(self, sets: IntArray) -> FloatArray:
-        return self._cut(sets) / self.temperature
+    def partial_log_reward(self, states: IntArray) -> FloatArray:
+        return self.cut(states) / self.temperature

@@ -91,9 +91,9 @@ class Set(Subset):
     def addable(self, sets: IntArray) -> BoolArray:
         return (sets == 0) & (sets.sum(1, keepdims=True) < self.size)
 
-    def set_log_reward(self, sets: IntArray) -> FloatArray:
+    def partial_log_reward(self, states: IntArray) -> FloatArray:
         # einsum adds each row in the same order, whatever the batch.
-        return np.einsum("ni,i->n", sets, -self.energies / self.temperature)
+        return np.einsum("ni,i->n", states, -self.energies / self.temperature)
 
     @functools.cached_property
     def _log_sums(self) -> FloatArray:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import abc
-import functools
 
 import numpy as np
 from gymnasium import spaces
@@ -20,7 +19,7 @@ class Subset(Dag):
     1 after the stop. Without a stop action, a set ends when no item can be added. Backward action i removes item i. If
     a set can be built, so can each of its subsets, and none of them ends it.
 
-    A subclass defines :meth:`addable`, and the log reward of any set as :meth:`set_log_reward`, 0 for the empty set.
+    A subclass defines :meth:`addable` and :meth:`partial_log_reward`, 0 for the empty set; it is the log reward, too.
 
     Args:
         items: names of the items, n different texts.
@@ -28,28 +27,19 @@ class Subset(Dag):
         max_size: number of items in the largest set.
     """
 
-    feature_bounds = (0.0, 1.0)
+    feature_bounds, num_tokens = (0.0, 1.0), 2
+    state_dtype = np.dtype(np.int8)
 
     def __init__(self, items: tuple[str, ...], stops: bool, max_size: int):
-        n = len(items)
-        self.items, self.num_items, self.max_length = items, n, max_size + stops
+        self.items, self.can_stop_anywhere, self.max_length = items, stops, max_size + stops
+        self.num_items = self.num_features = self.num_positions = n = len(items)
         self.num_actions = self.num_backward_actions = self.state_width = n + stops
-        self.state_dtype = np.dtype(np.int8)
-        self.can_stop_anywhere = stops
-        self.num_features = self.num_positions = n
-        self.num_tokens = 2
         self.observation_space = spaces.MultiDiscrete([2] * n)
         self._log_factorials = log_factorials(max_size)
 
     @abc.abstractmethod
     def addable(self, sets: IntArray) -> BoolArray:
         """Items that can be added to sets (n, num_items), which are not in them, bool (n, num_items)."""
-
-    @abc.abstractmethod
-    def set_log_reward(self, sets: IntArray) -> FloatArray:
-        """log R of sets (n, num_items) of 0 and 1, float64 (n,); 0 for the empty set."""
-
-    # ------------------------------------------------------------------ the contract
 
     def sets(self, states: IntArray) -> IntArray:
         """The sets of states, int8 (n, num_items)."""
@@ -59,9 +49,7 @@ class Subset(Dag):
         return np.zeros((n, self.state_width), dtype=self.state_dtype)
 
     def is_terminal(self, states: IntArray) -> BoolArray:
-        if self.can_stop_anywhere:
-            return states[:, -1] != 0
-        return np.asarray(~self.addable(states).any(1))
+        return states[:, -1] != 0 if self.can_stop_anywhere else ~self.addable(states).any(1)
 
     def forward_mask(self, states: IntArray) -> BoolArray:
         mask = self.addable(self.sets(states))
@@ -93,7 +81,7 @@ class Subset(Dag):
         return np.array(backward_actions, dtype=np.int64)
 
     def log_reward(self, states: IntArray) -> FloatArray:
-        return self.set_log_reward(self.sets(states))
+        return self.partial_log_reward(states)
 
     def encode(self, states: IntArray) -> FloatArray:
         return self.sets(states).astype(np.float32)
@@ -101,27 +89,18 @@ class Subset(Dag):
     def observe(self, states: IntArray) -> IntArray:
         return self.sets(states).astype(np.int64)
 
-    # ------------------------------------------------------------------ optional capabilities
-
-    def partial_log_reward(self, states: IntArray) -> FloatArray:
-        return self.set_log_reward(self.sets(states))
-
     def contains(self, states: IntArray, objects: IntArray) -> BoolArray:
         """True if the state is a subset of the object. A finished set contains only itself, bool (n, m)."""
-        contained = all_columns(np.less_equal, states, objects)
-        stopped = self.is_terminal(states)
+        contained, stopped = all_columns(np.less_equal, states, objects), self.is_terminal(states)
         contained[stopped] = all_columns(np.equal, states[stopped], objects)
         return contained
 
     def tokens(self, states: IntArray) -> IntArray:
-        """1 for each item in the set and 0 for the others, int64 (n, num_items)."""
         return self.observe(states)
 
     def log_num_paths(self, states: IntArray) -> FloatArray:
         """log k! of a set of k items, which can be added in any order, float64 (n,)."""
         return self._log_factorials[self.sets(states).sum(1)]
-
-    # ------------------------------------------------------------------ labels and rendering
 
     def action_label(self, action: int) -> str:
         return f"add {self.items[action]}" if action < self.num_items else "stop"
@@ -131,18 +110,11 @@ class Subset(Dag):
         return [f"{{{', '.join(self.items[i] for i in np.flatnonzero(row))}}}" for row in self.sets(states)]
 
     def render_text(self, state: IntArray) -> str:
-        stopped = self.can_stop_anywhere and bool(state[-1])
-        return self.object_names(state[None])[0] + " stopped" * stopped
-
-    @functools.cached_property
-    def _columns(self) -> int:
-        return int(np.ceil(np.sqrt(self.num_items)))
+        return self.object_names(state[None])[0] + " stopped" * bool(self.can_stop_anywhere and state[-1])
 
     def render_image(self, state: IntArray, path: IntArray | None = None) -> rendering.Image:
         """One tile per item: gray if it is not in the set, blue if it is, red if the set is finished."""
         color = rendering.RED if self.is_terminal(state[None])[0] else rendering.BLUE
-        tiles = np.full((-(-self.num_items // self._columns) * self._columns, 3), 255, dtype=np.uint8)
-        tiles[: self.num_items] = np.where(state[: self.num_items, None] != 0, color, rendering.GREY)
-        image = rendering.tiles(tiles.reshape(-1, self._columns, 3), tile=24)
+        image = rendering.wrapped_tiles(np.where(self.sets(state[None])[0, :, None] != 0, color, rendering.GREY))
         image[-2:] = color  # A finished empty set differs from an unfinished one.
         return image
