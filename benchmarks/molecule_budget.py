@@ -100,8 +100,8 @@ def section(results: dict[str, Any]) -> str:
             "`python -m benchmarks.molecule_budget`: 4,000 different molecules of 2 to 8 packaged blocks, reward QED x "
             "SA x logP window x similarity to celecoxib, as it is or to the power of 16; default settings with "
             "`expensive_reward=True`, with which our agents replay, unless the row says more; mean ± standard error "
-            "over seeds of the mean score of the 100 best molecules, of all molecules, of their number of atoms, and CPU "
-            "seconds.",
+            "over seeds of the mean score of the 100 best molecules, of all molecules, of their number of atoms, and "
+            "CPU seconds.",
             "",
             report.table(["agent", "seeds", "100 best", "all", "atoms", "seconds"], rows),
             "",
