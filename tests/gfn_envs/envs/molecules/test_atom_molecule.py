@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import functools
 import itertools
 import pickle
+from collections.abc import Iterator
 from typing import Any
 
+import networkx as nx
 import numpy as np
 import pytest
 from rdkit import Chem
 
+from benchmarks import molecule_counts
 from gfn_envs import check_dag, make_dag
 from gfn_envs.envs.molecules.atom_counting import count_acyclic
 from tests.gfn_envs.envs.molecules.burnside import connected as connected_multigraphs
@@ -77,6 +81,48 @@ def test_numbers_by_burnsides_lemma(elements: str, most: int) -> None:
     """Molecules of at most 5 such atoms have one Kekule structure, so they are as many as multigraphs."""
     expected = connected_multigraphs([VALENCE[letter] for letter in elements], most)
     assert by_size(make_dag(ID, max_atoms=most, elements=list(elements), reward=one, **ANY)) == expected
+
+
+def atlas_multigraphs(atoms: int) -> Iterator[list[tuple[int, int, int]]]:
+    """Every way to give the edges of NetworkX's connected graphs orders 1 to 3, at most four bonds per atom."""
+    for graph in nx.graph_atlas_g():
+        if len(graph) == atoms and nx.is_connected(graph) and max(d for _, d in graph.degree) <= 4:
+            drawings: list[tuple[list[tuple[int, int, int]], list[int]]] = [([], [4] * atoms)]
+            for i, j in graph.edges:
+                drawings = [
+                    ([*bonds, (i, j, order)], [f - order * (a in (i, j)) for a, f in enumerate(free)])
+                    for bonds, free in drawings
+                    for order in range(1, min(3, free[i], free[j]) + 1)
+                ]
+            yield from (bonds for bonds, _ in drawings)
+
+
+@functools.cache
+def six_carbons() -> dict[str, list[tuple[int, int, int]]]:
+    """Canonical SMILES of the molecules of six carbon atoms, without the environment, and a drawing of each."""
+    return {molecule_counts.canonical_smiles("C" * 6, bonds): bonds for bonds in atlas_multigraphs(6)}
+
+
+def test_six_carbons_have_770_molecules_of_772_multigraphs() -> None:
+    """The two others are second Kekule structures. A search without the environment finds the same molecules."""
+    assert connected_multigraphs([4], 6)[-1] == 772
+    assert molecule_counts.by_environment("C", 6, **ANY)[-1] == set(six_carbons())
+    assert len(six_carbons()) == 770
+
+
+@pytest.mark.parametrize(
+    "rules", [{}, {"min_ring_size": 5}, {"min_ring_size": 4, "max_rings": 1}, {"min_ring_size": 6, "strained": True}]
+)
+def test_rules_on_rings_of_six_carbons(rules: dict[str, Any]) -> None:
+    """The environment reaches exactly the multigraphs whose rings follow the rules, by a breadth-first search."""
+    expected = {name for name, bonds in six_carbons().items() if molecule_counts.allowed(bonds, 6, **rules)}
+    assert 0 < len(expected) < 770
+    dag = make_dag(ID, max_atoms=6, elements="C", reward=one, **rules)
+    if len(expected) < 300:
+        assert molecule_counts.by_environment("C", 6, **rules)[-1] == expected
+    else:  # The enumeration takes a second.
+        moves = dag._moves
+        assert {name for name in six_carbons() if moves.row_of(name) is not None} == expected
 
 
 def test_names_differ_and_are_rdkits_canonical_smiles() -> None:
