@@ -163,9 +163,8 @@ class Conditional(Agent):
         """As for one condition, with :meth:`shift_of` as a part of log F."""
         parent: Any = super()
         gaps: FloatArray = parent.flow_gaps(batch)
-        with torch.no_grad():
-            shift = self.shift_of(self.conditions_of(batch))
-        return gaps if shift is None else gaps - shift.cpu().double().numpy()
+        shift = self.shift_of(self.conditions_of(batch))
+        return gaps if shift is None else gaps - shift.detach().cpu().double().numpy()
 
     def track_log_z(self, batch: Trajectories, log_ratio: FloatArray | None = None) -> None:
         """As for one condition, with a linear function of the condition in place of a number."""
@@ -174,11 +173,7 @@ class Conditional(Agent):
         if learned is None:
             shifts = i == 0 and self.shifts_flows and "log_z" in self.modules and len(batch) >= LOG_Z_BATCH
             wanted = shifts and getattr(self.config, "track_log_z", False)
-            if wanted:
-                self.fit_flows(batch)
-            else:
-                parent.track_log_z(batch, log_ratio)
-            return
+            return self.fit_flows(batch) if wanted else parent.track_log_z(batch, log_ratio)  # type: ignore[no-any-return]
         due = self.beta != 1 or i % (1 << max(0, i.bit_length() - 4)) == 0
         if not getattr(self.config, "track_log_z", False) or len(batch) < LOG_Z_BATCH or not due:
             return
