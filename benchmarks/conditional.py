@@ -62,6 +62,8 @@ class Case:
     lr: float = 2e-3
     settings: Mapping[str, Any] = dataclasses.field(default_factory=dict)
     """Settings of the agents that differ from SETTINGS."""
+    longer: Mapping[str, int] = dataclasses.field(default_factory=dict)
+    """Iterations of agents that need more."""
 
 
 def preferences(*names: str, exponent: int = 16, iterations: int = 6000) -> Case:
@@ -73,7 +75,9 @@ def preferences(*names: str, exponent: int = 16, iterations: int = 6000) -> Case
 
 CASES = {
     "HyperGrid 16 x 16": Case("GFN/HyperGrid-v0", {"ndim": 2, "side": 16}, TEMPERATURE, settings={"beta": 1}),
-    "HyperGrid 8^4": Case("GFN/HyperGrid-v0", {"ndim": 4, "side": 8}, TEMPERATURE, settings={"beta": 1}),
+    "HyperGrid 8^4": Case(
+        "GFN/HyperGrid-v0", {"ndim": 4, "side": 8}, TEMPERATURE, settings={"beta": 1}, longer={"subtb": 6000}
+    ),
     "BayesNet, 4 nodes": Case("GFN/BayesNet-v0", {"num_nodes": 4}, TEMPERATURE),
     "Bag, 5 letters": Case(
         "GFN/Bag-v0", {"num_letters": 5, "capacity": 8, "repeats": 4}, TEMPERATURE, 10_000, 5e-3, RARE
@@ -177,8 +181,8 @@ def main(argv: Sequence[str] | None = None) -> None:
     options = parser.parse_args(argv)
     for name in [] if options.list else options.only:
         case = CASES[name]
-        iterations = options.iterations or case.iterations
         for agent_name in options.agents:
+            iterations = options.iterations or case.longer.get(agent_name, case.iterations)
             for seed in options.seeds:
                 key = f"{name} / {agent_name}{', one agent each' if options.separate else ''} / {seed}"
                 if key in report.load(RESULTS) and not options.iterations:
