@@ -49,7 +49,7 @@ class Subset(Dag):
         return np.zeros((n, self.state_width), dtype=self.state_dtype)
 
     def is_terminal(self, states: IntArray) -> BoolArray:
-        return states[:, -1] != 0 if self.can_stop_anywhere else ~self.addable(states).any(1)
+        return np.asarray(states[:, -1] != 0 if self.can_stop_anywhere else ~self.addable(states).any(1))
 
     def forward_mask(self, states: IntArray) -> BoolArray:
         mask = self.addable(self.sets(states))
