@@ -66,6 +66,7 @@ class AtomMoves:
         #: (element, order) of each arm.
         self.arms = [(e, o) for e in range(1, len(self.numbers)) for o in range(1, min(ORDERS, self.valence[e]) + 1)]
         self.pairs = [(i, j) for i in range(max_atoms) for j in range(i + 1, max_atoms)]
+        self._pairs_of = [np.triu_indices(n, 1) for n in range(max_atoms + 1)]
         self._pair = np.zeros((max_atoms, max_atoms), dtype=np.int64)
         for k, (i, j) in enumerate(self.pairs):
             self._pair[i, j] = self._pair[j, i] = k
@@ -256,7 +257,7 @@ class AtomMoves:
         # A substructure match does not compare hydrogens.
         images = np.array([m for m in matches if all(hydrogens[a] == h for a, h in zip(m, hydrogens, strict=True))])
         first_atom = np.flatnonzero(images.min(0) == np.arange(n)).tolist()
-        i, j = np.triu_indices(n, 1)
+        i, j = self._pairs_of[n]
         first = self._pair[images[:, i], images[:, j]].min(0) == self._pair[i, j]
         return first_atom, list(zip(i[first].tolist(), j[first].tolist(), strict=True))
 

@@ -23,7 +23,7 @@ def read_fasta(path: str | os.PathLike[str], where: str = "read_fasta") -> dict[
         OSError: the file cannot be read.
         ValueError: it does not begin with ``>``, repeats a name, or has an empty sequence.
     """
-    text = read_text(path, where)
+    text = read_text(os.fspath(path), where)
     found: dict[str, list[str]] = {}
     lines: list[str] | None = None
     for number, line in enumerate(text.splitlines(), 1):
