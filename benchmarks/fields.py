@@ -47,8 +47,27 @@ def binding() -> dict[str, float]:
     return dict(zip(map("".join, itertools.product("ACGT", repeat=8)), scaled.tolist(), strict=True))
 
 
+#: Free energies in kcal / mol of two neighboring base pairs, 5' to 3' on one strand, of which the other half follows
+#: from the other strand (SantaLucia 1998, table 2).
+NEIGHBORS = {
+    **{"AA": -1.00, "AT": -0.88, "TA": -0.58, "CA": -1.45, "GT": -1.44},
+    **{"CT": -1.28, "GA": -1.30, "CG": -2.17, "GC": -2.24, "GG": -1.84},
+}
+
+
+def duplex_stability(tokens: np.ndarray) -> np.ndarray:
+    """exp(-dG / (1 kcal / mol)) of double strands of DNA, without the terms of their ends: equal for both strands."""
+    table = np.zeros((4, 4))
+    for pair, energy in NEIGHBORS.items():
+        i, j = map("ACGT".index, pair)
+        table[i, j] = table[3 - j, 3 - i] = energy
+    return np.exp(-table[tokens[:, :-1], tokens[:, 1:]].sum(1))
+
+
 SCORES: dict[str, Any] = {"reward": sites_with_interaction(0), "exponent": 3.0}
-TFBIND8: dict[str, Any] = {"length": 8, "missing": 0.0, "floor": 1e-3, "exponent": 3.0}
+ROUGH: dict[str, Any] = {"missing": 0.0, "floor": 1e-3, "exponent": 3.0}
+TFBIND8: dict[str, Any] = {"length": 8, **ROUGH}
+STRANDS: dict[str, Any] = {"length": 8, "reverse_complement": True}
 
 
 def made(id: str, **arguments: Any) -> Callable[[], gfn_envs.Dag]:
@@ -74,7 +93,9 @@ CASES: dict[str, dict[str, Callable[[], gfn_envs.Dag]]] = {
         "Sequence, DNA 8-mers, motifs": made(
             "Sequence", reward=binding(), forbidden="GATC,AAA", required="[CG]GTA", **TFBIND8
         ),
-        "Sequence, DNA 8-mers, both strands": made("Sequence", reward=binding(), reverse_complement=True, **TFBIND8),
+        "Sequence, DNA 8-mers, stability of both strands": made("Sequence", reward=duplex_stability, **STRANDS),
+        "Sequence, DNA 8-mers, binding of both strands": made("Sequence", reward=binding(), **STRANDS, **ROUGH),
+        "Sequence, DNA 8-mers, binding of one strand": made("Sequence", reward=binding(), **TFBIND8),
     },
     "combinatorial": {
         "`Set-v0` (8 of 16)": made("Set"),
