@@ -152,6 +152,38 @@ class Pruning:
                 nodes.append(inner + n)
         return np.array(nodes, dtype=np.int64), np.array(found)
 
+    def regrafts(self, trees: Trees, lengths: FloatArray, moved: IntArray) -> FloatArray:
+        """Change of the log-likelihood if the subtree below a node is moved to the middle of another branch.
+
+        Args:
+            trees: one tree, of which the root has the last taxon as its second child.
+            lengths: (1, 2 n - 2).
+            moved: nodes below the root's children, int64 (m,).
+
+        Returns:
+            float64 (m, 2 n - 2), by the node below the branch. Entries of branches inside the subtree, of the node's
+            own branch, its sibling's and its parent's are meaningless.
+        """
+        rows = np.arange(len(moved))
+        sibling = np.empty(2 * len(self.taxa) - 2, dtype=np.int64)
+        sibling[trees.left[0]], sibling[trees.right[0]] = trees.right[0], trees.left[0]
+        own = self._upward(trees, np.exp(lengths[..., None] * self.rates))[1][0, moved]
+        # A subtree on an infinitely long branch tells nothing about the rest.
+        every, apart = trees.take(np.zeros(len(moved), dtype=np.int64)), np.repeat(lengths, len(moved), axis=0)
+        apart[rows, moved] = 1e4
+        below, sent, _ = self._upward(every, np.exp(apart[..., None] * self.rates))
+        outside = np.empty_like(below)
+        for _, node, _, message, _ in self._downward(every, np.exp(apart[..., None] * self.rates), sent):
+            outside[rows, node] = message
+        half = np.exp(apart[..., None] * self.rates / 2)[..., None]
+        middle = (SPECTRUM @ (half * below)) * (SPECTRUM @ (half * outside))
+        before = sent[rows, sibling[moved]] * (SPECTRUM @ outside[rows, sibling[moved]])
+
+        def gain(there: FloatArray, subtree: FloatArray) -> FloatArray:
+            return np.asarray((np.log((there * subtree).sum(-2) / there.sum(-2)) * self.weights).sum(-1))
+
+        return gain(middle, own[:, None]) - gain(before, own)[:, None]
+
     def derivatives(self, trees: Trees, lengths: FloatArray) -> tuple[FloatArray, FloatArray, FloatArray]:
         """The log-likelihood (b,), and its first and second derivatives by each branch length, (b, 2 n - 2) each."""
         coefficients, log_likelihood = self.by_branch(trees, lengths)
