@@ -16,12 +16,14 @@ from gfn_envs.graph_layout import GraphLayout, NodeActions, PairActions
 
 
 class GraphNetwork(nn.Module):
-    """Masked attention over nodes and a virtual node for the whole graph, with biases for relations.
+    """Masked attention over nodes and a virtual node for the whole graph, with messages and biases along relations.
 
-    The input of a node is the sum of embeddings of its label and of its relations. Each attention head adds biases for
-    the relations between two nodes, in both directions (Ying et al. 2021, Graphormer). The output does not depend on
-    the order of nodes, and absent nodes are masked. Logits of nodes are linear in the node, those of pairs are bilinear
-    in both nodes, and all others are linear in the virtual node.
+    The input of a node is the sum of embeddings of its label, of its relations, and of the labels of its neighbors,
+    which two linear maps take along the relations and against them. Sums tell a first neighbor at once, while attention
+    begins as an average over all nodes. Each attention head adds biases for the relations between two nodes, in both
+    directions (Ying et al. 2021, Graphormer). The output does not depend on the order of nodes, and absent nodes are
+    masked. Logits of nodes are linear in the node, those of pairs are bilinear in both nodes, and all others are linear
+    in the virtual node.
 
     Args:
         layout: sizes of the graphs.
@@ -43,7 +45,8 @@ class GraphNetwork(nn.Module):
         self.num_relations = layout.num_relations
         self.label = nn.Embedding(layout.num_labels, width)
         self.root = nn.Parameter(torch.randn(width))
-        self.relations = nn.Linear(2 * layout.num_relations, width, bias=False)
+        self.relations = nn.Parameter(torch.rand(2 * layout.num_relations - 2, width) - 0.5)
+        self.neighbors = nn.Linear(width, 2 * width, bias=False)
         # One more relation: of any node to the virtual node.
         self.bias = nn.ModuleList(nn.Embedding(layout.num_relations + 1, heads) for _ in range(2))
         self.layers = nn.ModuleList(AttentionLayer(width, heads, 2 * width) for _ in range(layers))
@@ -70,30 +73,44 @@ class GraphNetwork(nn.Module):
     def encode(self, graphs: Tensor) -> Tensor:
         """Embeddings of the virtual node and of the nodes, (n, 1 + num_nodes, width)."""
         labels = graphs.diagonal(dim1=1, dim2=2)
-        relations = graphs - torch.diag_embed(labels)
-        nodes = self.label(labels) + self.relations(self._counts(relations))
+        planes = self._planes(graphs)
+        related = planes[:, :-1, 1:, 1:]
+        half = self.num_relations - 1
+        # Labels are few: the maps take each of them once.
+        along, against = functional.embedding(labels, self.neighbors(self.label.weight)).chunk(2, dim=2)
+        nodes = self.label(labels) + related.sum(3).transpose(1, 2) @ self.relations
+        nodes = nodes + related[:, :half].sum(1) @ along + related[:, half:].sum(1) @ against
         x = torch.cat([self.root.expand(len(graphs), 1, -1), nodes], dim=1)
-        padded = functional.pad(relations, (1, 0, 1, 0), value=self.num_relations)
-        to, back = self.bias
-        bias = to(padded) + back(padded.transpose(1, 2))
-        absent = functional.pad(labels == 0, (1, 0), value=False)
-        bias = bias.masked_fill(absent[:, None, :, None], -math.inf)
-        bias = bias.permute(0, 3, 1, 2)
+        bias = (self._weights() @ planes.flatten(2)).view(len(graphs), -1, *planes.shape[2:])
+        absent = labels == 0
+        if absent.any():
+            bias = bias.masked_fill(functional.pad(absent, (1, 0), value=False)[:, None, None], -math.inf)
         for layer in self.layers:
             x, _ = layer(x, bias)
         return self.norm(x)
 
-    def _counts(self, relations: Tensor) -> Tensor:
-        """Number of relations of each kind, from each node and to it: (n, num_nodes, 2 num_relations)."""
-        both = []
-        for related in (relations, relations.transpose(1, 2)):
-            counts = self.root.new_zeros(*related.shape[:2], self.num_relations)
-            counts.scatter_add_(2, related, self.root.new_ones(1).expand(related.shape))
-            both.append(counts)
-        result = torch.cat(both, dim=2)
-        # Ignore counts of no relation, which would include absent nodes.
-        result[:, :, :: self.num_relations] = 0
-        return result
+    def _planes(self, graphs: Tensor) -> Tensor:
+        """(n, 2 num_relations - 1, 1 + num_nodes, 1 + num_nodes), with the virtual node first.
+
+        1 where a node has a relation to another, one plane for each but 0; the same for relations from the other; and a
+        plane with 1 from each node to the virtual node.
+        """
+        n, size, half = len(graphs), graphs.shape[1], self.num_relations - 1
+        planes = self.root.new_zeros(n, 2 * half + 1, 1 + size, 1 + size)
+        kinds = torch.arange(1, half + 1, device=graphs.device)[:, None, None]
+        diagonal = torch.eye(size, dtype=torch.bool, device=graphs.device)
+        related = graphs.masked_fill(diagonal, 0)[:, None] == kinds
+        planes[:, :half, 1:, 1:] = related
+        planes[:, half:-1, 1:, 1:] = related.transpose(2, 3)
+        planes[:, -1, 1:, 0] = 1.0
+        return planes
+
+    def _weights(self) -> Tensor:
+        """Biases of the heads per plane, (heads, planes), relative to nodes without a relation. Those of the virtual
+        node's own attention are equal, so a softmax cancels them."""
+        weights = (cast(nn.Embedding, embedding).weight for embedding in self.bias)
+        to, back = (weight - weight[:1] for weight in weights)
+        return torch.cat([to[1:-1], back[1:-1], to[-1:] + back[-1:]]).t()
 
 
 class Readout(nn.Module):
@@ -112,6 +129,11 @@ class Readout(nn.Module):
         self.whole = nn.Linear(width, outputs - on_parts) if outputs > on_parts else None
         self.node = nn.Linear(width, actions.per_node) if isinstance(actions, NodeActions) else None
         self.pair = nn.Linear(width, 2 * width) if isinstance(actions, PairActions) else None
+        if self.pair is not None:
+            # Logits start as small as with the factor 1 / sqrt(width) and learn without it: good edges need large ones.
+            with torch.no_grad():
+                for parameter in self.pair.parameters():
+                    parameter[width:] /= math.sqrt(width)
         if actions is not None:
             # No weight depends on the graph size, so weights learned on small graphs fit larger ones.
             self.register_buffer("place", torch.from_numpy(actions.place).long(), persistent=False)
@@ -123,8 +145,7 @@ class Readout(nn.Module):
             parts.append(self.node(nodes[:, 1:]).flatten(1).index_select(1, self.place))
         if self.pair is not None:
             source, target = self.pair(nodes[:, 1:]).chunk(2, dim=2)
-            logits = source @ target.transpose(1, 2) / math.sqrt(source.shape[2])
-            parts.append(logits.flatten(1).index_select(1, self.place))
+            parts.append((source @ target.transpose(1, 2)).flatten(1).index_select(1, self.place))
         if self.whole is not None:
             parts.append(self.whole(nodes[:, 0]))
         return torch.cat(parts, dim=1)

@@ -174,8 +174,10 @@ def slow_heads(policy, dag, graph):
         others = [j for j in range(size) if j != i]
         start = network.label.weight[int(graph[i, i])]
         for j in others:
-            for offset, r in ((0, relation(i, j)), (layout.num_relations, relation(j, i))):
-                start = start + (network.relations.weight[:, offset + r] if r else 0)
+            for back, r in ((0, relation(i, j)), (1, relation(j, i))):
+                if r:
+                    start = start + network.relations[back * (layout.num_relations - 1) + r - 1]
+                    start = start + network.neighbors.weight.chunk(2)[back] @ network.label.weight[int(graph[j, j])]
         x[i] = start
     to, back = (embedding.weight for embedding in network.bias)
     for layer in network.layers:
@@ -197,7 +199,7 @@ def slow_heads(policy, dag, graph):
             if isinstance(actions, PairActions):
                 i, j = divmod(place, size)
                 source = weight(readout.pair, x[i])[: len(x[i])]
-                outputs.append(source @ weight(readout.pair, x[j])[len(x[j]) :] / len(x[i]) ** 0.5)
+                outputs.append(source @ weight(readout.pair, x[j])[len(x[j]) :])
             else:
                 node, k = divmod(place, actions.per_node)
                 outputs.append(weight(readout.node, x[node])[k])
