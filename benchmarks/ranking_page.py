@@ -50,35 +50,42 @@ def score(row: dict[str, Any], budget: Budget) -> float:
     return score_at(row, budget, 1.0)
 
 
-def complete(rows: list[dict[str, Any]]) -> list[str]:
-    """Tasks of which every method has every seed, or raised that it does not support the task."""
-    runs, impossible = chosen(rows), {(r["task"], r["method"]) for r in rows if r.get("unsupported")}
-    return [
-        task
-        for task in TASKS
-        if all((task, m) in impossible or len(runs.get((task, m), [])) == len(TASKS[task].seeds) for m in METHODS)
-    ]
-
-
 def chosen(rows: list[dict[str, Any]]) -> dict[tuple[str, str], list[dict[str, Any]]]:
-    """(task, method) -> runs with the seeds that count."""
+    """(task, method) -> runs with the seeds that count, in order of seeds, as many as every method of the task has."""
+    counts = {task: common_seeds(rows, task) for task in TASKS}
     found: dict[tuple[str, str], list[dict[str, Any]]] = {}
-    for row in rows:
-        if not row.get("unsupported") and row["seed"] in TASKS[row["task"]].seeds:
+    for row in sorted(rows, key=lambda row: row["seed"]):
+        if not row.get("unsupported") and row["seed"] < counts[row["task"]]:
             found.setdefault((row["task"], row["method"]), []).append(row)
     return found
 
 
+def common_seeds(rows: list[dict[str, Any]], task: str) -> int:
+    """Number n of seeds 0..n-1 that every method has run on a task, those that do not support it aside."""
+    own = [row for row in rows if row["task"] == task]
+    impossible = {row["method"] for row in own if row.get("unsupported")}
+    run = {m: {row["seed"] for row in own if row["method"] == m} for m in METHODS if m not in impossible}
+    wanted = TASKS[task].seeds
+    return min((next((s for s in wanted if s not in found), len(wanted)) for found in run.values()), default=0)
+
+
+def shown(rows: list[dict[str, Any]]) -> list[str]:
+    """Tasks on which every method has run with at least one seed."""
+    return [task for task in TASKS if common_seeds(rows, task)]
+
+
 def normalized(rows: list[dict[str, Any]], budget: Budget) -> dict[str, FloatArray]:
-    """method -> scores in [0, 1], (seeds, tasks), of the methods with a value on every complete task.
+    """method -> scores in [0, 1], (seeds, tasks), of the methods with a value on every task that is shown.
 
     1 - TV on exact tasks; elsewhere the ELBO on a line from the worst run to the best. A run that failed scores 0.
     """
-    runs, tasks, found = chosen(rows), complete(rows), {}
+    runs, tasks, found = chosen(rows), shown(rows), {}
     for method in METHODS:
         columns = [runs.get((task, method), []) for task in tasks]
         if tasks and all(any(np.isfinite(score(row, budget)) for row in column) for column in columns):
-            found[method] = np.array([[_scaled(row, runs, budget) for row in column] for column in columns]).T
+            least = min(map(len, columns))
+            scores = [[_scaled(row, runs, budget) for row in column[:least]] for column in columns]
+            found[method] = np.array(scores).T
     return found
 
 
@@ -112,8 +119,8 @@ def interquartile_means(scores: dict[str, FloatArray], seed: int = 0) -> dict[st
 
 
 def task_table(rows: list[dict[str, Any]], budget: Budget) -> str:
-    """Mean and standard error per method and complete task; the best of a task is bold."""
-    runs, tasks, cells = chosen(rows), complete(rows), {}
+    """Mean and standard error per method and task; the best of a task is bold."""
+    runs, tasks, cells = chosen(rows), shown(rows), {}
     for task in tasks:
         scores = {m: [score(row, budget) for row in runs.get((task, m), [])] for m in METHODS}
         best = max(METHODS, key=lambda m: np.mean(scores[m]) if scores[m] else -np.inf)
@@ -145,7 +152,7 @@ def rank_table(rows: list[dict[str, Any]], budget: Budget) -> str:
     """Methods by interquartile mean."""
     scores = normalized(rows, budget)
     if not scores:
-        return "No task is complete yet."
+        return "No task yet."
     found = sorted(interquartile_means(scores).items(), key=lambda item: -item[1][0])
     lines = [
         [str(i), f"`{m}`", f"{mean:.3f}", f"{low:.3f} to {high:.3f}"]
@@ -155,9 +162,9 @@ def rank_table(rows: list[dict[str, Any]], budget: Budget) -> str:
 
 
 def advice(rows: list[dict[str, Any]]) -> str:
-    """The three best methods of each complete task at equal seconds and at equal transitions, in words."""
+    """The three best methods of each task at equal seconds and at equal transitions, in words."""
     runs, lines = chosen(rows), []
-    for task in complete(rows):
+    for task in shown(rows):
         best = {}
         for budget in ("seconds", "transitions"):
             means = {m: np.mean([score(r, budget) for r in many]) for (t, m), many in runs.items() if t == task}  # type: ignore[arg-type]
@@ -168,17 +175,12 @@ def advice(rows: list[dict[str, Any]]) -> str:
 
 def state(rows: list[dict[str, Any]]) -> str:
     """What is there, and what is missing."""
-    runs, done = chosen(rows), complete(rows)
-    counts = {task: sum(len(many) for (t, _), many in runs.items() if t == task) for task in TASKS}
-    begun = [
-        f"{task} ({counts[task]} of {len(METHODS) * len(TASKS[task].seeds)} runs)" for task in TASKS if counts[task]
-    ]
-    missing = [task for task in TASKS if task not in done]
-    raised = sorted({(row["task"], row["method"]) for row in rows if row.get("unsupported") and row["task"] in done})
-    lines = [f"Complete: {', '.join(done) or 'none'}."]
-    if missing:
-        partly = [text for text in begun if text.partition(" (")[0] in missing]
-        lines.append(f"Missing: {', '.join(missing)}" + f"; begun: {', '.join(partly)}" * bool(partly) + ".")
+    counts = {task: common_seeds(rows, task) for task in TASKS}
+    there = [f"{task} ({n} of {len(TASKS[task].seeds)} seeds)" for task, n in counts.items() if n]
+    raised = sorted({(row["task"], row["method"]) for row in rows if row.get("unsupported") and counts[row["task"]]})
+    lines = [f"There: {', '.join(there) or 'nothing yet'}."]
+    if missing := [task for task, n in counts.items() if not n]:
+        lines.append(f"Missing: {', '.join(missing)}.")
     if raised:
         lines.append("Not supported: " + ", ".join(f"`{method}` on {task}" for task, method in raised) + ".")
     return " ".join(lines)
@@ -193,15 +195,15 @@ def page(rows: list[dict[str, Any]]) -> str:
         "A run is measured at shares of its CPU seconds and of its transitions (steps taken or undone, replayed ones "
         "included), on one core. Every method has the best of two or three candidate settings, which raced on another "
         "seed (benchmarks/ranking_methods.py). Tasks that can be listed have exact total variation (less is better), "
-        "the others the ELBO (more is better). Means and standard errors are over five seeds. Interquartile means with "
+        "the others the ELBO (more is better). Means and standard errors are over seeds. Interquartile means with "
         "95% bootstrap intervals (Agarwal et al. 2021) are over scores in [0, 1] of methods with a value on every "
-        "complete task. `(slow)`: some runs had not reached the transitions after twice the seconds, and have what "
-        "they reached.",
+        "task that is shown. `(slow)`: some runs had not reached the transitions after twice the seconds, and have "
+        "what they reached.",
         "## The best methods of each task",
-        advice(rows) or "No task is complete yet.",
+        advice(rows) or "No task yet.",
     ]
     for budget, title in (("seconds", "equal CPU seconds"), ("transitions", "equal transitions")):
         parts += [f"## At {title}", rank_table(rows, budget), task_table(rows, budget)]  # type: ignore[arg-type]
     parts.append("## Curves of the ten best")
-    parts += [curve_table(rows, task, "seconds") for task in complete(rows)]
+    parts += [curve_table(rows, task, "seconds") for task in shown(rows)]
     return "\n\n".join(parts) + "\n"

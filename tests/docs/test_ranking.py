@@ -63,7 +63,7 @@ def test_cells_run_once_and_the_page_has_them(tmp_path):
     np.testing.assert_allclose(sorted(scores["tb"][:, 0]), expected)
     page = ranking_page.page(done)
     assert "| rank | method | interquartile mean |" in page
-    assert "Complete: grid 3, grid 4." in page
+    assert "There: grid 3 (5 of 5 seeds), grid 4 (5 of 5 seeds)." in page
     assert "- grid 3: `" in page
     assert "| grid 3 | 0.25 of 1e-09 s |" in page
 
@@ -92,16 +92,18 @@ def test_candidates_that_are_behind_halfway_end_there():
 
 
 @pytest.mark.usefixtures("small")
-def test_a_task_is_on_the_page_once_it_is_complete(tmp_path):
+def test_a_task_is_on_the_page_once_every_method_has_run(tmp_path):
     path = tmp_path / "rows.jsonl"
     ranking.work(path, lambda cell: cell.task == "grid 3" or cell.seed == ranking.TUNING_SEED, False, None)
     done = ranking.rows(path)
-    assert ranking_page.complete(done) == ["grid 3"]
-    assert ranking_page.complete([row for row in done if row["seed"] != 4]) == []
+    assert ranking_page.shown(done) == ["grid 3"]
     assert ranking_page.normalized(done, "seconds")["tb"].shape == (5, 1)
-    page = ranking_page.page(done)
-    assert "Complete: grid 3. Missing: grid 4." in page
-    assert "No task is complete yet." in ranking_page.page([])
+    assert "There: grid 3 (5 of 5 seeds). Missing: grid 4." in ranking_page.page(done)
+    less = [row for row in done if (row["method"], row["seed"]) != ("tb", 3)]
+    assert "There: grid 3 (3 of 5 seeds)." in ranking_page.page(less)
+    assert {len(runs) for runs in ranking_page.chosen(less).values()} == {3}
+    assert ranking_page.shown([row for row in done if (row["method"], row["seed"]) != ("tb", 0)]) == []
+    assert "No task yet." in ranking_page.page([])
 
 
 def test_a_line_that_was_cut_off_is_left_out(tmp_path):
