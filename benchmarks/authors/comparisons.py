@@ -100,7 +100,7 @@ COMPARISONS: dict[str, Comparison] = {
         {},
         "tb",
         ON_STRINGS | {"epsilon": 0.1},
-        200,
+        150,
         "They clip the gradients of P_F and P_B apart, ours together, with log Z",
     ),
     "adaptive teacher": Comparison(
@@ -114,7 +114,7 @@ COMPARISONS: dict[str, Comparison] = {
         ON_STRINGS
         | {"epsilon": 0.01, "backward": "uniform", "replay_capacity": 1000}
         | {"explorer": "teacher(weight=19, mixing=0.5)"},
-        200,
+        150,
         "One batch in three is their teacher's, one in two ours; their teacher has a log Z and five times the rate",
     ),
 }

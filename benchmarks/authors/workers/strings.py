@@ -6,7 +6,8 @@ table (the data set), and every name of their settings.yaml that is not at its d
 Patches that only make it run: modules that are imported but not used by these models are empty (ray, torch_geometric,
 torch_scatter, polyleven, wandb, whose log does nothing); AttrDict, which needs Python < 3.10, is a dictionary with
 attributes; OneHotEncoder's argument ``sparse`` is now ``sparse_output``; pickles are read by a reader that makes
-containers of numbers and strings only; evaluation and checkpoints during training are off.
+containers of numbers and strings only; probabilities are normalized in double precision, as NumPy now asks; evaluation
+and checkpoints during training are off.
 """
 
 import contextlib
@@ -63,6 +64,14 @@ import sklearn.preprocessing  # noqa: E402
 Encoder = sklearn.preprocessing.OneHotEncoder
 sklearn.preprocessing.OneHotEncoder = lambda sparse: Encoder(sparse_output=sparse)
 pickle.load = lambda file: Numbers(file).load()
+draw = np.random.choice  # noqa: NPY002
+
+
+def normalized_choice(a, size=None, replace=True, p=None):
+    return draw(a, size, replace, None if p is None else np.asarray(p, np.float64) / np.sum(p, dtype=np.float64))
+
+
+np.random.choice = normalized_choice
 
 from exps.qm9str.qm9str import QM9stringMDP  # noqa: E402
 from gflownet import trainers  # noqa: E402
