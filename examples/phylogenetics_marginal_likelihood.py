@@ -26,19 +26,19 @@ import argparse
 import heapq
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import numpy as np
 
 import gfn_envs
 from gfn_envs.envs.phylogenetics.branch_sampling import log_importance_weights
-from gfn_envs.envs.phylogenetics.clade_distribution import CladeDistribution
+from gfn_envs.envs.phylogenetics.clade_distribution import CladeDistribution, Split, count_splits, mixture
+from gfn_envs.envs.phylogenetics.neighbor_joining import jukes_cantor_distances, neighbor_joining
 from gfn_envs.envs.phylogenetics.nested_trees import (
     Tree,
     clade,
     combined,
     joins,
-    neighbor_joining,
     neighbors,
     regrafted,
     splits,
@@ -59,21 +59,15 @@ PUBLISHED = {
     "DS8": (-8650.63, 0.55, -8654.76),
 }
 #: Shares of the time after which the search, the rounds of fitting, and the sampling end. Integrals take the rest.
-SEARCHED, FITTED, SAMPLED = 0.25, 0.5, 0.75
-#: Trees per round, draws of the branch lengths per integral, and visited or valued trees of the first fit.
+SEARCHED, FITTED, SAMPLED = 0.25, 0.6, 0.8
+#: Trees per round, draws of the branch lengths per integral, and trees of the first fit.
 ROUND, DRAWS, FIRST = 100, 64, 3000
-#: Visits without a better tree before a scan, and trees that a scan maximizes.
-PATIENCE, SCANNED = 15, 40
+#: Visits without a better tree before a scan, trees that it maximizes and returns, and how much worse these may be.
+PATIENCE, SCANNED, NEARBY, WINDOW = 15, 40, 1000, 9.0
+#: Proportions of trees in the fitted distribution.
+SHARES = {"search": 0.05, "samples": 0.55, "near": 0.4}
 
 Lengths = dict[int, float]
-
-
-def jukes_cantor_distances(sequences: list[str]) -> np.ndarray:
-    letters = np.array([list(sequence.upper()) for sequence in sequences])
-    known = np.isin(letters, list("ACGT"))
-    both = known[:, None] & known
-    different = ((letters[:, None] != letters) & both).sum(2) / np.maximum(both.sum(2), 1)
-    return -0.75 * np.log(1 - 4 / 3 * np.minimum(different, 0.7))
 
 
 def log_mean(logs: np.ndarray) -> tuple[float, float]:
@@ -83,6 +77,12 @@ def log_mean(logs: np.ndarray) -> tuple[float, float]:
     return float(logs.max() + np.log(shares.mean())), float(error)
 
 
+def shares(trees: Sequence[Tree], log_weights: np.ndarray) -> dict[Split, float]:
+    """The splits of weighted trees, with the share of the weight that they have."""
+    weights = np.exp(log_weights - log_weights.max())
+    return count_splits(map(splits, trees), weights / weights.sum())
+
+
 class Search:
     """Topologies with the maximum of the integrand over branch lengths, and samples of them."""
 
@@ -90,7 +90,7 @@ class Search:
         self.dag = gfn_envs.make_dag("GFN/PhyloTree-v0", alignment=alignment, score="jc69", constant=0.0)
         self.likelihood, self.taxa = self.dag.likelihood, self.dag.num_taxa
         start = neighbor_joining(jukes_cantor_distances(list(self.dag.sequences.values())))
-        #: Values of trees that were not visited, at most their maxima, and logs of branch lengths by clade.
+        #: Values of trees to visit, at most their maxima, and logs of branch lengths by clade.
         self.waiting: dict[Tree, tuple[float, Lengths]] = {start: (-math.inf, {})}
         #: Maxima of the visited trees, with the logs of the lengths.
         self.maxima: dict[Tree, tuple[float, Lengths]] = {}
@@ -98,8 +98,6 @@ class Search:
         self.lengths: Lengths = {}
         self.visited: set[Tree] = set()
         self.scanned: set[Tree] = set()
-        #: The maxima when the search ends.
-        self.found: dict[Tree, tuple[float, Lengths]] = {}
         #: Sampled trees, with the logs of maximum / probability; and of trees drawn from them, the logs of
         #: integral / maximum, by importance sampling and by Laplace's approximation.
         self.weights: list[tuple[Tree, float]] = []
@@ -138,8 +136,12 @@ class Search:
         if len(better) > 1:
             self.wait(combined(tree, [other for _, other in better], self.taxa), value + better[0][0] + 1e-6, lengths)
 
-    def scan(self, tree: Tree) -> None:
-        """Maximize the most promising trees that differ by moving one subtree (SPR), which then wait for a visit."""
+    def scan(self, tree: Tree) -> dict[Tree, float]:
+        """Trees that differ by moving one subtree (SPR), with the logs of their maxima over that of this tree.
+
+        The most promising ones are maximized, and wait for a visit. For the others, the subtree moves to the middle of
+        a branch, and no length adapts.
+        """
         trees, masks, logs = self.maximize(tree, self.maxima[tree][1], tolerance=0.1)
         inner = [k for k, mask in enumerate(masks) if k not in (trees.left[0, -1], trees.right[0, -1])]
         lengths, nodes = np.exp(logs), np.array(inner, dtype=np.int64)
@@ -148,14 +150,18 @@ class Search:
         gains = np.concatenate([self.likelihood.pruning.regrafts(trees, lengths, nodes[part]) for part in rows])
         found: dict[Tree, float] = {}
         for k in gains.argsort(axis=None)[::-1].tolist():
-            node, target = masks[nodes[k // len(masks)]], masks[k % len(masks)]
-            if target & node != target and target != 1 << self.taxa - 1:
-                other = regrafted(tree, node, target)
-                if other not in self.maxima and other != tree:
-                    found.setdefault(other, float(gains.flat[k]))
-            if len(found) == SCANNED:
+            node, target, gain = masks[nodes[k // len(masks)]], masks[k % len(masks)], float(gains.flat[k])
+            if len(found) == NEARBY or gain < -WINDOW:
                 break
-        self.maximize_all(list(found))
+            if target & node != target and target != 1 << self.taxa - 1:
+                found.setdefault(regrafted(tree, node, target), gain)
+        found.pop(tree, None)
+        self.maximize_all([other for other in list(found)[:SCANNED] if other not in self.maxima])
+        value = self.maxima[tree][0]
+        return {
+            other: max(gain, self.maxima.get(other, self.waiting.get(other, (-math.inf, {})))[0] - value)
+            for other, gain in found.items()
+        }
 
     def wait(self, tree: Tree, value: float, lengths: Lengths) -> None:
         if tree not in self.visited and value > self.waiting.get(tree, (-math.inf, {}))[0]:
@@ -179,8 +185,8 @@ class Search:
         """Maximize the branch lengths of several trees, from those above the same clades in other trees."""
         for few in (trees[k : k + 10] for k in range(0, len(trees), 10)):
             into, merged, masks = zip(*(joins(tree, self.taxa) for tree in few), strict=True)
-            start = np.array([[self.lengths.get(mask, math.log(0.02)) for mask in of_tree] for of_tree in masks])
             batch = trees_of(np.array(into), np.array(merged))
+            start = np.array([[self.lengths.get(mask, math.log(0.02)) for mask in of_tree] for of_tree in masks])
             logs, _ = self.likelihood.log_lengths(batch, start, tolerance=0.1)
             for tree, of_tree, row, value in zip(few, masks, logs, self.likelihood.value(batch, logs), strict=True):
                 lengths = dict(zip(of_tree, row.tolist(), strict=True))
@@ -195,20 +201,25 @@ class Search:
         self.maximize_all([tree for tree in dict.fromkeys(tree for tree, _ in found) if tree not in self.maxima])
         return [(tree, self.maxima[tree][0] - log_prob) for tree, log_prob in found]
 
-    def fitted(self, sampled: list[tuple[Tree, float]]) -> CladeDistribution:
-        """Nine parts of the weighted samples, truncated (Ionides 2008), and one of the trees of the search."""
-        values = {tree: value for tree, (value, _) in [*self.waiting.items(), *self.found.items()]}
+    def fit(self, until: Callable[[], bool], rng: np.random.Generator) -> CladeDistribution:
+        """Fit a distribution to trees of the search, to weighted samples, and to neighbors of some of these."""
+        values = {tree: value for tree, (value, _) in [*self.waiting.items(), *self.maxima.items()]}
         first = heapq.nlargest(FIRST, values, key=values.__getitem__)
         # Flatter than the posterior, so that more trees get weight.
-        logs = np.array([values[tree] for tree in first]) / 2
-        weights = np.exp(logs - logs.max())
-        weights *= 0.1 / weights.sum()
-        if sampled:
-            logs = np.array([log_weight for _, log_weight in sampled])
-            more = np.exp(logs - logs.max())
-            more = np.minimum(more, more.mean() * math.sqrt(len(more)))
-            first, weights = [*first, *(tree for tree, _ in sampled)], np.append(weights, 0.9 * more / more.sum())
-        return CladeDistribution(map(splits, first), weights)
+        parts = {"search": shares(first, np.array([values[tree] for tree in first]) / 2)}
+        sampled, near = list[tuple[Tree, float]](), list[tuple[Tree, float]]()
+        fitted = CladeDistribution(parts["search"])
+        while until():
+            sampled += self.sample(fitted, rng)
+            trees, logs = zip(*sampled, strict=True)
+            # Truncated weights (Ionides 2008).
+            cut = np.minimum(logs, log_mean(np.array(logs))[0] + math.log(len(logs)) / 2)
+            base = trees[int((cut + rng.gumbel(size=len(cut))).argmax())]
+            near += self.scan(base).items()
+            others, ratios = zip(*near, strict=True)
+            parts |= {"samples": shares(trees, cut), "near": shares(others, np.minimum(ratios, 0.0))}
+            fitted = mixture([(share, parts[name]) for name, share in SHARES.items()])
+        return fitted
 
     def integrate(self, number: int, until: float, rng: np.random.Generator) -> None:
         """Ratios of the integral to the maximum, of up to ``number`` trees drawn in proportion to their weights."""
@@ -230,15 +241,9 @@ class Search:
     def run(self, seconds: float, seed: int = 0) -> None:
         """All steps, within this CPU time."""
         start, rng = time.process_time(), np.random.default_rng(seed)
-
-        def early(share: float) -> bool:
-            return time.process_time() - start < seconds * share
-
+        early = lambda share: time.process_time() - start < seconds * share  # noqa: E731
         self.search(lambda: early(SEARCHED))
-        self.found, sampled = dict(self.maxima), []
-        while early(FITTED):
-            sampled += self.sample(self.fitted(sampled), rng)
-        last = self.fitted(sampled)
+        last = self.fit(lambda: early(FITTED), rng)
         while not self.weights or early(SAMPLED):
             self.weights += self.sample(last, rng)
         self.integrate(200, start + seconds, rng)
@@ -256,9 +261,8 @@ class Search:
 
     def effective_size(self) -> float:
         """Effective number of sampled trees."""
-        logs = np.array([log_weight for _, log_weight in self.weights])
-        shares = np.exp(logs - logs.max())
-        return float(shares.sum() ** 2 / (shares**2).sum())
+        _, error = log_mean(np.array([log_weight for _, log_weight in self.weights]))
+        return 1 / (1 / len(self.weights) + error**2)
 
 
 def main() -> None:
@@ -268,7 +272,7 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=0)
     options = parser.parse_args()
     header = (
-        "alignment | taxa | estimate | Laplace error | trees sampled | effective | integrals | VBPI | PhyloGFN | CPU s"
+        "alignment | taxa | estimate | Laplace error | trees | effective | integrals | VBPI | PhyloGFN | CPU seconds"
     )
     print(f"| {header} |\n{'|---' * 10}|")
     for alignment in options.alignments:
@@ -276,7 +280,7 @@ def main() -> None:
         search = Search(alignment)
         search.run(options.seconds, options.seed)
         value, error = search.estimate()
-        vbpi, deviation, phylogfn = PUBLISHED.get(alignment, (math.nan,) * 3)
+        published = ["{:,.2f} ± {:.2f}", "{2:,.2f}"] if alignment in PUBLISHED else ["", ""]
         cells = [
             alignment,
             search.taxa,
@@ -285,7 +289,7 @@ def main() -> None:
             len(search.weights),
             f"{search.effective_size():.0f}",
             len(search.ratios),
-            *([f"{vbpi:,.2f} ± {deviation:.2f}", f"{phylogfn:,.2f}"] if alignment in PUBLISHED else ["", ""]),
+            *(form.format(*PUBLISHED.get(alignment, ())) for form in published),
             f"{time.process_time() - start:.0f}",
         ]
         print("| " + " | ".join(map(str, cells)) + " |", flush=True)

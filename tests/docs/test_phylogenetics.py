@@ -15,6 +15,7 @@ import pytest
 import gfn_envs
 from gfn_envs import exact
 from gfn_envs.envs.phylogenetics import nested_trees
+from gfn_envs.envs.phylogenetics.neighbor_joining import neighbor_joining
 
 EXAMPLES = Path(__file__).resolve().parents[2] / "examples"
 
@@ -53,7 +54,7 @@ def test_neighbor_joining_finds_the_tree_of_additive_distances() -> None:
     sides = np.array([[mask >> taxon & 1 for taxon in range(7)] for mask in clades], dtype=bool)
     lengths = np.random.default_rng(0).uniform(0.1, 1.0, len(sides))
     distances = ((sides[:, :, None] != sides[:, None]) * lengths[:, None, None]).sum(0)
-    assert nested_trees.neighbor_joining(distances) == tree
+    assert neighbor_joining(distances) == tree
 
 
 def test_each_inner_edge_has_two_interchanges_which_lead_to_every_tree() -> None:
@@ -107,7 +108,7 @@ def test_estimates_of_small_alignments_are_exact(marginal_likelihood: ModuleType
     (tmp_path / "a.fasta").write_text("".join(f">{name}\n{letters}\n" for name, letters in dag.sequences.items()))
     search = marginal_likelihood.Search(str(tmp_path / "a.fasta"))
     search.run(0.6)
-    assert len(search.found) == 105
+    assert len(search.maxima) == 105
     estimate, error = search.estimate()
     assert error < 0.1
     # The environment's rewards are Laplace's approximation.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
 
@@ -13,29 +13,40 @@ from gfn_envs.arrays import FloatArray
 Split = tuple[int, int]
 
 
+def count_splits(trees: Iterable[Sequence[Split]], weights: Iterable[float]) -> dict[Split, float]:
+    """Total weight of each split, over trees given by their splits.
+
+    Raises:
+        ValueError: a weight is negative or not finite.
+    """
+    counts: dict[Split, float] = defaultdict(float)
+    for splits, weight in zip(trees, weights, strict=True):
+        if not 0 <= weight < np.inf:
+            raise ValueError(f"count_splits: weights must be finite and >= 0, got {weight}")
+        for split in splits:
+            counts[split] += weight
+    return counts
+
+
 class CladeDistribution:
     """P(tree) = product over clades of P(split | clade) (Hoehna and Drummond 2012; Larget 2013).
 
-    It is fitted to weighted trees, and gives probabilities to all trees of their splits, also to those that combine
-    parts of several trees.
+    It gives probabilities to all trees of its splits, also to those that combine parts of several fitted trees.
 
     Args:
-        trees: the splits of each tree, all of the same taxa.
-        weights: weight of each tree. Trees of weight 0 take no part.
+        weights: weight of each split, as from :func:`count_splits`. Splits of weight 0 take no part.
 
     Raises:
-        ValueError: no weight is positive, or one is negative or not finite.
+        ValueError: no weight is positive.
     """
 
-    def __init__(self, trees: Iterable[Sequence[Split]], weights: Iterable[float]):
-        counts: dict[int, dict[int, float]] = defaultdict(lambda: defaultdict(float))
-        for splits, weight in zip(trees, weights, strict=True):
-            if not 0 <= weight < np.inf:
-                raise ValueError(f"CladeDistribution: weights must be finite and >= 0, got {weight}")
-            for clade, part in splits if weight > 0 else ():
-                counts[clade][part] += weight
+    def __init__(self, weights: Mapping[Split, float]):
+        counts: dict[int, dict[int, float]] = defaultdict(dict)
+        for (clade, part), weight in weights.items():
+            if weight > 0:
+                counts[clade][part] = weight
         if not counts:
-            raise ValueError("CladeDistribution: no tree has a weight > 0")
+            raise ValueError("CladeDistribution: no split has a weight > 0")
         self.root = max(counts)
         self.parts = {clade: list(of_clade) for clade, of_clade in counts.items()}
         self.log_probs: dict[int, FloatArray] = {}
@@ -66,3 +77,12 @@ class CladeDistribution:
                 return -np.inf
             total += float(self.log_probs[clade][parts.index(part)])
         return total
+
+
+def mixture(parts: Iterable[tuple[float, Mapping[Split, float]]]) -> CladeDistribution:
+    """The distribution of the sum of weights of splits, each in the proportion that precedes it."""
+    total: dict[Split, float] = defaultdict(float)
+    for share, weights in parts:
+        for split, weight in weights.items():
+            total[split] += share * weight
+    return CladeDistribution(total)

@@ -5,9 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-import numpy as np
-
-from gfn_envs.arrays import FloatArray
 from gfn_envs.envs.phylogenetics.clade_distribution import Split
 
 #: The number of a taxon, or a pair of trees, that with the smaller taxon first.
@@ -137,21 +134,3 @@ def tree_of_splits(found: list[Split]) -> Tree:
         return (build(parts[clade]), build(clade ^ parts[clade])) if clade in parts else clade.bit_length() - 1
 
     return build(max(parts))
-
-
-def neighbor_joining(distances: FloatArray) -> Tree:
-    """The tree of n taxa from their distances (n, n) (Saitou and Nei 1987)."""
-    d, trees = distances.copy(), list(range(len(distances)))
-    while len(trees) > 3:
-        total = d.sum(1)
-        q = (len(d) - 2) * d - total[:, None] - total
-        # The last taxon stays alone, which the choice of pairs allows: it is one of at least four.
-        q[-1] = q[:, -1] = np.inf
-        np.fill_diagonal(q, np.inf)
-        i, j = sorted(divmod(int(q.argmin()), len(d)))
-        d[i] = d[:, i] = (d[i] + d[j] - d[i, j]) / 2
-        d[i, i] = 0.0
-        trees[i] = pair(trees[i], trees[j])
-        del trees[j]
-        d = np.delete(np.delete(d, j, 0), j, 1)
-    return pair(trees[0], trees[1])

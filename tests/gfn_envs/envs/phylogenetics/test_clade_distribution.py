@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from gfn_envs.envs.phylogenetics.clade_distribution import CladeDistribution
+from gfn_envs.envs.phylogenetics.clade_distribution import CladeDistribution, count_splits, mixture
 from gfn_envs.envs.phylogenetics.nested_trees import Tree, neighbors, splits, tree_of, tree_of_splits
 
 
@@ -29,33 +29,35 @@ def test_splits_give_the_tree_back() -> None:
 
 def test_probabilities_are_a_distribution_that_fits_itself_and_single_trees() -> None:
     every = [splits(tree) for tree in TREES]
-    fitted = CladeDistribution(every, np.random.default_rng(0).exponential(1, 105) ** 3)
+    fitted = CladeDistribution(count_splits(every, np.random.default_rng(0).exponential(1, 105) ** 3))
     probabilities = np.exp([fitted.log_prob(of_tree) for of_tree in every])
     assert probabilities.sum() == pytest.approx(1, abs=1e-12)
-    again = CladeDistribution(every, 7 * probabilities)
+    again = CladeDistribution(count_splits(every, 7 * probabilities))
     np.testing.assert_allclose(np.exp([again.log_prob(of_tree) for of_tree in every]), probabilities, rtol=1e-10)
-    alone = CladeDistribution(every[:1], [2.0])
+    alone = CladeDistribution(count_splits(every[:1], [2.0]))
     assert [alone.log_prob(of_tree) for of_tree in every[:2]] == [0.0, -np.inf]
 
 
 def test_a_fit_combines_parts_of_trees() -> None:
     one, other = (((0, 1), 2), ((3, 4), 5)), ((0, (1, 2)), (3, (4, 5)))
-    fitted = CladeDistribution(map(splits, [one, other]), [1.0, 3.0])
+    fitted = CladeDistribution(count_splits(map(splits, [one, other]), [1.0, 3.0]))
     both = (((0, 1), 2), (3, (4, 5)))
     assert fitted.log_prob(splits(both)) == pytest.approx(np.log(1 / 4 * 3 / 4))
+    parts = [(0.25, count_splits([splits(one)], [1.0])), (0.75, count_splits([splits(other)], [1.0]))]
+    assert mixture(parts).log_prob(splits(both)) == pytest.approx(np.log(1 / 4 * 3 / 4))
     # A tree of weight 0 takes no part.
-    assert CladeDistribution(map(splits, [one, other]), [1.0, 0.0]).log_prob(splits(both)) == -np.inf
+    assert CladeDistribution(count_splits(map(splits, [one, other]), [1.0, 0.0])).log_prob(splits(both)) == -np.inf
 
 
 @pytest.mark.parametrize("weights", [[0.0], [-1.0], [np.nan], [np.inf]])
 def test_weights_must_be_positive_and_finite(weights: list[float]) -> None:
-    with pytest.raises(ValueError, match="no tree has a weight > 0" if weights == [0.0] else "finite and >= 0"):
-        CladeDistribution([splits(TREES[0])], weights)
+    with pytest.raises(ValueError, match="no split has a weight > 0" if weights == [0.0] else "finite and >= 0"):
+        CladeDistribution(count_splits([splits(TREES[0])], weights))
 
 
 def test_samples_have_their_probabilities() -> None:
     rng = np.random.default_rng(1)
-    fitted = CladeDistribution(map(splits, TREES), rng.exponential(1, 105))
+    fitted = CladeDistribution(count_splits(map(splits, TREES), rng.exponential(1, 105)))
     counts = dict.fromkeys(TREES, 0)
     for _ in range(4000):
         found, log_prob = fitted.sample(rng)
