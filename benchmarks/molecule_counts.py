@@ -156,10 +156,13 @@ def run(elements: str, most: int, settings: dict[str, Any]) -> dict[str, Any]:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--most", type=int, default=9, help="largest number of atoms; default: %(default)s")
+    parser.add_argument("--only", nargs="+", default=list(CASES), choices=CASES, metavar="NAME", help="names of cases")
     parser.add_argument("--table", action="store_true", help="run nothing")
     options = parser.parse_args()
     RDLogger.DisableLog("rdApp.*")
     for most, (name, (elements, largest, settings)) in itertools.product(range(5, options.most + 1), CASES.items()):
+        if name not in options.only:
+            continue
         stored = report.load(FILE)
         if not options.table and most <= largest and len(stored.get(name, {}).get("environment", [])) < most:
             stored[name] = run(elements, most, settings)

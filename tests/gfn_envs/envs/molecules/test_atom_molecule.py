@@ -108,6 +108,8 @@ def test_six_carbons_have_770_molecules_of_772_multigraphs() -> None:
     assert connected_multigraphs([4], 6)[-1] == 772
     assert molecule_counts.by_environment("C", 6, **ANY)[-1] == set(six_carbons())
     assert len(six_carbons()) == 770
+    hydrogens = [24 - 2 * sum(order for *_, order in bonds) for bonds in six_carbons().values()]
+    assert hydrogens.count(6) == 217  # the isomers of benzene (Nagendrappa 2001)
 
 
 @pytest.mark.parametrize(
