@@ -4,7 +4,7 @@ Training stops at an exact total variation of 0.1, or after 60 CPU seconds witho
 where no data come with the package. RNA needs ViennaRNA, molecules need RDKit. Results are stored in
 benchmarks/results/fields.json, so that the benchmark can be interrupted and run in parts.
 
-    python -m benchmarks.fields                     # three seeds, about ten minutes
+    python -m benchmarks.fields                     # three seeds, about twenty minutes
     python -m benchmarks.fields --only RNA Set      # the cases whose names contain RNA or Set
     python -m benchmarks.fields --table             # the tables of all stored runs
 """
