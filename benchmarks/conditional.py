@@ -49,6 +49,8 @@ RARE: dict[str, Any] = {
     **{"replay": "uniform", "relabel": True, "replay_mix": "joint", "replay_batch_size": 48, "batch_size": 16},
     **{"condition_by": "film", "backward": "uniform", "epsilon": "0.1,0,3000"},
 }
+#: Fewer iterations to the same distance than Adam's, at a lower cost per iteration if the network is small.
+MUON: dict[str, Any] = {"optimizer": "muon(betas=(0.9, 0.99))", "hidden": (128, 128)}
 
 
 @dataclass(frozen=True)
@@ -64,13 +66,15 @@ class Case:
     """Settings of the agents that differ from SETTINGS."""
     longer: Mapping[str, int] = dataclasses.field(default_factory=dict)
     """Iterations of agents that need more."""
+    own: Mapping[str, Mapping[str, Any]] = dataclasses.field(default_factory=dict)
+    """Settings of single agents that differ from ``settings``."""
 
 
 def preferences(*names: str, exponent: int = 16, iterations: int = 6000) -> Case:
     """The grid of side 32 with these objectives."""
     arguments = {"ndim": 2, "side": 32, "reward": list(names)}
     conditions = f"preferences:{','.join(names)},exponent={exponent}"
-    return Case("GFN/HyperGrid-v0", arguments, conditions, iterations, 5e-3, RARE)
+    return Case("GFN/HyperGrid-v0", arguments, conditions, iterations, 5e-3, RARE, own={"subtb": MUON})
 
 
 CASES = {
@@ -80,7 +84,7 @@ CASES = {
     ),
     "BayesNet, 4 nodes": Case("GFN/BayesNet-v0", {"num_nodes": 4}, TEMPERATURE),
     "Bag, 5 letters": Case(
-        "GFN/Bag-v0", {"num_letters": 5, "capacity": 8, "repeats": 4}, TEMPERATURE, 10_000, 5e-3, RARE
+        "GFN/Bag-v0", {"num_letters": 5, "capacity": 8, "repeats": 4}, TEMPERATURE, 12_000, 5e-3, RARE | MUON
     ),
     "3 objectives, exponent 4": preferences("branin", "currin", "shubert", exponent=4, iterations=3000),
     "3 objectives": preferences("branin", "currin", "shubert"),
@@ -88,15 +92,16 @@ CASES = {
 }
 
 
-def settings_of(case: Case, iterations: int) -> dict[str, Any]:
-    """Settings of every agent: the learning rate falls along a cosine."""
-    return {**SETTINGS, "lr": f"{case.lr:g},1e-5,{iterations},cosine", **case.settings}
+def settings_of(case: Case, agent_name: str, iterations: int) -> dict[str, Any]:
+    """Settings of an agent: the learning rate falls along a cosine."""
+    own = case.own.get(agent_name, {})
+    return {**SETTINGS, "lr": f"{case.lr:g},1e-5,{iterations},cosine", **case.settings, **own}
 
 
 def run(case: Case, agent_name: str, seed: int, iterations: int) -> dict[str, Any]:
     """Train one conditional agent and evaluate it at unseen conditions."""
     dag = gfn_envs.make_dag(case.env, **case.arguments, conditions=case.conditions)
-    agent: Any = agents.make_agent(agent_name, dag, seed=seed, **settings_of(case, iterations))
+    agent: Any = agents.make_agent(agent_name, dag, seed=seed, **settings_of(case, agent_name, iterations))
     start = time.process_time()
     for _ in range(iterations):
         agent.update()
@@ -105,7 +110,7 @@ def run(case: Case, agent_name: str, seed: int, iterations: int) -> dict[str, An
     numbers = {name: value for name, value in found.items() if not isinstance(value, list)}
     if isinstance(agent.dag.conditions, Preferences):
         numbers |= front_metrics(agent, np.array(found["conditions"], np.float32))
-    settings = {"settings": settings_of(case, iterations)}
+    settings = {"settings": settings_of(case, agent_name, iterations)}
     return {
         "iterations": iterations,
         "cpu_seconds": seconds,
@@ -137,7 +142,9 @@ def run_separately(case: Case, agent_name: str, seed: int, iterations: int) -> d
     each = iterations // SEPARATE
     tvs, start = [], time.process_time()
     for beta in dag.conditions.grid(SEPARATE):
-        agent = agents.make_agent(agent_name, dag.at(beta), seed=seed, **unconditional(settings_of(case, each)))
+        agent = agents.make_agent(
+            agent_name, dag.at(beta), seed=seed, **unconditional(settings_of(case, agent_name, each))
+        )
         for _ in range(each):
             agent.update()
         tvs.append(float(evaluate(agent, 2)["tv"]))
