@@ -25,12 +25,15 @@ REMARKS = {
     "FactorGraph, user": "without tempering (`beta=1`), tb keeps to the first one or two of four modes: TV 0.63 after "
     "4 CPU seconds and after 20.",
     "FragmentMolecule, user": "10 seconds are 280 iterations, after which tempering is at beta 0.38 to 0.52. Without "
-    "tempering, tb has an ELBO of 23.07 after as long.",
+    "tempering, tb has an ELBO of 23.07 after as long. Seed 0 with and without tempering: 23.80 and 23.85 after 30 CPU "
+    "seconds, 24.07 and 24.05 after 60, 24.52 and 24.37 after 120.",
+    "BayesNet, user": "after 60 CPU seconds, mdb has a largest error of 0.034 with seed 2, which has 0.163 after 30.",
     "InverseFolding, default": "4 seconds are 4 iterations of 228 steps with 4,560 actions, which says nothing of tb.",
     "Ising, user": "seed 2 of tb keeps to one of two opposite ground states: its ELBO is log 2 below log Z. Without "
     "tempering, all three seeds do.",
-    "Ising, default": "100 spins need more time. After 45 CPU seconds, 1,000 iterations, beta is 0.47 and the ELBO of "
-    'tb 68.9; with `backward="uniform"` it is 69.6. Five minutes were not measured.',
+    "Ising, default": "100 spins in any order need more time. After 50 CPU seconds, 1,088 iterations, beta is 0.56 and "
+    'the ELBO of tb 69.20, still that of random sampling. Row by row (`construction="autoregressive"`), which leaves '
+    "one trajectory per object, tb has an ELBO of 76.06 after 40 seconds, at beta 0.72.",
     "Sequence, default": "the reward is constant, so that random sampling is exact.",
 }
 
