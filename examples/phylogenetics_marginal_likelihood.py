@@ -3,8 +3,9 @@
 The model is that of the published estimates: JC69, all unrooted topologies equally probable, independent exponential
 priors of branch lengths with mean 0.1.
 
-1. Search. It starts at the neighbor-joining tree (Saitou and Nei 1987), maximizes the branch lengths of the most
-   promising tree not yet visited, and values the tree's nearest-neighbor interchanges with one new branch length each.
+1. Search. It starts at neighbor-joining trees (Saitou and Nei 1987) of all sites and of resampled sites, maximizes the
+   branch lengths of the most promising tree not yet visited, and values the tree's nearest-neighbor interchanges with
+   one new branch length each. If these do not help, it moves subtrees of the best tree to all other branches.
 2. A distribution over trees in which clades split independently is fitted to these trees, then to its own samples with
    importance weights, for a few rounds. It combines parts of trees, so it reaches the many trees that share a flat
    posterior.
@@ -26,13 +27,13 @@ import argparse
 import heapq
 import math
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 
 import numpy as np
 
 import gfn_envs
-from gfn_envs.envs.phylogenetics.branch_sampling import log_importance_weights
-from gfn_envs.envs.phylogenetics.clade_distribution import CladeDistribution, Split, count_splits, mixture
+from gfn_envs.envs.phylogenetics.branch_sampling import log_importance_weights, log_mean
+from gfn_envs.envs.phylogenetics.clade_distribution import CladeDistribution, Split, count_splits, mix, shares
 from gfn_envs.envs.phylogenetics.neighbor_joining import jukes_cantor_distances, neighbor_joining
 from gfn_envs.envs.phylogenetics.nested_trees import (
     Tree,
@@ -59,28 +60,15 @@ PUBLISHED = {
     "DS8": (-8650.63, 0.55, -8654.76),
 }
 #: Shares of the time after which the search, the rounds of fitting, and the sampling end. Integrals take the rest.
-SEARCHED, FITTED, SAMPLED = 0.25, 0.6, 0.8
+SEARCHED, FITTED, SAMPLED = 0.4, 0.65, 0.8
 #: Trees per round, draws of the branch lengths per integral, and trees of the first fit.
 ROUND, DRAWS, FIRST = 100, 64, 3000
-#: Visits without a better tree before a scan, trees that it maximizes and returns, and how much worse these may be.
-PATIENCE, SCANNED, NEARBY, WINDOW = 15, 40, 1000, 9.0
-#: Proportions of trees in the fitted distribution.
-SHARES = {"search": 0.05, "samples": 0.55, "near": 0.4}
+#: Visits without a better tree before a scan, and trees that it maximizes.
+PATIENCE, SCANNED = 15, 40
+#: Sampled trees per round whose neighbors are fitted, the smallest ratio of these, and proportions in the fit.
+BASES, SMALL, SHARES = 10, 1e-4, {"search": 0.05, "samples": 0.55, "near": 0.4}
 
 Lengths = dict[int, float]
-
-
-def log_mean(logs: np.ndarray) -> tuple[float, float]:
-    """log of the mean of exp(logs), and its standard error."""
-    shares = np.exp(logs - logs.max())
-    error = shares.std() / shares.mean() / math.sqrt(len(logs))
-    return float(logs.max() + np.log(shares.mean())), float(error)
-
-
-def shares(trees: Sequence[Tree], log_weights: np.ndarray) -> dict[Split, float]:
-    """The splits of weighted trees, with the share of the weight that they have."""
-    weights = np.exp(log_weights - log_weights.max())
-    return count_splits(map(splits, trees), weights / weights.sum())
 
 
 class Search:
@@ -89,19 +77,19 @@ class Search:
     def __init__(self, alignment: str):
         self.dag = gfn_envs.make_dag("GFN/PhyloTree-v0", alignment=alignment, score="jc69", constant=0.0)
         self.likelihood, self.taxa = self.dag.likelihood, self.dag.num_taxa
-        start = neighbor_joining(jukes_cantor_distances(list(self.dag.sequences.values())))
+        self.sequences = list(self.dag.sequences.values())
         #: Values of trees to visit, at most their maxima, and logs of branch lengths by clade.
-        self.waiting: dict[Tree, tuple[float, Lengths]] = {start: (-math.inf, {})}
+        self.waiting: dict[Tree, tuple[float, Lengths]] = {}
         #: Maxima of the visited trees, with the logs of the lengths.
         self.maxima: dict[Tree, tuple[float, Lengths]] = {}
         #: Logs of the branch lengths above clades in the trees visited last.
         self.lengths: Lengths = {}
-        self.visited: set[Tree] = set()
-        self.scanned: set[Tree] = set()
+        #: Values of the neighbors of each visited tree, minus its own.
+        self.ratios: dict[Tree, dict[Tree, float]] = {}
         #: Sampled trees, with the logs of maximum / probability; and of trees drawn from them, the logs of
         #: integral / maximum, by importance sampling and by Laplace's approximation.
         self.weights: list[tuple[Tree, float]] = []
-        self.ratios: list[tuple[float, float]] = []
+        self.integrals: list[tuple[float, float]] = []
 
     def trees(self, tree: Tree) -> tuple[Trees, list[int]]:
         """A batch of one tree, and the taxa below each of its nodes as bits."""
@@ -115,18 +103,17 @@ class Search:
         return trees, masks, self.likelihood.log_lengths(trees, start, tolerance)[0]
 
     def visit(self, tree: Tree) -> None:
-        """Maximize a tree, and value its neighbors, and the tree with all better interchanges at once."""
+        """Maximize a tree, and value its interchanges, and the tree with all better ones at once."""
         trees, masks, logs = self.maximize(tree, self.waiting.pop(tree)[1], tolerance=0.1)
         value, lengths = float(self.likelihood.value(trees, logs)[0]), dict(zip(masks, logs[0].tolist(), strict=True))
         self.maxima[tree] = value, lengths
         self.lengths |= lengths
-        self.visited.add(tree)
         nodes, gains, log_lengths = self.likelihood.interchanges(trees, logs)
         place = {masks[node]: row for row, node in enumerate(nodes.tolist())}
-        better = []
+        better, self.ratios[tree] = [], {}
         for inner, which, other in neighbors(tree):
             row = place[clade(inner)]
-            gain = float(gains[row, which])
+            gain = self.ratios[tree][other] = float(gains[row, which])
             if gain > 0:
                 better.append((gain, other))
             new = joins(other, self.taxa)[2]
@@ -136,50 +123,54 @@ class Search:
         if len(better) > 1:
             self.wait(combined(tree, [other for _, other in better], self.taxa), value + better[0][0] + 1e-6, lengths)
 
-    def scan(self, tree: Tree) -> dict[Tree, float]:
-        """Trees that differ by moving one subtree (SPR), with the logs of their maxima over that of this tree.
-
-        The most promising ones are maximized, and wait for a visit. For the others, the subtree moves to the middle of
-        a branch, and no length adapts.
-        """
+    def scan(self, tree: Tree) -> None:
+        """Maximize the most promising trees that differ by moving one subtree (SPR), which then wait for a visit."""
         trees, masks, logs = self.maximize(tree, self.maxima[tree][1], tolerance=0.1)
         inner = [k for k, mask in enumerate(masks) if k not in (trees.left[0, -1], trees.right[0, -1])]
         lengths, nodes = np.exp(logs), np.array(inner, dtype=np.int64)
         lengths[0, trees.no_branch] = 0.0
         rows = self.likelihood.chunks(trees.take(np.zeros(len(nodes), dtype=np.int64)))
         gains = np.concatenate([self.likelihood.pruning.regrafts(trees, lengths, nodes[part]) for part in rows])
-        found: dict[Tree, float] = {}
+        found: set[Tree] = set()
         for k in gains.argsort(axis=None)[::-1].tolist():
-            node, target, gain = masks[nodes[k // len(masks)]], masks[k % len(masks)], float(gains.flat[k])
-            if len(found) == NEARBY or gain < -WINDOW:
-                break
+            node, target = masks[nodes[k // len(masks)]], masks[k % len(masks)]
             if target & node != target and target != 1 << self.taxa - 1:
-                found.setdefault(regrafted(tree, node, target), gain)
-        found.pop(tree, None)
-        self.maximize_all([other for other in list(found)[:SCANNED] if other not in self.maxima])
-        value = self.maxima[tree][0]
-        return {
-            other: max(gain, self.maxima.get(other, self.waiting.get(other, (-math.inf, {})))[0] - value)
-            for other, gain in found.items()
-        }
+                other = regrafted(tree, node, target)
+                found |= {other} - self.maxima.keys()
+            if len(found) == SCANNED:
+                break
+        self.maximize_all(list(found))
 
     def wait(self, tree: Tree, value: float, lengths: Lengths) -> None:
-        if tree not in self.visited and value > self.waiting.get(tree, (-math.inf, {}))[0]:
+        if tree not in self.ratios and value > self.waiting.get(tree, (-math.inf, {}))[0]:
             self.waiting[tree] = value, lengths
 
-    def search(self, go_on: Callable[[], bool]) -> None:
-        """Visit the most promising tree; after visits in vain, scan the best tree that was not scanned."""
-        best, vain = -math.inf, 0
+    def search(self, go_on: Callable[[], bool], rng: np.random.Generator) -> None:
+        """Climb from the neighbor-joining tree, and then from those of resampled sites (bootstrap)."""
+        sites = np.arange(len(self.sequences[0]))
+        while go_on():
+            distances = jukes_cantor_distances(["".join(map(row.__getitem__, sites)) for row in self.sequences])
+            others, self.waiting = self.waiting, {neighbor_joining(distances): (-math.inf, {})}
+            self.climb(go_on)
+            for tree, (value, lengths) in others.items():
+                self.wait(tree, value, lengths)
+            sites = rng.integers(0, len(sites), len(sites))
+
+    def climb(self, go_on: Callable[[], bool]) -> None:
+        """Visit the most promising tree; after visits in vain, scan the best tree, and stop if that was in vain too."""
+        best, vain, scanned = -math.inf, 0, None
         while self.waiting and go_on():
             tree = max(self.waiting, key=lambda tree: self.waiting[tree][0])
             self.visit(tree)
-            vain = 0 if self.maxima[tree][0] > best + 0.1 else vain + 1
-            best = max(best, self.maxima[tree][0])
-            left = self.visited - self.scanned
-            if vain >= PATIENCE and left:
-                vain, tree = 0, max(left, key=lambda tree: self.maxima[tree][0])
-                self.scanned.add(tree)
-                self.scan(tree)
+            if self.maxima[tree][0] > best + 0.1:
+                top, best, vain = tree, self.maxima[tree][0], 0
+            else:
+                vain += 1
+            if vain == PATIENCE:
+                if scanned == top:
+                    break
+                vain, scanned = 0, top
+                self.scan(top)
 
     def maximize_all(self, trees: list[Tree]) -> None:
         """Maximize the branch lengths of several trees, from those above the same clades in other trees."""
@@ -202,23 +193,33 @@ class Search:
         return [(tree, self.maxima[tree][0] - log_prob) for tree, log_prob in found]
 
     def fit(self, until: Callable[[], bool], rng: np.random.Generator) -> CladeDistribution:
-        """Fit a distribution to trees of the search, to weighted samples, and to neighbors of some of these."""
+        """Fit a distribution to trees of the search, to weighted samples, and to neighbors of some of these.
+
+        If a tree is a sample of the posterior, its neighbors, weighted by their ratios to it, have the posterior's
+        proportions too: they bring in clades that no sample has.
+        """
         values = {tree: value for tree, (value, _) in [*self.waiting.items(), *self.maxima.items()]}
         first = heapq.nlargest(FIRST, values, key=values.__getitem__)
         # Flatter than the posterior, so that more trees get weight.
-        parts = {"search": shares(first, np.array([values[tree] for tree in first]) / 2)}
-        sampled, near = list[tuple[Tree, float]](), list[tuple[Tree, float]]()
-        fitted = CladeDistribution(parts["search"])
+        search = shares(map(splits, first), np.array([values[tree] for tree in first]) / 2)
+        sampled, near, weight = list[tuple[Tree, float]](), dict[Split, float](), 0.0
+        fitted = CladeDistribution(search)
         while until():
             sampled += self.sample(fitted, rng)
             trees, logs = zip(*sampled, strict=True)
             # Truncated weights (Ionides 2008).
             cut = np.minimum(logs, log_mean(np.array(logs))[0] + math.log(len(logs)) / 2)
-            base = trees[int((cut + rng.gumbel(size=len(cut))).argmax())]
-            near += self.scan(base).items()
-            others, ratios = zip(*near, strict=True)
-            parts |= {"samples": shares(trees, cut), "near": shares(others, np.minimum(ratios, 0.0))}
-            fitted = mixture([(share, parts[name]) for name, share in SHARES.items()])
+            for k in (cut + rng.gumbel(size=len(cut))).argsort()[-BASES:]:
+                if trees[k] not in self.ratios:
+                    self.visit(trees[k])
+                others = {other: min(math.exp(ratio), 1) for other, ratio in self.ratios[trees[k]].items()}
+                others = {other: share for other, share in others.items() if share > SMALL}
+                weight += sum(others.values())
+                near = mix([(1.0, near), (1.0, count_splits(map(splits, others), others.values()))])
+            parts = {"search": search, "samples": shares(map(splits, trees), cut)}
+            fitted = CladeDistribution(
+                mix([*((SHARES[name], part) for name, part in parts.items()), (SHARES["near"] / weight, near)])
+            )
         return fitted
 
     def integrate(self, number: int, until: float, rng: np.random.Generator) -> None:
@@ -228,7 +229,7 @@ class Search:
         # Systematic resampling, in a random order, in which the time may end.
         places = (np.arange(number) + rng.random()) / number * ends[-1]
         for k in rng.permutation(np.searchsorted(ends, places)):
-            if self.ratios and time.process_time() > until:
+            if self.integrals and time.process_time() > until:
                 break
             tree = self.weights[k][0]
             maximum, lengths = self.maxima[tree]
@@ -236,13 +237,13 @@ class Search:
             hessian = self.likelihood.hessian(trees, logs)
             draws = log_importance_weights(self.likelihood, trees, logs, hessian, DRAWS, rng)
             laplace = float(self.likelihood.integral(trees, logs, hessian)[0])
-            self.ratios.append((log_mean(draws)[0] - maximum, laplace - maximum))
+            self.integrals.append((log_mean(draws)[0] - maximum, laplace - maximum))
 
     def run(self, seconds: float, seed: int = 0) -> None:
         """All steps, within this CPU time."""
         start, rng = time.process_time(), np.random.default_rng(seed)
         early = lambda share: time.process_time() - start < seconds * share  # noqa: E731
-        self.search(lambda: early(SEARCHED))
+        self.search(lambda: early(SEARCHED), rng)
         last = self.fit(lambda: early(FITTED), rng)
         while not self.weights or early(SAMPLED):
             self.weights += self.sample(last, rng)
@@ -251,12 +252,12 @@ class Search:
     def estimate(self) -> tuple[float, float]:
         """log p(alignment), and its standard error."""
         total, error = log_mean(np.array([log_weight for _, log_weight in self.weights]))
-        ratio, error_of_ratio = log_mean(np.array(self.ratios)[:, 0])
+        ratio, error_of_ratio = log_mean(np.array(self.integrals)[:, 0])
         return self.dag.log_marginal_likelihood(total + ratio), math.hypot(error, error_of_ratio)
 
     def laplace_error(self) -> float:
         """What Laplace's approximation of the integrals would add to the estimate."""
-        exact, laplace = np.array(self.ratios).T
+        exact, laplace = np.array(self.integrals).T
         return log_mean(laplace)[0] - log_mean(exact)[0]
 
     def effective_size(self) -> float:
@@ -288,7 +289,7 @@ def main() -> None:
             f"{search.laplace_error():+.2f}",
             len(search.weights),
             f"{search.effective_size():.0f}",
-            len(search.ratios),
+            len(search.integrals),
             *(form.format(*PUBLISHED.get(alignment, ())) for form in published),
             f"{time.process_time() - start:.0f}",
         ]

@@ -61,3 +61,10 @@ def log_importance_weights(
     every = trees.take(np.zeros(num, dtype=np.int64))
     values = [likelihood.value(every.take(rows), draws[rows]) for rows in likelihood.chunks(every)]
     return np.asarray(np.concatenate(values) - log_proposal)
+
+
+def log_mean(log_weights: FloatArray) -> tuple[float, float]:
+    """log of the mean of exp(log_weights), and its standard error."""
+    weights = np.exp(log_weights - log_weights.max())
+    error = weights.std() / weights.mean() / math.sqrt(len(weights))
+    return float(log_weights.max() + np.log(weights.mean())), float(error)

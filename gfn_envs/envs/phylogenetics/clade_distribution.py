@@ -79,10 +79,16 @@ class CladeDistribution:
         return total
 
 
-def mixture(parts: Iterable[tuple[float, Mapping[Split, float]]]) -> CladeDistribution:
-    """The distribution of the sum of weights of splits, each in the proportion that precedes it."""
+def shares(trees: Iterable[Sequence[Split]], log_weights: FloatArray) -> dict[Split, float]:
+    """:func:`count_splits` of weights that sum to 1, from their logs up to a constant."""
+    weights = np.exp(log_weights - log_weights.max())
+    return count_splits(trees, weights / weights.sum())
+
+
+def mix(parts: Iterable[tuple[float, Mapping[Split, float]]]) -> dict[Split, float]:
+    """The sum of weights of splits, each times the number before it."""
     total: dict[Split, float] = defaultdict(float)
-    for share, weights in parts:
+    for factor, weights in parts:
         for split, weight in weights.items():
-            total[split] += share * weight
-    return CladeDistribution(total)
+            total[split] += factor * weight
+    return total

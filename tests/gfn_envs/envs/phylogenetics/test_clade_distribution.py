@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from gfn_envs.envs.phylogenetics.clade_distribution import CladeDistribution, count_splits, mixture
+from gfn_envs.envs.phylogenetics.clade_distribution import CladeDistribution, count_splits, mix, shares
 from gfn_envs.envs.phylogenetics.nested_trees import Tree, neighbors, splits, tree_of, tree_of_splits
 
 
@@ -44,7 +44,8 @@ def test_a_fit_combines_parts_of_trees() -> None:
     both = (((0, 1), 2), (3, (4, 5)))
     assert fitted.log_prob(splits(both)) == pytest.approx(np.log(1 / 4 * 3 / 4))
     parts = [(0.25, count_splits([splits(one)], [1.0])), (0.75, count_splits([splits(other)], [1.0]))]
-    assert mixture(parts).log_prob(splits(both)) == pytest.approx(np.log(1 / 4 * 3 / 4))
+    assert CladeDistribution(mix(parts)).log_prob(splits(both)) == pytest.approx(np.log(1 / 4 * 3 / 4))
+    assert shares(map(splits, [one, other]), np.log([2.0, 6.0])) == pytest.approx(mix(parts))
     # A tree of weight 0 takes no part.
     assert CladeDistribution(count_splits(map(splits, [one, other]), [1.0, 0.0])).log_prob(splits(both)) == -np.inf
 
