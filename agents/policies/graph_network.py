@@ -43,6 +43,7 @@ class GraphNetwork(nn.Module):
     ):
         super().__init__()
         self.num_relations = layout.num_relations
+        self.register_buffer("kinds", torch.arange(1, layout.num_relations)[:, None, None], persistent=False)
         self.label = nn.Embedding(layout.num_labels, width)
         self.root = nn.Parameter(torch.randn(width))
         self.relations = nn.Parameter(torch.rand(2 * layout.num_relations - 2, width) - 0.5)
@@ -97,11 +98,9 @@ class GraphNetwork(nn.Module):
         """
         n, size, half = len(graphs), graphs.shape[1], self.num_relations - 1
         planes = self.root.new_zeros(n, 2 * half + 1, 1 + size, 1 + size)
-        kinds = torch.arange(1, half + 1, device=graphs.device)[:, None, None]
-        diagonal = torch.eye(size, dtype=torch.bool, device=graphs.device)
-        related = graphs.masked_fill(diagonal, 0)[:, None] == kinds
-        planes[:, :half, 1:, 1:] = related
-        planes[:, half:-1, 1:, 1:] = related.transpose(2, 3)
+        planes[:, :half, 1:, 1:] = graphs[:, None] == self.kinds
+        planes[:, :half, 1:, 1:].diagonal(dim1=2, dim2=3).zero_()  # labels
+        planes[:, half:-1, 1:, 1:] = planes[:, :half, 1:, 1:].transpose(2, 3)
         planes[:, -1, 1:, 0] = 1.0
         return planes
 
