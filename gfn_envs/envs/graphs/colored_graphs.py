@@ -18,9 +18,9 @@ from gfn_envs.envs.graphs.read_graph import import_networkx
 class ColoredGraphs(Dag):
     """Connected graphs of at most ``max_nodes`` vertices with ``num_colors`` colors, without a reward.
 
-    Isomorphic graphs are one state; :func:`.graph_classes.growth` lists all states and edges. A state row is the
-    canonical form: the color of each vertex plus 1 (0: no vertex), 1 for each edge, and 1 if the graph is finished.
-    Every unfinished graph can stop.
+    Isomorphic graphs are one state; :func:`gfn_envs.envs.graphs.graph_classes.growth` lists all states and edges. A
+    state row is the canonical form: the color of each vertex plus 1 (0: no vertex), 1 for each edge, and 1 if the graph
+    is finished. Every unfinished graph can stop.
     """
 
     can_stop_anywhere = True
