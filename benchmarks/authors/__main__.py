@@ -40,6 +40,8 @@ from gfn_envs.data import registry
 PATH = report.RESULTS / "authors.jsonl"
 WORKERS = Path(__file__).resolve().parent / "workers"
 SEEDS = range(3)
+#: tracked: ours with track_log_z, our default.
+SIDES = ("theirs", "ours", "tracked")
 
 
 @functools.lru_cache(maxsize=1)
@@ -67,11 +69,14 @@ def table_policy(states: IntArray, probabilities: FloatArray) -> exact.ForwardPo
     return policy
 
 
-def run_ours(found: Comparison, seed: int) -> dict[str, Any]:
-    """Our agent: total variation and CPU seconds. A first iteration of another agent compiles what is compiled."""
-    dag = environment(found.env, json.dumps(found.arguments))
-    agents.make_agent(found.agent, dag, seed=0, **found.settings).update()
-    agent = agents.make_agent(found.agent, dag, seed=seed, **found.settings)
+def run_ours(found: Comparison, seed: int, **others: Any) -> dict[str, Any]:
+    """Our agent, with ``others`` in place of some settings: total variation and CPU seconds.
+
+    A first iteration of another agent compiles what is compiled.
+    """
+    dag, settings = environment(found.env, json.dumps(found.arguments)), dict(found.settings) | others
+    agents.make_agent(found.agent, dag, seed=0, **settings).update()
+    agent = agents.make_agent(found.agent, dag, seed=seed, **settings)
     start = time.process_time()
     for _ in range(found.iterations):
         agent.update()
@@ -120,15 +125,19 @@ def section(rows: list[dict[str, Any]]) -> str:
         code = f"[{found.repository}](https://github.com/{found.repository}) {found.commit}"
         speeds = [f"{speed['theirs']:.3g}", f"{speed['ours']:.3g} ({sides['ours'][0]['engine']})"]
         ratio = f"{speed['ours'] / speed['theirs']:.3g}"
-        lines.append([name, code, task, report.cell(tv["theirs"]), report.cell(tv["ours"]), verdict, *speeds, ratio])
+        tracked = [row["tv"] for row in rows if (row["comparison"], row["side"]) == (name, "tracked")]
+        values = [report.cell(tv["theirs"]), report.cell(tv["ours"])]
+        lines.append([name, code, task, *values, verdict, *speeds, ratio, report.cell(tracked) if tracked else "-"])
         departures.append(f"- {name}: {found.departures}.")
     head = ["method", "code", "task", "TV, theirs", "TV, ours", "", "iterations/s, theirs", "ours", "times"]
+    head.append("TV, ours with log Z tracked")
     text = (
         "`python -m benchmarks.authors` runs the authors' own code and ours with equal settings "
         f"(benchmarks/authors/comparisons.py): mean ± standard error over {len(SEEDS)} seeds of exact total variation, "
         "of both forward policies by the same dynamic programming, and iterations per CPU second on one core. A "
-        "difference counts from two standard errors. What is changed so that their code runs is in the head of each "
-        "script of benchmarks/authors/workers. What is not equal:"
+        "difference counts from two standard errors. Their code does not set log Z to the estimate of a batch while it "
+        "is far off, so `track_log_z` is off, except in the last column. What is changed so that their code runs is in "
+        "the head of each script of benchmarks/authors/workers. What is not equal:"
     )
     return "\n\n".join(
         ["## The authors' code at equal settings", text, "\n".join(departures), report.table(head, lines)]
@@ -141,19 +150,22 @@ def main() -> None:
     parser.add_argument("--checkouts", type=Path, help="folder with owner/name of each repository")
     parser.add_argument("--python", help="interpreter with what their code needs")
     parser.add_argument("--only", choices=COMPARISONS, action="append", help="only this method; may be repeated")
-    parser.add_argument("--side", choices=["ours", "theirs"], help="only this side")
+    parser.add_argument("--side", choices=SIDES, help="only this side")
     parser.add_argument("--report", action="store_true", help="write the section from the runs that are there")
     parser.add_argument("--results", type=Path, default=PATH, help="file of the rows")
     given = parser.parse_args()
-    if not given.report and not (given.side == "ours" or (given.checkouts and given.python)):
+    if not (given.report or given.side in SIDES[1:] or (given.checkouts and given.python)):
         parser.error("--checkouts and --python are needed to run the authors' code")
     done = {(row["comparison"], row["side"], row["seed"]) for row in ranking.rows(given.results)}
-    cells = [(n, s, i) for i in SEEDS for n in given.only or COMPARISONS for s in ("theirs", "ours")]
+    cells = [(n, s, i) for i in SEEDS for n in given.only or COMPARISONS for s in SIDES]
     for name, side, seed in [] if given.report else cells:
         if (name, side, seed) in done or given.side not in (None, side):
             continue
         found = COMPARISONS[name]
-        answer = run_ours(found, seed) if side == "ours" else run_theirs(found, seed, given.checkouts, given.python)
+        if side == "theirs":
+            answer = run_theirs(found, seed, given.checkouts, given.python)
+        else:
+            answer = run_ours(found, seed, track_log_z=side == "tracked")
         row = {"comparison": name, "side": side, "seed": seed, "iterations": found.iterations, **answer}
         print(row, flush=True)
         ranking.append(row, given.results)

@@ -64,7 +64,7 @@ import sklearn.preprocessing  # noqa: E402
 Encoder = sklearn.preprocessing.OneHotEncoder
 sklearn.preprocessing.OneHotEncoder = lambda sparse: Encoder(sparse_output=sparse)
 pickle.load = lambda file: Numbers(file).load()
-draw = np.random.choice  # noqa: NPY002
+draw = np.random.choice
 
 
 def normalized_choice(a, size=None, replace=True, p=None):
