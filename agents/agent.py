@@ -18,7 +18,6 @@ from agents.config import (
     EngineSettings,
     OptimizerSettings,
     ReplaySettings,
-    automatic_scheme,
 )
 from agents.engines.adam import minimize
 from agents.engines.engine import Engine
@@ -35,6 +34,7 @@ from agents.policies.build import make_policy
 from agents.policies.given import PolicyFactory, given_policy
 from agents.policies.policy import Head, Policy
 from agents.policies.seeding import OwnGenerator
+from agents.replay.schemes import AUTOMATIC
 from agents.schedules import Schedule, schedule
 from agents.threads import on_working_threads
 from agents.trajectories import Trajectories, concatenate
@@ -147,7 +147,7 @@ class Agent:
 
     def automatic_replay(self) -> str:
         """The scheme of ``replay="auto"``."""
-        return automatic_scheme(self.dag.expensive_reward)
+        return AUTOMATIC[self.dag.expensive_reward]
 
     def make_policy(self) -> Policy:
         """The networks, sized for the environment."""

@@ -239,11 +239,6 @@ class ReplaySettings(Config):
         require_at_least(self, 1, "replay_batch_size", "replay_capacity")
 
 
-def automatic_scheme(expensive: bool) -> str:
-    """The scheme of ``replay="auto"``: objects whose rewards are expensive are learned from more than once."""
-    return "prioritized" if expensive else "none"
-
-
 @dataclass(frozen=True)
 class LocalSearchSettings(Config):
     """Local search around the sampled objects."""

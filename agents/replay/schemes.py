@@ -214,6 +214,8 @@ def _hash_weights(width: int) -> IntArray:
 SCHEMES: dict[str, Scheme] = {
     scheme.name: scheme for scheme in (FIFO(), Uniform(), Proportional(), Prioritized(), LossPrioritized(), Diverse())
 }
+#: The scheme of ``replay="auto"``, by whether rewards are expensive, so that objects are worth more than one step.
+AUTOMATIC = {False: "none", True: "prioritized"}
 
 
 def scheme_named(name: str) -> Scheme:

@@ -8,9 +8,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from agents.config import automatic_scheme
 from agents.evaluation.labels import LABELS
 from agents.registry import AGENTS
+from agents.replay.schemes import AUTOMATIC
 from agents.runs.compare import Group, Run, final_metrics, is_number, shown_arguments
 from agents.runs.directory import settings_of
 
@@ -86,7 +86,7 @@ def settings_facts(group: Group) -> list[Fact]:
     defaults: dict[str, Any] = {} if agent is None else settings_of(agent.config_class())
     if defaults.get("replay") == "auto":  # Runs record the scheme in use.
         expensive = "oracle" in config or config["env_arguments"].get("expensive_reward")
-        defaults["replay"] = automatic_scheme(bool(expensive))
+        defaults["replay"] = AUTOMATIC[bool(expensive)]
     return [
         Fact(name, str(value), name in defaults and defaults[name] == value)
         for name, value in config["settings"].items()
