@@ -173,7 +173,8 @@ class Conditional(Agent):
         if learned is None:
             shifts = i == 0 and self.shifts_flows and "log_z" in self.modules and len(batch) >= LOG_Z_BATCH
             wanted = shifts and getattr(self.config, "track_log_z", False)
-            return self.fit_flows(batch) if wanted else parent.track_log_z(batch, log_ratio)  # type: ignore[no-any-return]
+            (self.fit_flows if wanted else parent.track_log_z)(batch)
+            return
         due = self.beta != 1 or i % (1 << max(0, i.bit_length() - 4)) == 0
         if not getattr(self.config, "track_log_z", False) or len(batch) < LOG_Z_BATCH or not due:
             return
