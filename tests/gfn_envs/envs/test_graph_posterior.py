@@ -42,6 +42,38 @@ def test_exact_marginals_and_log_z_against_enumeration(arguments: dict[str, Any]
     assert dag.exact_log_z() == pytest.approx(exact.log_flows(dag)[0], abs=1e-9)
 
 
+def measurements(discrete: bool) -> np.ndarray:
+    x = np.random.default_rng(3).standard_normal((50, 4))
+    x[:, 2] += x[:, 0]
+    x[:, 3] += x[:, 2] - x[:, 1]
+    return np.floor(x).clip(-1, 1) if discrete else x
+
+
+#: Edge probabilities by ``pgmpy.estimators.ExhaustiveSearch(data, score).all_scores()`` (1.1.2): all 543 graphs, with
+#: BDeu(data, equivalent_sample_size=5) and BICGauss(data).
+PGMPY_EDGES = {
+    "bdeu": [
+        [0.0, 0.0035155794, 0.2446726941, 0.0496284315],
+        [0.0011354321, 0.0, 0.0037025758, 0.2107999503],
+        [0.61853618, 0.0088506054, 0.0, 0.512637651],
+        [0.1092710805, 0.5459107015, 0.4861951744, 0.0],
+    ],
+    "gaussian_bic": [
+        [0.0, 0.1163735861, 0.4263898599, 0.1302831772],
+        [0.1265454553, 0.0, 0.1689083326, 0.824278765],
+        [0.5736008541, 0.2206818382, 0.0, 0.8650720226],
+        [0.0693101168, 0.1756665264, 0.1349232713, 0.0],
+    ],
+}
+
+
+@pytest.mark.parametrize("score", list(PGMPY_EDGES))
+def test_exact_edges_equal_the_posterior_of_pgmpy(score: str) -> None:
+    settings = {"score_kwargs": {"equivalent_sample_size": 5}} if score == "bdeu" else {}
+    dag = BayesNet(data=measurements(score == "bdeu"), score=score, **settings)
+    np.testing.assert_allclose(dag.exact_marginals()["edge"], PGMPY_EDGES[score], atol=1e-9)
+
+
 def test_sums_over_graphs_count_them() -> None:
     """With scores 0, Z is the number of graphs, and 6 and 10 nodes agree with Robinson's formula."""
     for d in (6, 10):
