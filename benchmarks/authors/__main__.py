@@ -110,9 +110,14 @@ def run_theirs(found: Comparison, seed: int, checkouts: Path, python: str) -> di
     return {"tv": total_variation(dag, table_policy(states, probabilities)), "seconds": answer["seconds"]}
 
 
+def text_of(numbers: set[int]) -> str:
+    """A number, or the least and the largest."""
+    return " to ".join(map(str, sorted({min(numbers), max(numbers)})))
+
+
 def section(rows: list[dict[str, Any]]) -> str:
     """The table of all comparisons with at least two seeds of both sides."""
-    lines, departures = [], []
+    lines, departures, seeds = [], [], {len(SEEDS)}
     for name, found in COMPARISONS.items():
         sides = {s: [r for r in rows if (r["comparison"], r["side"]) == (name, s)] for s in ("theirs", "ours")}
         if min(map(len, sides.values())) < 2:
@@ -121,7 +126,9 @@ def section(rows: list[dict[str, Any]]) -> str:
         speed = {s: float(np.mean([r["iterations"] / r["seconds"] for r in runs])) for s, runs in sides.items()}
         (a, e), (b, f) = report.mean_and_error(tv["ours"]), report.mean_and_error(tv["theirs"])
         verdict = "equal within error" if abs(a - b) <= 2 * np.hypot(e, f) else "ours is closer" if a < b else "farther"
-        task = f"{found.env.removeprefix('GFN/').removesuffix('-v0')}, {found.iterations} iterations"
+        seeds |= {len(runs) for runs in sides.values()}
+        arguments = ", ".join(f"{key}={value}" for key, value in found.arguments.items())
+        task = f"{found.env.removeprefix('GFN/').removesuffix('-v0')}({arguments}), {found.iterations} iterations"
         code = f"[{found.repository}](https://github.com/{found.repository}) {found.commit}"
         speeds = [f"{speed['theirs']:.3g}", f"{speed['ours']:.3g} ({sides['ours'][0]['engine']})"]
         ratio = f"{speed['ours'] / speed['theirs']:.3g}"
@@ -133,11 +140,11 @@ def section(rows: list[dict[str, Any]]) -> str:
     head.append("TV, ours with log Z tracked")
     text = (
         "`python -m benchmarks.authors` runs the authors' own code and ours with equal settings "
-        f"(benchmarks/authors/comparisons.py): mean ± standard error over {len(SEEDS)} seeds of exact total variation, "
-        "of both forward policies by the same dynamic programming, and iterations per CPU second on one core. A "
-        "difference counts from two standard errors. Their code does not set log Z to the estimate of a batch while it "
-        "is far off, so `track_log_z` is off, except in the last column. What is changed so that their code runs is in "
-        "the head of each script of benchmarks/authors/workers. What is not equal:"
+        f"(benchmarks/authors/comparisons.py): mean ± standard error over {text_of(seeds)} seeds of exact total "
+        "variation, of both forward policies by the same dynamic programming, and iterations per CPU second on "
+        "one core. A difference counts from two standard errors. Their code does not set log Z to the estimate of "
+        "a batch while it is far off, so `track_log_z` is off, except in the last column. What is changed so that "
+        "their code runs is in the head of each script of benchmarks/authors/workers. What is not equal:"
     )
     return "\n\n".join(
         ["## The authors' code at equal settings", text, "\n".join(departures), report.table(head, lines)]

@@ -71,7 +71,7 @@ def _sub_eb(loss: str, agent: str, settings: Mapping[str, Any], departures: str)
 
 
 VALUES: dict[str, Any] = {"value_hidden": (64, 64), "lr_value": 5e-3, "lamda": 0.99}
-LOG_Z = "Their log Z is trained on the squared sum of costs, ours on its mean"
+LOG_Z = "their log Z is trained on the squared sum of costs, ours on its mean"
 
 COMPARISONS: dict[str, Comparison] = {
     "trajectory balance": _sub_eb("TB", "tb", {"backward": "uniform", "delay_stop": 0.0, "replay": "none"}, "none"),
@@ -90,7 +90,7 @@ COMPARISONS: dict[str, Comparison] = {
         | {"value_hidden": (64, 64), "lr_value": 1e-3 / 3, "lamda": 0.7, "epochs": 4, "minibatches": 1}
         | {"max_grad_norm": 1.0, "clip": 0.2, "lr_log_z": 0.1},
         300,
-        "Their V(s0) estimates log Z; ours is a parameter, and V(s) the remaining cost; our advantages are centered",
+        "their V(s0) estimates log Z; ours is a parameter, and V(s) the remaining cost; our advantages are centered",
     ),
     "TB with PRT": Comparison(
         "dbsxodud-11/ls_gfn",
@@ -102,7 +102,7 @@ COMPARISONS: dict[str, Comparison] = {
         "tb",
         ON_STRINGS | {"epsilon": 0.1},
         120,
-        "They clip the gradients of P_F and P_B apart, ours together, with log Z",
+        "they clip the gradients of P_F and P_B apart, ours together, with log Z",
     ),
     "adaptive teacher": Comparison(
         "alstn12088/adaptive-teacher",
@@ -116,6 +116,6 @@ COMPARISONS: dict[str, Comparison] = {
         | {"epsilon": 0.01, "backward": "uniform", "replay_capacity": 1000}
         | {"explorer": "teacher(weight=19, mixing=0.5)"},
         100,
-        "One batch in three is their teacher's, one in two ours; their teacher has a log Z and five times the rate",
+        "one batch in three is their teacher's, one in two ours; their teacher has a log Z and five times the rate",
     ),
 }

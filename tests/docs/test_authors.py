@@ -47,4 +47,7 @@ def test_the_section_has_both_sides_and_a_verdict():
     assert line.endswith(f"| {per_second / 10:.3g} | {per_second / 2:.3g} (numba) | 5 | - |")
     assert "| ours is closer |" in text
     assert "Ent-PPO" not in text
+    assert "over 3 seeds" in text
+    assert "over 2 to 3 seeds" in authors.section(rows[1:])
+    assert "HyperGrid(ndim=2, side=16, reward=niu)" in line
     assert np.char.count(text, "\n- ") == 2
