@@ -19,6 +19,7 @@ import numpy as np
 
 from gfn_envs.arrays import IntArray
 from gfn_envs.envs.molecules.atom_rules import Rules, check_molecule
+from gfn_envs.envs.molecules.canonical_smiles import automorphisms, canonical_smiles
 from gfn_envs.envs.molecules.kinds import bond_type, chemistry, parsed, without_log
 
 #: Largest order of a bond.
@@ -138,7 +139,7 @@ class AtomMoves:
         """The row of a SMILES without charges; None if it breaks a rule."""
         chem = chemistry()
         mol = chem.MolFromSmiles(smiles)
-        if (canonical := chem.MolToSmiles(mol)) != smiles:
+        if (canonical := canonical_smiles(mol)) != smiles:
             mol = chem.MolFromSmiles(canonical)
         if not self.rules.allow_rings(mol):
             return None
@@ -251,11 +252,8 @@ class AtomMoves:
 
     def _first_of_orbits(self, mol: Any) -> tuple[list[int], list[tuple[int, int]]]:
         """The first of the atoms, and of the pairs of atoms, that symmetries of a Mol exchange."""
-        hydrogens = [atom.GetTotalNumHs() for atom in mol.GetAtoms()]
-        matches = mol.GetSubstructMatches(mol, uniquify=False, maxMatches=1_000_000)
-        n = len(hydrogens)
-        # A substructure match does not compare hydrogens.
-        images = np.array([m for m in matches if all(hydrogens[a] == h for a, h in zip(m, hydrogens, strict=True))])
+        images = automorphisms(mol)
+        n = images.shape[1]
         first_atom = np.flatnonzero(images.min(0) == np.arange(n)).tolist()
         i, j = self._pairs_of[n]
         first = self._pair[images[:, i], images[:, j]].min(0) == self._pair[i, j]
@@ -272,14 +270,13 @@ class AtomMoves:
             for atom in pair:
                 needed[atom] += orders[pair] - 1
         forms = [{**orders, **form} for form in _matchings(aromatic, needed)]
-        smiles = chemistry().MolToSmiles(mol)
+        smiles = canonical_smiles(mol)
         return [form for form in forms if form == orders or self._smiles(mol, form) == smiles]
 
     def _smiles(self, mol: Any, orders: dict[tuple[int, int], int]) -> str:
-        chem = chemistry()
         other = self._kekule_mol([self.numbers.index(atom.GetAtomicNum()) for atom in mol.GetAtoms()], orders)
-        chem.SanitizeMol(other)
-        return chem.MolToSmiles(other)
+        chemistry().SanitizeMol(other)
+        return canonical_smiles(other)
 
 
 def _matchings(bonds: Sequence[tuple[int, int]], needed: Sequence[int]) -> Iterator[dict[tuple[int, int], int]]:

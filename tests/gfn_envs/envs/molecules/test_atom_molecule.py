@@ -16,6 +16,7 @@ from rdkit import Chem
 from benchmarks import molecule_counts
 from gfn_envs import check_dag, make_dag
 from gfn_envs.envs.molecules.atom_counting import count_acyclic
+from gfn_envs.envs.molecules.canonical_smiles import canonical_smiles
 from tests.gfn_envs.envs.molecules.burnside import connected as connected_multigraphs
 from tests.helpers import all_states
 
@@ -181,6 +182,26 @@ def test_kekule_structures_are_one_state_and_moves_are_inverse() -> None:
         states = np.unique(parents[:40], axis=0)
         states = states[states[:, 0] > 0]
     assert len(seen) > 100
+
+
+def test_a_cage_with_two_canonical_smiles_is_one_state() -> None:
+    """RDKit writes each of these molecules in two ways, depending on the order of atoms."""
+    dag = make_dag(ID, max_atoms=8, elements="C", reward=one)
+    for names in (
+        ["C12=C3C4C5=C6C1C25C364", "C12=C3C4C5=C6C1C36C254"],
+        ["C12=C3C1C21C2=C4C2C341", "C12=C3C1C31C3=C4C3C241"],
+    ):
+        mols = list(map(Chem.MolFromSmiles, names))
+        assert mols[0].HasSubstructMatch(mols[1])
+        assert mols[0].GetNumBonds() == mols[1].GetNumBonds()
+        objects = dag.from_smiles(names)
+        np.testing.assert_array_equal(objects[0], objects[1])
+        np.testing.assert_array_equal(dag.from_smiles(dag.object_names(objects)), objects)
+        states = dag.undo(objects[:1], np.array([dag.num_backward_actions - 1]))
+        row, parents, actions = dag.parents(states)
+        np.testing.assert_array_equal(dag.step(parents, actions), states[row])
+        orders = (np.random.default_rng(seed).permutation(8).tolist() for seed in range(9))
+        assert len({canonical_smiles(Chem.RenumberAtoms(mols[0], order)) for order in orders}) == 1
 
 
 def test_removing_a_bond_of_benzene_opens_the_ring_in_two_ways() -> None:
