@@ -22,6 +22,7 @@ import argparse
 import functools
 import json
 import time
+import traceback
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -212,7 +213,11 @@ def work(path: Path, wanted: Any, quick: bool, limit: int | None) -> int:
         if cell is None:
             return number
         rivals = [row for row in rows(path) if cell_of(row)[:2] == cell[:2] and row["seed"] == TUNING_SEED]
-        row = run(cell, 0.02 if quick else 1.0, rivals)
+        try:
+            row = run(cell, 0.02 if quick else 1.0, rivals)
+        except Exception as error:  # A cell that raises must not end the other three thousand.
+            traceback.print_exc()
+            row = cell._asdict() | {"failed": f"{type(error).__name__}: {error}"}
         number += 1
         last = row["points"][-1] if row.get("points") else row.get("unsupported") or row.get("failed")
         print(f"{cell.task}, {cell.method}, candidate {cell.candidate}, seed {cell.seed}: {last}", flush=True)

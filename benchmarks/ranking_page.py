@@ -20,7 +20,7 @@ def point(row: dict[str, Any], budget: Budget, share: float | None) -> dict[str,
     """The measurement of a run at a share of a budget; None if it failed or has none."""
     if row.get("unsupported") or row.get("failed"):
         return None
-    return next((p for p in row["points"] if (p["of"], p["share"]) == (budget, share)), None)
+    return next((p for p in row.get("points", []) if (p["of"], p["share"]) == (budget, share)), None)
 
 
 def value_at(row: dict[str, Any], budget: Budget, share: float) -> float | None:
@@ -137,8 +137,8 @@ def curve_table(rows: list[dict[str, Any]], task: str, budget: Budget, number: i
     """Means at shares of a budget, of the best ``number`` methods at its end."""
     runs = {m: many for (t, m), many in chosen(rows).items() if t == task}
     means = {m: float(np.mean([score(row, budget) for row in many])) for m, many in runs.items()}
-    shares = {p["share"] for many in runs.values() for row in many for p in row["points"] if p["of"] == budget}
-    found: list[float] = sorted(share for share in shares if share is not None)
+    shares = {(p["of"], p["share"]) for many in runs.values() for row in many for p in row.get("points", [])}
+    found: list[float] = sorted(share for of, share in shares if of == budget and share is not None)
     unit = f"{TASKS[task].seconds:g} s" if budget == "seconds" else f"{TASKS[task].transitions:,}"
     lines = []
     for method in sorted(means, key=lambda m: -means[m])[:number]:
@@ -183,6 +183,8 @@ def state(rows: list[dict[str, Any]]) -> str:
         lines.append(f"Missing: {', '.join(missing)}.")
     if raised:
         lines.append("Not supported: " + ", ".join(f"`{method}` on {task}" for task, method in raised) + ".")
+    failed = {(r["task"], r["method"]): r["failed"] for r in rows if r.get("failed")}
+    lines += [f"`{method}` on {task} failed: {why.splitlines()[0]}." for (task, method), why in sorted(failed.items())]
     return " ".join(lines)
 
 

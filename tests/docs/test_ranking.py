@@ -106,6 +106,23 @@ def test_a_task_is_on_the_page_once_every_method_has_run(tmp_path):
     assert "No task yet." in ranking_page.page([])
 
 
+@pytest.mark.usefixtures("small")
+def test_a_cell_that_raises_is_on_the_page_and_does_not_end_the_others(tmp_path, monkeypatch, capsys):
+    def broken(agent, *_, **__):
+        if agent.name == "random":
+            raise RuntimeError("no luck")
+        return {"tv": 0.5}
+
+    monkeypatch.setattr(ranking, "measured", broken)
+    path = tmp_path / "rows.jsonl"
+    ranking.work(path, lambda cell: cell.task == "grid 3", False, None)
+    done = ranking.rows(path)
+    assert len(done) == 2 + 5 + 5
+    assert sum(row.get("failed") == "RuntimeError: no luck" for row in done) == 5
+    assert "`random` on grid 3 failed: RuntimeError: no luck." in ranking_page.page(done)
+    assert "no luck" in capsys.readouterr().err
+
+
 def test_a_line_that_was_cut_off_is_left_out(tmp_path):
     path = tmp_path / "rows.jsonl"
     path.write_text(json.dumps({"task": "Bag"}) + '\n{"task": "B')
