@@ -257,7 +257,7 @@ def test_a_scheme_of_the_users_own_is_an_argument(monkeypatch, tmp_path):
             make("tb", replay=impostor)
     assert "none" not in replay_schemes.SCHEMES
     del replay_schemes.SCHEMES["worst"]
-    with pytest.raises(ValueError, match=r"replay must be 'none' or 'fifo' .*got 'worst'"):
+    with pytest.raises(ValueError, match=r"replay must be 'auto' or 'none' or 'fifo' .*got 'worst'"):
         make("tb", replay="worst")
 
 
