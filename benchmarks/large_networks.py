@@ -27,23 +27,23 @@ FILE = report.RESULTS / "large_networks.json"
 #: CPU seconds of training after which a run is measured.
 MARKS = (15.0, 60.0)
 SAMPLES = 500
+MDB: Mapping[str, Any] = {"backward": "uniform", "delay_stop": 0.0}
 #: Squared residuals weigh the largest ones most: log R of neighbors differ by up to 50, and huber learns them slowly.
 #: Replayed graphs need no rollout of the network.
-MDB: Mapping[str, Any] = {
+FAST: Mapping[str, Any] = {
+    "loss": "squared",
+    "lr": "3e-3,5e-4,500",
+    "epsilon": "0.1,0.01,300",
+    "beta": 1,
     "batch_size": 4,
     "replay": "prioritized",
     "replay_batch_size": 12,
     "replay_mix": "joint",
-    "loss": "squared",
-    "lr": "5e-3,5e-4,500",
-    "beta": 1,
-    "backward": "uniform",
-    "delay_stop": 0.0,
 }
 #: name -> (agent, settings).
 CASES: dict[str, tuple[str, Mapping[str, Any]]] = {
-    "graph": ("mdb", {**MDB, "network": "graph", "layers": 1, "heads": 2, "width": 64}),
-    "mlp": ("mdb", {**MDB, "hidden": (128, 128)}),
+    "graph": ("mdb", {**MDB, **FAST, "network": "graph", "layers": 1, "heads": 2, "width": 64}),
+    "mlp": ("mdb", {**MDB, "batch_size": 16, "hidden": (128, 128)}),
     "mcmc": ("mcmc", {"batch_size": 32, "steps": 4, "rounds": 10}),
 }
 
