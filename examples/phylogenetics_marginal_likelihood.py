@@ -47,8 +47,8 @@ from gfn_envs.envs.phylogenetics.nested_trees import (
 )
 from gfn_envs.envs.phylogenetics.pruning import Trees, trees_of
 
-#: Published estimates: variational Bayes with pre-generated trees (VBPI, Zhang and Matsen 2019) with its standard
-#: deviation, and PhyloGFN (Zhou et al. 2024, who list both).
+#: Published estimates: variational Bayes with pre-generated trees (VBPI, Zhang and Matsen 2019) with the published
+#: standard deviation, and PhyloGFN (Zhou et al. 2024).
 PUBLISHED = {
     "DS1": (-7108.42, 0.10, -7108.95),
     "DS2": (-26367.72, 0.12, -26368.90),
