@@ -11,7 +11,7 @@ benchmark can be interrupted and run in parts. Move the file away to start again
 examples:
   python -m benchmarks.conditional --list
   python -m benchmarks.conditional --only "HyperGrid 16 x 16" --agents tb --seeds 0
-  python -m benchmarks.conditional                    everything, about an hour on one core
+  python -m benchmarks.conditional                    everything, about an hour and a half on one core
 """
 
 from __future__ import annotations
