@@ -229,7 +229,7 @@ def test_data_are_read_once_per_process(make: Any, monkeypatch: pytest.MonkeyPat
 def test_wrong_tables_raise_when_the_environment_is_made(tmp_path: Path) -> None:
     for table in (tmp_path / "none.txt", [1.0], {"A": 1.0}, 7):
         for make in (TFBind8, PHO4, QM9Str, SEHStr, lambda table, length: Sequence("AC", 1, reward=table)):
-            with pytest.raises((TypeError, ValueError)):
+            with pytest.raises((TypeError, ValueError, FileNotFoundError)):
                 make(table=table, length=1)
 
 
