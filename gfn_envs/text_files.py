@@ -1,4 +1,4 @@
-"""Text files of users: read whole, decompressed if they are gzip, and decoded as UTF-8. Other files raise."""
+"""Text files of users: read whole, decompressed if they are .gz, and decoded as UTF-8. Other files raise."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ UTF_16 = (b"\xff\xfe", b"\xfe\xff")
 
 
 def read_text(path: str | Path, where: str) -> str:
-    """The text of a UTF-8 file, plain or compressed with gzip, without a byte order mark. Lines end with ``\\n``.
+    """The text of a UTF-8 file, plain or compressed (.gz), without a byte order mark. Lines end with ``\\n``.
 
     Args:
         path: the file.
@@ -26,10 +26,13 @@ def read_text(path: str | Path, where: str) -> str:
 
     Raises:
         OSError: if the file cannot be read.
-        ValueError: if it is not UTF-8 or is damaged gzip; the message names file, line and first wrong byte.
+        ValueError: if it is not UTF-8, is damaged gzip, or is gzip without ".gz" in its name; the message names the
+            file, and the line and first wrong byte of text.
     """
     content = Path(path).read_bytes()
     if content.startswith(GZIP):
+        if not str(path).lower().endswith(".gz"):
+            raise ValueError(f"{where}: {path} is not UTF-8 but gzip; name it {Path(path).name}.gz, or decompress it")
         try:
             content = gzip.decompress(content)
         except (OSError, EOFError, zlib.error) as error:

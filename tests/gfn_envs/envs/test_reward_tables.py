@@ -139,10 +139,10 @@ def test_tables_that_raise(table: Any, alphabet: str, message: str) -> None:
     ],
 )
 def test_dialects(text: str, tmp_path: Path) -> None:
-    path = tmp_path / "table.txt"
-    for content in (text.encode(), b"\xef\xbb\xbf" + text.encode(), gzip.compress(text.encode())):
-        path.write_bytes(content)
-        assert values(path) == [1.0, 2.0, 3.0, 4.0]
+    plain = text.encode()
+    for name, content in (("t.txt", plain), ("t.txt", b"\xef\xbb\xbf" + plain), ("t.txt.gz", gzip.compress(plain))):
+        (tmp_path / name).write_bytes(content)
+        assert values(tmp_path / name) == [1.0, 2.0, 3.0, 4.0]
 
 
 @pytest.mark.parametrize(

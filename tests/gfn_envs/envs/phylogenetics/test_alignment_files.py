@@ -72,8 +72,8 @@ def test_legal_nexus(tmp_path: Path, text: str, expected: dict[str, str]) -> Non
     (tmp_path / "file").write_bytes(text.encode())
     found = read_alignment(tmp_path / "file", "PhyloTree")
     assert list(found.items()) == list(expected.items())
-    (tmp_path / "file").write_bytes(gzip.compress(text.encode()))
-    assert read_alignment(tmp_path / "file", "PhyloTree") == expected
+    (tmp_path / "file.gz").write_bytes(gzip.compress(text.encode()))
+    assert read_alignment(tmp_path / "file.gz", "PhyloTree") == expected
 
 
 @pytest.mark.parametrize(
