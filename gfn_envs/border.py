@@ -36,7 +36,8 @@ def log_rewards(dag: Dag, objects: IntArray) -> FloatArray:
 
     If the reward of an object raises or is not finite, ``dag.on_error`` decides. "raise": RewardError. "floor": the
     object gets ``log(dag.reward_floor)``; a number: its log. "skip": the object gets NaN, and is to be left out. The
-    objects of a batch that raises are evaluated one by one.
+    objects of a batch that raises are evaluated one by one. So are all batches if rewards are expensive and a function
+    gets one object at a time, and no object is evaluated twice.
 
     Raises:
         RewardError: a reward failed and ``dag.on_error`` is "raise". The message names the object and the call.
@@ -56,6 +57,8 @@ def partial_log_rewards(dag: Dag, states: IntArray) -> FloatArray:
 def _checked(dag: Dag, reward: Reward, objects: IntArray) -> FloatArray:
     record = reward_record(dag)
     record.calls += 1
+    if dag.expensive_reward and dag.reward_of_one and dag.oracle is None:
+        return _one_by_one(dag, reward, objects, record)
     try:
         found = reward(objects)
     except NOT_OF_AN_OBJECT:
@@ -93,8 +96,10 @@ def kind_text(found: Any) -> str:
     return "None" if found is None else f"a {'' if module == 'builtins' else module + '.'}{type(found).__name__}"
 
 
-def _one_by_one(dag: Dag, reward: Reward, objects: IntArray, record: RewardRecord, error: Exception) -> FloatArray:
-    """The log rewards of a batch that raised ``error``."""
+def _one_by_one(
+    dag: Dag, reward: Reward, objects: IntArray, record: RewardRecord, error: Exception | None = None
+) -> FloatArray:
+    """The log rewards of a batch, which raised ``error`` if it was evaluated at once."""
     if dag.on_error == "raise" and isinstance(error, RewardError):
         raise _named(dag, record, error) from error.__cause__
     values = np.full(len(objects), np.nan)
@@ -117,10 +122,13 @@ def _one_by_one(dag: Dag, reward: Reward, objects: IntArray, record: RewardRecor
             raise _named(dag, record, failure, _name(dag, objects[i])) from cause
         failed.append(i)
         first = first or failure
+    reason = first or error
+    if reason is None:
+        return values
     if not failed and dag.on_error == "raise":
-        message = f"{dag!r}: {_cause(error)} for a batch of {len(objects)} objects, and for none of them alone"
-        raise RewardError(f"{message} (call {record.calls} of the reward)") from error
-    return _replaced(dag, objects, values, np.array(failed, dtype=int), record, first or error)
+        message = f"{dag!r}: {_cause(reason)} for a batch of {len(objects)} objects, and for none of them alone"
+        raise RewardError(f"{message} (call {record.calls} of the reward)") from reason
+    return _replaced(dag, objects, values, np.array(failed, dtype=int), record, reason)
 
 
 def _replaced(

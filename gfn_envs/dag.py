@@ -55,6 +55,7 @@ class Dag(Capabilities, abc.ABC):
         declared_num_terminal_states: the same for terminal states.
         expensive_reward: True if only training may evaluate rewards of new objects. Agents are then evaluated without
             rewards unless their user asks for them.
+        reward_of_one: True if the reward is a function that is called with one object at a time.
         oracle: the :class:`gfn_envs.Oracle` that calls the reward; None without an oracle.
         on_error: treatment of objects whose reward raises, or is not finite and > 0. "raise": RewardError. "floor":
             the reward is ``reward_floor``. A number > 0: the reward is that number. "skip": their trajectories are left
@@ -77,6 +78,7 @@ class Dag(Capabilities, abc.ABC):
     #: Input of a callable reward in words, for its error messages, if there is a choice.
     reward_input: str | None = None
     expensive_reward: bool = False
+    reward_of_one: bool = False
     oracle: Any = None
     conditions: Any = None
     arguments: Mapping[str, Any] = {}

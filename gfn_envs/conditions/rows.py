@@ -20,8 +20,8 @@ from gfn_envs.enumeration import EnumerationError
 #: Sizes and settings that are taken from the environment.
 SAME = (
     *("num_actions", "num_backward_actions", "max_length", "max_length_is_bound", "state_dtype", "on_error"),
-    *("expensive_reward", "reward_input", "reward_floor", "can_stop_anywhere", "num_tokens", "num_positions"),
-    *("token_order", "graph_layout", "grid_shape", "distance_name", "object_formats"),
+    *("expensive_reward", "reward_of_one", "reward_input", "reward_floor", "can_stop_anywhere"),
+    *("num_tokens", "num_positions", "token_order", "graph_layout", "grid_shape", "distance_name", "object_formats"),
 )
 #: Optional capabilities that rows with conditions have if the environment has them.
 CAPABILITIES = (*("tokens", "labelled_graphs", "log_num_paths", "grid_cells", "molecules", "distance", "mol_blocks"),)

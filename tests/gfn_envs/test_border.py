@@ -46,6 +46,32 @@ def test_an_error_names_the_object_and_the_call(reward: Any) -> None:
     assert (str(again), again.object) == (str(caught.value), "(3, 2)")
 
 
+@pytest.mark.parametrize("on_error", [0.25, "skip", "raise"])
+@pytest.mark.parametrize("expensive", [False, True])
+def test_expensive_functions_of_one_object_are_called_once(on_error: Any, expensive: bool) -> None:
+    """Also if an object of the batch fails; cheap ones are called for the batch first."""
+    calls: list[str] = []
+
+    def reward(string: str) -> float:
+        calls.append(string)
+        if string == "AC":
+            raise RuntimeError("no licence")
+        return 1.0
+
+    shared = {"reward_of": "string", "on_error": on_error, "expensive_reward": expensive}
+    dag = make_dag("GFN/Sequence-v0", alphabet="AC", length=2, reward=reward, **shared)
+    objects = dag.terminal_states()
+    if on_error == "raise":
+        with pytest.raises(RewardError, match=r"object AC: the reward raised RuntimeError: no licence; .* \(call 1 "):
+            log_rewards(dag, objects)
+        expected = ["AA", "AC"]
+    else:
+        failed = np.nan if on_error == "skip" else np.log(0.25)
+        np.testing.assert_allclose(log_rewards(dag, objects), [0, failed, 0, 0])
+        expected = ["AA", "AC", "CA", "CC"]
+    assert calls == (expected if expensive else ["AA", "AC", *expected])
+
+
 @failing
 def test_objects_get_the_floor_or_are_marked(reward: Any, caplog: pytest.LogCaptureFixture) -> None:
     for on_error, expected in [(0.25, np.log(0.25)), ("skip", np.nan)]:

@@ -46,6 +46,7 @@ class ScoredMolecules(Dag, abc.ABC):
         if callable(reward):
             other = {"mol": "an RDKit Mol, with reward_of='smiles' with a SMILES", "smiles": "a SMILES"}
             self.reward_input = other[reward_of]
+            self.reward_of_one = not isinstance(reward, Oracle)
         if isinstance(reward, Oracle):
             reward.serve(self)
 

@@ -51,6 +51,7 @@ class RewardedStrings(StringDag):
             checked_reward_function(reward, where, INPUTS[reward_of])
             hint = ", with reward_of='string' with one string" * (reward_of == "tokens")
             self.reward_input = INPUTS[reward_of] + hint
+            self.reward_of_one = reward_of == "string"
         missing = checked_missing(missing, where)
         if reward is None or callable(reward):
             if missing != "raise":
