@@ -96,6 +96,16 @@ def one_hot_table(size: int) -> FloatArray:
     return np.eye(size + 1, size, dtype=np.float32)
 
 
+def one_hot_columns(values: IntArray, size: int) -> IntArray:
+    """Columns of the ones in the one-hot vectors of ``values`` (n, k), one vector after another, int64 (n, k).
+
+    -1 for the value ``size``, an empty slot.
+    """
+    columns = values + np.arange(0, size * values.shape[1], size)
+    columns[values == size] = -1
+    return columns
+
+
 def log_factorials(largest: int) -> FloatArray:
     """log k! for k = 0..largest, float64 (largest + 1,)."""
     return np.concatenate([[0.0], np.cumsum(np.log(np.arange(1, largest + 1)))])

@@ -142,6 +142,14 @@ class Dag(Capabilities, abc.ABC):
     def encode(self, states: IntArray) -> FloatArray:
         """Default network input, float32 (n, num_features)."""
 
+    def active_features(self, states: IntArray) -> IntArray | None:
+        """Columns of :meth:`encode` that are 1, if all others are 0; int64 (n, k), -1 where a state has fewer than k.
+
+        First layers of networks add these rows of their weights instead of multiplying zeros. None: features have other
+        values, or most of them are 1.
+        """
+        return None
+
     @functools.cached_property
     def observation_space(self) -> gymnasium.Space[Any]:
         """Gymnasium space of one observation. The default fits the default of :meth:`observe`."""

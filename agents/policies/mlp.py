@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 import numpy as np
 import torch
 from torch import Tensor, nn
+from torch.nn import functional
 
 from gfn_envs.arrays import FloatArray
 
@@ -18,7 +19,8 @@ LEAKY_SLOPE = 0.01
 class MLP(nn.Module):
     """Linear layers with ReLU between them; sizes (in, hidden..., out); initialized as ``nn.Linear``.
 
-    ``slope``, in [0, 1), is that of the ReLU at negative inputs.
+    Inputs are features (n, in), or the columns of those that are 1, int64 (n, k), if all others are 0; -1 stands for no
+    column. ``slope``, in [0, 1), is that of the ReLU at negative inputs.
 
     Weights are stored (in, out), which makes products of small batches in rollouts 1.5 times as fast. Those of the last
     layer are stored (out, in), because products with few columns are slow. Layers are plain function calls, because a
@@ -43,14 +45,11 @@ class MLP(nn.Module):
         return self.layers[-1][1]
 
     def forward(self, x: Tensor) -> Tensor:
-        *hidden, (weight, bias) = self.layers
-        for w, b in hidden:
-            x = self.activate(torch.addmm(b, x, w))
-        return torch.addmm(bias, x, weight.t())
+        return self.columns(0, len(self.last_bias))(x)
 
     def activate(self, x: Tensor) -> Tensor:
         """ReLU, in place."""
-        return torch.nn.functional.leaky_relu_(x, self.slope) if self.slope else x.relu_()
+        return functional.leaky_relu_(x, self.slope) if self.slope else x.relu_()
 
     def numpy_activate(self, x: FloatArray) -> FloatArray:
         """:func:`activate` for an array."""
@@ -63,7 +62,7 @@ class MLP(nn.Module):
 
         def run(x: Tensor) -> Tensor:
             for w, b in hidden:
-                x = self.activate(torch.addmm(b, x, w))
+                x = self.activate(torch.addmm(b, x, w) if x.is_floating_point() else sum_of_rows(w, x).add_(b))
             return torch.addmm(head_bias, x, head)
 
         return run
@@ -80,3 +79,13 @@ class MLP(nn.Module):
             return x @ head + head_bias
 
         return run
+
+
+def sum_of_rows(weight: Tensor, rows: Tensor) -> Tensor:
+    """The sum of the rows (n, k) of ``weight`` (m, width), without those that are -1; (n, width).
+
+    It is the product of the weights with vectors of zeros and ones, without the zeros.
+    """
+    there = rows >= 0
+    counts = there.sum(1)
+    return functional.embedding_bag(rows[there], weight, counts.cumsum(0) - counts, mode="sum")

@@ -29,6 +29,7 @@ MAX_WALKS = 64
 def check_capabilities(dag: Dag, states: IntArray, rng: np.random.Generator) -> None:
     """Check every optional capability that ``dag`` has on ``states`` (n, state_width)."""
     check_purity_of_capabilities(dag, states[rng.permutation(len(states))[:64]])
+    check_active_features(dag, states)
     check_tokens(dag, states)
     check_labelled_graphs(dag, states)
     check_grid_cells(dag, states)
@@ -108,6 +109,21 @@ def check_log_num_paths(dag: Dag, states: IntArray) -> None:
         np.logaddexp.at(expected, row, dag.log_num_paths(parents))
     wrong = ~np.isclose(count, expected, rtol=1e-9, atol=1e-9)
     expect_none("log_num_paths", "is not the log of the sum over its parents' edges", states, wrong)
+
+
+def check_active_features(dag: Dag, states: IntArray) -> None:
+    """int64 (n, k), the columns where the features are 1, each once, and -1; all other features are 0."""
+    ones = dag.active_features(states)
+    if ones is None:
+        return
+    if ones.ndim != 2 or len(ones) != len(states) or ones.dtype != np.int64:
+        raise DagError("active_features", f"must be int64 ({len(states)}, k), got {ones.dtype} {ones.shape}", states[0])
+    outside = ((ones < -1) | (ones >= dag.num_features)).any(1)
+    expect_none("active_features", f"must lie in -1..{dag.num_features - 1}", states, outside)
+    features = np.zeros((len(states), dag.num_features + 1), dtype=np.float32)
+    np.add.at(features, (np.arange(len(states))[:, None], ones), 1.0)
+    wrong = (features[:, :-1] != dag.encode(states)).any(1)
+    expect_none("active_features", "must be the columns where encode is 1, if all others are 0", states, wrong)
 
 
 def check_tokens(dag: Dag, states: IntArray) -> None:

@@ -9,7 +9,7 @@ import numpy as np
 from gymnasium import spaces
 
 from gfn_envs import rendering
-from gfn_envs.arrays import BoolArray, FloatArray, IntArray, all_columns, log_factorials, one_hot_table
+from gfn_envs.arrays import BoolArray, FloatArray, IntArray, all_columns, log_factorials, one_hot_columns, one_hot_table
 from gfn_envs.closed_levels import ProductLevels, product_levels
 from gfn_envs.dag import Dag
 from gfn_envs.validation import check_size, one_of
@@ -138,6 +138,9 @@ class Assignment(Dag):
 
     def encode(self, states: IntArray) -> FloatArray:
         return self._one_hot.take(states, axis=0).reshape(len(states), self.num_features)
+
+    def active_features(self, states: IntArray) -> IntArray | None:
+        return one_hot_columns(states, self.num_values)
 
     def observe(self, states: IntArray) -> IntArray:
         return states.astype(np.int64)

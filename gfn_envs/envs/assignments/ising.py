@@ -92,6 +92,9 @@ class Ising(Assignment):
     def encode(self, states: IntArray) -> FloatArray:
         return np.array([-1, 1, 0], dtype=np.float32).take(states)
 
+    def active_features(self, states: IntArray) -> None:
+        return None
+
     def action_label(self, action: int) -> str:
         spin, value = (None, action) if self.autoregressive else divmod(action, 2)
         where = "next" if spin is None else f"({spin // self.side}, {spin % self.side})"

@@ -8,7 +8,7 @@ from collections.abc import Sequence as Letters
 import numpy as np
 from gymnasium import spaces
 
-from gfn_envs.arrays import BoolArray, FloatArray, IntArray, one_hot_table, row_keys
+from gfn_envs.arrays import BoolArray, FloatArray, IntArray, one_hot_columns, one_hot_table, row_keys
 from gfn_envs.envs.strings import numbering
 from gfn_envs.envs.strings.constructions import CONSTRUCTIONS, Append
 from gfn_envs.envs.strings.edit_distance import pairwise_distances
@@ -199,6 +199,9 @@ class StringDag(StringText):
 
     def encode(self, states: IntArray) -> FloatArray:
         return self._one_hot.take(states[:, :-1], axis=0).reshape(len(states), self.num_features)
+
+    def active_features(self, states: IntArray) -> IntArray:
+        return one_hot_columns(states[:, :-1], self.num_letters)
 
     def observe(self, states: IntArray) -> IntArray:
         return states[:, :-1].astype(np.int64)

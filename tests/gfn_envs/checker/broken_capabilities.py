@@ -12,6 +12,26 @@ from tests.gfn_envs.checker.broken_dags import Anything, Grid, Table, at, breaks
 from tests.helpers import TableDag
 
 
+@breaks("active_features", [0, 1, 0])
+class ListsAnotherFeature(Grid):
+    def active_features(self, states: np.ndarray) -> np.ndarray:
+        columns = super().active_features(states)
+        return np.where(at(states, [0, 1, 0])[:, None], columns[:, ::-1] - 1, columns)
+
+
+@breaks("active_features", [2, 0, 0])
+class ListsAFeatureTwice(Grid):
+    def active_features(self, states: np.ndarray) -> np.ndarray:
+        columns = super().active_features(states)
+        return np.where(at(states, [2, 0, 0])[:, None], columns[:, :1], columns)
+
+
+@breaks("active_features", [0, 0, 0])
+class ListsFeaturesAsInt32(Grid):
+    def active_features(self, states: np.ndarray) -> np.ndarray:
+        return super().active_features(states).astype(np.int32)
+
+
 @breaks("contains", [1, 1, 0])
 class ContainsWhatIsBehind(Grid):
     """(1, 1) claims (0, 2), which none of its children claims."""

@@ -1,4 +1,4 @@
-"""Leaky ReLU in both policy forms."""
+"""Multi-layer perceptrons: leaky ReLU in both policy forms, and lists of ones as inputs."""
 
 from __future__ import annotations
 
@@ -28,6 +28,33 @@ def test_the_network_is_torchs(slope):
         torch.testing.assert_close(network.columns(1, 3)(x), expected[:, 1:])
         few = network.numpy_columns(1, 3)(x.numpy())
     np.testing.assert_allclose(few, expected[:, 1:].detach(), rtol=1e-5, atol=1e-6)
+
+
+def test_lists_of_ones_are_features():
+    """Outputs, columns of outputs and gradients are those of vectors of zeros and ones."""
+    torch.manual_seed(0)
+    network, lists = MLP([9, 6, 4]), torch.tensor([[0, 3, 8], [2, -1, -1], [-1, -1, -1], [-1, 7, 1]])
+    x = torch.zeros(4, 10).scatter_(1, lists.where(lists >= 0, 9), 1.0)[:, :9]
+    outputs, gradients = [], []
+    for inputs in (x, lists):
+        outputs.append(network(inputs))
+        gradients.append(torch.autograd.grad(outputs[-1].square().sum(), list(network.parameters())))
+    torch.testing.assert_close(*outputs)
+    torch.testing.assert_close(*gradients)
+    with torch.inference_mode():
+        torch.testing.assert_close(network.columns(1, 3)(lists), outputs[0][:, 1:3])
+
+
+@pytest.mark.parametrize("name", ["tb", "db"])
+def test_agents_read_lists_if_most_features_are_zero(name):
+    """The same training as with features, up to rounding."""
+    dag = gfn_envs.make_dag("GFN/HyperGrid-v0", ndim=2, side=13)
+    lists, features = (agents.make_agent(name, dag, seed=0, hidden=(16,), engine="torch") for _ in range(2))
+    assert lists.policy.inputs == dag.active_features
+    features.policy.inputs = dag.encode
+    for _ in range(3):
+        a, b = lists.update()["loss"], features.update()["loss"]
+        assert a == pytest.approx(b, rel=1e-4)
 
 
 @pytest.mark.parametrize("form", ["sa", "ssr"])
