@@ -68,6 +68,10 @@ class TemperedAgent(Agent):
         gaps: FloatArray = (found.log_pb - found.log_pf - found.log_flow[::2]).detach().cpu().double().numpy()
         return batch.log_reward + gaps
 
+    def fit_far_flows(self, batch: Trajectories) -> bool:
+        """Fit log flows that are far off to a first batch, if this agent can. Returns whether they were fitted."""
+        return False
+
     def track_log_z(self, batch: Trajectories, log_ratio: FloatArray | None = None) -> None:
         """Set log Z to the estimate of a batch of P_F if it is far off, or shift all log flows so that those before the
         terminal states match log R on average (``track_log_z``).
@@ -82,6 +86,8 @@ class TemperedAgent(Agent):
         if not due or (self.learns_flow and self.beta == 1 and self.iteration > 0):
             return
         with torch.no_grad():
+            if self.learns_flow and self.iteration == 0 and self.fit_far_flows(batch):
+                return
             if self.learns_flow:
                 gaps = self.flow_gaps(batch)
             else:

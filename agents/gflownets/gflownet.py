@@ -159,6 +159,10 @@ class GFlowNet(TemperedAgent):
         super().load_state_dict(state)
 
 
+#: Log flows are fitted to the first batch if the standard deviation of their errors is above this, in nats.
+FAR = 10.0
+
+
 @dataclass(frozen=True)
 class BalanceConfig(EngineSettings, MixingSettings, BackwardSettings, GFlowNetConfig):
     """Settings of balance objectives."""
@@ -262,3 +266,28 @@ class BalanceGFlowNet(GFlowNet):
             partial[trajectories.last] = 0.0  # log F is log R there already.
             log_flow = log_flow + torch.from_numpy(partial).to(log_flow)
         return log_flow, None
+
+    @torch.no_grad()
+    def fit_far_flows(self, batch: Trajectories) -> bool:
+        """Fit log flows that are far off to log R + log P_B - log P_F of the rest of each trajectory of a first batch.
+
+        The flows of a long construction differ by tens of nats between its start and its end. Gradient steps take
+        thousands of iterations for such a trend. Only trajectories of one length are fitted: among others, a flow is
+        mostly that of the longest ones below, which the average of a batch does not show.
+        """
+        if self.balance is None or self.balance.flow != "network" or np.ptp(batch.lengths):
+            return False
+        found = self.log_probs(batch)
+        flows, _ = self.log_flow(self.balance, found, batch)
+        step = (found.log_pb - found.log_pf - self.log_odds).cpu().double().numpy()
+        until = np.concatenate([[0.0], np.cumsum(step)])
+        rest = np.repeat(until[batch.edge_offsets[1:]] + batch.log_reward, batch.lengths) - until[:-1]
+        gaps = rest - flows.cpu().double().numpy()[batch.sources]
+        inner = np.ones(len(gaps), dtype=bool)
+        if self.log_z_parameter is not None:  # log F(s0) is a separate parameter.
+            inner[batch.edge_offsets[:-1]] = False
+        if gaps.std() <= FAR or not self.policy.change_flow(batch.states[batch.sources[inner]], gaps[inner]):
+            return False
+        if self.log_z_parameter is not None:
+            self.log_z_parameter += float(gaps[~inner].mean())
+        return True

@@ -14,6 +14,8 @@ from gfn_envs.arrays import FloatArray
 
 #: Slope of leaky ReLU at negative inputs, torch's default.
 LEAKY_SLOPE = 0.01
+#: Penalty of squared weights in :meth:`MLP.add_to_last_output`.
+RIDGE = 0.1
 
 
 class MLP(nn.Module):
@@ -57,15 +59,27 @@ class MLP(nn.Module):
 
     def columns(self, first: int, last: int) -> Callable[[Tensor], Tensor]:
         """A fast function for rollouts, inside ``torch.inference_mode()``, that returns outputs ``first:last`` only."""
-        *hidden, (weight, bias) = self.layers
+        weight, bias = self.layers[-1]
         head, head_bias = weight[first:last].t(), bias[first:last]
+        return lambda x: torch.addmm(head_bias, self.hidden(x), head)
 
-        def run(x: Tensor) -> Tensor:
-            for w, b in hidden:
-                x = self.activate(torch.addmm(b, x, w) if x.is_floating_point() else sum_of_rows(w, x).add_(b))
-            return torch.addmm(head_bias, x, head)
+    def hidden(self, x: Tensor) -> Tensor:
+        """The last hidden layer."""
+        for w, b in self.layers[:-1]:
+            x = self.activate(torch.addmm(b, x, w) if x.is_floating_point() else sum_of_rows(w, x).add_(b))
+        return x
 
-        return run
+    @torch.no_grad()
+    def add_to_last_output(self, x: Tensor, change: FloatArray) -> None:
+        """Change the last output by about ``change`` (n,) at inputs x, by ridge regression on the last hidden layer."""
+        hidden, wanted = self.hidden(x).double(), torch.from_numpy(change).to(x.device)
+        center, mean = hidden.mean(0), wanted.mean()
+        hidden -= center
+        penalty = RIDGE * torch.eye(hidden.shape[1], dtype=hidden.dtype, device=x.device)
+        slope = torch.linalg.solve(hidden.t() @ hidden + penalty, hidden.t() @ (wanted - mean))
+        weight, bias = self.layers[-1]
+        weight[-1] += slope.to(weight)
+        bias[-1] += (mean - center @ slope).to(bias)
 
     def numpy_columns(self, first: int, last: int) -> Callable[[FloatArray], FloatArray]:
         """:meth:`columns` in NumPy, on the CPU, for forms of policies whose other operations are NumPy's."""

@@ -56,6 +56,10 @@ class Policy(nn.Module, abc.ABC):
         """The bias of log F, a part of a parameter (1,); None without one."""
         return None
 
+    def change_flow(self, states: IntArray, change: FloatArray) -> bool:
+        """Change log F of states by about ``change`` (n,), if this policy can. Returns whether it can."""
+        return False
+
     def read(self, states: IntArray) -> Tensor:
         """Network input for states, on its device: features in its precision, or integer tokens."""
         inputs, like = torch.from_numpy(self.inputs(states)), self.anchor

@@ -7,8 +7,9 @@ from typing import Any, Protocol
 
 from torch import Tensor, nn
 
+from agents.policies.mlp import MLP
 from agents.policies.policy import Head, Heads, Policy
-from gfn_envs.arrays import IntArray
+from gfn_envs.arrays import FloatArray, IntArray
 
 
 class Network(Protocol):
@@ -71,6 +72,13 @@ class StateActionPolicy(Policy):
     def flow_bias(self) -> Tensor | None:
         bias = getattr(self.networks[-1], "last_bias", None)
         return bias[-1:] if self.learns_flow and bias is not None else None
+
+    def change_flow(self, states: IntArray, change: FloatArray) -> bool:
+        network = self.networks[-1]
+        if not self.learns_flow or not isinstance(network, MLP):
+            return False
+        network.add_to_last_output(self.read(states), change)
+        return True
 
     def _columns(self, head: Head) -> tuple[Any, int, int]:
         """The network of a head, and the range of its outputs: (network, first, last)."""

@@ -205,3 +205,38 @@ def test_the_compiled_engine_notices_other_steps_with_the_same_states():
 def test_bad_beta(beta):
     with pytest.raises(ValueError, match="beta"):
         agents.make_agent("tb", gfn_envs.make_dag("GFN/HyperGrid-v0", ndim=2, side=5), beta=beta)
+
+
+@pytest.mark.parametrize(
+    ("name", "settings"), [("db", {}), ("subtb", {}), ("subtb", {"lr_log_z": 0.0}), ("db", {"shared": False})], ids=str
+)
+def test_far_flows_of_long_constructions_are_fitted(name, settings):
+    """R is 1 for all strings of one length, so log F falls by log 20 per letter: 48 nats in all."""
+    letters, ones = "ACDEFGHIKLMNPQRSTVWY", lambda tokens: np.ones(len(tokens))
+    dag = gfn_envs.make_dag("GFN/Sequence-v0", alphabet=letters, length=16, reward=ones)
+    fitted, fixed = (
+        agents.make_agent(name, dag, seed=0, beta=1, lr=0.0, track_log_z=t, engine="torch", **settings)
+        for t in (True, False)
+    )
+    errors = []
+    for agent in (fitted, fixed):
+        agent.update()
+        batch = agent.last_batch
+        with torch.no_grad():
+            found = agent.log_probs(batch)
+            flows = agent.log_flow(agent.balance, found, batch)[0].double().numpy().reshape(len(batch), -1)
+            steps = (found.log_pb - found.log_pf).double().numpy().reshape(len(batch), -1)
+        rest = steps[:, ::-1].cumsum(1)[:, ::-1] + batch.log_reward[:, None]
+        errors.append((rest - flows[:, :-1]).std())
+    assert errors[1] > 10
+    assert errors[0] < errors[1] / 3
+    if not settings:
+        assert fitted.log_z == pytest.approx(16 * np.log(20), abs=3)
+
+
+def test_flows_are_not_fitted_to_trajectories_of_several_lengths(monkeypatch):
+    agent = agents.make_agent("db", steep(), seed=0, beta=1)
+    monkeypatch.setattr(agent.policy, "change_flow", lambda *_: pytest.fail("fitted"))
+    batch = agent.sample_trajectories(16)
+    assert np.ptp(batch.lengths)
+    assert not agent.fit_far_flows(batch)

@@ -8,7 +8,7 @@ import torch
 
 import agents
 import gfn_envs
-from agents.policies.mlp import MLP
+from agents.policies.mlp import MLP, RIDGE
 
 DAG = gfn_envs.make_dag("GFN/Bag-v0", num_letters=3, capacity=4, repeats=3)
 
@@ -78,3 +78,20 @@ def test_where_it_does_not_apply():
     with pytest.raises(ValueError, match="activation leaky_relu needs network 'mlp'"):
         agents.make_agent("tb", DAG, activation="leaky_relu", network="transformer")
     assert agents.make_agent("tb", DAG, activation="leaky_relu").engine.name == "torch"
+
+
+def test_the_last_output_changes_by_a_ridge_regression():
+    """The minimum of its criterion: gradients of squared errors and penalty cancel."""
+    torch.manual_seed(0)
+    network, x, change = MLP([5, 7, 3]).double(), torch.randn(20, 5).double(), np.linspace(-30, 50, 20)
+    before = network(x).detach()
+    weight = network.layers[-1][0][-1].detach().clone()
+    network.add_to_last_output(x, change)
+    moved = (network(x) - before).detach()
+    torch.testing.assert_close(moved[:, :-1], torch.zeros(20, 2).double())
+    slope = (network.layers[-1][0][-1] - weight).detach().requires_grad_()
+    hidden, offset = network.hidden(x).detach(), (moved[:, -1] - network.hidden(x) @ slope).mean().detach()
+    errors = hidden @ slope + offset - torch.from_numpy(change)
+    (errors.square().sum() + RIDGE * slope.square().sum()).backward()
+    torch.testing.assert_close(slope.grad, torch.zeros(7).double(), atol=1e-8, rtol=0)
+    assert errors.sum().item() == pytest.approx(0, abs=1e-8)
