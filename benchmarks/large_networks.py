@@ -44,7 +44,7 @@ FAST: Mapping[str, Any] = {
 #: name -> (agent, settings).
 CASES: dict[str, tuple[str, Mapping[str, Any]]] = {
     "graph": ("mdb", {**MDB, **FAST, "network": "graph", "layers": 1, "heads": 2, "width": 64}),
-    "mlp": ("mdb", {**MDB, "batch_size": 16, "hidden": (128, 128)}),
+    "mlp": ("mdb", {**MDB, "batch_size": 16, "hidden": (128, 128), "beta": 1}),
     "mcmc": ("mcmc", {"batch_size": 32, "steps": 4, "rounds": 10}),
 }
 
