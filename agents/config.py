@@ -144,8 +144,9 @@ class FlowSettings(Config):
     """Learning rate of log Z = log F(s0) as a separate parameter, such as ten times lr (Madan et al. 2023). None:
     log F(s0) comes from the network, like all other flows."""
     track_log_z: bool = True
-    """Shift all log flows at the first iteration, and while beta < 1, so that those of the states before the terminal
-    ones match log R on average, whenever the two differ by more than 1 nat and 3 standard errors."""
+    """Fit log flows to the first batch if they are off by more than 10 nats and its trajectories have one length.
+    Otherwise, and while beta < 1, shift all of them so that those of the states before the terminal ones match log R on
+    average, whenever the two differ by more than 1 nat and 3 standard errors."""
 
     def __post_init__(self) -> None:
         super().__post_init__()

@@ -88,6 +88,8 @@ class TemperedAgent(Agent):
         with torch.no_grad():
             if self.learns_flow and self.iteration == 0 and self.fit_far_flows(batch):
                 return
+            if self.balance is not None and self.balance.partial_reward:
+                return  # Flows are corrections to rewards, and those near the end are small.
             if self.learns_flow:
                 gaps = self.flow_gaps(batch)
             else:

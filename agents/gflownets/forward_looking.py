@@ -11,6 +11,14 @@ from agents.gflownets.subtb import SubTB, SubTBSettings
 from agents.losses.balance import EDGES, Balance
 
 
+@dataclass(frozen=True)
+class ForwardLookingConfig(BalanceConfig):
+    """Settings of forward-looking objectives."""
+
+    track_log_z: bool = True
+    """Fit log flows to the first batch if they are off by more than 10 nats and its trajectories have one length."""
+
+
 class ForwardLooking(BalanceGFlowNet):
     """State flows are corrections to an intermediate reward: log F(s) = E(s) + f(s) (Pan et al. 2023).
 
@@ -30,12 +38,12 @@ class FLDB(ForwardLooking, DB):
     """Forward-looking detailed balance: state flows as corrections to intermediate rewards."""
 
     name = "fldb"
-    config_class = BalanceConfig
+    config_class = ForwardLookingConfig
     balance = Balance(EDGES, flow="network", partial_reward=True)
 
 
 @dataclass(frozen=True)
-class FLSubTBConfig(SubTBSettings, BalanceConfig):
+class FLSubTBConfig(SubTBSettings, ForwardLookingConfig):
     """Settings of forward-looking sub-trajectory balance."""
 
 
