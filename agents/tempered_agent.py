@@ -51,7 +51,8 @@ class TemperedAgent(Agent):
         return batch if self.beta == 1 else dataclasses.replace(batch, log_reward=self.beta * batch.log_reward)
 
     def flow_gaps(self, batch: Trajectories) -> FloatArray:
-        """log R(x) + log P_B - log P_F - log F(s) at the last transition s -> x of each trajectory, float64 (n,).
+        """log R(x) + log P_B - log P_F - log F(s) at the last transition s -> x of each trajectory, as the objective
+        balances them, float64 (n,).
 
         They are 0 if the flows balance. log R(x) - log F(s) alone is not: it would shift flows that are right, again
         and again.
@@ -66,7 +67,7 @@ class TemperedAgent(Agent):
         found = self.log_probs(ends)
         assert found.log_flow is not None
         gaps: FloatArray = (found.log_pb - found.log_pf - found.log_flow[::2]).detach().cpu().double().numpy()
-        return batch.log_reward + gaps
+        return batch.log_reward + gaps - self.log_odds
 
     def fit_far_flows(self, batch: Trajectories) -> bool:
         """Fit log flows that are far off to a first batch, if this agent can. Returns whether they were fitted."""

@@ -76,15 +76,17 @@ def test_the_defaults_find_all_modes_of_a_factor_graph(name, beta, low, high):
     assert low <= agents.evaluate(agent)["tv"] < high
 
 
-def test_right_flows_are_not_shifted():
-    """Where the flows balance, the last transitions have no gap, whatever log P_F and log P_B are."""
+@pytest.mark.parametrize("mixing", [0.5, 0.8])
+def test_right_flows_are_not_shifted(mixing):
+    """Where the flows balance, the last transitions have no gap, whatever log P_F, log P_B and alpha are."""
     dag = gfn_envs.make_dag("GFN/HyperGrid-v0", ndim=2, side=4)
-    agent = agents.make_agent("db", dag, seed=0, engine="torch")
+    agent = agents.make_agent("db", dag, seed=0, engine="torch", mixing=mixing)
     batch = agent.sample_trajectories(8)
     gaps = agent.flow_gaps(batch)
     found = agent.log_probs(batch)
     last = batch.edge_offsets[1:] - 1
     residual = (found.log_flow[batch.last - 1] + found.log_pf[last] - found.log_pb[last]).detach().double().numpy()
+    residual += np.log(mixing / (1 - mixing))
     np.testing.assert_allclose(gaps, batch.log_reward - residual, atol=1e-5)
 
 
