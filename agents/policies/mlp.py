@@ -72,10 +72,10 @@ class MLP(nn.Module):
     @torch.no_grad()
     def add_to_last_output(self, x: Tensor, change: FloatArray) -> None:
         """Change the last output by about ``change`` (n,) at inputs x, by ridge regression on the last hidden layer."""
-        hidden, wanted = self.hidden(x).double(), torch.from_numpy(change).to(x.device)
+        hidden, wanted = self.hidden(x).cpu().double(), torch.from_numpy(change)
         center, mean = hidden.mean(0), wanted.mean()
         hidden -= center
-        penalty = RIDGE * torch.eye(hidden.shape[1], dtype=hidden.dtype, device=x.device)
+        penalty = RIDGE * torch.eye(hidden.shape[1], dtype=hidden.dtype)
         slope = torch.linalg.solve(hidden.t() @ hidden + penalty, hidden.t() @ (wanted - mean))
         weight, bias = self.layers[-1]
         weight[-1] += slope.to(weight)
