@@ -74,7 +74,7 @@ class MLP(nn.Module):
         """Change the last output by about ``change`` (n,) at inputs x, by ridge regression on the last hidden layer."""
         hidden, wanted = self.hidden(x).cpu().double(), torch.from_numpy(change)
         center, mean = hidden.mean(0), wanted.mean()
-        hidden -= center
+        hidden = hidden - center
         penalty = RIDGE * torch.eye(hidden.shape[1], dtype=hidden.dtype)
         slope = torch.linalg.solve(hidden.t() @ hidden + penalty, hidden.t() @ (wanted - mean))
         weight, bias = self.layers[-1]
