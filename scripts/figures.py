@@ -170,6 +170,12 @@ PICTURES: dict[str, Pictures] = {
         1.5,
         "cosines of sub-batches of Madan et al. 2023",
     ),
+    "shen2023_evaluation": Pictures(
+        f"{P}/shen2023-evaluation-*.png",
+        "python -m examples.papers.shen2023_evaluation",
+        6.5,
+        "metrics of Shen et al. 2023 over training, and objects never visited",
+    ),
 }
 
 

@@ -8,7 +8,7 @@ Generalization: all objects that training visits are recorded. Afterwards the ex
 among objects never visited, and among the others. As a control, rewards are permuted at random among objects. Then
 nothing can be learned about an object that was never visited: the expected correlation among these is exactly 0.
 
-python -m examples.papers.shen2023_evaluation            writes docs/papers/shen2023_evaluation.md (five minutes)
+python -m examples.papers.shen2023_evaluation            writes docs/papers/shen2023_evaluation.md (seven minutes)
 python examples/papers/shen2023_evaluation.py --quick    a few seconds, only printed
 """
 
