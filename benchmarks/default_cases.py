@@ -20,8 +20,7 @@ FIXED = ("TFBind8", "PHO4", "QM9Str", "SEHStr")
 REMARKS = {
     "BitSequence, user": "log R of random strings has a standard deviation of 0.1 nats, so that the ELBO of uniform "
     "sampling is within 0.01 nats of log Z. No agent can be ahead by more.",
-    "BitSequence, default": "as above, with 0.09 nats. db and subtb also have to learn flows, and 4 seconds are only "
-    "200 iterations.",
+    "BitSequence, default": "as above, with 0.09 nats.",
     "FactorGraph, user": "without tempering (`beta=1`), tb keeps to the first one or two of four modes: TV 0.63 after "
     "4 CPU seconds and after 20.",
     "FragmentMolecule, user": "10 seconds are 280 iterations, after which tempering is at beta 0.38 to 0.52. Without "
@@ -43,7 +42,7 @@ REMARKS = {
 LONGER = {
     "FragmentMolecule, user": 60.0,
     "BayesNet, user": 60.0,
-    "InverseFolding, default": 300.0,
+    "InverseFolding, default": 60.0,
     "Ising, default": 300.0,
 }
 
