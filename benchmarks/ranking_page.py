@@ -180,7 +180,7 @@ def state(rows: list[dict[str, Any]]) -> str:
     raised = sorted({(row["task"], row["method"]) for row in rows if row.get("unsupported") and counts[row["task"]]})
     lines = [f"There: {', '.join(there) or 'nothing yet'}."]
     if missing := [task for task, n in counts.items() if not n]:
-        lines.append(f"Missing: {', '.join(missing)}.")
+        lines.append(f"Missing: {', '.join(missing)}. The ranks are those of the tasks that are there, and may change.")
     if raised:
         lines.append("Not supported: " + ", ".join(f"`{method}` on {task}" for task, method in raised) + ".")
     failed = {(r["task"], r["method"]): r["failed"] for r in rows if r.get("failed")}
