@@ -18,11 +18,11 @@ def page(study: Study, results: dict[str, Results], seeds: Sequence[int], figure
     """The paper's page, as Markdown. Figures are drawn on the way."""
     texts = [f"# {study.title}", f"Written by `python -m examples.papers.{study.name} --figures`; do not edit by hand."]
     spent = sum(e["metrics"].get("seconds") or 0 for found in results.values() for e in found.values()) / 3600
-    texts.append(f"Mean ± standard error over seeds. Training of the rows shown took {spent:.1f} CPU hours.")
+    texts.append(f"Mean ± standard error over seeds. Training of the rows shown took {spent:.1f} hours on one core.")
     if timing:
         texts[-1] += (
-            f" All rows and seeds take about {sum(timing.values()):.0f} at the speed of the last smoke run (`--time`), "
-            "without evaluations."
+            f" All rows and seeds take about {sum(timing.values()):.0f} CPU hours at the speed of their first rounds "
+            "(`--time`), without evaluations, and longer where trajectories get longer."
         )
     for part in study.parts:
         texts += section(study, part, results.get(part.key, {}), seeds, figures, timing.get(part.key))
