@@ -100,6 +100,8 @@ def sum_of_rows(weight: Tensor, rows: Tensor) -> Tensor:
 
     It is the product of the weights with vectors of zeros and ones, without the zeros.
     """
+    if len(rows) and int(rows.min()) >= 0:
+        return functional.embedding_bag(rows, weight, mode="sum")
     there = rows >= 0
     counts = there.sum(1)
     return functional.embedding_bag(rows[there], weight, counts.cumsum(0) - counts, mode="sum")

@@ -10,7 +10,7 @@ import numpy as np
 from gymnasium import spaces
 
 from gfn_envs import rendering
-from gfn_envs.arrays import BoolArray, FloatArray, IntArray, all_columns, log_factorials, one_hot_columns, one_hot_table
+from gfn_envs.arrays import BoolArray, FloatArray, IntArray, all_columns, log_factorials, one_hot_table
 from gfn_envs.closed_levels import ProductLevels, product_levels
 from gfn_envs.dag import Dag
 from gfn_envs.envs.hypergrid.picture import heat_map
@@ -236,7 +236,12 @@ class HyperGrid(Dag):
         return self._one_hot.take(states[:, :-1], axis=0).reshape(len(states), self.num_features)
 
     def active_features(self, states: IntArray) -> IntArray:
-        return one_hot_columns(states[:, :-1], self.side)
+        return states[:, :-1] + self._first_features
+
+    @functools.cached_property
+    def _first_features(self) -> IntArray:
+        """The feature of cell 0 in each dimension (ndim,)."""
+        return np.arange(0, self.num_features, self.side)
 
     def observe(self, states: IntArray) -> IntArray:
         return states[:, :-1].astype(np.int64)
