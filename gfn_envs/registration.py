@@ -131,8 +131,10 @@ def found(id: str) -> tuple[type[Dag], dict[str, Any]]:
     if name not in registered_ids():
         classes = [word for word, value in vars(imported).items() if is_dag(value)] if colon else []
         place = f": {module} registers no {name!r}" if colon else ""
-        known = f"{did_you_mean(name, [*classes, *known_ids()])} (registered: {', '.join(known_ids())})"
-        raise ValueError(f"unknown environment {id!r}{place}{known}")
+        # Names without namespace and version are common, and short ones resemble others more than their own id.
+        same = [known for known in known_ids() if known.split("/")[-1].rsplit("-v", 1)[0].lower() == name.lower()]
+        hint = did_you_mean(name, [*classes, *known_ids()]) if not same else f"; did you mean {same[0]!r}?"
+        raise ValueError(f"unknown environment {id!r}{place}{hint} (registered: {', '.join(known_ids())})")
     arguments = dict(gymnasium.registry[name].kwargs)
     return load_dag_class(arguments.pop("dag")), arguments
 

@@ -126,6 +126,9 @@ def test_misspelt_options_name_those_allowed(make: Any) -> None:
     ("env_id", "message"),
     [
         ("GFN/HyperGird-v0", "unknown environment 'GFN/HyperGird-v0'; did you mean 'GFN/HyperGrid-v0'?"),
+        ("GFP", "unknown environment 'GFP'; did you mean 'GFN/GFP-v0'?"),
+        ("tsp", "unknown environment 'tsp'; did you mean 'GFN/TSP-v0'?"),
+        ("GFN/Bag", "unknown environment 'GFN/Bag'; did you mean 'GFN/Bag-v0'?"),
         ("CartPole-v1", "unknown environment 'CartPole-v1'"),
         ("", "unknown environment ''"),
     ],
