@@ -64,7 +64,10 @@ def _mlp(dag: Dag, config: NetworkSettings, sizes: Sequence[int]) -> nn.Module:
 
 def features_of(dag: Dag, config: NetworkSettings) -> Callable[[IntArray], Any]:
     """Input of a multi-layer perceptron: features, or the list of those that are 1 if most are 0."""
-    ones = dag.active_features(dag.source(1)) if config.form == "sa" and config.hidden else None
+    # A subclass that defines encode alone has features of its own, which the lists of its base class do not describe.
+    names = next(vars(base) for base in type(dag).__mro__ if {"encode", "active_features"} & vars(base).keys())
+    described = "active_features" in names and "encode" not in vars(dag)
+    ones = dag.active_features(dag.source(1)) if described and config.form == "sa" and config.hidden else None
     return dag.encode if ones is None or dag.num_features < SPARSE * ones.shape[1] else dag.active_features
 
 

@@ -57,6 +57,23 @@ def test_agents_read_lists_if_most_features_are_zero(name):
         assert a == pytest.approx(b, rel=1e-4)
 
 
+def test_features_of_a_subclass_are_its_own():
+    """A subclass that overrides encode alone, and an instance with its own encode, are not read by lists."""
+
+    class Doubled(gfn_envs.HyperGrid):
+        def encode(self, states):
+            return 2 * super().encode(states)
+
+    class Renamed(gfn_envs.HyperGrid):
+        pass
+
+    patched = Renamed(ndim=2, side=13)
+    assert agents.make_agent("tb", patched, hidden=(4,)).policy.inputs == patched.active_features
+    patched.encode = lambda states: np.zeros((len(states), 26), dtype=np.float32)
+    for dag in (Doubled(ndim=2, side=13), patched):
+        assert agents.make_agent("tb", dag, hidden=(4,), engine="torch").policy.inputs == dag.encode
+
+
 @pytest.mark.parametrize("form", ["sa", "ssr"])
 def test_rollouts_and_losses_use_the_same_activation(form):
     agent = agents.make_agent("tb", DAG, seed=0, activation="leaky_relu", form=form, hidden=(16,), engine="torch")
