@@ -44,7 +44,7 @@ TUNING_SEED = 1000
 #: Share of the seconds that a candidate has on the tuning seed, and where it ends if an earlier one was better.
 TUNING, HALFWAY = 0.5, 0.25
 #: Shares of the seconds and of the transitions at which a run is measured.
-SHARES = {"seconds": (0.25, 0.5, 1.0), "transitions": (0.25, 1.0)}
+SHARES = {"seconds": (0.125, 0.25, 0.5, 1.0), "transitions": (0.25, 1.0)}
 #: A run that is slow to reach the transitions of its task ends at this multiple of the seconds.
 LONGEST = 2.0
 #: CPU seconds per cell that are not training, on average: construction and evaluations.

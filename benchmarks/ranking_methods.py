@@ -35,20 +35,20 @@ class Task:
 
 
 #: In the order in which they run. Seconds: about twice the time in which compiled trajectory balance gets to its
-#: plateau, or as far as 12 CPU hours in all allow. Transitions: as many as the uncompiled engine makes in this time.
+#: plateau, or as far as 6 CPU hours in all allow. Transitions: as many as the uncompiled engine makes in this time.
 TASKS: dict[str, Task] = {
     "BayesNet 5": Task("GFN/BayesNet-v0", {"num_nodes": 5}, 4, 60_000),
-    "QM9str": Task("GFN/QM9Str-v0", {}, 6, 150_000),
-    "TFBind8": Task("GFN/TFBind8-v0", {}, 6, 200_000),
+    "QM9str": Task("GFN/QM9Str-v0", {}, 4, 100_000),
+    "TFBind8": Task("GFN/TFBind8-v0", {}, 4, 130_000),
     "Bag": Task("GFN/Bag-v0", {}, 10, 200_000),
-    "Ising 4x4": Task("GFN/Ising-v0", {"side": 4, "construction": "autoregressive"}, 8, 400_000),
-    "PhyloTree 7": Task("GFN/PhyloTree-v0", {"num_taxa": 7}, 10, 150_000),
-    "grid 2-D": Task("GFN/HyperGrid-v0", {"ndim": 2, "side": 64, "reward": "hard"}, 12, 600_000),
-    "grid 4-D": Task("GFN/HyperGrid-v0", {"ndim": 4, "side": 20, "reward": "deceptive"}, 15, 800_000),
-    "Ising 10x10": Task("GFN/Ising-v0", {"side": 10}, 20, 400_000, exact=False),
-    "bits 120": Task("GFN/BitSequence-v0", {}, 20, 200_000, exact=False),
-    "AMP": Task("GFN/AMP-v0", {}, 20, 100_000, exact=False),
-    "molecules": Task("GFN/FragmentMolecule-v0", {}, 20, 20_000, exact=False),
+    "Ising 4x4": Task("GFN/Ising-v0", {"side": 4, "construction": "autoregressive"}, 4, 200_000),
+    "PhyloTree 7": Task("GFN/PhyloTree-v0", {"num_taxa": 7}, 5, 75_000),
+    "grid 2-D": Task("GFN/HyperGrid-v0", {"ndim": 2, "side": 64, "reward": "hard"}, 6, 300_000),
+    "grid 4-D": Task("GFN/HyperGrid-v0", {"ndim": 4, "side": 20, "reward": "deceptive"}, 8, 400_000),
+    "Ising 10x10": Task("GFN/Ising-v0", {"side": 10}, 6, 120_000, exact=False),
+    "bits 120": Task("GFN/BitSequence-v0", {}, 6, 60_000, exact=False),
+    "AMP": Task("GFN/AMP-v0", {}, 6, 30_000, exact=False),
+    "molecules": Task("GFN/FragmentMolecule-v0", {}, 6, 6_000, exact=False),
 }
 
 
