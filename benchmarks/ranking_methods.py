@@ -93,6 +93,7 @@ METHODS: dict[str, Method] = {
     "tb, uniform P_B": scheme(backward="uniform"),
     "tb, maxent P_B": scheme(backward="maxent"),
     "tb, tlm P_B": scheme(backward="tlm"),
+    "tb, pessimistic P_B": scheme(backward="pessimistic"),
     "tb, PRT": scheme(replay="prioritized"),
     "tb, replay by loss": scheme(replay="loss"),
     "tb, diverse replay": scheme(replay="diverse", replay_capacity=1000),
