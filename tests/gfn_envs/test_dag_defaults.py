@@ -9,7 +9,7 @@ from gymnasium.utils.env_checker import check_env
 from scipy import stats
 
 import gfn_envs
-from gfn_envs import Dag, DagError, FactorGraph, GFNEnv, HyperGrid, Ising, check_dag, exact
+from gfn_envs import BitSequence, Dag, DagError, FactorGraph, GFNEnv, HyperGrid, Ising, check_dag, exact
 
 
 class Plain(HyperGrid):
@@ -66,16 +66,42 @@ def test_a_bound_may_be_too_large_and_not_too_small() -> None:
 )
 def test_elimination_equals_enumeration(graph: object, variables: int, values: int) -> None:
     dag = FactorGraph(graph, variables, values, construction="autoregressive")  # type: ignore[arg-type]
-    log_reward, states = exact.log_rewards(dag), dag.terminal_states()
-    assert dag.exact_log_z() == pytest.approx(np.logaddexp.reduce(log_reward), abs=1e-9)
-    drawn = dag.sample_target(4000, np.random.default_rng(1))
+    assert dag.exact_log_z() == pytest.approx(np.logaddexp.reduce(exact.log_rewards(dag)), abs=1e-9)
+    assert draws_from_target(dag)
+
+
+def draws_from_target(dag: Dag, draws: int = 4000) -> bool:
+    """Whether the frequencies of ``sample_target`` are those of R / Z, by a chi-square test."""
+    drawn = dag.sample_target(draws, np.random.default_rng(1))
     assert drawn.dtype == dag.state_dtype
-    counts = np.bincount(dag.terminal_index(drawn), minlength=len(states))
-    expected = 4000 * np.exp(log_reward - dag.exact_log_z())
+    log_reward = exact.log_rewards(dag)
+    counts = np.bincount(dag.terminal_index(drawn), minlength=len(log_reward))
+    expected = draws * np.exp(log_reward - np.logaddexp.reduce(log_reward))
     often = expected > 5
     found, wanted = np.append(counts[often], counts[~often].sum()), np.append(expected[often], expected[~often].sum())
     keep = wanted > 0
-    assert stats.chisquare(found[keep], wanted[keep] * found.sum() / wanted.sum()).pvalue > 1e-4
+    return bool(stats.chisquare(found[keep], wanted[keep] * found.sum() / wanted.sum()).pvalue > 1e-4)
+
+
+@pytest.mark.parametrize(("side", "sigma"), [(2, 0.1), (2, -0.2), (3, 0.2), (3, -0.3), (4, 0.3), (4, 3.0)])
+def test_samples_of_the_torus_have_exact_frequencies(side: int, sigma: float) -> None:
+    assert draws_from_target(Ising(side, sigma, construction="autoregressive"), 20_000)
+
+
+def test_samples_of_a_large_torus_have_the_exact_mean() -> None:
+    dag, h = Ising(side=8, sigma=0.2), 1e-4
+    exact_mean = (Ising(8, 0.2 + h).exact_log_z() - Ising(8, 0.2 - h).exact_log_z()) / (2 * h)  # of log R / sigma
+    bonds = dag.log_reward(dag.sample_target(4000, np.random.default_rng(0))) / 0.2
+    assert abs(bonds.mean() - exact_mean) < 4 * bonds.std() / np.sqrt(4000)
+    with pytest.raises(NotImplementedError, match="at most 10, got 11"):
+        Ising(side=11).sample_target(1, np.random.default_rng(0))
+
+
+def test_samples_of_bits_have_exact_frequencies() -> None:
+    assert draws_from_target(BitSequence(8, 4, beta=3.0, num_modes=3))
+    assert len(BitSequence(16, 4, beta=0.0, num_modes=3).sample_target(7, np.random.default_rng(0))) == 7
+    with pytest.raises(NotImplementedError, match="accepted too rarely with beta = 100"):
+        BitSequence(beta=100.0).sample_target(10, np.random.default_rng(0))
 
 
 def test_long_chains_are_exact_and_dense_graphs_say_why_not() -> None:

@@ -15,6 +15,9 @@ from gfn_envs.validation import check_size, checked_seed, positive, positive_int
 #: Largest number of bits.
 MAX_BITS = 2**16
 
+#: Exact samples are given up if fewer than one random string in this many is accepted.
+MAX_PROPOSALS = 2000
+
 #: The five 8-bit words that modes consist of (Malkin et al. 2022, section 5.3).
 MODE_WORDS = np.array([[int(bit) for bit in w] for w in ["00000000", "11111111", "11110000", "00001111", "00111100"]])
 
@@ -180,6 +183,21 @@ class BitSequence(Assignment):
         per_slot = self._distances_per_slot(np.where(empty, 0, states))
         per_slot[empty.T] = 0
         return -self.beta * per_slot.sum(0).min(1) / self.n
+
+    def sample_target(self, n: int, rng: np.random.Generator) -> IntArray:
+        """By rejection: a random string x is accepted with probability R(x), as R is 1 at most.
+
+        Raises:
+            NotImplementedError: beta is so large that fewer than one string in ``MAX_PROPOSALS`` is accepted.
+        """
+        found, proposed = [self.source(0)], 0
+        while sum(map(len, found)) < n:
+            states = rng.integers(self.num_words, size=(1024, self.num_slots)).astype(self.state_dtype)
+            found.append(states[rng.random(len(states)) < np.exp(self.log_reward(states))])
+            proposed += len(states)
+            if proposed > MAX_PROPOSALS * max(16, sum(map(len, found))):
+                raise NotImplementedError(f"random strings are accepted too rarely with beta = {self.beta:g}")
+        return np.concatenate(found)[:n]
 
     # ------------------------------------------------------------------ labels and rendering
 

@@ -7,6 +7,7 @@ import numpy as np
 from gfn_envs.arrays import FloatArray, IntArray
 from gfn_envs.envs.assignments.assignment import Assignment
 from gfn_envs.envs.assignments.torus_partition import torus_log_partition
+from gfn_envs.envs.assignments.torus_samples import torus_samples
 from gfn_envs.validation import positive_int, real
 
 
@@ -88,6 +89,9 @@ class Ising(Assignment):
             ValueError: sigma < 0 on an odd side, with side * abs(sigma) above 1,400: that needs over 5,000 digits.
         """
         return torus_log_partition(self.side, 2 * self.sigma)
+
+    def sample_target(self, n: int, rng: np.random.Generator) -> IntArray:
+        return torus_samples(n, self.side, 2 * self.sigma, rng).reshape(n, -1).astype(self.state_dtype)
 
     def encode(self, states: IntArray) -> FloatArray:
         return np.array([-1, 1, 0], dtype=np.float32).take(states)
