@@ -33,7 +33,8 @@ import agents
 import gfn_envs
 from agents.agent import Agent
 from agents.errors import UnsupportedError
-from agents.evaluation.evaluate import evaluate
+from agents.evaluation import estimates
+from agents.evaluation.evaluate import evaluate, metrics_of_samples
 from agents.evaluation.full import known_target_metrics
 from benchmarks import ranking_page, report
 from benchmarks.ranking_methods import METHODS, TASKS, Task
@@ -45,6 +46,8 @@ TUNING_SEED = 1000
 TUNING, HALFWAY = 0.5, 0.25
 #: Shares of the seconds and of the transitions at which a run is measured.
 SHARES = {"seconds": (0.125, 0.25, 0.5, 1.0), "transitions": (0.25, 1.0)}
+#: Trajectories per measurement of a task that cannot be enumerated.
+SAMPLES = 500
 #: A run that is slow to reach the transitions of its task ends at this multiple of the seconds.
 LONGEST = 2.0
 #: CPU seconds per cell that are not training, on average: construction and evaluations.
@@ -144,13 +147,18 @@ def warmed_up(task: str, method: str) -> None:
     agents.make_agent(agent, environment(task), seed=0, **METHODS[method].candidates()[0]).update()
 
 
-def measured(agent: Agent, task: Task, samples: int = 2000) -> dict[str, Any]:
-    """Metrics of an agent now: tv, or elbo, modes_found and, if the target is known, eubo and log_z_error."""
-    found = evaluate(agent, num_samples=2 if task.exact else samples)
+def measured(agent: Agent, task: Task) -> dict[str, Any]:
+    """Metrics of an agent now: tv, or elbo, modes and, if the target is known, eubo and log_z_error."""
     if task.exact:
+        found = evaluate(agent, num_samples=2)
         return {"tv": found["tv"] if found["tv"] is not None else found["empirical_tv"]}
-    known = known_target_metrics(agent, samples, found["elbo"], np.random.default_rng(0))
-    return {name: found.get(name) for name in ("elbo", "modes_found", "sampled_mean_reward", "log_z_error")} | known
+    drawn = estimates.samples(agent, SAMPLES, np.random.default_rng(0))
+    found = metrics_of_samples(agent, drawn)
+    modes = found["modes_found"]
+    if task.high is not None:
+        modes = len(np.unique(drawn.objects[drawn.log_reward >= np.log(task.high)], axis=0))
+    known = known_target_metrics(agent, SAMPLES, found["elbo"], np.random.default_rng(0))
+    return {"elbo": found["elbo"], "modes": modes, "sampled_mean_reward": found["sampled_mean_reward"]} | known
 
 
 def run(cell: Cell, scale: float = 1.0, rivals: list[dict[str, Any]] | None = None) -> dict[str, Any]:

@@ -20,6 +20,7 @@ class Task:
         seconds: CPU seconds of training per run.
         transitions: steps taken or undone, at which methods are compared too.
         exact: judged by exact total variation; otherwise by the ELBO.
+        high: reward from which distinct sampled objects are counted as modes, if the environment defines none.
     """
 
     env: str
@@ -27,6 +28,7 @@ class Task:
     seconds: float
     transitions: int
     exact: bool = True
+    high: float | None = None
 
     @property
     def seeds(self) -> range:
@@ -47,8 +49,8 @@ TASKS: dict[str, Task] = {
     "grid 4-D": Task("GFN/HyperGrid-v0", {"ndim": 4, "side": 20, "reward": "deceptive"}, 8, 400_000),
     "Ising 10x10": Task("GFN/Ising-v0", {"side": 10}, 6, 120_000, exact=False),
     "bits 120": Task("GFN/BitSequence-v0", {}, 6, 60_000, exact=False),
-    "AMP": Task("GFN/AMP-v0", {}, 6, 30_000, exact=False),
-    "molecules": Task("GFN/FragmentMolecule-v0", {}, 6, 6_000, exact=False),
+    "AMP": Task("GFN/AMP-v0", {}, 8, 40_000, exact=False, high=0.5),
+    "molecules": Task("GFN/FragmentMolecule-v0", {}, 10, 8_000, exact=False, high=0.8),
 }
 
 
