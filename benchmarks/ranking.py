@@ -36,7 +36,7 @@ from agents.errors import UnsupportedError
 from agents.evaluation import estimates
 from agents.evaluation.evaluate import evaluate, metrics_of_samples
 from agents.evaluation.full import known_target_metrics
-from benchmarks import ranking_page, report
+from benchmarks import ranking_figures, ranking_page, report
 from benchmarks.ranking_methods import METHODS, TASKS, Task
 
 PATH = report.RESULTS / "ranking.jsonl"
@@ -254,7 +254,12 @@ def main() -> None:
         cells, cpu_hours = hours(rows(given.results))
         print(f"{cells} cells are missing: about {cpu_hours:.0f} CPU hours")
     elif given.report:
-        given.page.write_text(ranking_page.page(rows(given.results)), "utf-8")
+        done = rows(given.results)
+        given.page.write_text(ranking_page.page(done), "utf-8")
+        figures = given.page.parent / "figures"
+        figures.mkdir(exist_ok=True)
+        ranking_figures.draw_ranks(done, figures / "ranking.png")
+        ranking_figures.draw_curves(done, figures / "ranking_curves.png")
     else:
         index, count = map(int, given.part.split("/"))
         pairs = {pair: i for i, pair in enumerate((t, m) for t in TASKS for m in METHODS)}

@@ -12,6 +12,7 @@ from benchmarks.ranking_methods import METHODS, TASKS
 from gfn_envs.arrays import FloatArray
 
 Budget = Literal["seconds", "transitions"]
+BUDGETS: dict[Budget, str] = {"seconds": "equal CPU seconds", "transitions": "equal transitions"}
 #: Bootstrap replications, for a precision of a hundredth of the interval.
 REPLICATIONS = 2000
 
@@ -77,7 +78,8 @@ def shown(rows: list[dict[str, Any]]) -> list[str]:
 def normalized(rows: list[dict[str, Any]], budget: Budget) -> dict[str, FloatArray]:
     """method -> scores in [0, 1], (seeds, tasks), of the methods with a value on every task that is shown.
 
-    1 - TV on exact tasks; elsewhere the ELBO on a line from the worst run to the best. A run that failed scores 0.
+    1 - TV on exact tasks; elsewhere the ELBO, 0 for the random policy or worse and 1 for the best run. A failed run
+    scores 0.
     """
     runs, tasks, found = chosen(rows), shown(rows), {}
     for method in METHODS:
@@ -95,10 +97,10 @@ def _scaled(row: dict[str, Any], runs: dict[tuple[str, str], list[dict[str, Any]
         return 0.0
     if TASKS[task].exact:
         return 1 + found
-    everything = [score(r, budget) for (t, _), many in runs.items() if t == task for r in many]
-    known = [s for s in everything if np.isfinite(s)]
-    low, high = min(known), max(known)
-    return 1.0 if high == low else (found - low) / (high - low)
+    known = {m: [score(r, budget) for r in many] for (t, m), many in runs.items() if t == task}
+    finite = [s for many in known.values() for s in many if np.isfinite(s)]
+    low, high = float(np.mean(known.get("random", min(finite)))), max(finite)
+    return 1.0 if high == low else max(0.0, (found - low) / (high - low))
 
 
 def interquartile_means(scores: dict[str, FloatArray], seed: int = 0) -> dict[str, tuple[float, float, float]]:
@@ -133,19 +135,25 @@ def task_table(rows: list[dict[str, Any]], budget: Budget) -> str:
     return report.table(["method", *tasks], lines)
 
 
+def curve(runs: list[dict[str, Any]], budget: Budget) -> dict[float, list[float]]:
+    """Share of a budget -> values of the runs, in order of shares, without shares that no run was measured at."""
+    shares = sorted({p["share"] for row in runs for p in row.get("points", []) if p["of"] == budget} - {None})
+    values = {share: [value_at(row, budget, share) for row in runs] for share in shares}
+    return {share: known for share, column in values.items() if (known := [v for v in column if v is not None])}
+
+
 def curve_table(rows: list[dict[str, Any]], task: str, budget: Budget, number: int = 10) -> str:
     """Means at shares of a budget, of the best ``number`` methods at its end."""
-    runs = {m: many for (t, m), many in chosen(rows).items() if t == task}
-    means = {m: float(np.mean([score(row, budget) for row in many])) for m, many in runs.items()}
-    shares = {(p["of"], p["share"]) for many in runs.values() for row in many for p in row.get("points", [])}
-    found: list[float] = sorted(share for of, share in shares if of == budget and share is not None)
+    scores = means(rows, budget)[task]
+    best = sorted(scores, key=lambda m: -scores[m])[:number]
+    curves = {m: curve(chosen(rows)[task, m], budget) for m in best}
+    shares = sorted({share for found in curves.values() for share in found})
     unit = f"{TASKS[task].seconds:g} s" if budget == "seconds" else f"{TASKS[task].transitions:,}"
-    lines = []
-    for method in sorted(means, key=lambda m: -means[m])[:number]:
-        values = [[value_at(row, budget, share) for row in runs[method]] for share in found]
-        known = [[v for v in column if v is not None] for column in values]
-        lines.append([f"`{method}`", *(f"{np.mean(column):.3g}" if column else "-" for column in known)])
-    return report.table([task, *(f"{share:g} of {unit}" for share in found)], lines)
+    lines = [
+        [f"`{m}`", *(f"{np.mean(found[share]):.3g}" if share in found else "-" for share in shares)]
+        for m, found in curves.items()
+    ]
+    return report.table([task, *(f"{share:g} of {unit}" for share in shares)], lines)
 
 
 def rank_table(rows: list[dict[str, Any]], budget: Budget) -> str:
@@ -161,14 +169,59 @@ def rank_table(rows: list[dict[str, Any]], budget: Budget) -> str:
     return report.table(["rank", "method", "interquartile mean", "95% interval"], lines)
 
 
+def partial_table(rows: list[dict[str, Any]], budget: Budget) -> str:
+    """Methods that are not in :func:`rank_table`: mean rank on their own tasks, beside that of ``tb`` there."""
+    found = means(rows, budget)
+    ranks: dict[str, dict[str, int]] = {}
+    for task, scores in found.items():
+        for i, method in enumerate(sorted(scores, key=lambda m: -scores[m]), start=1):
+            ranks.setdefault(method, {})[task] = i
+    lines = []
+    for method in METHODS:
+        own = ranks.get(method, {})
+        if method not in normalized(rows, budget) and own:
+            beside = [ranks["tb"][task] for task in own if task in ranks.get("tb", {})]
+            without = ", ".join(task for task in shown(rows) if task not in own)
+            lines.append([f"`{method}`", f"{np.mean(list(own.values())):.1f}", f"{np.mean(beside):.1f}", without])
+    return report.table(["method", "mean rank on its tasks", "of `tb` there", "without"], lines) if lines else ""
+
+
+def means(rows: list[dict[str, Any]], budget: Budget) -> dict[str, dict[str, float]]:
+    """task -> method -> mean score of its runs, where all of them have one."""
+    found: dict[str, dict[str, float]] = {task: {} for task in shown(rows)}
+    for (task, method), many in chosen(rows).items():
+        mean = float(np.mean([score(row, budget) for row in many]))
+        if task in found and np.isfinite(mean):
+            found[task][method] = mean
+    return found
+
+
+#: What is measured besides the ELBO on tasks that cannot be listed.
+FURTHER = {"eubo": "EUBO", "modes": "modes"}
+
+
+def large_table(rows: list[dict[str, Any]]) -> str:
+    """EUBO and modes at the end of the CPU seconds, for the tasks and measures that have them."""
+    runs = chosen(rows)
+    columns: dict[str, dict[str, list[float]]] = {}
+    for task in (task for task in shown(rows) if not TASKS[task].exact):
+        for key, label in FURTHER.items():
+            points = {m: [point(row, "seconds", 1.0) or {} for row in runs.get((task, m), [])] for m in METHODS}
+            known = {m: [p[key] for p in many if p.get(key) is not None] for m, many in points.items()}
+            if any(known.values()):
+                columns[f"{task}: {label}"] = known
+    lines = [[f"`{m}`", *(report.cell(c[m]) if c[m] else "-" for c in columns.values())] for m in METHODS]
+    return report.table(["method", *columns], lines) if columns else ""
+
+
 def advice(rows: list[dict[str, Any]]) -> str:
     """The three best methods of each task at equal seconds and at equal transitions, in words."""
-    runs, lines = chosen(rows), []
+    lines = []
     for task in shown(rows):
         best = {}
-        for budget in ("seconds", "transitions"):
-            means = {m: np.mean([score(r, budget) for r in many]) for (t, m), many in runs.items() if t == task}  # type: ignore[arg-type]
-            best[budget] = ", ".join(f"`{m}`" for m in sorted(means, key=lambda m: -means[m])[:3])
+        for budget in BUDGETS:
+            found = means(rows, budget)[task]
+            best[budget] = ", ".join(f"`{m}`" for m in sorted(found, key=lambda m: -found[m])[:3])
         lines.append(f"- {task}: {best['seconds']} in equal seconds; {best['transitions']} in equal transitions.")
     return "\n".join(lines)
 
@@ -194,18 +247,27 @@ def page(rows: list[dict[str, Any]]) -> str:
         "# Ranking",
         "Which objective, exploration or replay is best, judged by exact total variation? Made by "
         "`python -m benchmarks.ranking --report` from benchmarks/results/ranking.jsonl. " + state(rows),
+        "![Interquartile means with intervals at both budgets](figures/ranking.png)",
         "A run is measured at shares of its CPU seconds and of its transitions (steps taken or undone, replayed ones "
         "included), on one core. Every method has the best of two or three candidate settings, which raced on another "
         "seed (benchmarks/ranking_methods.py). Tasks that can be listed have exact total variation (less is better), "
         "the others the ELBO (more is better). Means and standard errors are over seeds. Interquartile means with "
         "95% bootstrap intervals (Agarwal et al. 2021) are over scores in [0, 1] of methods with a value on every "
-        "task that is shown. `(slow)`: some runs had not reached the transitions after twice the seconds, and have "
-        "what they reached.",
+        "task that is shown: 1 - TV, or the ELBO between the random policy (0) and the best run (1). `(slow)`: some "
+        "runs had not reached the transitions after twice the seconds, and have what they reached.",
         "## The best methods of each task",
         advice(rows) or "No task yet.",
     ]
-    for budget, title in (("seconds", "equal CPU seconds"), ("transitions", "equal transitions")):
-        parts += [f"## At {title}", rank_table(rows, budget), task_table(rows, budget)]  # type: ignore[arg-type]
-    parts.append("## Curves of the ten best")
+    for budget, title in BUDGETS.items():
+        parts += [f"## At {title}", rank_table(rows, budget), partial_table(rows, budget), task_table(rows, budget)]
+    if further := large_table(rows):
+        modes = ", ".join(f"{t}: distinct objects with R >= {k.high:g}" for t, k in TASKS.items() if k.high)
+        parts += [
+            "## Upper bounds and modes of the large tasks",
+            "At the end of the CPU seconds. The EUBO (less is better) needs exact samples of the target. Modes among "
+            f"500 samples ({modes}).",
+            further,
+        ]
+    parts += ["## Curves of the ten best", "![Curves of every task](figures/ranking_curves.png)"]
     parts += [curve_table(rows, task, "seconds") for task in shown(rows)]
-    return "\n\n".join(parts) + "\n"
+    return "\n\n".join(part for part in parts if part) + "\n"

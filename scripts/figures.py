@@ -144,6 +144,13 @@ PICTURES: dict[str, Pictures] = {
         "milliseconds per iteration over sizes",
         stored=True,
     ),
+    "ranking": Pictures(
+        f"{F}/ranking*.png",
+        "python -m benchmarks.ranking --report",
+        0.1,
+        "interquartile means of every method, and the best ones over CPU seconds",
+        stored=True,
+    ),
     "gradient_analysis": Pictures(
         f"{F}/gradient_analysis.png",
         f"python examples/papers/gradient_analysis.py --out {F}/gradient_analysis.png",

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import agents
-from benchmarks import ranking, ranking_methods, ranking_page
+from benchmarks import ranking, ranking_figures, ranking_methods, ranking_page
 from benchmarks.ranking_methods import METHODS, TASKS, Method, Task
 
 
@@ -27,9 +27,9 @@ def small(monkeypatch):
     grids = {f"grid {n}": Task("GFN/HyperGrid-v0", {"ndim": 2, "side": n}, 1e-9, 150) for n in (3, 4)}
     tiny = {"hidden": (4,), "batch_size": 8, "engine": "torch"}
     methods = {"tb": Method("tb", tiny, ({"lr": 1e-3}, {"lr": 1e-2})), "random": Method("random")}
-    for module in (ranking, ranking_methods, ranking_page):
+    for module in (ranking, ranking_figures, ranking_methods, ranking_page):
         monkeypatch.setattr(module, "TASKS", grids)
-        monkeypatch.setattr(module, "METHODS", methods)
+        monkeypatch.setattr(module, "METHODS", methods, raising=False)
     monkeypatch.setattr(ranking, "LONGEST", 1e12)
     ranking.environment.cache_clear()
     yield
@@ -65,7 +65,10 @@ def test_cells_run_once_and_the_page_has_them(tmp_path):
     assert "| rank | method | interquartile mean |" in page
     assert "There: grid 3 (5 of 5 seeds), grid 4 (5 of 5 seeds)." in page
     assert "- grid 3: `" in page
-    assert "| grid 3 | 0.25 of 1e-09 s |" in page
+    assert "| grid 3 | 0.125 of 1e-09 s |" in page
+    ranking_figures.draw_ranks(done, tmp_path / "ranks.png")
+    ranking_figures.draw_curves(done, tmp_path / "curves.png")
+    assert all((tmp_path / f"{name}.png").stat().st_size > 10_000 for name in ("ranks", "curves"))
 
 
 @pytest.mark.usefixtures("small")
@@ -139,3 +142,28 @@ def test_interquartile_means_and_their_intervals():
     # Seeds are drawn within each task: with tasks that do not vary, neither does the mean.
     fixed = np.tile([0.0, 0.3, 0.5, 1.0], (3, 1))
     assert ranking_page.interquartile_means({"c": fixed})["c"] == pytest.approx((0.4, 0.4, 0.4))
+
+
+def large_row(method, seed, elbo, **further):
+    """A finished run of a task that cannot be listed."""
+    point = {"of": "seconds", "share": 1.0, "elbo": elbo, **further}
+    return {"task": "large", "method": method, "candidate": 0, "seed": seed, "points": [point]}
+
+
+def test_large_tasks_are_scored_from_the_random_policy_to_the_best_run(monkeypatch):
+    for module in (ranking_methods, ranking_page):
+        monkeypatch.setattr(module, "TASKS", {"large": Task("GFN/Bag-v0", {}, 1, 10, exact=False)})
+        monkeypatch.setattr(module, "METHODS", {name: Method(name) for name in ("tb", "db", "mcmc", "random")})
+    elbos = {"tb": 10.0, "db": -50.0, "mcmc": None, "random": 2.0}
+    rows = [large_row(m, seed, elbo, modes=seed, eubo=11.0) for m, elbo in elbos.items() for seed in range(5)]
+    rows[0] = large_row("tb", 0, 12.0, modes=4, eubo=11.0)
+    scores = ranking_page.normalized(rows, "seconds")
+    assert {m: array.ravel().tolist() for m, array in scores.items()} == {
+        "tb": [1.0, 0.8, 0.8, 0.8, 0.8],
+        "db": [0.0] * 5,
+        "random": [0.0] * 5,
+    }
+    page = ranking_page.page(rows)
+    assert "| method | large: EUBO | large: modes |" in page
+    assert "| `mcmc` | 11 ± 0 | 2 ± 0.71 |" in page  # Without an ELBO it has no rank, but modes.
+    assert "- large: `tb`, `random`, `db` in equal seconds" in page
