@@ -29,6 +29,9 @@ class MLP(nn.Module):
     module call costs more than a small matrix product.
     """
 
+    #: Whether outputs have second derivatives also if inputs are lists of columns, which takes longer.
+    twice_differentiable = False
+
     def __init__(self, sizes: Sequence[int], slope: float = 0.0):
         super().__init__()
         self.slope = slope
@@ -40,6 +43,10 @@ class MLP(nn.Module):
             # Iterating over a ParameterList at every call costs as much as a matrix product.
             self.register_parameter(f"weight{i}", self.layers[-1][0])
             self.register_parameter(f"bias{i}", self.layers[-1][1])
+
+    def sum_of_rows(self, weight: Tensor, rows: Tensor) -> Tensor:
+        """The first layer, without its bias, of lists of active features."""
+        return (sum_of_rows_twice_differentiable if self.twice_differentiable else sum_of_rows)(weight, rows)
 
     @property
     def last_bias(self) -> nn.Parameter:
@@ -66,7 +73,7 @@ class MLP(nn.Module):
     def hidden(self, x: Tensor) -> Tensor:
         """The last hidden layer."""
         for w, b in self.layers[:-1]:
-            x = self.activate(torch.addmm(b, x, w) if x.is_floating_point() else sum_of_rows(w, x).add_(b))
+            x = self.activate(torch.addmm(b, x, w) if x.is_floating_point() else self.sum_of_rows(w, x).add_(b))
         return x
 
     @torch.no_grad()
@@ -105,3 +112,8 @@ def sum_of_rows(weight: Tensor, rows: Tensor) -> Tensor:
     there = rows >= 0
     counts = there.sum(1)
     return functional.embedding_bag(rows[there], weight, counts.cumsum(0) - counts, mode="sum")
+
+
+def sum_of_rows_twice_differentiable(weight: Tensor, rows: Tensor) -> Tensor:
+    """:func:`sum_of_rows` with second derivatives, which embedding_bag does not have."""
+    return functional.embedding(rows + 1, functional.pad(weight, (0, 0, 1, 0))).sum(1)

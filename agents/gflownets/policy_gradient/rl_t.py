@@ -14,9 +14,12 @@ from agents.gflownets.policy_gradient.base import PolicyGradient, PolicyGradient
 from agents.log_probs import LogProbs
 from agents.losses import policy_gradient as pg
 from agents.losses.trust_region import trust_region_step
+from agents.policies.mlp import MLP
+from agents.policies.policy import Policy
 from agents.schedules import Schedule
 from agents.trajectories import Trajectories
 from gfn_envs.arrays import distinct
+from gfn_envs.dag import Dag
 
 
 @dataclass(frozen=True)
@@ -51,6 +54,12 @@ class RLT(PolicyGradient):
     name = "rl-t"
     config_class = RLTConfig
     config: Any
+
+    def __init__(self, dag: Dag, config: Any = None, seed: int = 0, policy: Policy | None = None):
+        super().__init__(dag, config, seed, policy)
+        for network in self.policy.modules():
+            if isinstance(network, MLP):
+                network.twice_differentiable = True  # For Fisher-vector products.
 
     def step_forward(self, batch: Trajectories, found: LogProbs, advantages: Tensor, gap: Tensor) -> dict[str, float]:
         """A gradient step on log Z, and a trust region step on P_F."""
