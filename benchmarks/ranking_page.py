@@ -79,9 +79,10 @@ def normalized(rows: list[dict[str, Any]], budget: Budget) -> dict[str, FloatArr
     """method -> scores in [0, 1], (seeds, tasks), of the methods with a value on every task that is shown.
 
     1 - TV on exact tasks; elsewhere the ELBO, 0 for the random policy or worse and 1 for the best run. A failed run
-    scores 0.
+    scores 0. Tasks on which no method is ahead of the random policy tell nothing, and are left out.
     """
-    runs, tasks, found = chosen(rows), shown(rows), {}
+    runs, found = chosen(rows), {}
+    tasks = [task for task in shown(rows) if task not in uninformative(rows, budget)]
     for method in METHODS:
         columns = [runs.get((task, method), []) for task in tasks]
         if tasks and all(any(np.isfinite(score(row, budget)) for row in column) for column in columns):
@@ -89,6 +90,12 @@ def normalized(rows: list[dict[str, Any]], budget: Budget) -> dict[str, FloatArr
             scores = [[_scaled(row, runs, budget) for row in column[:least]] for column in columns]
             found[method] = np.array(scores).T
     return found
+
+
+def uninformative(rows: list[dict[str, Any]], budget: Budget) -> list[str]:
+    """Tasks on which the mean ELBO of no method is above that of the random policy."""
+    best = {task: max(scores, key=lambda m: scores[m]) for task, scores in means(rows, budget).items() if scores}
+    return [task for task, method in best.items() if method == "random" and not TASKS[task].exact]
 
 
 def _scaled(row: dict[str, Any], runs: dict[tuple[str, str], list[dict[str, Any]]], budget: Budget) -> float:
@@ -120,6 +127,12 @@ def interquartile_means(scores: dict[str, FloatArray], seed: int = 0) -> dict[st
     return found
 
 
+def _cell(task: str, values: list[float]) -> str:
+    """Mean and standard error of TVs to two digits, or of ELBOs to two decimals."""
+    mean, error = report.mean_and_error(values)
+    return report.cell(values) if TASKS[task].exact else f"{mean:.2f} ± {error:.2g}"
+
+
 def task_table(rows: list[dict[str, Any]], budget: Budget) -> str:
     """Mean and standard error per method and task; the best of a task is bold."""
     runs, tasks, cells = chosen(rows), shown(rows), {}
@@ -128,7 +141,7 @@ def task_table(rows: list[dict[str, Any]], budget: Budget) -> str:
         best = max(METHODS, key=lambda m: np.mean(scores[m]) if scores[m] else -np.inf)
         for method in METHODS:
             known = [row for row in runs.get((task, method), []) if value(row, budget) is not None]
-            text = report.cell([value(row, budget) or 0.0 for row in known]) if known else "-"
+            text = _cell(task, [value(row, budget) or 0.0 for row in known]) if known else "-"
             slow = budget == "transitions" and any(point(row, budget, 1.0) is None for row in known)
             cells[task, method] = (f"**{text}**" if method == best else text) + " (slow)" * slow
     lines = [[f"`{m}`", *(cells[task, m] for task in tasks)] for m in METHODS]
@@ -150,7 +163,7 @@ def curve_table(rows: list[dict[str, Any]], task: str, budget: Budget, number: i
     shares = sorted({share for found in curves.values() for share in found})
     unit = f"{TASKS[task].seconds:g} s" if budget == "seconds" else f"{TASKS[task].transitions:,}"
     lines = [
-        [f"`{m}`", *(f"{np.mean(found[share]):.3g}" if share in found else "-" for share in shares)]
+        [f"`{m}`", *(f"{np.mean(found[share]):.4g}" if share in found else "-" for share in shares)]
         for m, found in curves.items()
     ]
     return report.table([task, *(f"{share:g} of {unit}" for share in shares)], lines)
@@ -210,7 +223,7 @@ def large_table(rows: list[dict[str, Any]]) -> str:
             known = {m: [p[key] for p in many if p.get(key) is not None] for m, many in points.items()}
             if any(known.values()):
                 columns[f"{task}: {label}"] = known
-    lines = [[f"`{m}`", *(report.cell(c[m]) if c[m] else "-" for c in columns.values())] for m in METHODS]
+    lines = [[f"`{m}`", *(report.cell(c[m], 3) if c[m] else "-" for c in columns.values())] for m in METHODS]
     return report.table(["method", *columns], lines) if columns else ""
 
 
@@ -234,6 +247,9 @@ def state(rows: list[dict[str, Any]]) -> str:
     lines = [f"There: {', '.join(there) or 'nothing yet'}."]
     if missing := [task for task, n in counts.items() if not n]:
         lines.append(f"Missing: {', '.join(missing)}. The ranks are those of the tasks that are there, and may change.")
+    if without := uninformative(rows, "seconds"):
+        named = ", ".join(without)
+        lines.append(f"No method is ahead of the random policy in the seconds of {named}, which is not in the ranks.")
     if raised:
         lines.append("Not supported: " + ", ".join(f"`{method}` on {task}" for task, method in raised) + ".")
     failed = {(r["task"], r["method"]): r["failed"] for r in rows if r.get("failed")}

@@ -165,5 +165,18 @@ def test_large_tasks_are_scored_from_the_random_policy_to_the_best_run(monkeypat
     }
     page = ranking_page.page(rows)
     assert "| method | large: EUBO | large: modes |" in page
-    assert "| `mcmc` | 11 ± 0 | 2 ± 0.71 |" in page  # Without an ELBO it has no rank, but modes.
+    assert "| `mcmc` | 11 ± 0 | 2 ± 0.707 |" in page  # Without an ELBO it has no rank, but modes.
     assert "- large: `tb`, `random`, `db` in equal seconds" in page
+
+
+def test_a_task_on_which_random_is_best_is_not_in_the_ranks(monkeypatch):
+    for module in (ranking_methods, ranking_page):
+        monkeypatch.setattr(module, "TASKS", {n: Task("GFN/Bag-v0", {}, 1, 10, exact=False) for n in ("large", "hard")})
+        monkeypatch.setattr(module, "METHODS", {name: Method(name) for name in ("tb", "random")})
+    rows = [large_row(m, seed, elbo) for m, elbo in (("tb", 3.0), ("random", 2.0)) for seed in range(5)]
+    rows += [row | {"task": "hard", "method": "tb" if row["method"] == "random" else "random"} for row in rows]
+    assert ranking_page.uninformative(rows, "seconds") == ["hard"]
+    assert ranking_page.normalized(rows, "seconds")["tb"].tolist() == [[1.0]] * 5
+    page = ranking_page.page(rows)
+    assert "No method is ahead of the random policy in the seconds of hard, which is not in the ranks." in page
+    assert "| `tb` | **3.00 ± 0** | 2.00 ± 0 |" in page
