@@ -1,17 +1,19 @@
-"""The number of working threads: one, unless a caller asks for more.
+"""The number of working threads: one for matrix products, unless a caller asks for more, and one per part of a batch.
 
-A second thread hardly helps the small matrix products of most policies. Thread pools wait by spinning, so an iteration
-takes up to 100 times as long if another process needs a core. To use more cores, use more processes
-(:mod:`agents.distributed`).
+A second thread hardly helps the small matrix products of most policies. Thread pools of libraries wait by spinning, so
+an iteration takes up to 100 times as long if another process needs a core. Parts of a large batch, in contrast, are
+independent, and Python's threads wait without spinning (:func:`each`).
 """
 
 from __future__ import annotations
 
 import contextlib
 import functools
+import os
 import sys
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any, ParamSpec, TypeVar
 
 import torch
@@ -19,8 +21,9 @@ from threadpoolctl import ThreadpoolController
 
 P = ParamSpec("P")
 R = TypeVar("R")
+T = TypeVar("T")
 
-#: ``number``: threads of the innermost context of each Python thread.
+#: Of each Python thread: ``number``, threads of the innermost context; ``most``, the number that a caller asked for.
 _context = threading.local()
 
 
@@ -36,11 +39,15 @@ def working_threads(number: int | None = None) -> Iterator[None]:
     """
     if number is not None and number < 1:
         raise ValueError(f"threads must be at least 1, got {number}")
-    outer = getattr(_context, "number", None)
+    outer, most = getattr(_context, "number", None), getattr(_context, "most", None)
     chosen = number or outer or 1
+    _context.most = number or most
     if chosen == outer:
         _blas.follow(chosen)
-        yield
+        try:
+            yield
+        finally:
+            _context.most = most
         return
     before, _context.number = torch.get_num_threads(), chosen
     if before != chosen:
@@ -49,7 +56,7 @@ def working_threads(number: int | None = None) -> Iterator[None]:
     try:
         yield
     finally:
-        _context.number = outer
+        _context.number, _context.most = outer, most
         _blas.leave(outer)
         if before != chosen:
             torch.set_num_threads(before)
@@ -64,6 +71,52 @@ def on_working_threads(function: Callable[P, R]) -> Callable[P, R]:
             return function(*args, **kwargs)
 
     return wrapped
+
+
+def each(function: Callable[[T], R], items: Sequence[T]) -> list[R]:
+    """``function`` of each item, in order, on at most :func:`most_threads` Python threads; in turn if there is one.
+
+    They help functions that release the GIL.
+    """
+    number = min(len(items), most_threads())
+    if number < 2:
+        return list(map(function, items))
+    left, found = iter(range(len(items))), {}
+
+    def work() -> None:
+        for i in left:  # A step of this iterator is atomic.
+            found[i] = function(items[i])
+
+    # The calling thread works too: it has a core, and the others have had theirs.
+    _blas.enter(1)  # Matrix products of several Python threads wait for each other if they have threads themselves.
+    others = [_pool(number - 1).submit(work) for _ in range(number - 1)]
+    try:
+        work()
+    finally:
+        errors = [other.exception() for other in others]
+        _blas.leave(getattr(_context, "number", None))
+    for error in errors:
+        if error is not None:
+            raise error
+    return [found[i] for i in range(len(items))]
+
+
+def most_threads() -> int:
+    """The number that :func:`working_threads` was given, or the cores of the process, at most OMP_NUM_THREADS."""
+    if (asked := getattr(_context, "most", None)) is not None:
+        return int(asked)
+    own = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    limit = os.environ.get("OMP_NUM_THREADS", "")
+    return min(own, int(limit)) if limit.isdecimal() and int(limit) else own
+
+
+@functools.lru_cache
+def _pool(number: int) -> ThreadPoolExecutor:
+    return ThreadPoolExecutor(number, thread_name_prefix="gfn-part")
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_pool.cache_clear)  # Threads do not survive a fork.
 
 
 class Blas:

@@ -54,13 +54,14 @@ class TrainOptions:
     directory, or to MLFLOW_TRACKING_URI."""
     callbacks: tuple[str, ...] = ()
     """Your own callbacks (agents.Callback, or functions of a row of metrics.jsonl), each as module:name."""
-    threads: int = 1
-    """Threads for matrix products. More than 1 helps large networks on an idle machine; next to another busy process it
-    can be many times slower. --processes uses more cores without this risk."""
+    threads: int | None = None
+    """Threads for matrix products, and most threads for the parts of a batch. Default: 1 for matrix products; the
+    compiled engine shares batches of 128 or more among the cores. More than 1 helps large networks on an idle machine;
+    next to another busy process it can be many times slower."""
     processes: int = 1
     """Processes that share every batch, one per core. The result is that of one process up to rounding. Communication
     takes about a millisecond per iteration, so processes help with batches of about 128 trajectories or more, and never
-    with 16."""
+    with 16. On one machine, the compiled engine's threads do the same without messages."""
     progress: bool = True
     """Show a progress bar."""
     figures: bool = True

@@ -89,8 +89,9 @@ def train(
         eval_samples: number of trajectories of an evaluation, at least 2.
         exact_states: evaluations are exact on DAGs of at most this many states. Default: 2,000,000
             (:func:`agents.evaluation.evaluate.is_enumerable`).
-        threads: threads of torch and of NumPy's and SciPy's matrix products during training and evaluation. Default: 1
-            (:mod:`agents.threads`).
+        threads: threads of torch and of NumPy's and SciPy's matrix products during training and evaluation, and most
+            threads for the parts of a batch. Default: 1 for matrix products, and as many as the process has cores for
+            parts (:mod:`agents.threads`); 1 for both if ``distributed``.
         logger: "tensorboard", "wandb" or "mlflow", or several of them, which also log the history
             (:mod:`agents.runs.loggers`).
         callbacks: :class:`agents.Callback` objects, or functions that are called with every row of the history, or the
@@ -143,7 +144,7 @@ def train(
         raise ValueError(f"logger {wanted[0]!r} needs a run directory (out)")
     say_memory_of_training(agent)
     directory = None if out is None else Path(out)
-    with working_threads(threads), contextlib.closing(loop.callbacks):
+    with working_threads(1 if distributed and threads is None else threads), contextlib.closing(loop.callbacks):
         team = Team(agent, iterations) if distributed else None
         if team is not None and not team.leads:
             return _follow(team, iterations)

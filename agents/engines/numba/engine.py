@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Any, NamedTuple
+from typing import Any, TypeVar
 
 import numpy as np
 import scipy.linalg.cython_blas  # noqa: F401 - Numba would load it in a matrix product, on all threads.
@@ -13,41 +13,23 @@ from agents.engines.engine import Engine, Learner
 from agents.engines.numba import adam, balance, kernels
 from agents.engines.numba.groups import step_group
 from agents.engines.numba.kept import NOTHING, Kept, fingerprint
+from agents.engines.numba.parts import Evaluated, Part, Scratch, bounds, divisible, part_of, same_steps, weighted_sum
 from agents.engines.numba.support import check, has_steps, layers_of, require
 from agents.engines.numba.tables import Tables, tables
 from agents.engines.numba.views import Views
 from agents.errors import NoLegalActionError
+from agents.losses.balance import share
 from agents.rollout import ON_POLICY, Exploration, first_stops
-from agents.threads import on_working_threads
+from agents.threads import each, on_working_threads
 from agents.trajectories import Trajectories, concatenate
 from gfn_envs.arrays import FloatArray, IntArray
 from gfn_envs.border import log_rewards, partial_log_rewards
 from gfn_envs.enumeration import state_graph
 
+T = TypeVar("T")
+
 #: Larger batches are sampled in pieces of this many random numbers.
 NUMBERS = 2**22
-
-
-class Evaluated(NamedTuple):
-    """Log-probabilities and log flows of a batch, and how they were computed."""
-
-    log_pf: FloatArray
-    """(e,)"""
-    log_pb: FloatArray
-    """(e,)"""
-    log_flow: FloatArray
-    """The network's log F (s,), and log R at terminal states; empty without a flow head."""
-    batch: tuple[Any, ...]
-    """Arguments of the kernels that describe the batch."""
-    inside: tuple[Any, ...]
-    """States evaluated, row of each state, hidden layers and outputs."""
-
-
-def same_steps(first: Trajectories, second: Trajectories) -> bool:
-    """True if two batches share their arrays, apart from the rewards."""
-    names = ("states", "actions", "backward_actions", "offsets")
-    same = all(getattr(first, name) is getattr(second, name) for name in names)
-    return same and first.log_reward.shape == second.log_reward.shape
 
 
 class NumbaEngine(Engine):
@@ -71,9 +53,9 @@ class NumbaEngine(Engine):
         check(learner)
         super().__init__(learner)
         self.views = Views()
-        self.place = np.full(len(tables(learner.dag).child), -1, np.int32)
+        self.scratches = [Scratch(np.full(len(tables(learner.dag).child), -1, np.int32))]
         self.latest: tuple[Trajectories, IntArray] | None = None
-        self.kept: Kept | None = None
+        self.kept: list[Kept] = []
 
     @property
     def tables(self) -> Tables:
@@ -103,20 +85,58 @@ class NumbaEngine(Engine):
         stops = first_stops(rng, n, exploration.delay_stop, dag.max_length)
         network = self.arrays(self.learner.policy)
         heat = np.float32(exploration.epsilon), np.float32(exploration.temperature)
-        with flushed_denormals():
-            index, actions, backward_actions, offsets, bad, kept, memory = kernels.sample(
-                self.tables, *network, u, explore, *heat, stops, self.place
-            )
+
+        def rollout(part: tuple[tuple[int, int], Scratch]) -> tuple[Any, ...]:
+            (first, last), scratch = part
+            own, other = (np.ascontiguousarray(numbers[:, first:last]) for numbers in (u, explore))
+            with flushed_denormals():
+                found: tuple[Any, ...] = kernels.sample(
+                    *(self.tables, *network, own, other, *heat, stops[first:last], scratch.place, scratch.memory)
+                )
+            scratch.memory = found[-1]
+            return found
+
+        rollouts = each(rollout, self.with_scratch(self.bounds(n)))
         states = state_graph(dag).states
-        if bad == kernels.TOO_LONG:
-            raise NoLegalActionError(f"a trajectory is longer than max_length = {dag.max_length}")
-        if bad >= 0:
-            raise FloatingPointError(f"the policy gave NaN or infinite logits at state {states[bad].tolist()}")
+        for *_, bad, _, _ in rollouts:
+            if bad == kernels.TOO_LONG:
+                raise NoLegalActionError(f"a trajectory is longer than max_length = {dag.max_length}")
+            if bad >= 0:
+                raise FloatingPointError(f"the policy gave NaN or infinite logits at state {states[bad].tolist()}")
+        index, actions, backward_actions = (np.concatenate([found[i] for found in rollouts]) for i in range(3))
+        lengths = np.concatenate([np.diff(found[3]) for found in rollouts])
+        offsets = np.concatenate([[0], lengths.cumsum()])
         objects = states.take(index.take(offsets[1:] - 1), axis=0)
         log_reward = log_rewards(dag, objects) if rewards else np.full(n, np.nan)
         batch = Trajectories(states.take(index, axis=0), actions, backward_actions, offsets, log_reward)
-        self.latest, self.kept = (batch, index), Kept(index, fingerprint(network[0]), kept, memory)
+        weights = fingerprint(network[0])
+        self.latest, self.kept = (batch, index), [Kept(weights, kept, memory) for *_, kept, memory in rollouts]
         return batch
+
+    def bounds(self, n: int) -> list[tuple[int, int]]:
+        """First and last of the trajectories of each part of a batch of n."""
+        return bounds(n) if divisible(self.learner) else [(0, n)]
+
+    def with_scratch(self, parts: list[T]) -> list[tuple[T, Scratch]]:
+        """Each part with memory of its own."""
+        while len(self.scratches) < len(parts):
+            self.scratches.append(Scratch(self.scratches[0].place.copy()))
+        return list(zip(parts, self.scratches, strict=False))
+
+    def parts(self, batch: Trajectories) -> list[Part]:
+        """The parts of a batch, with the hidden layers that are known of its rollout."""
+        index, ends = self.index(batch), self.bounds(len(batch))
+        known = self.kept if self.latest is not None and self.latest[1] is index else []
+        if len(known) != len(ends) or known[0].weights != fingerprint(self.arrays(self.learner.policy)[0]):
+            known, self.kept = [NOTHING] * len(ends), []  # Their memory will be used for this batch.
+        return [
+            part_of(batch, index, *own, kept, scratch)
+            for (own, scratch), kept in zip(self.with_scratch(ends), known, strict=True)
+        ]
+
+    def whole(self, batch: Trajectories) -> Part:
+        """A batch as one part, in new memory."""
+        return Part(0, len(batch), batch, self.index(batch), NOTHING, Scratch(self.scratches[0].place))
 
     def index(self, batch: Trajectories) -> IntArray:
         """Indices of a batch's states in ``dag.levels()``, (s,), cached for the last sample.
@@ -154,48 +174,57 @@ class NumbaEngine(Engine):
         require(
             has_steps(learner.optimizer), "the optimizer torch.optim.Adam or Muon", type(learner.optimizer).__name__
         )
+        parts = self.parts(batch)
+        weights = [1.0]
+        if len(parts) > 1:
+            assert learner.balance is not None
+            weights = [share(learner.balance.pairs, batch.offsets, part.first, part.last) for part in parts]
+        losses, arrays = zip(*each(self.loss_and_gradients, parts), strict=True)
+        loss = self.finite(sum(weight * loss for weight, loss in zip(weights, losses, strict=True)))
+        *gradients, log_z_gradient = weighted_sum(arrays, weights)
         with flushed_denormals():
-            evaluated = self.evaluate(batch)
-            loss, d_log_probs, d_log_z = self.objective(evaluated, batch)
-            loss = self.finite(loss)
-            gradients, log_z_gradient = self.gradients(evaluated, d_log_probs), np.array([d_log_z], np.float32)
             if self.combine is not None:
                 self.combine.gradients((*gradients, log_z_gradient))
             if learner.config.max_grad_norm is not None:
-                adam.clip(gradients, learner.config.max_grad_norm)
+                adam.clip(tuple(gradients), learner.config.max_grad_norm)
             learner.set_learning_rates()
             networks, *log_z = learner.optimizer.param_groups
-            self.kept = None
-            step_group(self.views, learner.optimizer, "networks", networks, gradients)
+            self.kept = []
+            step_group(self.views, learner.optimizer, "networks", networks, tuple(gradients))
             for group in log_z:
                 step_group(self.views, learner.optimizer, "log_z", group, (log_z_gradient,))
         return float(loss)
 
+    def loss_and_gradients(self, part: Part) -> tuple[float, tuple[FloatArray, ...]]:
+        """Loss of a part of a batch, and the gradients of all parameters, with that of log Z last."""
+        with flushed_denormals():
+            evaluated = self.evaluate(part)
+            loss, d_log_probs, d_log_z = self.objective(evaluated, part.batch)
+            return loss, (*self.gradients(evaluated, d_log_probs, part.scratch), np.array([d_log_z], np.float32))
+
     @on_working_threads
     def log_ratio(self, batch: Trajectories) -> FloatArray:
-        with flushed_denormals():
-            evaluated = self.evaluate(batch)
-        return np.add.reduceat(evaluated.log_pf - evaluated.log_pb.astype(np.float64), batch.edge_offsets[:-1])
+        def ratio(part: Part) -> FloatArray:
+            with flushed_denormals():
+                evaluated = self.evaluate(part)
+            difference = evaluated.log_pf - evaluated.log_pb.astype(np.float64)
+            found: FloatArray = np.add.reduceat(difference, part.batch.edge_offsets[:-1])
+            return found
 
-    def evaluate(self, batch: Trajectories, policy: Any = None) -> Evaluated:
+        return np.concatenate(each(ratio, self.parts(batch)))
+
+    def evaluate(self, part: Part, policy: Any = None) -> Evaluated:
         """Log-probabilities and log flows of a batch, by the learner's policy or by a target network."""
-        own = policy is None
+        own, batch = policy is None, part.batch
         weights, biases = self.arrays(self.learner.policy) if own else self.arrays(policy, "target")
         _, num_backward, flow = self.learner.policy.sizes  # type: ignore[misc]
-        arguments = (
-            num_backward,
-            bool(flow),
-            self.index(batch),
-            batch.actions,
-            batch.backward_actions,
-            batch.offsets,
-        )
-        known = self.kept if own else None
-        if known is None or known.place is not arguments[2] or known.weights != fingerprint(weights):
-            known = NOTHING
+        arguments = (num_backward, bool(flow), part.indices, batch.actions, batch.backward_actions, batch.offsets)
+        kept, scratch = part.kept if own else NOTHING, part.scratch
+        memory = kept.memory if len(kept.states) else scratch.memory
         log_pf, log_pb, log_flow, *inside = kernels.evaluate(
-            self.tables, weights, biases, *arguments, batch.log_reward, self.place, known.states, known.memory
+            self.tables, weights, biases, *arguments, batch.log_reward, scratch.place, kept.states, memory
         )
+        scratch.memory = inside[2]
         backward = self.learner.backward
         if not backward.learned and backward.name != "uniform":
             log_pb = backward.log_probs(self.learner.dag, batch).astype(np.float32)
@@ -239,7 +268,7 @@ class NumbaEngine(Engine):
         if source == "stop":
             log_flow = self.stop_flow(evaluated)
             target = self.learner.target
-            return log_flow, log_flow if target is None else self.stop_flow(self.evaluate(batch, target))
+            return log_flow, log_flow if target is None else self.stop_flow(self.evaluate(self.whole(batch), target))
         log_flow = np.zeros(len(batch.states))
         log_flow[batch.last] = batch.log_reward
         if source == "log_z":
@@ -256,11 +285,16 @@ class NumbaEngine(Engine):
         log_flow[inner] = log_reward - outputs[row[inner], dag.num_actions - 1]
         return log_flow
 
-    def gradients(self, evaluated: Evaluated, d_log_probs: Iterable[FloatArray]) -> tuple[FloatArray, ...]:
+    def gradients(
+        self, evaluated: Evaluated, d_log_probs: Iterable[FloatArray], scratch: Scratch
+    ) -> tuple[FloatArray, ...]:
         """Flat gradients of the policy's parameters, in their order, from those of the log-probabilities and flows."""
         weights, biases = self.arrays(self.learner.policy)
         grad_weights, grad_biases = tuple(map(np.empty_like, weights)), tuple(map(np.empty_like, biases))
+        shown, *_ = evaluated.inside
+        work = scratch.work_for(len(shown) * max(map(len, biases[:-1])))
         kernels.differentiate(
-            self.tables, weights, *evaluated.batch, *evaluated.inside, tuple(d_log_probs), grad_weights, grad_biases
+            *(self.tables, weights, *evaluated.batch, *evaluated.inside, tuple(d_log_probs)),
+            *(*work, grad_weights, grad_biases),
         )
         return tuple(g.reshape(-1) for layer in zip(grad_weights, grad_biases, strict=True) for g in layer)

@@ -14,19 +14,17 @@ class Kept(NamedTuple):
     """Hidden layers of the last rollout, which save a gradient step on it from evaluating its states again.
 
     Attributes:
-        place: indices of the states of the batch, the array itself.
         weights: fingerprint of the weights.
         states: distinct states (k,).
         memory: their hidden layers; see :func:`agents.engines.numba.kernels.sample`.
     """
 
-    place: IntArray
     weights: tuple[float, ...]
     states: IntArray
     memory: FloatArray
 
 
-NOTHING = Kept(np.zeros(0, np.int64), (), np.zeros(0, np.int32), np.zeros(0, np.float32))
+NOTHING = Kept((), np.zeros(0, np.int32), np.zeros(0, np.float32))
 
 
 def fingerprint(weights: Iterable[FloatArray]) -> tuple[float, ...]:

@@ -179,7 +179,7 @@ def pack(tables, states, actions, lengths):
 
 
 @compiled
-def sample(tables, weights, biases, u, explore, epsilon, temperature, stops, place):
+def sample(tables, weights, biases, u, explore, epsilon, temperature, stops, place, memory):
     """Sample trajectories from state 0, of at most ``len(u)`` steps. The network evaluates each distinct state once.
 
     Args:
@@ -189,6 +189,7 @@ def sample(tables, weights, biases, u, explore, epsilon, temperature, stops, pla
         explore: uniform numbers, float32 (max_length, n): below ``epsilon``, the action is uniform.
         stops: step, from 1, at which each trajectory may take the last action, stop, at the earliest (n,).
         place: scratch, -1 for every state of the DAG before and after; int32.
+        memory: scratch for hidden layers, flat float32, of any size; replaced if it is too small.
 
     Returns:
         ``(packed, actions, backward_actions, offsets, bad, kept, memory)``: ``bad`` is a state with NaN or infinite
@@ -199,7 +200,7 @@ def sample(tables, weights, biases, u, explore, epsilon, temperature, stops, pla
     head = np.ascontiguousarray(weights[hidden][: tables.child.shape[1]].T)
     most = max(n, KEPT)
     seen, k, whole = np.empty(most, np.int32), 0, True
-    memory = np.empty(min(n, ROWS) * width_of_hidden(weights), np.float32)
+    memory = room(weights, memory, 0, min(n, ROWS))
     states = np.zeros((len(u) + 1, n), np.int32)
     actions, lengths = np.zeros((len(u), n), np.int32), np.zeros(n, np.int64)
     rows, current, left = np.arange(n), np.zeros(n, np.int32), n
@@ -321,7 +322,8 @@ def evaluate(
 
     Args:
         place: scratch, see :func:`distinct`.
-        kept, memory: states whose hidden layers are known, as :func:`sample` returns them for this batch; or none.
+        kept: states whose hidden layers are known, as :func:`sample` returns them for this batch; or none.
+        memory: their hidden layers, or scratch as for :func:`sample`.
 
     Returns:
         ``(log_pf, log_pb, log_flow, shown, row, memory, outputs)``: of edges (e,), (e,) and, with a flow head, of
@@ -416,6 +418,8 @@ def differentiate(
     memory,
     outputs,
     d_log_probs,
+    work,
+    other,
     grad_weights,
     grad_biases,
 ):
@@ -423,6 +427,7 @@ def differentiate(
 
     Args:
         d_log_probs: gradients with respect to log P_F, log P_B and log F, float32.
+        work, other: scratch for gradients of hidden layers, flat float32: the states times the largest width.
         grad_weights, grad_biases: outputs.
     """
     below = output_gradient(
@@ -438,14 +443,15 @@ def differentiate(
             grad_biases[-1][a] += below[i, a]
     np.dot(below.T, layers[-1], grad_weights[-1])
     above = below
-    below = np.empty_like(layers[-1])
+    below = work[: layers[-1].size].reshape(layers[-1].shape)
     np.dot(above, weights[-1], below)
     for i in range(len(layers) - 1, 0, -1):
         rectified(below, layers[i], grad_biases[i])
         np.dot(layers[i - 1].T, below, grad_weights[i])
         above = below
-        below = np.empty_like(layers[i - 1])
+        below = other[: layers[i - 1].size].reshape(layers[i - 1].shape)
         np.dot(above, weights[i].T, below)
+        work, other = other, work
     rectified(below, layers[0], grad_biases[0])
     grad_weights[0][:] = 0
     for i in range(len(shown)):

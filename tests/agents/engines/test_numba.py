@@ -21,6 +21,7 @@ from agents.engines.numba import engine
 from agents.engines.numba.kernels import KEPT
 from agents.rollout import Exploration
 from agents.runs.files import write_sealed
+from agents.threads import working_threads
 from tests.agents.engines.numba_cases import DAGS, NAMES, make, parameters
 
 
@@ -189,7 +190,7 @@ def log_ratio_of_torch(agent, batch):
 def test_hidden_layers_of_a_rollout_serve_its_gradient_until_the_weights_change(env):
     agent = make(env=env)
     batch = agent.sample_trajectories(50, Exploration(epsilon=0.2))
-    kept = agent.engine.kept
+    (kept,) = agent.engine.kept
     inner = ~agent.engine.tables.ends[agent.engine.index(batch)]
     assert set(kept.states) == set(agent.engine.index(batch)[inner])
     assert len(kept.states) == len(set(kept.states))
@@ -200,15 +201,16 @@ def test_hidden_layers_of_a_rollout_serve_its_gradient_until_the_weights_change(
             p.data += 0.05  # Unseen by torch's own count of changes.
     np.testing.assert_allclose(agent.engine.log_ratio(batch), log_ratio_of_torch(agent, batch), atol=1e-4)
     agent.engine.step(batch)
-    assert agent.engine.kept is None
+    assert agent.engine.kept == []
 
 
 def test_rollouts_through_more_states_than_are_kept():
     agent = make(env=(GRID, {"ndim": 4, "side": 16}), hidden=(8,))
-    batch = agent.sample_trajectories(5000, Exploration(epsilon=1.0, delay_stop=1.0))
+    with working_threads(1):
+        batch = agent.sample_trajectories(5000, Exploration(epsilon=1.0, delay_stop=1.0))
     assert len(np.unique(batch.states, axis=0)) > KEPT
-    assert len(agent.engine.kept.states) == 0
-    assert (agent.engine.place == -1).all()
+    assert not any(len(kept.states) for kept in agent.engine.kept)
+    assert all((scratch.place == -1).all() for scratch in agent.engine.scratches)
     np.testing.assert_allclose(agent.engine.log_ratio(batch), log_ratio_of_torch(agent, batch), atol=1e-3)
 
 

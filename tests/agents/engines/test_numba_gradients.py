@@ -54,12 +54,12 @@ def test_trajectories_are_those_of_the_dag(env):
 def test_log_probabilities_and_flows_are_those_of_the_policy(env, backward, name, hidden):
     agent = make(name, env, hidden=hidden, backward=backward)
     batch = agent.sample_trajectories(40)
-    expected, found = agent.log_probs(batch), agent.engine.evaluate(batch)
+    expected, found = agent.log_probs(batch), agent.engine.evaluate(*agent.engine.parts(batch))
     np.testing.assert_allclose(found.log_pf, expected.log_pf.detach(), atol=2e-6)
     np.testing.assert_allclose(found.log_pb, expected.log_pb.detach(), atol=2e-6)
     if name == "db":
         np.testing.assert_allclose(found.log_flow, expected.log_flow.detach(), atol=2e-5)
-    assert (agent.engine.place == -1).all()
+    assert all((scratch.place == -1).all() for scratch in agent.engine.scratches)
 
 
 @pytest.mark.parametrize("loss", ["squared", "huber", "log-cosh"])
@@ -92,7 +92,9 @@ def test_objectives_and_their_gradients_are_those_of_torch(name, loss, clamp_los
     log_policy = own.log_policy.detach().double().requires_grad_()
     expected = agent.balance_loss(agent.balance, LogProbs(*leaves, log_policy, own.rows, own.legal), batch)
     expected.backward()
-    found = agent.engine.evaluate(batch)._replace(log_pf=values[0], log_pb=values[1], log_flow=values[2])
+    found = agent.engine.evaluate(*agent.engine.parts(batch))._replace(
+        log_pf=values[0], log_pb=values[1], log_flow=values[2]
+    )
     value, (of_log_pf, of_log_pb, of_log_flow), of_log_z = agent.engine.objective(found, batch)
     assert value == pytest.approx(expected.item(), rel=1e-6)
     np.testing.assert_allclose(of_log_pf, leaves[0].grad, atol=1e-6)
@@ -129,7 +131,7 @@ def test_weights_of_subtb_neither_overflow_nor_vanish(weighting):
         found = log_probs(agent.dag, agent.policy, batch)
         balance = Balance(sub_trajectories(lamda, weighting), flow="network")
         expected, _ = balance_loss(found.log_pf, found.log_pb, found.log_flow, batch.offsets, balance)
-        value, *_ = agent.engine.objective(agent.engine.evaluate(batch), batch)
+        value, *_ = agent.engine.objective(agent.engine.evaluate(*agent.engine.parts(batch)), batch)
         assert value == pytest.approx(expected.item(), rel=1e-4)
 
 
