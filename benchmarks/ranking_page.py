@@ -15,14 +15,15 @@ Budget = Literal["seconds", "transitions"]
 BUDGETS: dict[Budget, str] = {"seconds": "equal CPU seconds", "transitions": "equal transitions"}
 #: What the tables say together, read from the runs of November 2026.
 ADVICE = (
-    "Start with `tb` with a fixed P_B (`backward='uniform'`): no method is ahead of it in equal time, and it is best or "
-    "level on strings, the bag and spins. If P_B is learned, `vargrad` is the safer start, as it needs no log Z. On grids, "
-    "where modes are far apart and rewards between them are small, take an objective that learns flows: `subtb` and "
-    "`flsubtb` on the 2-D grid, `db` and `mdb` on the 4-D grid have half of the TV of `tb` or less. With a reward for "
-    "every state, `mdb` and `flsubtb` lead on Bayesian networks. If transitions are expensive and gradient steps are "
-    "cheap, replay, by loss or by diversity. The adaptive teacher, Thompson sampling, noisy layers, intrinsic rewards "
-    "and policy gradients cost more time than they save here. Steep penalties (`linex`, `shifted-cosh`) are good on "
-    "strings, and fail on the bag and on grids. Budgets are short, 4 to 10 CPU seconds: what pays later is not seen."
+    "Start with `tb` with a fixed P_B (`backward='uniform'`): no method is ahead of it in equal time, and it is "
+    "best or level on strings, the bag and spins. If P_B is learned, `vargrad` is the safer start, as it needs no "
+    "log Z. On grids, where modes are far apart and rewards between them are small, take an objective that learns "
+    "flows: `subtb` and `flsubtb` on the 2-D grid, `db` and `mdb` on the 4-D grid have half of the TV of `tb` or "
+    "less. With a reward for every state, `mdb` and `flsubtb` lead on Bayesian networks. If transitions are "
+    "expensive and gradient steps are cheap, replay, by loss or by diversity. The adaptive teacher, Thompson "
+    "sampling, noisy layers, intrinsic rewards and policy gradients cost more time than they save here. Steep "
+    "penalties (`linex`, `shifted-cosh`) are good on strings, and fail on the bag and on grids. Budgets are "
+    "short, 4 to 10 CPU seconds: what pays later is not seen."
 )
 #: Bootstrap replications, for a precision of a hundredth of the interval.
 REPLICATIONS = 2000
