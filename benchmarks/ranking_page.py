@@ -127,7 +127,8 @@ def interquartile_means(scores: dict[str, FloatArray], seed: int = 0) -> dict[st
 
     The mean of the middle half of all scores (seeds, tasks); the bootstrap draws seeds task by task. These are
     ``metrics.aggregate_iqm`` and ``library.get_interval_estimates`` of rliable, which cannot be installed beside pandas
-    3: it needs arch < 8.
+    3: it needs arch < 8. In an environment of its own, it gives the same means to the last digit and ends of intervals
+    within 0.005.
     """
     rng, found = np.random.default_rng(seed), {}
     for method, array in scores.items():
