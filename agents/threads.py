@@ -2,7 +2,7 @@
 
 A second thread hardly helps the small matrix products of most policies. Thread pools of libraries wait by spinning, so
 an iteration takes up to 100 times as long if another process needs a core. Parts of a large batch, in contrast, are
-independent, and Python's threads wait without spinning (:func:`each`).
+independent, and Python's threads wait without spinning (:func:`map_on_threads`).
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ P = ParamSpec("P")
 R = TypeVar("R")
 T = TypeVar("T")
 
-#: Of each Python thread: ``number``, threads of the innermost context; ``most``, the number that a caller asked for.
+#: Of each Python thread: ``number``, threads of the innermost context; ``limit``, the number that a caller asked for.
 _context = threading.local()
 
 
@@ -39,15 +39,15 @@ def working_threads(number: int | None = None) -> Iterator[None]:
     """
     if number is not None and number < 1:
         raise ValueError(f"threads must be at least 1, got {number}")
-    outer, most = getattr(_context, "number", None), getattr(_context, "most", None)
+    outer, limit = getattr(_context, "number", None), getattr(_context, "limit", None)
     chosen = number or outer or 1
-    _context.most = number or most
+    _context.limit = number or limit
     if chosen == outer:
         _blas.follow(chosen)
         try:
             yield
         finally:
-            _context.most = most
+            _context.limit = limit
         return
     before, _context.number = torch.get_num_threads(), chosen
     if before != chosen:
@@ -56,7 +56,7 @@ def working_threads(number: int | None = None) -> Iterator[None]:
     try:
         yield
     finally:
-        _context.number, _context.most = outer, most
+        _context.number, _context.limit = outer, limit
         _blas.leave(outer)
         if before != chosen:
             torch.set_num_threads(before)
@@ -73,12 +73,12 @@ def on_working_threads(function: Callable[P, R]) -> Callable[P, R]:
     return wrapped
 
 
-def each(function: Callable[[T], R], items: Sequence[T]) -> list[R]:
-    """``function`` of each item, in order, on at most :func:`most_threads` Python threads; in turn if there is one.
+def map_on_threads(function: Callable[[T], R], items: Sequence[T]) -> list[R]:
+    """``function`` of each item, in order, on at most :func:`thread_limit` Python threads; in turn if there is one.
 
     They help functions that release the GIL.
     """
-    number = min(len(items), most_threads())
+    number = min(len(items), thread_limit())
     if number < 2:
         return list(map(function, items))
     left, found = iter(range(len(items))), {}
@@ -101,9 +101,9 @@ def each(function: Callable[[T], R], items: Sequence[T]) -> list[R]:
     return [found[i] for i in range(len(items))]
 
 
-def most_threads() -> int:
+def thread_limit() -> int:
     """The number that :func:`working_threads` was given, or the cores of the process, at most OMP_NUM_THREADS."""
-    if (asked := getattr(_context, "most", None)) is not None:
+    if (asked := getattr(_context, "limit", None)) is not None:
         return int(asked)
     own = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     limit = os.environ.get("OMP_NUM_THREADS", "")

@@ -18,8 +18,8 @@ ADVICE = (
     "Start with `tb` with a fixed P_B (`backward='uniform'`): no method is ahead of it in equal time, and it is "
     "best or level on strings, the bag and spins. If P_B is learned, `vargrad` is the safer start, as it needs no "
     "log Z. On grids, where modes are far apart and rewards between them are small, take an objective that learns "
-    "flows: `subtb` and `flsubtb` on the 2-D grid, `db` and `mdb` on the 4-D grid have half of the TV of `tb` or "
-    "less. With a reward for every state, `mdb` and `flsubtb` lead on Bayesian networks. If transitions are "
+    "flows: `subtb` and `flsubtb` on the 2-D grid, `db` and `mdb` on the 4-D grid have about half of the TV of "
+    "`tb`, or less. With a reward for every state, `mdb` and `flsubtb` lead on Bayesian networks. If transitions are "
     "expensive and gradient steps are cheap, replay, by loss or by diversity. The adaptive teacher, Thompson "
     "sampling, noisy layers, intrinsic rewards and policy gradients cost more time than they save here. Steep "
     "penalties (`linex`, `shifted-cosh`) are good on strings, and fail on the bag and on grids. Budgets are "
@@ -286,9 +286,9 @@ def page(rows: list[dict[str, Any]]) -> str:
         "runs had not reached the transitions after twice the seconds, and have what they reached.",
         "## The best methods of each task",
         advice(rows) or "No task yet.",
-        "## Which method when",
-        ADVICE,
     ]
+    if shown(rows) == list(TASKS):
+        parts += ["## Which method when", ADVICE]
     for budget, title in BUDGETS.items():
         parts += [f"## At {title}", rank_table(rows, budget), partial_table(rows, budget), task_table(rows, budget)]
     if further := large_table(rows):

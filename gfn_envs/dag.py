@@ -31,6 +31,8 @@ OVERRIDDEN = (
     *("log_num_paths", "grid_cells", "molecules", "distance", "mol_blocks", "reward_components"),
     *("exact_log_z", "sample_target", "marginals", "clades"),
 )
+#: Those that hold for one reward only.
+OF_THE_REWARD = ("exact_log_z", "sample_target")
 
 
 class Dag(Capabilities, abc.ABC):
@@ -189,7 +191,8 @@ class Dag(Capabilities, abc.ABC):
             name: ``"partial_log_reward"``, ``"contains"``, ``"tokens"``, ``"labelled_graphs"``, ``"log_num_paths"`` (a
                 formula; the default enumerates all states), ``"grid_cells"``, ``"molecules"``, ``"distance"``,
                 ``"mol_blocks"``, ``"reward_components"``, ``"exact_log_z"``, ``"sample_target"``, ``"clades"`` or
-                ``"marginals"``.
+                ``"marginals"``. A subclass or an object with a reward of its own does not have the
+                ``"exact_log_z"`` and ``"sample_target"`` of its class.
 
         Raises:
             ValueError: no capability has this name.
@@ -199,12 +202,20 @@ class Dag(Capabilities, abc.ABC):
         method = getattr(self, name)
         if getattr(method, "__func__", method) is getattr(Dag, name):
             return False
+        if name in OF_THE_REWARD and min(map(self._definer, ("log_reward", "partial_log_reward"))) < self._definer(
+            name
+        ):
+            return False  # A subclass has another reward than the one that this capability is about.
         if name in CALLED_ON_SOURCE:
             try:
                 method(self.source(1), *([self.source(0)] if name == "contains" else []))
             except NotImplementedError:
                 return False
         return True
+
+    def _definer(self, name: str) -> int:
+        """How far from the object its method ``name`` is defined: 0 on the object itself, 1 in its class, and so on."""
+        return next(i for i, owner in enumerate([self, *type(self).__mro__]) if name in vars(owner))
 
     def log_num_paths(self, states: IntArray) -> FloatArray:
         """log of the number of trajectories from s0 to each state, as sequences of edges, float64 (n,).

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import copy
+
 import gymnasium as gym
 import numpy as np
 import pytest
@@ -9,7 +11,20 @@ from gymnasium.utils.env_checker import check_env
 from scipy import stats
 
 import gfn_envs
-from gfn_envs import BitSequence, Dag, DagError, FactorGraph, GFNEnv, HyperGrid, Ising, check_dag, exact
+from gfn_envs import (
+    BayesNet,
+    BitSequence,
+    Dag,
+    DagError,
+    FactorGraph,
+    GFNEnv,
+    HyperGrid,
+    Ising,
+    Permutation,
+    Set,
+    check_dag,
+    exact,
+)
 
 
 class Plain(HyperGrid):
@@ -117,3 +132,26 @@ def test_ising_knows_its_log_z() -> None:
     assert Ising(side=3, sigma=0.3).exact_log_z() == pytest.approx(exact.log_partition(Ising(side=3, sigma=0.3)))
     assert not HyperGrid().has("exact_log_z")
     assert gfn_envs.make_dag("GFN/FactorGraph-v0").has("sample_target")
+
+
+@pytest.mark.parametrize(
+    "dag",
+    [Ising(3), BitSequence(8, 4, num_modes=3), FactorGraph("chain", 3, 2), Permutation(4), Set(), BayesNet(3)],
+    ids=lambda dag: type(dag).__name__,
+)
+@pytest.mark.parametrize("method", ["log_reward", "partial_log_reward"])
+def test_another_reward_has_neither_the_log_z_nor_the_samples_of_its_base_class(dag: Dag, method: str) -> None:
+    names = [name for name in ("exact_log_z", "sample_target") if dag.has(name)]
+    whole = getattr(type(dag), method)
+    other = type("Other", (type(dag),), {method: lambda self, states: 2 * whole(self, states)})
+    changed = object.__new__(other)
+    changed.__dict__.update(dag.__dict__)
+    assert names
+    assert not any(changed.has(name) for name in names)
+    own = type("Own", (other,), {name: getattr(type(dag), name) for name in names})
+    again = object.__new__(own)
+    again.__dict__.update(dag.__dict__)
+    assert all(again.has(name) for name in names)  # Defined anew, for the new reward.
+    replaced = copy.copy(dag)
+    setattr(replaced, method, getattr(dag, method))
+    assert not any(replaced.has(name) for name in names)

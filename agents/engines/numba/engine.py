@@ -20,7 +20,7 @@ from agents.engines.numba.views import Views
 from agents.errors import NoLegalActionError
 from agents.losses.balance import share
 from agents.rollout import ON_POLICY, Exploration, first_stops
-from agents.threads import each, on_working_threads
+from agents.threads import map_on_threads, on_working_threads
 from agents.trajectories import Trajectories, concatenate
 from gfn_envs.arrays import FloatArray, IntArray
 from gfn_envs.border import log_rewards, partial_log_rewards
@@ -88,7 +88,8 @@ class NumbaEngine(Engine):
 
         def rollout(part: tuple[tuple[int, int], Scratch]) -> tuple[Any, ...]:
             (first, last), scratch = part
-            own, other = (np.ascontiguousarray(numbers[:, first:last]) for numbers in (u, explore))
+            own = np.ascontiguousarray(u[:, first:last])
+            other = own if explore is u else np.ascontiguousarray(explore[:, first:last])
             with flushed_denormals():
                 found: tuple[Any, ...] = kernels.sample(
                     *(self.tables, *network, own, other, *heat, stops[first:last], scratch.place, scratch.memory)
@@ -96,7 +97,7 @@ class NumbaEngine(Engine):
             scratch.memory = found[-1]
             return found
 
-        rollouts = each(rollout, self.with_scratch(self.bounds(n)))
+        rollouts = map_on_threads(rollout, self.with_scratch(self.bounds(n)))
         states = state_graph(dag).states
         for *_, bad, _, _ in rollouts:
             if bad == kernels.TOO_LONG:
@@ -179,7 +180,7 @@ class NumbaEngine(Engine):
         if len(parts) > 1:
             assert learner.balance is not None
             weights = [share(learner.balance.pairs, batch.offsets, part.first, part.last) for part in parts]
-        losses, arrays = zip(*each(self.loss_and_gradients, parts), strict=True)
+        losses, arrays = zip(*map_on_threads(self.loss_and_gradients, parts), strict=True)
         loss = self.finite(sum(weight * loss for weight, loss in zip(weights, losses, strict=True)))
         *gradients, log_z_gradient = weighted_sum(arrays, weights)
         with flushed_denormals():
@@ -211,7 +212,7 @@ class NumbaEngine(Engine):
             found: FloatArray = np.add.reduceat(difference, part.batch.edge_offsets[:-1])
             return found
 
-        return np.concatenate(each(ratio, self.parts(batch)))
+        return np.concatenate(map_on_threads(ratio, self.parts(batch)))
 
     def evaluate(self, part: Part, policy: Any = None) -> Evaluated:
         """Log-probabilities and log flows of a batch, by the learner's policy or by a target network."""

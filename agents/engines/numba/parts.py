@@ -10,7 +10,7 @@ import numpy as np
 
 from agents.engines.engine import Learner
 from agents.engines.numba.kept import NOTHING, Kept
-from agents.threads import most_threads
+from agents.threads import thread_limit
 from agents.trajectories import Trajectories
 from gfn_envs.arrays import FloatArray, IntArray
 
@@ -25,11 +25,8 @@ class Scratch:
         self.place, self.memory = place, memory
         self.work = self.other = NOTHING.memory
 
-    def __deepcopy__(self, memo: dict[int, Any]) -> Scratch:
-        return Scratch(self.place.copy())
-
     def __reduce__(self) -> tuple[type[Scratch], tuple[IntArray]]:
-        return Scratch, (self.place,)
+        return Scratch, (self.place,)  # Copies start empty.
 
     def work_for(self, size: int) -> tuple[FloatArray, FloatArray]:
         """Two arrays of at least this size."""
@@ -87,7 +84,7 @@ def bounds(n: int) -> list[tuple[int, int]]:
     Small parts do not pay, because a state that is in two parts is evaluated twice. The result is that of one part up
     to rounding.
     """
-    number = max(1, min(most_threads(), n // SMALLEST))
+    number = max(1, min(thread_limit(), n // SMALLEST))
     return list(itertools.pairwise(n * i // number for i in range(number + 1)))
 
 
