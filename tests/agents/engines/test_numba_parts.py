@@ -124,3 +124,16 @@ def test_a_fork_has_threads_of_its_own():
             agent.update()  # It would wait forever for the threads of its parent.
             os._exit(0)
     assert os.waitpid(child, 0)[1] == 0
+
+
+def test_a_target_network_does_not_take_the_memory_of_the_gradient():
+    """After a step the two networks differ, so hidden layers of the target would give another gradient."""
+    dag, found = BayesNet(num_nodes=3), []
+    for engine in ("numba", "torch"):
+        agent = agents.make_agent("mdb", dag, seed=0, engine=engine, hidden=(16, 8), batch_size=20, lr=0.05, target_every=1000)
+        batch = agents.make_agent("mdb", dag, seed=1, engine="torch", hidden=(8,)).sample_trajectories(20)
+        for _ in range(3):
+            agent.engine.step(batch)
+        assert agent.target is not None
+        found.append(parameters(agent))
+    np.testing.assert_allclose(found[0], found[1], atol=1e-4)
