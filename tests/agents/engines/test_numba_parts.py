@@ -130,7 +130,9 @@ def test_a_target_network_does_not_take_the_memory_of_the_gradient():
     """After a step the two networks differ, so hidden layers of the target would give another gradient."""
     dag, found = BayesNet(num_nodes=3), []
     for engine in ("numba", "torch"):
-        agent = agents.make_agent("mdb", dag, seed=0, engine=engine, hidden=(16, 8), batch_size=20, lr=0.05, target_every=1000)
+        agent = agents.make_agent(
+            "mdb", dag, seed=0, engine=engine, hidden=(16, 8), batch_size=20, lr=0.05, target_every=1000
+        )
         batch = agents.make_agent("mdb", dag, seed=1, engine="torch", hidden=(8,)).sample_trajectories(20)
         for _ in range(3):
             agent.engine.step(batch)
