@@ -71,7 +71,8 @@ class Part:
         title: heading.
         experiment: the experiment, with the environment of this part.
         rows: names of rows; None: all.
-        rounds: training iterations; None: those of the experiment.
+        rounds: training iterations; None: those of the experiment. Fewer than those are said on the page.
+        single: rows of which one seed is asked for, because a seed takes more than 20 CPU minutes.
         settings: settings that replace those of the rows.
         metric: metric of the figure.
         comparable: whether the published values measure the same. If not, they are not shown.
@@ -84,6 +85,7 @@ class Part:
     experiment: Experiment
     rows: tuple[str, ...] | None = None
     rounds: int | None = None
+    single: tuple[str, ...] = ()
     settings: dict[str, Any] = field(default_factory=dict)
     metric: str = "tv"
     comparable: bool = True
@@ -97,6 +99,10 @@ class Part:
     @property
     def length(self) -> int:
         return self.rounds or self.experiment.rounds
+
+    def seeds_of(self, row: str, seeds: Sequence[int]) -> Sequence[int]:
+        """Seeds that are asked for: the first one of a row in ``single``, all of others."""
+        return seeds[:1] if row in self.single else seeds
 
 
 @dataclass(frozen=True)
@@ -159,7 +165,7 @@ def state(part: Part, results: Results, seeds: Sequence[int]) -> dict[tuple[str,
     told: dict[tuple[str, int], str] = {}
     described: dict[str, Results] = {}
     for row in part.names:
-        for seed in seeds:
+        for seed in part.seeds_of(row, seeds):
             entry = results.get(key(row, seed))
             if entry is None:
                 told[row, seed] = "missing"

@@ -17,9 +17,9 @@ from time import process_time
 
 import numpy as np
 import torch
-from study import Part, Study, collect, rounded, state
+from study import Part, Results, Study, collect, rounded, state
 from study_page import page
-from tables import run
+from tables import key, run
 
 import agents
 import gfn_envs
@@ -49,7 +49,7 @@ def smoke(part: Part, seeds: Sequence[int]) -> float:
             agent.update()
             rounds += 1
         per_round = (process_time() - start) / rounds
-        hours += len(seeds) * part.length * per_round / 3600
+        hours += len(part.seeds_of(name, seeds)) * part.length * per_round / 3600
         print(f"{part.key}, {name}: {1000 * per_round:.1f} ms per round, {part.length:,} rounds", flush=True)
     return hours
 
@@ -105,17 +105,29 @@ def main(study: Study, description: str | None, arguments: Sequence[str] | None 
             runs.write_json(file, results)
             print(f"{options.docs / study.name}.md")
         return
-    train(study, parts, seeds, options.rows, options.minutes, options.runs)
+    train(study, parts, seeds, options.rows, options.minutes, options.runs, collect(study, options.runs, file))
 
 
 def train(
-    study: Study, parts: Sequence[Part], seeds: Sequence[int], rows: str | None, minutes: float | None, directory: Path
+    study: Study,
+    parts: Sequence[Part],
+    seeds: Sequence[int],
+    rows: str | None,
+    minutes: float | None,
+    directory: Path,
+    results: dict[str, Results],
 ) -> None:
-    """Train the missing rows. A part without its data is left out, with one line."""
+    """Train the rows that neither the runs nor the repository hold. A part without its data is left out: one line."""
     for part in parts:
-        chosen = [name for name in part.names if rows is None or name in rows.split(",")]
+        told = state(part, results.get(part.key, {}), seeds)
         out = directory / study.name / part.key
-        try:
-            run(part.experiment, chosen, seeds, part.length, minutes, out, {}, part.settings)
-        except (ValueError, OSError, ImportError) as error:
-            print(f"{part.key}: {error}", file=sys.stderr)
+        for name in (name for name in part.names if rows is None or name in rows.split(",")):
+            for seed in (seed for seed in part.seeds_of(name, seeds) if told[name, seed] == "done"):
+                print(f"{part.key}: {key(name, seed)}: already there")
+            if not (asked := [seed for seed in part.seeds_of(name, seeds) if told[name, seed] != "done"]):
+                continue
+            try:
+                run(part.experiment, [name], asked, part.length, minutes, out, {}, part.settings)
+            except (ValueError, OSError, ImportError) as error:
+                print(f"{part.key}: {error}", file=sys.stderr)
+                break

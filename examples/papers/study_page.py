@@ -38,7 +38,10 @@ def section(
     yield f"## {part.title}"
     whole = "" if hours is None else f" All rows and seeds take about {hours:.2g} CPU hours."
     command = f"python -m examples.papers.{study.name} --only {part.key}"
-    yield f"`{command}`: {part.length:,} rounds.{whole} {part.note}".strip()
+    scaled = part.length < part.experiment.rounds
+    rounds = f"{part.length:,} rounds" + (f", scaled down from {part.experiment.rounds:,}" if scaled else "")
+    alone = f" One seed of {', '.join(part.single)}: more than 20 CPU minutes each." if part.single else ""
+    yield f"`{command}`: {rounds}.{alone}{whole} {part.note}".strip()
     columns = part.experiment.columns
     published = part.comparable and any(row.published != "-" for row in part.experiment.rows.values())
     head = ["row", "seeds", "seconds", *([f"published: {part.experiment.published}"] * published)]

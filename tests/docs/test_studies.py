@@ -89,6 +89,38 @@ def test_run_list_and_page(load: Any, tmp_path: Path, capsys: pytest.CaptureFixt
     assert (tmp_path / "docs" / "small.md").read_text() == page
 
 
+def test_a_part_may_be_scaled_down_and_ask_for_one_seed_of_a_row(
+    load: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    study = small(load)
+    study = dataclasses.replace(study, parts=(dataclasses.replace(study.parts[0], single=("tb",)),))
+    command(load, study, tmp_path, "--list")
+    assert capsys.readouterr().out.splitlines() == [
+        *(f"tiny: subtb, seed {seed}: missing" for seed in (0, 1)),
+        "tiny: tb, seed 0: missing",
+    ]
+    command(load, study, tmp_path)
+    command(load, study, tmp_path, "--figures")
+    page = (tmp_path / "docs" / "small.md").read_text()
+    assert "20 rounds, scaled down from 62,500. One seed of tb: more than 20 CPU minutes each." in page
+    assert "| subtb | 2 |" in page
+    assert "| tb | 1 |" in page
+    assert "Not shown" not in page
+
+
+def test_rows_in_the_repository_are_not_trained_again(
+    load: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    study = small(load)
+    command(load, study, tmp_path, "--rows", "tb")
+    command(load, study, tmp_path, "--figures")
+    (tmp_path / "runs").rename(tmp_path / "elsewhere")
+    capsys.readouterr()
+    command(load, study, tmp_path, "--rows", "tb")
+    assert capsys.readouterr().out.splitlines() == [f"tiny: tb, seed {seed}: already there" for seed in (0, 1)]
+    assert not (tmp_path / "runs").exists()
+
+
 def test_rows_that_are_short_or_stale_are_not_shown(
     load: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -15,7 +15,7 @@ from agents.engines.numba.groups import step_group
 from agents.engines.numba.kept import NOTHING, Kept, fingerprint
 from agents.engines.numba.parts import Evaluated, Part, Scratch, bounds, divisible, part_of, same_steps, weighted_sum
 from agents.engines.numba.support import check, has_steps, layers_of, require
-from agents.engines.numba.tables import Tables, tables
+from agents.engines.numba.tables import Tables, checked_index, tables
 from agents.engines.numba.views import Views
 from agents.errors import NoLegalActionError
 from agents.losses.balance import share
@@ -140,26 +140,10 @@ class NumbaEngine(Engine):
         return Part(0, len(batch), batch, self.index(batch), NOTHING, Scratch(self.scratches[0].place))
 
     def index(self, batch: Trajectories) -> IntArray:
-        """Indices of a batch's states in ``dag.levels()``, (s,), cached for the last sample.
-
-        Raises:
-            KeyError: an unreachable state.
-            ValueError: inconsistent arrays.
-        """
+        """:func:`checked_index` of a batch, cached for the last sample."""
         if self.latest is not None and same_steps(self.latest[0], batch):
             return self.latest[1]
-        dag, known = self.learner.dag, self.tables
-        index, edges, lengths = dag.state_index(batch.states), batch.num_edges, np.diff(batch.offsets)
-        fits = len(lengths) == len(batch.log_reward) and len(batch.backward_actions) == edges == len(index) - len(batch)
-        fits &= batch.offsets[0] == 0 and batch.offsets[-1] == len(index) and bool((lengths > 1).all())
-        fits = fits and batch.actions.min() >= 0 and int(batch.actions.max()) < dag.num_actions
-        if fits:
-            taken = index[batch.sources], batch.actions
-            fits = np.array_equal(known.child[taken], index[batch.targets])
-            fits = fits and np.array_equal(known.backward_action[taken], batch.backward_actions)
-        if not fits:
-            raise ValueError("inconsistent batch: states, actions, backward actions and rewards do not fit together")
-        return index
+        return checked_index(self.learner.dag, self.tables, batch)
 
     # ------------------------------------------------------------------ learning
 

@@ -7,6 +7,7 @@ from typing import NamedTuple
 import numpy as np
 
 from agents.errors import NoLegalActionError
+from agents.trajectories import Trajectories
 from gfn_envs.arrays import BoolArray, FloatArray, IntArray
 from gfn_envs.dag import Dag
 from gfn_envs.enumeration import ENUMERATION_BYTES, EnumerationError, state_graph
@@ -99,3 +100,23 @@ def _stack(parts: list[np.ndarray]) -> np.ndarray:
     """Matrices concatenated by rows, padded with zeros to the same width."""
     most = max(part.shape[1] for part in parts)
     return np.concatenate([np.pad(part, ((0, 0), (0, most - part.shape[1]))) for part in parts])
+
+
+def checked_index(dag: Dag, known: Tables, batch: Trajectories) -> IntArray:
+    """Indices of a batch's states in ``dag.levels()``, (s,).
+
+    Raises:
+        KeyError: an unreachable state.
+        ValueError: inconsistent arrays.
+    """
+    index, edges, lengths = dag.state_index(batch.states), batch.num_edges, np.diff(batch.offsets)
+    fits = len(lengths) == len(batch.log_reward) and len(batch.backward_actions) == edges == len(index) - len(batch)
+    fits &= batch.offsets[0] == 0 and batch.offsets[-1] == len(index) and bool((lengths > 1).all())
+    fits = fits and batch.actions.min() >= 0 and int(batch.actions.max()) < dag.num_actions
+    if fits:
+        taken = index[batch.sources], batch.actions
+        fits = np.array_equal(known.child[taken], index[batch.targets])
+        fits = fits and np.array_equal(known.backward_action[taken], batch.backward_actions)
+    if not fits:
+        raise ValueError("inconsistent batch: states, actions, backward actions and rewards do not fit together")
+    return index
