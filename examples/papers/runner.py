@@ -9,7 +9,7 @@ import dataclasses
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from time import perf_counter
+from time import perf_counter, process_time
 from typing import Any
 
 import numpy as np
@@ -92,7 +92,7 @@ class Watch:
     """Record of a run, saved with every checkpoint of its agent."""
 
     seconds: float = 0.0
-    """Training time, without looks and evaluations."""
+    """CPU seconds of training, without looks and evaluations."""
     transitions: int = 0
     looks: list[dict[str, Any]] = field(default_factory=list)
     """One entry per look: mean reward of 128 new objects and modes found so far. Some entries hold an exact TV."""
@@ -111,7 +111,7 @@ def run_row(
         dag: the environment.
         seed: seed of the agent.
         rounds: total number of rounds.
-        minutes: limit on the total training time. The row stops at the next look. None: no limit.
+        minutes: limit on the CPU time of training. The row stops at the next look. None: no limit.
         out: directory of the run.
         title: label of the progress bar.
 
@@ -134,9 +134,9 @@ def run_row(
     with tqdm(total=rounds, initial=agent.iteration, desc=title, unit="round", dynamic_ncols=True) as bar:
         # The time limit stops a row only at a look, so that a resumed row equals an uninterrupted one.
         while agent.iteration < rounds and (watch.seconds < limit or agent.iteration % LOOK_EVERY):
-            start = perf_counter()
+            start = process_time()
             info = agent.update()
-            watch.seconds += perf_counter() - start
+            watch.seconds += process_time() - start
             watch.transitions += int(info["transitions"])
             bar.update()
             last = agent.iteration == rounds or (watch.seconds >= limit and agent.iteration % LOOK_EVERY == 0)

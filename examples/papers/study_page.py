@@ -44,7 +44,7 @@ def section(
     yield f"`{command}`: {rounds}.{alone}{whole} {part.note}".strip()
     columns = part.experiment.columns
     published = part.comparable and any(row.published != "-" for row in part.experiment.rows.values())
-    head = ["row", "seeds", "seconds", *([f"published: {part.experiment.published}"] * published)]
+    head = ["row", "seeds", "CPU seconds", *([f"published: {part.experiment.published}"] * published)]
     lines = [[*head, *(column.heading for column in columns)]]
     for row in part.names:
         found = [shown[key(row, seed)] for seed in seeds if key(row, seed) in shown]
