@@ -28,10 +28,20 @@ def test_times_to_a_distance():
 
 
 def test_settings_of_the_race_are_those_of_our_agent():
-    task = race.ours(100, seed=3)
-    assert task["agent"]["lr"] == race.with_our_settings(100, 3)["lr"] == [6e-3, 1e-5, 100]
-    assert task["agent"]["delay_stop"] == [0.4, 0.0, 25]
+    rates = race.with_our_settings()(100, 3)["lr"]
+    assert race.ours_by_tb(100, seed=3)["agent"]["lr"] == rates == [6e-3, 1e-5, 100]
+    with_muon = race.with_our_settings("mdb", muon=race.MUON_LR)(100, 3)
+    assert race.ours(100, seed=3)["agent"]["lr"] == with_muon["lr"] == [race.MUON_LR, 1e-5, 100]
+    assert with_muon["muon"]
+    assert with_muon["objective"] == race.ours(100, seed=3)["objective"] == "mdb"
+    assert race.ours(100, seed=3)["agent"]["delay_stop"] == [0.8, 0.0, 25]
     assert len(list(race.runs(3, "ours, "))) == 6
+
+
+def test_a_run_counts_for_the_setting_of_its_name_only():
+    assert race.name_of("gfnx, our settings, muon, 1500 iterations, seed 0") == "gfnx, our settings, muon"
+    rows = [[1, 1.0, 0.01]]
+    assert race.best_times({"gfnx, our settings, muon, 1 iterations, seed 0": rows}, "gfnx, our settings", 0.05) == []
 
 
 def test_regression_is_measured_by_the_reference():
@@ -78,7 +88,9 @@ def test_make_demo_has_the_settings_that_were_measured():
     settings, iterations = time_to_quality.variants()["demo"]
     words = shlex.split(text)
     assert int(words[words.index("--iterations") + 1]) == iterations
-    for name, value in time_to_quality.filled(settings, iterations).items():
+    settings = time_to_quality.filled(settings, iterations)
+    assert words[0] == settings.pop("objective")
+    for name, value in settings.items():
         if value is not None:
             given = words[words.index(f"--agent.{name.replace('_', '-')}") + 1 :]
             expected = list(map(str, value)) if isinstance(value, tuple) else [str(value)]

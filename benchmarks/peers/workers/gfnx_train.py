@@ -2,7 +2,8 @@
 
 Task: env ("HyperGrid", with ndim and side; "TFBind8" or "QM9Str", with construction, "append" or "prepend_append", and
 rewards, a .npy file: R of every string in alphabetical order), batch, hidden, lr, lr_log_z, epsilon, seed, objective
-("tb", "db" or "subtb"), lamda (for subtb). Optional: betas of Adam, weights (a file that weights.py reads) and threads.
+("tb", "db" or "subtb"), lamda (for subtb). Optional: betas of Adam, muon (true: optax's Muon for the network), weights
+(a file that weights.py reads) and threads.
 Rates and epsilon are numbers, or [start, end, iterations] for a linear schedule.
 
 A request {"iterations": n} trains n iterations inside one compiled scan, the fastest way in gfnx; it is compiled again
@@ -51,8 +52,12 @@ def schedule(value):
 
 
 epsilon, betas = schedule(task.epsilon), getattr(task, "betas", (0.9, 0.999))
+if getattr(task, "muon", False):  # Steps of the size of Adam's, as ours.
+    of_network = optax.contrib.muon(schedule(task.lr), adam_b1=betas[0], adam_b2=betas[1], consistent_rms=0.2)
+else:
+    of_network = optax.adam(schedule(task.lr), *betas)
 optimizer = optax.multi_transform(
-    {name: optax.adam(schedule(rate), *betas) for name, rate in (("network", task.lr), ("log_z", task.lr_log_z))},
+    {"network": of_network, "log_z": optax.adam(schedule(task.lr_log_z), *betas)},
     {"network": "network", "log_z": "log_z"},
 )
 

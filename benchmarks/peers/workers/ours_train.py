@@ -19,6 +19,7 @@ from benchmarks.peers.trained import load
 
 task = settings(__doc__)
 dag = gfn_envs.make_dag("GFN/HyperGrid-v0", ndim=task.ndim, side=task.side, reward=task.reward)
+agents.make_agent(task.objective, dag, seed=task.seed, **task.agent).update()  # Compiles, as the peers do beforehand.
 agent = agents.make_agent(task.objective, dag, seed=task.seed, **task.agent)
 if weights := getattr(task, "weights", None):
     load(agent, weights)

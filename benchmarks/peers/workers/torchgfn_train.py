@@ -1,8 +1,9 @@
 """torchgfn: TB, DB and SubTB on its HyperGrid, and the exact terminal distribution.
 
 Task: ndim, side, batch, hidden, lr, lr_log_z, epsilon, seed, threads, rewards (R0, R1, R2), max_grad_norm or null,
-objective ("tb", "db" or "subtb") and lamda (for subtb). Optional: betas of Adam, and weights (a file that weights.py
-reads). Rates and epsilon are numbers, or [start, end, iterations] for a linear schedule.
+objective ("tb", "db", "mdb" or "subtb") and lamda (for subtb). Optional: betas of Adam, muon (true: torch's Muon for
+the hidden matrices), and weights (a file that weights.py reads). Rates and epsilon are numbers, or [start, end,
+iterations] for a linear schedule.
 With epsilon = 0, the loss uses the log-probabilities of the rollout, as in torchgfn's own
 tutorials/examples/train_hypergrid_simple.py. With epsilon > 0 they have to be computed again; the rollout then runs
 without gradients, which is faster and which its tutorials do not do.
@@ -13,7 +14,7 @@ A request {"iterations": n} or {"seconds": s} trains. "exact": true also evaluat
 import numpy as np
 import torch
 from gfn.estimators import DiscretePolicyEstimator, ScalarEstimator
-from gfn.gflownet import DBGFlowNet, SubTBGFlowNet, TBGFlowNet
+from gfn.gflownet import DBGFlowNet, ModifiedDBGFlowNet, SubTBGFlowNet, TBGFlowNet
 from gfn.gym import HyperGrid
 from gfn.preprocessors import KHotPreprocessor
 from gfn.samplers import Sampler
@@ -58,16 +59,28 @@ rates = [scheduled(task.lr), scheduled(task.lr_log_z)]
 if task.objective == "tb":
     gflownet = TBGFlowNet(pf=pf, pb=pb, init_logZ=0.0)
     groups = [list(gflownet.pf_pb_parameters()), list(gflownet.logz_parameters())]
+elif task.objective == "mdb":
+    gflownet = ModifiedDBGFlowNet(pf=pf, pb=pb)
+    groups = [list(gflownet.parameters())]
 else:
     flow = ScalarEstimator(MLP(preprocessor.output_dim, 1, trunk=forward.trunk), preprocessor=preprocessor)
     options = {"lamda": task.lamda} if task.objective == "subtb" else {}
     gflownet = {"db": DBGFlowNet, "subtb": SubTBGFlowNet}[task.objective](pf=pf, pb=pb, logF=flow, **options)
     groups = [list(gflownet.parameters())]
 sampler = Sampler(estimator=pf)
-optimizer = torch.optim.Adam(
-    [{"params": group, "lr": rate(0)} for group, rate in zip(groups, rates, strict=False)],
-    betas=tuple(getattr(task, "betas", (0.9, 0.999))),
-)
+optimizers = [
+    torch.optim.Adam(
+        [{"params": group, "lr": rate(0)} for group, rate in zip(groups, rates, strict=False)],
+        betas=tuple(getattr(task, "betas", (0.9, 0.999))),
+    )
+]
+if getattr(task, "muon", False):
+    matrices = [layer.weight for layer in forward.trunk if isinstance(layer, torch.nn.Linear)]
+    adam_group = optimizers[0].param_groups[0]
+    adam_group["params"] = [p for p in adam_group["params"] if all(p is not matrix for matrix in matrices)]
+    # Steps of the size of Adam's, as ours.
+    muon = torch.optim.Muon(matrices, lr=rates[0](0), weight_decay=0.0, adjust_lr_fn="match_rms_adamw")
+    optimizers.append(muon)
 epsilon, iteration = scheduled(task.epsilon), 0
 
 
@@ -79,16 +92,18 @@ def update():
         trajectories = sampler.sample_trajectories(
             env, n=task.batch, save_logprobs=on_policy, save_estimator_outputs=False, epsilon=epsilon(iteration)
         )
-    for group, rate in zip(optimizer.param_groups, rates, strict=False):
-        group["lr"] = rate(iteration)
+    for optimizer in optimizers:
+        for group, rate in zip(optimizer.param_groups, rates, strict=False):
+            group["lr"] = rate(iteration)
+        optimizer.zero_grad()
     iteration += 1
-    optimizer.zero_grad()
     samples = gflownet.to_training_samples(trajectories)
     loss = gflownet.loss(env, samples, recalculate_all_logprobs=not on_policy)
     loss.backward()
     if task.max_grad_norm is not None:
         torch.nn.utils.clip_grad_norm_(gflownet.parameters(), task.max_grad_norm)
-    optimizer.step()
+    for optimizer in optimizers:
+        optimizer.step()
     loss.item()
     return int(trajectories.terminating_idx.sum())
 
@@ -112,7 +127,7 @@ def exact():
         "tv": 0.5 * float(np.abs(learned - reward / reward.sum()).sum()),
         "mass": float(learned.sum()),
         "true_log_z": float(np.log(reward.sum())),
-        "log_z": gflownet.logZ.item(),
+        "log_z": gflownet.logZ.item() if task.objective == "tb" else None,
     }
 
 

@@ -97,7 +97,7 @@ def test_a_node_is_killed_in_the_middle_of_a_sweep(cluster, folder, monkeypatch)
     nodes, second = cluster
     sweep = start(folder, "tb", GRID, "--seeds", "0:3", "--address", nodes.address)
     names = [f"tb-s{seed}" for seed in range(3)]
-    wait_until(lambda: sum(iterations(folder / "all" / name) >= 20 for name in names) == 2, 60, "two runs begin")
+    wait_until(lambda: sum(iterations(folder / "all" / name) >= 20 for name in names) == 2, 180, "two runs begin")
     nodes.remove_node(second, allow_graceful=False)
     output, _ = sweep.communicate(timeout=90)
     assert sweep.returncode == 0, output
@@ -127,10 +127,10 @@ def test_a_killed_worker_and_ctrl_c(folder, monkeypatch):
     names = [f"tb-s{seed}" for seed in range(2)]
     sweep = start(folder, "tb", GRID, "--seeds", "0:2", "--workers", "1", python=sys.executable)
     first, second = (folder / "all" / name for name in names)
-    wait_until(lambda: iterations(first) >= 15, 60, "the first run begins")
+    wait_until(lambda: iterations(first) >= 15, 180, "the first run begins")
     (worker,) = workers_of(sweep)
     os.kill(worker, signal.SIGKILL)
-    wait_until(lambda: iterations(second) >= 15, 60, "the second run begins")
+    wait_until(lambda: iterations(second) >= 15, 180, "the second run begins")
     sweep.send_signal(signal.SIGINT)
     output, _ = sweep.communicate(timeout=40)
     assert sweep.returncode == 130, output
