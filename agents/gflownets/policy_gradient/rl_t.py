@@ -13,7 +13,7 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 from agents.gflownets.policy_gradient.base import PolicyGradient, PolicyGradientConfig
 from agents.log_probs import LogProbs
 from agents.losses import policy_gradient as pg
-from agents.losses.trust_region import trust_region_step
+from agents.losses.trust_region import fisher_product, trust_region_step
 from agents.policies.mlp import MLP
 from agents.policies.policy import Policy
 from agents.schedules import Schedule
@@ -71,10 +71,12 @@ class RLT(PolicyGradient):
             old = self.log_pf_table(states)
         # Fisher-vector products need second derivatives, which only the plain implementation of attention has.
         with sdpa_kernel(SDPBackend.MATH):
+            parameters = list(self.policy.parameters())
             result = trust_region_step(
-                list(self.policy.parameters()),
+                parameters,
                 lambda: pg.surrogate(self.log_pf_table(states), old, row, actions, advantages, visits),
                 lambda: pg.kl_divergence(old, self.log_pf_table(states), visits),
+                fisher_product(self.log_pf_table(states), visits, parameters),
                 self.config.trust_region(self.iteration),
                 self.config.damping,
                 self.config.cg_iterations,

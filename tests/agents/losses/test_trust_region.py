@@ -43,16 +43,20 @@ def test_fisher_vector_product_is_that_of_the_explicit_hessian():
     network, table = tiny_network()
     parameters = list(network.parameters())
     old, weights = table().detach(), tensor([0.1, 0.3, 0.1, 0.2, 0.2, 0.1])
-    product = trust_region.hessian_product(pg.kl_divergence(old, table(), weights), parameters)
+    product = trust_region.fisher_product(table(), weights, parameters)
     size = sum(parameter.numel() for parameter in parameters)
-    hessian = torch.stack([product(row) for row in torch.eye(size, dtype=torch.float64)])
-    # The Fisher matrix itself: the expected square of the score.
+    found = torch.stack([product(row) for row in torch.eye(size, dtype=torch.float64)])
+    # The Hessian of the KL, and the Fisher matrix itself: the expected square of the score.
+    gradients = torch.autograd.grad(pg.kl_divergence(old, table(), weights), parameters, create_graph=True)
+    gradient = torch.cat([each.reshape(-1) for each in gradients])
+    hessian = torch.stack([trust_region.flat_gradient(entry, parameters) for entry in gradient])
     fisher = torch.zeros_like(hessian)
     for state, action in itertools.product(range(6), range(3)):
         if old[state, action] > -1e3:
             score = trust_region.flat_gradient(table()[state, action], parameters)
             fisher += weights[state] * old[state, action].exp() * torch.outer(score, score)
-    torch.testing.assert_close(hessian, fisher, rtol=1e-9, atol=1e-12)
+    torch.testing.assert_close(found, fisher, rtol=1e-9, atol=1e-12)
+    torch.testing.assert_close(found, hessian, rtol=1e-9, atol=1e-12)
     assert fisher.abs().max() > 1e-3
 
 
@@ -83,6 +87,7 @@ def exact_trust_region_step(all_, radius):
         [all_.logits],
         lambda: pg.surrogate(all_.table()[inner], old[inner], torch.tensor(row), actions, weighted, visits),
         lambda: pg.kl_divergence(old[inner], all_.table()[inner], visits),
+        trust_region.fisher_product(all_.table()[inner], visits, [all_.logits]),
         radius,
         damping=1e-8,
         iterations=50,
@@ -118,7 +123,13 @@ def test_a_failed_line_search_restores_the_parameters_to_the_bit(value):
         return score if len(seen) == 1 else score * 0 + 1e9 + value
 
     result = trust_region.trust_region_step(
-        parameters, surrogate, lambda: pg.kl_divergence(old, table(), weights), 1e-2, 1e-1, backtracks=4
+        parameters,
+        surrogate,
+        lambda: pg.kl_divergence(old, table(), weights),
+        trust_region.fisher_product(table(), weights, parameters),
+        radius=1e-2,
+        damping=1e-1,
+        backtracks=4,
     )
     assert result == trust_region.TrustRegionResult(False, 0.0, 0.0, 0)
     assert all(torch.equal(a, b) for a, b in zip(parameters, before, strict=True))
@@ -133,5 +144,7 @@ def test_a_trust_region_too_small_for_any_step_is_respected():
     # A KL that is never small: nothing is accepted.
     kl = lambda: pg.kl_divergence(old, table(), weights) + 1.0  # noqa: E731
     before = [parameter.detach().clone() for parameter in parameters]
-    assert not trust_region.trust_region_step(parameters, lambda: table()[[0, 2, 3], 0].sum(), kl, 1e-2, 1e-1).accepted
+    fisher = trust_region.fisher_product(table(), weights, parameters)
+    score = lambda: table()[[0, 2, 3], 0].sum()  # noqa: E731
+    assert not trust_region.trust_region_step(parameters, score, kl, fisher, 1e-2, 1e-1).accepted
     assert all(torch.equal(a, b) for a, b in zip(parameters, before, strict=True))
