@@ -31,8 +31,8 @@ help: ## show this list
 
 # The field's benchmark, with settings that find all sixteen corners and learn them to the last percent:
 # benchmarks/time_to_quality.py has what each of them is worth.
-DEMO := mdb GFN/HyperGrid-v0 --env.ndim 4 --env.side 20 --env.reward easy --iterations 4000 --agent.batch-size 64 \
-  --agent.hidden 128 128 --agent.lr 2e-2,1e-5,4000 --agent.epsilon 0 --agent.delay-stop 0.8,0,1000 \
+DEMO := mdb GFN/HyperGrid-v0 --env.ndim 4 --env.side 20 --env.reward easy --iterations 3000 --agent.batch-size 128 \
+  --agent.hidden 128 128 --agent.lr 2e-2,1e-5,3000 --agent.epsilon 0 --agent.delay-stop 0.8,0,750 \
   --agent.optimizer "muon(betas=(0.9, 0.99))" --eval-every 500
 
 demo: $(VENV)/installed-demo ## train on a 4-D grid with progress, print exact metrics, save a picture under runs/demo

@@ -40,13 +40,13 @@ STEPS: dict[str, dict[str, Any]] = {
     "beta2 0.99": {"optimizer": "adam(betas=(0.9, 0.99))"},
     "muon": {"optimizer": "muon(betas=(0.9, 0.99))"},
     "mdb instead of tb": {"objective": "mdb", "epsilon": 0},
-    "batch 64, lr 2e-2 to 1e-5": {"batch_size": 64, "lr": "2e-2,1e-5,{n}"},
+    "lr 2e-2 to 1e-5": {"lr": "2e-2,1e-5,{n}"},
     "delay_stop 0.8 to 0": {"delay_stop": "0.8,0,{quarter}"},
 }
 #: Trajectories that each variant samples, apart from the demo.
 TRAJECTORIES = 192_000
 #: Iterations of ``make demo``.
-DEMO = 4_000
+DEMO = 3_000
 
 
 def variants() -> dict[str, tuple[dict[str, Any], int]]:

@@ -159,7 +159,7 @@ class NumbaEngine(Engine):
         require(
             has_steps(learner.optimizer), "the optimizer torch.optim.Adam or Muon", type(learner.optimizer).__name__
         )
-        parts = self.parts(batch)
+        parts = self.parts_to_learn(batch)
         weights = [1.0]
         if len(parts) > 1:
             assert learner.balance is not None
@@ -184,7 +184,7 @@ class NumbaEngine(Engine):
         """Loss of a part of a batch, and the gradients of all parameters, with that of log Z last."""
         with flushed_denormals():
             evaluated = self.evaluate(part)
-            loss, d_log_probs, d_log_z = self.objective(evaluated, part.batch)
+            loss, d_log_probs, d_log_z = self.objective(evaluated, part)
             return loss, (*self.gradients(evaluated, d_log_probs, part.scratch), np.array([d_log_z], np.float32))
 
     @on_working_threads
@@ -215,12 +215,12 @@ class NumbaEngine(Engine):
             log_pb = backward.log_probs(self.learner.dag, batch).astype(np.float32)
         return Evaluated(log_pf, log_pb, log_flow, arguments, tuple(inside))
 
-    def objective(self, evaluated: Evaluated, batch: Trajectories) -> tuple[float, tuple[FloatArray, ...], float]:
+    def objective(self, evaluated: Evaluated, part: Part) -> tuple[float, tuple[FloatArray, ...], float]:
         """The loss; its derivatives with respect to log P_F, log P_B and log F; and with respect to log Z."""
-        learner = self.learner
+        learner, batch = self.learner, part.batch
         declared = learner.balance
         assert declared is not None
-        log_flow, end_flow = self.log_flow(declared.flow, evaluated, batch)
+        log_flow, end_flow = self.log_flow(declared.flow, evaluated, part)
         if declared.partial_reward:
             partial = learner.beta * partial_log_rewards(learner.dag, batch.states)
             partial[batch.last] = 0.0  # log F is log R there already.
@@ -243,31 +243,42 @@ class NumbaEngine(Engine):
         learned = d_log_flow if declared.flow in ("network", "stop") else d_log_flow[:0]
         return loss, (d_log_pf, -d_log_pf, learned), d_log_z
 
-    def log_flow(self, source: str, evaluated: Evaluated, batch: Trajectories) -> tuple[FloatArray, FloatArray]:
+    def log_flow(self, source: str, evaluated: Evaluated, part: Part) -> tuple[FloatArray, FloatArray]:
         """log F of the states, float64 (s,), as the first and as the second state of a pair."""
+        batch = part.batch
         if source == "network":
             log_flow = evaluated.log_flow.astype(np.float64)
             if self.learner.log_z_parameter is not None:  # log F(s0) is a separate parameter.
                 log_flow[batch.offsets[:-1]] = self.learner.log_z_parameter.item()
             return log_flow, log_flow
         if source == "stop":
-            log_flow = self.stop_flow(evaluated)
-            target = self.learner.target
-            return log_flow, log_flow if target is None else self.stop_flow(self.evaluate(self.whole(batch), target))
+            log_flow, target = self.stop_flow(evaluated, part.stopped), self.learner.target
+            if target is None:
+                return log_flow, log_flow
+            return log_flow, self.stop_flow(self.evaluate(self.whole(batch), target), part.stopped)
         log_flow = np.zeros(len(batch.states))
         log_flow[batch.last] = batch.log_reward
         if source == "log_z":
             log_flow[batch.offsets[:-1]] = self.learner.log_z_parameter.item()
         return log_flow, log_flow
 
-    def stop_flow(self, evaluated: Evaluated) -> FloatArray:
+    def parts_to_learn(self, batch: Trajectories) -> list[Part]:
+        """The parts of a batch, with log R of stopping in their states if these are flows. One thread evaluates it."""
+        learner, parts = self.learner, self.parts(batch)
+        if learner.balance is None or learner.balance.flow != "stop":
+            return parts
+        index, ends = self.index(batch), batch.offsets
+        log_reward, inner = np.zeros(len(index)), ~self.tables.ends[index]
+        stopped = self.tables.child[index[inner], -1]
+        log_reward[inner] = learner.beta * log_rewards(learner.dag, state_graph(learner.dag).states[stopped])
+        return [part._replace(stopped=log_reward[ends[part.first] : ends[part.last]]) for part in parts]
+
+    def stop_flow(self, evaluated: Evaluated, stopped: FloatArray) -> FloatArray:
         """log R(s stopped) - log P_F(stop|s) of states that are not terminal, 0 elsewhere, float64 (s,)."""
-        dag, index = self.learner.dag, evaluated.batch[2]
         _, row, _, outputs = evaluated.inside
-        log_flow, inner = np.zeros(len(index)), ~self.tables.ends[index]
-        graph, stopped = state_graph(dag), self.tables.child[index[inner], -1]
-        log_reward = self.learner.beta * log_rewards(dag, graph.states[stopped])
-        log_flow[inner] = log_reward - outputs[row[inner], dag.num_actions - 1]
+        inner = ~self.tables.ends[evaluated.batch[2]]
+        log_flow = stopped.copy()
+        log_flow[inner] -= outputs[row[inner], self.learner.dag.num_actions - 1]
         return log_flow
 
     def gradients(

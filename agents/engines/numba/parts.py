@@ -46,6 +46,8 @@ class Part(NamedTuple):
     kept: Kept
     """Hidden layers that are known."""
     scratch: Scratch
+    stopped: FloatArray = NOTHING.memory
+    """log R of stopping in its states, 0 at terminal ones, float64 (s,); empty unless flows are those of the stop."""
 
 
 class Evaluated(NamedTuple):
@@ -92,11 +94,12 @@ def divisible(learner: Learner) -> bool:
     """True if the loss of a batch is a weighted sum over parts, whose computation calls no code of the environment."""
     balance, backward = learner.balance, learner.backward
     assert balance is not None
-    independent = not balance.centered and balance.pairs.over == "trajectory"
+    # Shares of pairs that are weighted over the batch are cheap only if they are edges.
+    independent = not balance.centered and (balance.pairs.over == "trajectory" or balance.pairs.longest == 1)
     return (
         independent
         and not balance.partial_reward
-        and balance.flow != "stop"
+        and (balance.flow != "stop" or learner.target is None)
         and (backward.learned or backward.name == "uniform")
     )
 

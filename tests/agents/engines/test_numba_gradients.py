@@ -92,10 +92,9 @@ def test_objectives_and_their_gradients_are_those_of_torch(name, loss, clamp_los
     log_policy = own.log_policy.detach().double().requires_grad_()
     expected = agent.balance_loss(agent.balance, LogProbs(*leaves, log_policy, own.rows, own.legal), batch)
     expected.backward()
-    found = agent.engine.evaluate(*agent.engine.parts(batch))._replace(
-        log_pf=values[0], log_pb=values[1], log_flow=values[2]
-    )
-    value, (of_log_pf, of_log_pb, of_log_flow), of_log_z = agent.engine.objective(found, batch)
+    (part,) = agent.engine.parts_to_learn(batch)
+    found = agent.engine.evaluate(part)._replace(log_pf=values[0], log_pb=values[1], log_flow=values[2])
+    value, (of_log_pf, of_log_pb, of_log_flow), of_log_z = agent.engine.objective(found, part)
     assert value == pytest.approx(expected.item(), rel=1e-6)
     np.testing.assert_allclose(of_log_pf, leaves[0].grad, atol=1e-6)
     np.testing.assert_allclose(of_log_pb, leaves[1].grad, atol=1e-6)
@@ -131,7 +130,8 @@ def test_weights_of_subtb_neither_overflow_nor_vanish(weighting):
         found = log_probs(agent.dag, agent.policy, batch)
         balance = Balance(sub_trajectories(lamda, weighting), flow="network")
         expected, _ = balance_loss(found.log_pf, found.log_pb, found.log_flow, batch.offsets, balance)
-        value, *_ = agent.engine.objective(agent.engine.evaluate(*agent.engine.parts(batch)), batch)
+        (part,) = agent.engine.parts_to_learn(batch)
+        value, *_ = agent.engine.objective(agent.engine.evaluate(part), part)
         assert value == pytest.approx(expected.item(), rel=1e-4)
 
 

@@ -1,6 +1,7 @@
 """Parts of large batches, one per thread: the same result as whole batches up to rounding."""
 
 import os
+import threading
 
 import numpy as np
 import pytest
@@ -39,7 +40,7 @@ def test_parts_cover_a_batch_and_are_large(n, threads):
 
 @pytest.mark.parametrize("exploring", [False, True])
 @pytest.mark.parametrize("settings", [{}, {"backward": "uniform"}, {"max_grad_norm": 0.1}, {"loss": "huber"}])
-@pytest.mark.parametrize("name", ["tb", "db", "subtb"])
+@pytest.mark.parametrize("name", ["tb", "db", "subtb", "mdb"])
 def test_a_step_in_parts_is_that_of_the_whole_batch(name, settings, exploring):
     """Sampled with or without departures from P_F; the second step has no hidden layers of a rollout."""
     exploration = Exploration(epsilon=0.3, delay_stop=0.2) if exploring else Exploration()
@@ -94,8 +95,28 @@ def test_only_sums_over_trajectories_are_divided(name, settings):
     with working_threads(2):
         batch = agent.sample_trajectories(200)
         found = len(agent.engine.parts(batch))
-    whole = bool(settings) or name in ("vargrad", "fldb", "mdb")
+    whole = bool(settings) or name in ("vargrad", "fldb")
     assert found == (1 if whole else 2)
+
+
+def test_one_thread_evaluates_the_rewards_of_stopping():
+    seen = set()
+
+    class Watched(HyperGrid):
+        def log_reward(self, states):
+            seen.add(threading.get_ident())
+            return super().log_reward(states)
+
+    agent = agents.make_agent("mdb", Watched(3, 8), engine="numba", hidden=(8,), batch_size=200)
+    with working_threads(2):
+        agent.update()
+        assert len(agent.engine.parts(agent.last_batch)) == 2
+    assert seen == {threading.get_ident()}
+
+
+def test_a_target_network_keeps_the_batch_whole():
+    with working_threads(2):
+        assert len(make("mdb", target_every=5).engine.bounds(300)) == 1
 
 
 def test_subtb_with_weights_over_the_batch_is_not_divided():
