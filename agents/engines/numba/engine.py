@@ -20,7 +20,7 @@ from agents.engines.numba.views import Views
 from agents.errors import NoLegalActionError
 from agents.losses.balance import share
 from agents.rollout import ON_POLICY, Exploration, first_stops
-from agents.threads import map_on_threads, on_working_threads
+from agents.threads import map_on_threads, on_working_threads, working_threads
 from agents.trajectories import Trajectories, concatenate
 from gfn_envs.arrays import FloatArray, IntArray
 from gfn_envs.border import log_rewards, partial_log_rewards
@@ -167,7 +167,7 @@ class NumbaEngine(Engine):
         losses, arrays = zip(*map_on_threads(self.loss_and_gradients, parts), strict=True)
         loss = self.finite(sum(weight * loss for weight, loss in zip(weights, losses, strict=True)))
         *gradients, log_z_gradient = weighted_sum(arrays, weights)
-        with flushed_denormals():
+        with flushed_denormals(), working_threads(1):  # Steps of Muon are small products.
             if self.combine is not None:
                 self.combine.gradients((*gradients, log_z_gradient))
             if learner.config.max_grad_norm is not None:

@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 
 import agents
-from agents.engines.numba import parts
+from agents.engines.numba import engine, parts
 from agents.rollout import Exploration
-from agents.threads import working_threads
+from agents.threads import libraries, working_threads
 from gfn_envs import BayesNet, HyperGrid
 
 pytest.importorskip("numba")
@@ -160,3 +160,13 @@ def test_a_target_network_does_not_take_the_memory_of_the_gradient():
         assert agent.target is not None
         found.append(parameters(agent))
     np.testing.assert_allclose(found[0], found[1], atol=1e-4)
+
+
+def test_optimizers_work_on_one_thread(monkeypatch):
+    """Their products are small: BLAS threads that come and go cost more than they gain."""
+    seen = []
+    monkeypatch.setattr(engine, "step_group", lambda *_: seen.extend(lib.num_threads for lib in libraries(True)))
+    with working_threads(2):
+        make(optimizer="muon").update()
+    assert seen
+    assert set(seen) == {1}
