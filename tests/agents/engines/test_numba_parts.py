@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 
 import agents
-from agents.engines.numba import engine, parts
+from agents.engines.numba import engine as compiled
+from agents.engines.numba import parts
 from agents.rollout import Exploration
 from agents.threads import libraries, working_threads
 from gfn_envs import BayesNet, HyperGrid
@@ -165,7 +166,7 @@ def test_a_target_network_does_not_take_the_memory_of_the_gradient():
 def test_optimizers_work_on_one_thread(monkeypatch):
     """Their products are small: BLAS threads that come and go cost more than they gain."""
     seen = []
-    monkeypatch.setattr(engine, "step_group", lambda *_: seen.extend(lib.num_threads for lib in libraries(True)))
+    monkeypatch.setattr(compiled, "step_group", lambda *_: seen.extend(lib.num_threads for lib in libraries(True)))
     with working_threads(2):
         make(optimizer="muon").update()
     assert seen
