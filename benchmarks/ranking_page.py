@@ -15,15 +15,15 @@ Budget = Literal["seconds", "transitions"]
 BUDGETS: dict[Budget, str] = {"seconds": "equal CPU seconds", "transitions": "equal transitions"}
 #: What the tables say together, read from the runs of November 2026.
 ADVICE = (
-    "Start with `tb` with a fixed P_B (`backward='uniform'`): no method is ahead of it in equal time, and it is "
+    "Start with `tb` with a fixed P_B (`backward='uniform'`): no method is ahead of it at equal time, and it is "
     "best or level on strings, the bag and spins. If P_B is learned, `vargrad` is the safer start, as it needs no "
-    "log Z. On grids, where modes are far apart and rewards between them are small, take an objective that learns "
-    "flows: `subtb` and `flsubtb` on the 2-D grid, `db` and `mdb` on the 4-D grid have about half of the TV of "
-    "`tb`, or less. With a reward for every state, `mdb` and `flsubtb` lead on Bayesian networks. If transitions are "
-    "expensive and gradient steps are cheap, replay, by loss or by diversity. The adaptive teacher, Thompson "
-    "sampling, noisy layers, intrinsic rewards and policy gradients cost more time than they save here. Steep "
-    "penalties (`linex`, `shifted-cosh`) are good on strings, and fail on the bag and on grids. Budgets are "
-    "short, 4 to 10 CPU seconds: what pays later is not seen."
+    "log Z. On grids, where modes are far apart and rewards between them are small, choose an objective that "
+    "learns flows: `subtb` and `flsubtb` on the 2-D grid, `db` and `mdb` on the 4-D grid have about half the TV of "
+    "`tb`, or less. With a reward for every state, `mdb` and `flsubtb` lead on Bayesian networks. If transitions "
+    "are expensive and gradient steps are cheap, use replay, by loss or by diversity. The adaptive teacher, "
+    "Thompson sampling, noisy layers, intrinsic rewards and policy gradients cost more time than they save here. "
+    "Steep penalties (`linex`, `shifted-cosh`) are good on strings, and fail on the bag and on grids. Budgets are "
+    "short, 4 to 10 CPU seconds: what pays off later is not seen."
 )
 #: Bootstrap replications, for a precision of a hundredth of the interval.
 REPLICATIONS = 2000
@@ -274,16 +274,16 @@ def page(rows: list[dict[str, Any]]) -> str:
     """docs/ranking.md."""
     parts = [
         "# Ranking",
-        "Which objective, exploration or replay is best, judged by exact total variation? Made by "
+        "Which objective, exploration or replay is best, judged by exact total variation? This page is made by "
         "`python -m benchmarks.ranking --report` from benchmarks/results/ranking.jsonl. " + state(rows),
         "![Interquartile means with intervals at both budgets](figures/ranking.png)",
         "A run is measured at shares of its CPU seconds and of its transitions (steps taken or undone, replayed ones "
-        "included), on one core. Every method has the best of two or three candidate settings, which raced on another "
-        "seed (benchmarks/ranking_methods.py). Tasks that can be listed have exact total variation (less is better), "
-        "the others the ELBO (more is better). Means and standard errors are over seeds. Interquartile means with "
-        "95% bootstrap intervals (Agarwal et al. 2021) are over scores in [0, 1] of methods with a value on every "
-        "task that is shown: 1 - TV, or the ELBO between the random policy (0) and the best run (1). `(slow)`: some "
-        "runs had not reached the transitions after twice the seconds, and have what they reached.",
+        "included), on one core. Every method uses the best of two or three candidate settings, which raced on another "
+        "seed (benchmarks/ranking_methods.py). Tasks whose objects can be listed have exact total variation (less is "
+        "better), the others the ELBO (more is better). Means and standard errors are over seeds. Interquartile means "
+        "with 95% bootstrap intervals (Agarwal et al. 2021) are over scores in [0, 1] of methods with a value on "
+        "every task that is shown: 1 - TV, or the ELBO between the random policy (0) and the best run (1). `(slow)`: "
+        "some runs had not reached the transitions after twice the seconds, and are scored by what they reached.",
         "## The best methods of each task",
         advice(rows) or "No task yet.",
     ]
