@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from runner import Experiment
+from runner import Experiment, rounds_to_target
 from tables import key
 
 import agents
@@ -133,8 +133,16 @@ def number(mean: float, error: float | None) -> str:
 
 
 def compact(entry: Results) -> Results:
-    """A row of results.json without its looks: settings, numbers, and a curve of at most POINTS points."""
+    """A row of results.json without its looks: settings, numbers, and a curve of at most POINTS points.
+
+    ``rounds_to_97`` is added: the first round at which the mean of the preceding 500 rounds reaches 97% of the mean
+    reward of an exact sampler to stay.
+    """
     numbers = {**entry["evaluation"], **entry}
+    if entry["target_mean"]:
+        rewards = np.array([look["mean_reward"] for look in entry["looks"]])
+        rounds = [look["round"] for look in entry["looks"]]
+        numbers["rounds_to_97"] = rounds_to_target(rewards, rounds, 0.97 * entry["target_mean"])
     kept = {name: value for name, value in numbers.items() if isinstance(value, int | float) or value is None}
     looks = entry["looks"]
     exact = [look for look in looks if look.get("tv") is not None]

@@ -108,6 +108,15 @@ def test_a_part_may_be_scaled_down_and_ask_for_one_seed_of_a_row(
     assert "Not shown" not in page
 
 
+def test_rounds_to_97_percent_of_the_target(load: Any) -> None:
+    looks = [{"round": 10 * i, "mean_reward": min(1.0, i / 100)} for i in range(1, 301)]
+    entry = {"evaluation": {}, "config": {}, "rounds": 3000, "target_mean": 1.0, "looks": looks}
+    rewards = np.array([look["mean_reward"] for look in looks])
+    found = load("study").compact(entry)["metrics"]["rounds_to_97"]
+    assert rewards[found // 10 - 50 : found // 10].mean() >= 0.97 > rewards[found // 10 - 51 : found // 10 - 1].mean()
+    assert "rounds_to_97" not in load("study").compact({**entry, "target_mean": None})["metrics"]
+
+
 def test_rows_in_the_repository_are_not_trained_again(
     load: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
