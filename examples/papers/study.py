@@ -58,6 +58,8 @@ class Claim:
         error = 2 * float(np.hypot(ea or 0.0, eb or 0.0))
         gap = (b - a) if self.lower else (a - b)
         how = "reproduced" if gap > error else "reversed" if gap < -error else "not decided, within 2 standard errors"
+        if min(map(len, found)) < 2:  # One seed has no error.
+            how = f"not decided by one seed, which is {'for' if gap > 0 else 'against'} the claim"
         counts = f"{len(found[0])} and {len(found[1])} seeds"
         return f"{how}: {self.metric} {number(a, ea)} of {self.better}, {number(b, eb)} of {self.worse} ({counts})"
 

@@ -158,6 +158,9 @@ def test_verdicts(load: Any) -> None:
     assert claim.verdict(results([0.1, 0.12], [1.0, 1.02]), (0, 1)).startswith("reproduced: l1 0.11 ± 0.01 of a, 1.01")
     assert claim.verdict(results([1.0, 1.02], [0.1, 0.12]), (0, 1)).startswith("reversed")
     assert claim.verdict(results([0.1, 0.9], [0.2, 1.0]), (0, 1)).startswith("not decided")
+    one = claim.verdict(results([0.1], [1.0, 1.02]), (0, 1))
+    assert one.startswith("not decided by one seed, which is for the claim: l1 0.1 of a, 1.01")
+    assert "which is against the claim" in claim.verdict(results([1.0, 1.02], [0.1]), (0, 1))
     assert claim.verdict(results([0.1], []), (0, 1)) == "not measured yet"
     some = claim.verdict(results([0.1, 0.3], [0.2, None]), (0, 1))
     assert some == "not decided, l1 exists for 2 of 2 seeds of a (0.2 ± 0.1) and 1 of 2 seeds of b (0.2)"
