@@ -267,7 +267,7 @@ class NumbaEngine(Engine):
         learner, parts = self.learner, self.parts(batch)
         if learner.balance is None or learner.balance.flow != "stop":
             return parts
-        index, ends = self.index(batch), batch.offsets
+        index, ends = np.concatenate([part.indices for part in parts]), batch.offsets
         log_reward, inner = np.zeros(len(index)), ~self.tables.ends[index]
         stopped = self.tables.child[index[inner], -1]
         log_reward[inner] = learner.beta * log_rewards(learner.dag, state_graph(learner.dag).states[stopped])
