@@ -142,14 +142,15 @@ class InverseFolding(Sequence):
         self.temperature, self.cutoff = positive("temperature", temperature, where), positive("cutoff", cutoff, where)
         self.min_separation = positive_int("min_separation", min_separation, where)
         self.composition = real("composition", composition, where, at_least=0.0)
+        only = f"{where}: native is only for a matrix or a CSV file, got {shown(native)} with distances"
+        if native is not None and distances is None:  # Before the data set is read, which may be missing.
+            raise ValueError(f"{only} None")
         matrix, numbers, sequence = _backbone(distances, chain, model)
         length = len(matrix)
         if not isinstance(distances, str | os.PathLike | None):
             distances = np.array(distances).tolist()  # a list can be stored as JSON, an array cannot
         if native is not None and sequence is not None:
-            raise ValueError(
-                f"{where}: native is only for a matrix or a CSV file, got {shown(native)} with distances {distances}"
-            )
+            raise ValueError(f"{only} {distances}")
         self.native = sequence if native is None else native
         if self.native is not None and (
             not isinstance(self.native, str) or len(self.native) != length or set(self.native) - set(AMINO_ACIDS)
