@@ -61,8 +61,8 @@ PUBLISHED = {
 }
 #: Shares of the time after which the search, the rounds of fitting, and the sampling end. Integrals take the rest.
 SEARCHED, FITTED, SAMPLED = 0.4, 0.65, 0.8
-#: Trees per round, draws of the branch lengths per integral, and trees of the first fit.
-ROUND, DRAWS, FIRST = 100, 64, 3000
+#: Trees per round, draws of the branch lengths per integral, trees of the first fit, and the fewest integrals.
+ROUND, DRAWS, FIRST, FEWEST = 100, 64, 3000, 20
 #: Visits without a better tree before a scan, and trees that it maximizes.
 PATIENCE, SCANNED = 15, 40
 #: Sampled trees per round whose neighbors are fitted, the smallest ratio of these, and proportions in the fit.
@@ -223,13 +223,13 @@ class Search:
         return fitted
 
     def integrate(self, number: int, until: float, rng: np.random.Generator) -> None:
-        """Ratios of the integral to the maximum, of up to ``number`` trees drawn in proportion to their weights."""
+        """Ratios of integral to maximum, of up to ``number`` trees drawn by weight. The time never leaves too few."""
         logs = np.array([log_weight for _, log_weight in self.weights])
         ends = np.exp(logs - logs.max()).cumsum()
         # Systematic resampling, in a random order, in which the time may end.
         places = (np.arange(number) + rng.random()) / number * ends[-1]
         for k in rng.permutation(np.searchsorted(ends, places)):
-            if self.integrals and time.process_time() > until:
+            if len(self.integrals) >= FEWEST and time.process_time() > until:
                 break
             tree = self.weights[k][0]
             maximum, lengths = self.maxima[tree]
@@ -240,9 +240,9 @@ class Search:
             self.integrals.append((log_mean(draws)[0] - maximum, laplace - maximum))
 
     def run(self, seconds: float, seed: int = 0) -> None:
-        """All steps, within this CPU time."""
+        """All steps, within this CPU time, but at least one tree."""
         start, rng = time.process_time(), np.random.default_rng(seed)
-        early = lambda share: time.process_time() - start < seconds * share  # noqa: E731
+        early = lambda share: not self.maxima or time.process_time() - start < seconds * share  # noqa: E731
         self.search(lambda: early(SEARCHED), rng)
         last = self.fit(lambda: early(FITTED), rng)
         while not self.weights or early(SAMPLED):

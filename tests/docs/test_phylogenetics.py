@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import importlib.util
+import math
 import re
 import runpy
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
 
@@ -104,13 +106,35 @@ def test_values_of_interchanges_are_those_of_the_changed_trees(marginal_likeliho
             assert search.likelihood.value(trees, other)[0] < value + 1e-8
 
 
+def times(number: int) -> Callable[[], bool]:
+    """A condition that holds ``number`` times."""
+    left = iter(range(number))
+    return lambda: next(left, None) is not None
+
+
 def test_estimates_of_small_alignments_are_exact(marginal_likelihood: ModuleType, tmp_path: Path) -> None:
     dag = gfn_envs.make_dag("GFN/PhyloTree-v0", num_taxa=6, num_sites=40, score="jc69")
     (tmp_path / "a.fasta").write_text("".join(f">{name}\n{letters}\n" for name, letters in dag.sequences.items()))
-    search = marginal_likelihood.Search(str(tmp_path / "a.fasta"))
-    search.run(0.6)
+    search, rng = marginal_likelihood.Search(str(tmp_path / "a.fasta")), np.random.default_rng(0)
+    # By steps instead of seconds, so that the estimate is the same on every machine.
+    search.search(times(40), rng)
+    distribution = search.fit(times(2), rng)
+    for _ in range(10):
+        search.weights += search.sample(distribution, rng)
+    search.integrate(200, math.inf, rng)
     estimate, error = search.estimate()
-    assert error < 0.1
+    assert error < 0.05
     # The environment's rewards are Laplace's approximation.
     expected = dag.log_marginal_likelihood(exact.log_partition(dag))
     assert estimate + search.laplace_error() == pytest.approx(expected, abs=4 * error)
+
+
+def test_an_estimate_without_time_knows_its_error(marginal_likelihood: ModuleType, tmp_path: Path) -> None:
+    dag = gfn_envs.make_dag("GFN/PhyloTree-v0", num_taxa=6, num_sites=40, score="jc69")
+    (tmp_path / "a.fasta").write_text("".join(f">{name}\n{letters}\n" for name, letters in dag.sequences.items()))
+    search = marginal_likelihood.Search(str(tmp_path / "a.fasta"))
+    search.run(0.0)
+    assert len(search.integrals) == marginal_likelihood.FEWEST
+    estimate, error = search.estimate()
+    assert 0 < error < 1
+    assert abs(estimate - dag.log_marginal_likelihood(exact.log_partition(dag))) < 3

@@ -64,7 +64,9 @@ def log_importance_weights(
 
 
 def log_mean(log_weights: FloatArray) -> tuple[float, float]:
-    """log of the mean of exp(log_weights), and its standard error."""
+    """log of the mean of exp(log_weights) (n,), and its standard error, which is infinite if n is 1."""
     weights = np.exp(log_weights - log_weights.max())
-    error = weights.std() / weights.mean() / math.sqrt(len(weights))
-    return float(log_weights.max() + np.log(weights.mean())), float(error)
+    value = float(log_weights.max() + np.log(weights.mean()))
+    if len(weights) == 1:
+        return value, math.inf
+    return value, float(weights.std(ddof=1) / weights.mean() / math.sqrt(len(weights)))

@@ -44,4 +44,5 @@ def test_all_weights_of_a_gaussian_are_its_integral() -> None:
 
 def test_log_mean_and_its_error() -> None:
     logs = np.log([1.0, 2.0, 3.0, 6.0]) + 1000
-    assert log_mean(logs) == pytest.approx((1000 + np.log(3), np.std([1, 2, 3, 6]) / 3 / 2))
+    assert log_mean(logs) == pytest.approx((1000 + np.log(3), np.std([1, 2, 3, 6], ddof=1) / 3 / 2))
+    assert log_mean(logs[:1]) == (1000.0, np.inf)
