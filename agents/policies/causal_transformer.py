@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import torch
 from torch import Tensor, nn
+from torch.nn import functional
 
-from agents.policies.attention import AttentionLayer, KeysAndValues
+from agents.policies.attention import AttentionLayer
 from agents.policies.prefixes import find_prefixes, sizes
 from gfn_envs.arrays import IntArray, row_keys
 
@@ -69,37 +69,33 @@ class CausalTransformer(nn.Module):
         """The tokens in the order in which they were appended, a NumPy array (n, num_positions)."""
         return tokens.cpu().numpy().take(self.order, axis=1)
 
-    def evaluate(self, rows: IntArray) -> tuple[Tensor, IntArray, list[KeysAndValues]]:
+    def evaluate(self, rows: IntArray) -> tuple[Tensor, IntArray, list[Tensor]]:
         """Embeddings of rows of tokens in order.
 
         Returns:
             ``(embedded, longest, past)``: the embedding of the last token of each row (n, width), the rows that are
-            prefixes of no other row, and the keys and values of their tokens, one pair per layer.
+            prefixes of no other row, and the keys and values of their tokens, of each layer (:meth:`AttentionLayer.append`).
         """
         longest, row, size = find_prefixes(rows, self.empty)
         count = int(size.max(initial=0)) + 1
         start = np.full((len(longest), 1), self.empty)
         tokens = torch.from_numpy(np.concatenate([start, longest[:, : count - 1]], axis=1)).to(self.position.device)
         x, past = self.embedding(tokens) + self.position[:count], []
-        mask = x.new_full((count, count), -math.inf).triu_(1)
         for layer in self.layers:
-            x, known = layer(x, mask)
+            x, known = cast(AttentionLayer, layer).causal(x)
             past.append(known)
         place = torch.from_numpy(row * count + size).to(x.device)
         return self.norm(x.flatten(0, 1).index_select(0, place)), longest, past
 
-    def append(self, tokens: IntArray, size: int, past: list[KeysAndValues]) -> tuple[Tensor, list[KeysAndValues]]:
-        """Embeddings (n, width) of ``tokens`` (n,), each of which follows ``size`` - 1 tokens with the given past.
+    def append(self, tokens: IntArray, size: int, past: list[Tensor]) -> Tensor:
+        """Embeddings (n, width) of ``tokens`` (n,), each of which follows ``size`` tokens with the given past.
 
-        Returns:
-            The embeddings, and the keys and values of all ``size`` tokens.
+        Their keys and values are written into ``past``, which must have room for them.
         """
-        x = (self.embedding(torch.from_numpy(tokens).to(self.position.device)) + self.position[size])[:, None]
-        present = []
+        x = self.embedding(torch.from_numpy(tokens).to(self.position.device)) + self.position[size]
         for layer, known in zip(self.layers, past, strict=True):
-            x, known = layer(x, None, known)
-            present.append(known)
-        return self.norm(x[:, 0]), present
+            x = cast(AttentionLayer, layer).append(x, known[..., : size + 1])
+        return self.norm(x)
 
 
 class Rollout:
@@ -116,7 +112,7 @@ class Rollout:
     def __init__(self, network: CausalTransformer, first: int, last: int):
         self.network, self.first, self.last = network, first, last
         self.known: IntArray | None = None
-        self.past: list[KeysAndValues] = []
+        self.past: list[Tensor] = []
 
     def __call__(self, tokens: Tensor) -> Tensor:
         network = self.network
@@ -128,11 +124,12 @@ class Rollout:
         else:
             if not np.array_equal(parents, np.arange(len(self.known))):  # type: ignore[arg-type]
                 at = torch.from_numpy(parents).to(network.position.device)
-                self.past = [(k.index_select(0, at), v.index_select(0, at)) for k, v in self.past]
+                self.past = [known.index_select(1, at) for known in self.past]
             last = int(size[0])
-            embedded, self.past = network.append(rows[:, last - 1], last, self.past)
-            self.known = rows
-        if sum(k.numel() + v.numel() for k, v in self.past) > MOST_CACHED:
+            if self.past[0].shape[4] <= last:  # Room for as many tokens again.
+                self.past = [functional.pad(known, (0, last + 1)) for known in self.past]
+            embedded, self.known = network.append(rows[:, last - 1], last, self.past), rows
+        if sum(known.numel() for known in self.past) > MOST_CACHED:
             self.known, self.past = None, []
         return torch.addmm(
             network.out.bias[self.first : self.last], embedded, network.out.weight[self.first : self.last].t()
@@ -142,7 +139,7 @@ class Rollout:
         """The row of the last call that each row extends by one token (n,); None if a row has no such predecessor."""
         if self.known is None or not len(rows) or not len(self.known):
             return None
-        if (size != size[0]).any() or self.past[0][0].shape[2] != size[0]:
+        if (size != size[0]).any():
             return None
         parents = rows.copy()
         parents[:, size[0] - 1] = self.network.empty

@@ -87,7 +87,7 @@ class GraphNetwork(nn.Module):
         if absent.any():
             bias = bias.masked_fill(functional.pad(absent, (1, 0), value=False)[:, None, None], -math.inf)
         for layer in self.layers:
-            x, _ = layer(x, bias)
+            x = layer(x, bias)
         return self.norm(x)
 
     def _planes(self, graphs: Tensor) -> Tensor:

@@ -8,7 +8,7 @@ import agents
 import gfn_envs
 from agents import rollout
 from agents.config import NetworkSettings
-from agents.policies import CausalTransformer, Transformer, causal_transformer
+from agents.policies import CausalTransformer, Transformer, attention, causal_transformer
 from agents.policies.build import make_policy
 from agents.policies.prefixes import find_prefixes
 from gfn_envs.envs.assignments.factor_graph import FactorGraph
@@ -69,7 +69,9 @@ def test_states_are_evaluated_together_as_alone(which, form):
         assert policy(states[:0]).log_flow.shape == (0,)
 
 
-def test_gradients_are_those_of_states_alone():
+@pytest.mark.parametrize("fused", [2, 99])
+def test_gradients_are_those_of_states_alone(fused, monkeypatch):
+    monkeypatch.setattr(attention, "FUSED", fused)
     dag = dag_of("strings that stop")
     policy = policy_on(dag)
     states = all_states(dag)[:40]
@@ -92,8 +94,10 @@ def watched(policy, monkeypatch):
 
 
 @pytest.mark.parametrize("which", DAGS)
+@pytest.mark.parametrize("fused", [2, 99])
 @pytest.mark.parametrize("n", [3, 80])
-def test_rollouts_evaluate_new_tokens_only_and_see_the_same_logits(which, n, monkeypatch):
+def test_rollouts_evaluate_new_tokens_only_and_see_the_same_logits(which, n, fused, monkeypatch):
+    monkeypatch.setattr(attention, "FUSED", fused)
     dag = dag_of(which)
     policy, seen = policy_on(dag), []
     calls = watched(policy, monkeypatch)
@@ -141,7 +145,8 @@ def test_large_batches_are_not_kept(monkeypatch):
 def test_a_batch_of_trajectories_costs_one_evaluation_of_each_token(monkeypatch):
     agent = agents.make_agent("tb", dag_of("bits"), engine="torch", batch_size=6, **SETTINGS)
     shapes = []
-    agent.policy.networks[0].layers[0].register_forward_hook(lambda _, inputs, __: shapes.append(inputs[0].shape[:2]))
+    layer = agent.policy.networks[0].layers[0]
+    layer.before.register_forward_hook(lambda _, inputs, __: shapes.append(inputs[0].shape[:2]))
     batch = agent.sample_trajectories(6)
     shapes.clear()
     agent.loss(batch)
