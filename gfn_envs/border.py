@@ -6,6 +6,7 @@ The methods of a Dag are not checked when it calls itself. Samplers, Gymnasium e
 
 from __future__ import annotations
 
+import copy
 import math
 from collections.abc import Callable
 from typing import Any
@@ -44,6 +45,15 @@ def log_rewards(dag: Dag, objects: IntArray) -> FloatArray:
         ValueError: ``dag.log_reward`` did not return float64 (n,).
     """
     return _checked(dag, dag.log_reward, objects)
+
+
+def known_log_rewards(dag: Dag, objects: IntArray) -> FloatArray:
+    """:func:`log_rewards`, but NaN for every object whose reward fails, unless ``dag.on_error`` is "raise"."""
+    if dag.on_error in ("raise", "skip"):
+        return log_rewards(dag, objects)
+    lenient = copy.copy(dag)
+    lenient.on_error = "skip"
+    return log_rewards(lenient, objects)
 
 
 def partial_log_rewards(dag: Dag, states: IntArray) -> FloatArray:

@@ -202,16 +202,18 @@ class Dag(Capabilities, abc.ABC):
         method = getattr(self, name)
         if getattr(method, "__func__", method) is getattr(Dag, name):
             return False
-        if name in OF_THE_REWARD and min(map(self._definer, ("log_reward", "partial_log_reward"))) < self._definer(
-            name
-        ):
-            return False  # A subclass has another reward than the one that this capability is about.
+        if name in OF_THE_REWARD and not self.is_of_this_reward(name):
+            return False
         if name in CALLED_ON_SOURCE:
             try:
                 method(self.source(1), *([self.source(0)] if name == "contains" else []))
             except NotImplementedError:
                 return False
         return True
+
+    def is_of_this_reward(self, name: str) -> bool:
+        """False if a subclass, or this object, has another reward than the one that its method ``name`` is about."""
+        return min(map(self._definer, ("log_reward", "partial_log_reward"))) >= self._definer(name)
 
     def _definer(self, name: str) -> int:
         """How far from the object its method ``name`` is defined: 0 on the object itself, 1 in its class, and so on."""

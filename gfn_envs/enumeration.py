@@ -17,6 +17,7 @@ import numpy.typing as npt
 
 from gfn_envs.arrays import BoolArray, FloatArray, IntArray, row_keys, unique_rows
 from gfn_envs.closed_levels import ClosedLevels, rows_of_width
+from gfn_envs.validation import counted
 
 logger = logging.getLogger(__name__)
 
@@ -211,7 +212,7 @@ def check_enumerable(dag: Enumerable, num_states: int, max_states: int | None = 
         EnumerationError: there are more than ``max_states``, or more than :func:`state_limit`.
     """
     if not is_listable(dag, num_states) or (max_states is not None and num_states > max_states):
-        raise EnumerationError(_too_large(dag, f"{num_states:,}", max_states))
+        raise EnumerationError(_too_large(dag, counted(num_states), max_states))
     size = num_states * bytes_per_state(dag)
     text, level = "enumerating %s: %s states, about %.3g MB", logging.WARNING if size > MUCH else logging.INFO
     logger.log(level, text, type(dag).__name__, f"{num_states:,}", size / 1e6, extra={"states": num_states})

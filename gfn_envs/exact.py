@@ -18,6 +18,7 @@ from gfn_envs.arrays import FloatArray, IntArray
 from gfn_envs.dag import Dag
 from gfn_envs.edge_blocks import Block, Countdown, edge_blocks, graph_blocks
 from gfn_envs.enumeration import state_graph
+from gfn_envs.reward_errors import RewardError
 
 ForwardPolicy = Callable[[IntArray], FloatArray]
 
@@ -35,8 +36,17 @@ SMALLEST_EXACT = 1e-280
 
 
 def log_rewards(dag: Dag) -> FloatArray:
-    """log R of every object, float64 (num_terminal_states,); -inf if it fails and ``dag.on_error`` is "skip"."""
-    return _log_rewards(dag, dag.terminal_states())
+    """log R of every object, float64 (num_terminal_states,); -inf if it fails and ``dag.on_error`` is "skip".
+
+    Raises:
+        RewardError: a reward fails and ``dag.on_error`` is "raise", or all rewards fail.
+    """
+    found = _log_rewards(dag, dag.terminal_states())
+    if np.isneginf(found).all():
+        raise RewardError(
+            f"{dag!r}: the rewards of all {len(found):,} objects failed; {border.reward_record(dag).last}"
+        )
+    return found
 
 
 def _log_rewards(dag: Dag, objects: IntArray) -> FloatArray:

@@ -10,6 +10,7 @@ from gfn_envs import exact
 from gfn_envs.border import log_rewards
 from gfn_envs.dag import Dag
 from gfn_envs.enumeration import EnumerationError, state_graph
+from gfn_envs.validation import counted
 
 
 def to_networkx(dag: Dag, max_states: int = 10_000) -> Any:
@@ -39,7 +40,7 @@ def to_networkx(dag: Dag, max_states: int = 10_000) -> Any:
     except ImportError as error:
         raise ImportError('to_networkx needs NetworkX: pip install "gfn-envs[mols]"') from error
     if not dag.has_at_most(max_states):
-        count = f"{dag.declared_num_states:,}" if dag.declared_num_states else "more"
+        count = counted(dag.declared_num_states) if dag.declared_num_states else "more"
         raise EnumerationError(f"{dag!r} has {count} states, allowed are at most {max_states:,}: raise max_states")
     graph = state_graph(dag)
     states = graph.states

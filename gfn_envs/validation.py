@@ -57,6 +57,11 @@ def shown(value: Any) -> str:
     return text if len(text) <= 100 else f"{text[:97]}..."
 
 
+def counted(number: int) -> str:
+    """A number of things with thousands separators; huge ones as a power of two, because of the digits."""
+    return shown(number) if number.bit_length() > 200 else f"{number:,}"
+
+
 def one_of(name: str, value: Any, allowed: Iterable[str], where: str) -> str:
     """``value``, one of the texts ``allowed``. Raises ValueError if it is something else, of whatever type."""
     allowed = tuple(allowed)

@@ -57,7 +57,8 @@ def enumeration_text(dag: Dag, exact_states: int | None = None) -> str:
     limit, name, number = exact_states or EXACT_STATES, type(dag).__name__, dag.declared_num_states
     if number is None:
         return f"exact metrics: counting the states of {name}, up to {limit:,} (exact_states)"
-    size = f"{number:,}" if number < 10**15 else f"about 10^{len(str(number)) - 1}"
+    # Python refuses to write more than 4,300 digits.
+    size = f"{number:,}" if number < 10**15 else f"about 10^{math.floor((number.bit_length() - 1) * math.log10(2))}"
     memory = number * bytes_per_state(dag) / 1e6 if number < 10**15 else math.inf
     if number <= limit and (exact_states is not None or number <= state_limit(dag)):
         return f"exact metrics: enumerating the {size} states of {name}, about {memory:.2g} MB"

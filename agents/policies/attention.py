@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 
-import torch
 from torch import Tensor, nn
 
 #: Fused attention is faster than :func:`attend` from this number of tokens on.

@@ -74,7 +74,8 @@ class CausalTransformer(nn.Module):
 
         Returns:
             ``(embedded, longest, past)``: the embedding of the last token of each row (n, width), the rows that are
-            prefixes of no other row, and the keys and values of their tokens, of each layer (:meth:`AttentionLayer.append`).
+            prefixes of no other row, and the keys and values of their tokens in each layer, as
+            :meth:`AttentionLayer.append` takes them.
         """
         longest, row, size = find_prefixes(rows, self.empty)
         count = int(size.max(initial=0)) + 1

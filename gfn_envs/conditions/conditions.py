@@ -18,6 +18,8 @@ from gfn_envs.validation import shown
 
 #: Conditions: float32 (n, k).
 ConditionArray = npt.NDArray[np.float32]
+#: Default inputs of networks.
+FEATURES, BINS = "thermometer", 16
 
 
 class Conditions(abc.ABC):
@@ -32,7 +34,8 @@ class Conditions(abc.ABC):
         values: a finite set of conditions, (m, k), drawn uniformly; None: all in the ranges.
         features: inputs of networks: "thermometer", "fourier" or "plain" (:class:`Features`).
         bins: features per number.
-        text: text from which :func:`read_conditions` makes these conditions; None if they have no text form.
+        text: text from which :func:`read_conditions` makes these conditions, without ``features`` and ``bins``; None if
+            they have no text form.
 
     Raises:
         ValueError: a range is not finite or has low > high, values are outside the ranges, or the features are unknown.
@@ -47,11 +50,14 @@ class Conditions(abc.ABC):
         low: npt.ArrayLike,
         high: npt.ArrayLike,
         values: npt.ArrayLike | None = None,
-        features: str = "thermometer",
-        bins: int = 16,
+        features: str = FEATURES,
+        bins: int = BINS,
         text: str | None = None,
     ):
-        self.names, self.text = tuple(names), text
+        given = [("features", features, FEATURES), ("bins", bins, BINS)]
+        self.names = tuple(names)
+        #: Text from which :func:`read_conditions` makes these conditions; None if they have none.
+        self.text = text and text + "".join(f",{name}={value}" for name, value, usual in given if value != usual)
         k = len(self.names)
         self.low, self.high = (np.broadcast_to(np.asarray(side, np.float64), (k,)) for side in (low, high))
         where = type(self).__name__

@@ -9,7 +9,7 @@ import numpy.typing as npt
 
 from gfn_envs.arrays import FloatArray
 from gfn_envs.conditions.conditions import ConditionArray
-from gfn_envs.conditions.objectives import OfObjectives
+from gfn_envs.conditions.objectives import DEFAULT_FLOOR, OfObjectives
 from gfn_envs.validation import positive
 
 
@@ -42,7 +42,7 @@ class Focus(OfObjectives):
         limit: float = 0.98,
         edge: float = 0.2,
         exponent: float = 1.0,
-        floor: float = 1e-4,
+        floor: float = DEFAULT_FLOOR,
         **kwargs: Any,
     ):
         for name, value in (("limit", limit), ("edge", edge)):

@@ -18,6 +18,10 @@ from gfn_envs.validation import positive
 Objectives = Sequence[str] | Mapping[str, Callable[[IntArray], FloatArray]] | None
 
 
+#: Objectives below this number count as this number.
+DEFAULT_FLOOR = 1e-4
+
+
 class Scorer:
     """The objectives of objects of ``dag``, float64 (n, m), at least ``floor`` each.
 
@@ -94,6 +98,7 @@ class OfObjectives(Conditions):
         names = tuple(self.objectives)
         if len(names) < 2:
             raise ValueError(f"{where}: give at least two objectives, got {list(names)}")
+        options = {**options, "floor": (floor, DEFAULT_FLOOR)}
         given = [f"{name}={value}" for name, (value, default) in options.items() if value != default]
         has_text = not by_name and kwargs.get("values") is None
         text = f"{kind}:{','.join([*names, *given])}" if has_text else None

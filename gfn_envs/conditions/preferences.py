@@ -9,7 +9,7 @@ import numpy.typing as npt
 
 from gfn_envs.arrays import FloatArray
 from gfn_envs.conditions.conditions import ConditionArray
-from gfn_envs.conditions.objectives import OfObjectives
+from gfn_envs.conditions.objectives import DEFAULT_FLOOR, OfObjectives
 from gfn_envs.validation import one_of, positive
 
 SCALARIZATIONS = ("sum", "product", "tchebycheff")
@@ -49,7 +49,7 @@ class Preferences(OfObjectives):
         scalarize: str = "sum",
         exponent: float = 1.0,
         alpha: float = 1.0,
-        floor: float = 1e-4,
+        floor: float = DEFAULT_FLOOR,
         values: npt.ArrayLike | None = None,
         **kwargs: Any,
     ):

@@ -26,7 +26,7 @@ SAME = (
 #: Optional capabilities that rows with conditions have if the environment has them.
 CAPABILITIES = (*("tokens", "labelled_graphs", "log_num_paths", "grid_cells", "molecules", "distance", "mol_blocks"),)
 #: Cached attributes that a copy of an environment must drop because its reward differs.
-OF_THE_REWARD = ("_evaluation_target", "_known_log_z")
+OF_THE_REWARD = ("_evaluation_target", "_known_log_z", "_heat")
 
 
 def _of_states(name: str) -> Callable[..., Any]:
@@ -37,6 +37,16 @@ def _of_states(name: str) -> Callable[..., Any]:
 
     method.__doc__ = f"``{name}`` of the environment."
     return method
+
+
+class _RewardAt:
+    """A function of states (n, w) and conditions (n, k), under one condition (1, k). A closure could not be pickled."""
+
+    def __init__(self, function: Callable[..., FloatArray], condition: ConditionArray):
+        self.function, self.condition = function, condition
+
+    def __call__(self, states: IntArray) -> FloatArray:
+        return self.function(states, np.broadcast_to(self.condition, (len(states), self.condition.shape[1])))
 
 
 class Conditioned(Dag):
@@ -127,18 +137,11 @@ class Conditioned(Dag):
         fixed = copy.copy(self.base)
         for name in OF_THE_REWARD:
             fixed.__dict__.pop(name, None)
-        conditions = self.conditions
-
-        def log_reward(states: IntArray) -> FloatArray:
-            return conditions.log_reward(states, np.broadcast_to(numbers, (len(states), numbers.shape[1])))
-
-        def partial_log_reward(states: IntArray) -> FloatArray:
-            return conditions.partial_log_reward(states, np.broadcast_to(numbers, (len(states), numbers.shape[1])))
-
-        fixed.__dict__["log_reward"], fixed.__dict__["partial_log_reward"] = log_reward, partial_log_reward
+        for name in ("log_reward", "partial_log_reward"):
+            fixed.__dict__[name] = _RewardAt(getattr(self.conditions, name), numbers)
         for name in ("exact_log_z", "sample_target"):  # The environment caches them for another reward.
             fixed.__dict__[name] = types.MethodType(getattr(Dag, name), fixed)
-        fixed.arguments = {**self.base.arguments, "condition": conditions.describe(numbers[0])}
+        fixed.arguments = {**self.base.arguments, "condition": self.conditions.describe(numbers[0])}
         return fixed
 
     # ------------------------------------------------------------------ the contract

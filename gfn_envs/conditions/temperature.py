@@ -11,6 +11,12 @@ from gfn_envs.conditions.conditions import ConditionArray, Conditions
 from gfn_envs.validation import real
 
 
+def number_text(number: float) -> str:
+    """A number as text, short, and without a loss of digits."""
+    short = f"{number:g}"
+    return short if float(short) == number else repr(float(number))
+
+
 class Temperature(Conditions):
     """R(x|beta) = R(x)^beta, with beta uniform in a range or among values.
 
@@ -36,10 +42,10 @@ class Temperature(Conditions):
             listed = [real("beta", value, "Temperature", above=0.0) for value in list(values)]  # type: ignore[arg-type]
             if not listed:
                 raise ValueError("Temperature: give at least one value")
-            low, high, text = min(listed), max(listed), f"temperature:values={','.join(f'{b:g}' for b in listed)}"
+            low, high, text = min(listed), max(listed), f"temperature:values={','.join(map(number_text, listed))}"
         else:
             low, high = (real("beta", value, "Temperature", above=0.0) for value in (low, high))
-            listed, text = None, f"temperature:{low:g},{high:g}"
+            listed, text = None, f"temperature:{number_text(low)},{number_text(high)}"
         super().__init__(["beta"], low, high, values=listed, text=text, **kwargs)
 
     def log_reward(self, states: IntArray, conditions: ConditionArray) -> FloatArray:

@@ -39,18 +39,20 @@ def read_conditions(given: str | Conditions) -> Conditions:
             return found
         raise ValueError(f"unknown conditions {shown(given)}{did_you_mean(kind, KINDS)} (allowed: {EXAMPLES})")
     words = [word.strip() for word in rest.split(",") if word.strip()] if colon else []
-    if kind == "temperature" and words and words[0].startswith("values="):
+    listed = kind == "temperature" and bool(words) and words[0].startswith("values=")
+    if listed:
         words[0] = words[0].removeprefix("values=")
-        return Temperature(values=[_number(word, given) for word in words])
-    settings = dict(word.split("=", 1) for word in words if "=" in word)
+    settings = {name: _value(value) for name, value in (word.split("=", 1) for word in words if "=" in word)}
     plain: list[Any] = [word for word in words if "=" not in word]
     if kind == "temperature":
         plain = [_number(word, given) for word in plain]
-        if len(plain) > 2 or not plain:
+        if not listed and (len(plain) > 2 or not plain):
             raise ValueError(f"conditions {shown(given)}: temperature takes low,high (allowed: {EXAMPLES})")
         plain = plain * 2 if len(plain) == 1 else plain
     try:
-        return KINDS[kind](*plain, **{name: _value(value) for name, value in settings.items()})
+        if listed:
+            return Temperature(values=plain, **settings)
+        return KINDS[kind](*plain, **settings)
     except TypeError as error:
         raise ValueError(f"conditions {shown(given)}: {error}") from None
 

@@ -102,6 +102,7 @@ class GFNVectorEnv(VectorEnv[Any, Any, Any]):
         """First states of episodes at positions ``rows``: one for all, or one each with conditions."""
         if self.dag.conditions is None:
             return self.stepper.start(1, options)
+        self._seed_streams(None, np.ones(self.num_envs, dtype=bool))  # Nobody may have reset yet.
         return self.stepper.start(len(rows), options, [self._streams[i] for i in rows])
 
     def reset(
@@ -111,10 +112,10 @@ class GFNVectorEnv(VectorEnv[Any, Any, Any]):
         if isinstance(seed, list) and len(seed) != self.num_envs:
             raise ValueError(f"a list of seeds must have one seed per environment ({self.num_envs}), got {seed}")
         super().reset(seed=None if isinstance(seed, list) else seed)
-        self._seed_streams(seed)
         rows = np.ones(self.num_envs, dtype=bool)
         if options is not None and options.get("reset_mask") is not None:
             rows = self._checked_reset_mask(options["reset_mask"])
+        self._seed_streams(seed, rows)
         # New arrays, because callers may hold the old ones.
         self.states, self._mask = self.states.copy(), self._mask.copy()
         self._restart(rows.nonzero()[0], options)
@@ -126,11 +127,13 @@ class GFNVectorEnv(VectorEnv[Any, Any, Any]):
         none_illegal = np.zeros(self.num_envs, dtype=bool)
         return observation, self._info(self._mask & rows[:, None], none_illegal, rows)
 
-    def _seed_streams(self, seed: int | list[int | None] | None) -> None:
-        """Seed the generators of conditions, one per environment, as SyncVectorEnv seeds its environments."""
+    def _seed_streams(self, seed: int | list[int | None] | None, rows: BoolArray) -> None:
+        """Seed the generators of conditions, one per environment, as SyncVectorEnv seeds its environments: those where
+        ``rows`` is True."""
         if self.dag.conditions is None or (seed is None and self._streams):
             return
         seeds = seed if isinstance(seed, list) else [None if seed is None else seed + i for i in range(self.num_envs)]
+        seeds = [new if chosen else None for new, chosen in zip(seeds, rows, strict=True)]
         old = self._streams or [None] * self.num_envs
         pairs = zip(seeds, old, strict=True)
         self._streams = [np_random(new)[0] if new is not None or kept is None else kept for new, kept in pairs]

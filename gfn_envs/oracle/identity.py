@@ -6,10 +6,10 @@ import functools
 import hashlib
 import inspect
 import json
-from collections.abc import Callable
+import types
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
-import cloudpickle
 import numpy as np
 
 
@@ -33,18 +33,65 @@ def function_name(function: Callable[..., Any]) -> str:
 def function_version(function: Callable[..., Any]) -> str:
     """Twelve digits that change with the source of a function, and with the values that it holds.
 
+    These are default values, variables of enclosing functions, and the state of a callable object. Every process finds
+    the same digits; those of a lambda are of one version of Python.
+
     Raises:
         ValueError: it has no source, or holds values that cannot be pickled.
     """
-    is_plain = inspect.isfunction(function) and not function.__closure__
     named = function if hasattr(function, "__qualname__") else type(function)
     source = source_hash(function.func if isinstance(function, functools.partial) else named)
+    plain = inspect.isfunction(function) and not any(
+        (function.__closure__, function.__defaults__, function.__kwdefaults__, function.__name__ == "<lambda>")
+    )
     try:
-        held = b"" if source and is_plain else cloudpickle.dumps(function)
+        held = b"" if source and plain else fingerprint(function, {})
     except Exception as error:
         message = f"a log cannot tell {function_name(function)} from other versions of it ({error}); give it a name"
         raise ValueError(message) from error
     return hashlib.sha256(f"{source}".encode() + held).hexdigest()[:12]
+
+
+def fingerprint(value: Any, seen: dict[int, Any]) -> bytes:
+    """SHA-256 of a value and what it holds, the same in every process: sets count without their order.
+
+    ``seen`` maps ids of values that contain this one to these values.
+    """
+    if isinstance(value, str | bytes | int | float | complex | type(None) | type(...)):
+        return _digest(type(value).__qualname__, value if isinstance(value, bytes) else repr(value))
+    if id(value) in seen:
+        return _digest("the same as", str(list(seen).index(id(value))))
+    inside = seen | {id(value): value}
+    parts = [fingerprint(part, inside) for part in _parts(value)]
+    return _digest(type(value).__qualname__, *(sorted(parts) if isinstance(value, set | frozenset) else parts))
+
+
+def _digest(*parts: str | bytes) -> bytes:
+    found = hashlib.sha256()
+    for part in parts:
+        found.update(hashlib.sha256(part.encode() if isinstance(part, str) else part).digest())
+    return found.digest()
+
+
+def _parts(value: Any) -> Iterable[Any]:
+    """What determines a value: its entries; the source and the variables of a function; or what pickle keeps."""
+    if isinstance(value, list | tuple | set | frozenset):
+        return value
+    if isinstance(value, dict):
+        return [*value, *value.values()]
+    if isinstance(value, types.CodeType):
+        return value.co_code, value.co_consts, value.co_names, value.co_varnames
+    if inspect.isfunction(value):
+        cells = [cell.cell_contents for cell in value.__closure__ or ()]
+        # Several lambdas may share a line of source.
+        told = source_hash(value) if value.__name__ != "<lambda>" else None
+        return value.__qualname__, told or value.__code__, cells, value.__defaults__, value.__kwdefaults__
+    if isinstance(value, type | types.ModuleType | types.BuiltinFunctionType):
+        return value.__module__ if isinstance(value, type) else "", value.__name__, source_hash(value)
+    kept = value.__reduce_ex__(4)
+    if isinstance(kept, str):  # A global of its module.
+        return type(value), kept
+    return type(value), *(list(part) if isinstance(part, Iterator) else part for part in kept[1:])
 
 
 def object_text(value: Any, name: str) -> str:

@@ -15,7 +15,17 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gfn_envs import BitSequence, Dag, EnumerationError, HyperGrid, check_dag, enumeration, exact, make_dag
+from gfn_envs import (
+    BitSequence,
+    Dag,
+    EnumerationError,
+    HyperGrid,
+    check_dag,
+    enumeration,
+    exact,
+    make_dag,
+    networkx_export,
+)
 from gfn_envs.enumeration import state_graph
 from tests.helpers import (
     IDS,
@@ -281,3 +291,11 @@ def test_walks_longer_than_declared_do_not_enumerate(env_id: str) -> None:
     dag.max_length -= 1
     with pytest.raises(EnumerationError, match=f"a walk is longer than max_length = {dag.max_length}"):
         list(dag.levels())
+
+
+@pytest.mark.parametrize(
+    "ask", [lambda dag: dag.terminal_states(), exact.target_distribution, networkx_export.to_networkx]
+)
+def test_counts_with_too_many_digits_for_python(ask: Callable[[Dag], Any]) -> None:
+    with pytest.raises(EnumerationError, match=r"has about 2\*\*16384 states"):
+        ask(BitSequence(n=16384, num_modes=2))

@@ -17,6 +17,7 @@ from scipy.spatial import distance
 import gfn_envs
 from gfn_envs import Dag, EnumerationError, HyperGrid, edge_blocks, exact, make_dag
 from gfn_envs.enumeration import state_graph
+from gfn_envs.reward_errors import RewardError
 from tests.helpers import BAG, BITS, GRID, SMALL, TINY, UNEVEN_EDGES, TableDag, all_states, small_dag
 
 small = pytest.mark.parametrize(("env_id", "kwargs"), SMALL)
@@ -375,3 +376,13 @@ def test_rewards_of_many_objects_are_evaluated_a_few_at_a_time(monkeypatch, capl
     np.testing.assert_array_equal(exact.log_rewards(dag), expected)
     assert max(largest) == 10
     assert "rewards of HyperGrid: 10 of 64 objects, about" in caplog.text
+
+
+def test_distributions_need_some_reward() -> None:
+    def fails(cells: np.ndarray) -> np.ndarray:
+        raise TimeoutError("busy")
+
+    dag = HyperGrid(ndim=2, side=3, reward=fails)
+    dag.on_error = "skip"
+    with pytest.raises(RewardError, match=r"the rewards of all 9 objects failed; object .*TimeoutError: busy"):
+        exact.target_distribution(dag)

@@ -11,6 +11,7 @@ from agents.trajectories import Trajectories
 from gfn_envs.arrays import BoolArray, FloatArray, IntArray
 from gfn_envs.dag import Dag
 from gfn_envs.enumeration import ENUMERATION_BYTES, EnumerationError, state_graph
+from gfn_envs.validation import counted
 
 #: Features and masks are computed in chunks of about this many numbers.
 CHUNK = 2**22
@@ -52,8 +53,8 @@ def _make(dag: Dag) -> Tables:
     size = dag.num_states * (8 * dag.num_actions + dag.num_backward_actions)
     if size > ENUMERATION_BYTES:
         raise EnumerationError(
-            f"{dag!r} has {dag.num_states:,} states and {dag.num_actions:,} actions: tables of its transitions would "
-            f"take {size / 1024**3:.1f} GiB (limit {ENUMERATION_BYTES / 1024**3:g} GiB)"
+            f"{dag!r} has {counted(dag.num_states)} states and {dag.num_actions:,} actions: tables of its transitions "
+            f"would take {size / 1024**3:.1f} GiB (limit {ENUMERATION_BYTES / 1024**3:g} GiB)"
         )
     graph = state_graph(dag)
     shape = len(graph.states), dag.num_actions

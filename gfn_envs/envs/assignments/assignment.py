@@ -132,12 +132,17 @@ class Assignment(Dag):
         return None if self.autoregressive else product_levels(depths, self.state_dtype)
 
     @functools.cached_property
-    def _one_hot(self) -> FloatArray:
-        # Created at first use because it is large if K is, and may never be needed.
-        return one_hot_table(self.num_values)
+    def _one_hot(self) -> FloatArray | None:
+        """The one-hot vectors of all values; None if there are so many that writing ones takes less time."""
+        return one_hot_table(self.num_values) if self.num_values <= 1024 else None
 
     def encode(self, states: IntArray) -> FloatArray:
-        return self._one_hot.take(states, axis=0).reshape(len(states), self.num_features)
+        if self._one_hot is not None:
+            return self._one_hot.take(states, axis=0).reshape(len(states), self.num_features)
+        features = np.zeros((len(states), self.num_features), dtype=np.float32)
+        row, column = np.nonzero(self._assigned(states))
+        features[row, column * self.num_values + states[row, column]] = 1
+        return features
 
     def active_features(self, states: IntArray) -> IntArray | None:
         return one_hot_columns(states, self.num_values)

@@ -91,7 +91,7 @@ class Ising(Assignment):
         return torus_log_partition(self.side, 2 * self.sigma)
 
     def sample_target(self, n: int, rng: np.random.Generator) -> IntArray:
-        return torus_samples(n, self.side, 2 * self.sigma, rng).reshape(n, -1).astype(self.state_dtype)
+        return torus_samples(n, self.side, 2 * self.sigma, rng).reshape(n, self.num_variables).astype(self.state_dtype)
 
     def encode(self, states: IntArray) -> FloatArray:
         return np.array([-1, 1, 0], dtype=np.float32).take(states)

@@ -231,7 +231,8 @@ class BayesNet(GraphPosterior):
         """log p(data | G) of any states, float64 (n,): the sum of the local scores, without prior and constant."""
         return self._scores(states[:, :-1]).sum(1)
 
-    exact_log_z = GraphPosterior.exact_log_z  # It is that of this reward: see Dag.has.
+    # They are those of this reward: see Dag.is_of_this_reward.
+    exact_log_z, exact_marginals = GraphPosterior.exact_log_z, GraphPosterior.exact_marginals
 
     def log_reward(self, states: IntArray) -> FloatArray:
         parents = states[:, :-1]

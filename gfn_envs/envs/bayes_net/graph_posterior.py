@@ -61,12 +61,13 @@ class GraphPosterior(Dag):
     def exact_marginals(self) -> dict[str, FloatArray]:
         """:meth:`marginals` under the exact posterior: all of them on up to 6 nodes, ``edge`` alone on up to 12.
 
-        With another ``on_error`` than "raise", all of them are computed if all graphs can be enumerated.
+        With another ``on_error`` than "raise" or another reward, all of them are computed if all graphs can be
+        enumerated.
 
         Raises:
             EnumerationError: there are more nodes.
         """
-        if self.on_error != "raise":
+        if self.on_error != "raise" or not self.is_of_this_reward("exact_marginals"):
             return self.marginals(self.terminal_states(), exact.target_distribution(self))
         if self.num_nodes > exact_posterior.MAX_SUMMED:
             raise EnumerationError(

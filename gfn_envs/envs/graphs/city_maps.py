@@ -74,9 +74,9 @@ def _distances_of(graph: GraphData, where: str) -> Map:
 
 # ---------------------------------------------------------------------- TSPLIB
 
-#: Distances of TSPLIB coordinates by their type (Reinelt 1991): rounded, or rounded up.
+#: Distances of TSPLIB coordinates by their type (Reinelt 1991): rounded, halves up, or rounded up.
 COORDINATES: dict[str, Callable[[FloatArray], FloatArray]] = {
-    "EUC_2D": lambda points: np.rint(euclidean(points)),
+    "EUC_2D": lambda points: np.floor(euclidean(points) + 0.5),
     "CEIL_2D": lambda points: np.ceil(euclidean(points)),
 }
 #: Row and column of the numbers of an explicit matrix by their format.
@@ -89,8 +89,14 @@ MATRICES = {
 }
 
 
+#: Sections that are read, and those that only say how to draw the map.
+SECTIONS = ("NODE_COORD_SECTION", "EDGE_WEIGHT_SECTION", "DISPLAY_DATA_SECTION")
+
+
 def _read_tsplib(path: Path, where: str) -> Map:
     fields, sections = _sections(read_text(path, where))
+    if unknown := [name for name in sections if name not in SECTIONS]:
+        raise ValueError(f"{where}: {unknown[0]} is not supported; allowed: {', '.join(SECTIONS)}")
     if fields.get("TYPE", "TSP") != "TSP":
         raise ValueError(f"{where}: TYPE must be TSP, got {fields['TYPE']}")
     kind, form = fields.get("EDGE_WEIGHT_TYPE", ""), fields.get("EDGE_WEIGHT_FORMAT", "")

@@ -59,8 +59,8 @@ def read_graph(graph: Any, where: str) -> GraphData:
 
             * the path of a file: GraphML (.graphml, .xml), GML (.gml) or GEXF (.gexf), read by NetworkX; or a list of
               edges, one ``u v`` or ``u v weight`` per line, as ``networkx.write_edgelist`` writes it, with comments
-              after ``#``. A line with one name is a vertex without edges. A first line ``n m``, before m edges between
-              vertices 1 to n, is the header of the Gset files and not an edge;
+              after ``#``. A line with one name is a vertex without edges. A first line ``n m``, before m lines
+              ``u v weight`` with vertices 1 to n, is the header of the Gset files and not an edge;
             * a ``networkx.Graph``. The attribute ``weight`` of edges and nodes is their weight, 1 where it is missing;
               other attributes have no effect;
             * a list of edges (u, v) or (u, v, weight), or {"nodes": [name or (name, weight), ...], "edges": [...]}.
@@ -70,9 +70,9 @@ def read_graph(graph: Any, where: str) -> GraphData:
         OSError: the file cannot be read.
         ImportError: the file needs NetworkX, which is not installed.
         TypeError: the graph is something else.
-        ValueError: the graph is directed, has a self-loop, an edge with two weights, a weight that is not a finite
-            number, two vertices of one name, or fewer than two vertices; or a line of a file has another form. The
-            message names the edge, the vertex or the line.
+        ValueError: the graph is directed, has a self-loop, parallel edges, an edge with two weights, a weight that is
+            not a finite number, two vertices of one name, or fewer than two vertices; a line of a file has another
+            form; or its first line can be a header or an edge. The message names the edge, the vertex or the line.
     """
     if isinstance(graph, str | os.PathLike):
         path = Path(graph)
@@ -119,6 +119,10 @@ def _parts(graph: Any, where: str) -> tuple[list[Any], list[Any]]:
     """(name, weight) of the nodes and (u, v, weight) of the edges of a NetworkX graph."""
     if graph.is_directed():
         raise ValueError(f"{where}: the graph is directed; allowed: undirected (graph.to_undirected())")
+    if graph.is_multigraph() and any(graph.number_of_edges(u, v) > 1 for u, v in set(graph.edges())):
+        raise ValueError(
+            f"{where}: the multigraph has parallel edges; allowed: one edge per pair (networkx.Graph(graph))"
+        )
     nodes = [(node, data.get("weight", 1.0)) for node, data in graph.nodes(data=True)]
     return nodes, [(u, v, data.get("weight", 1.0)) for u, v, data in graph.edges(data=True)]
 
@@ -127,6 +131,7 @@ def _edge_lines(path: Path, where: str) -> tuple[list[Any], list[Any]]:
     """(name, weight) of the vertices on separate lines, and (u, v, weight) of the edges of a file."""
     nodes: list[Any] = []
     edges: list[Any] = []
+    lengths: list[int] = []
     for number, line in enumerate(read_text(path, where).splitlines(), 1):
         content = line.split("#")[0]
         words: list[Any] = content.split(None, 2) if "{" in content else content.replace(",", " ").split()
@@ -140,12 +145,34 @@ def _edge_lines(path: Path, where: str) -> tuple[list[Any], list[Any]]:
             raise ValueError(f"{where}, line {number}: {line[:60]!r} is not 'u v' or 'u v weight'") from None
         if len(words) == 1 and words[0] not in dict(nodes):
             nodes.append((words[0], 1.0))
-    header = [int(word) if word.isdecimal() else 0 for word in edges[0][:2]] if edges else [0, 0]
-    if header[1] == len(edges) - 1 > 0 and {str(i + 1) for i in range(header[0])}.issuperset(
-        word for edge in edges[1:] for word in edge[:2]
-    ):
-        return [(str(i + 1), 1.0) for i in range(header[0])], edges[1:]
+        lengths += [len(words)] if words else []
+    if _has_header(edges, lengths, where):
+        return [(str(i + 1), 1.0) for i in range(int(edges[0][0]))], edges[1:]
     return nodes, edges
+
+
+#: First lines that name columns.
+COLUMNS = ({"source", "target"}, {"from", "to"}, {"node1", "node2"}, {"vertex1", "vertex2"})
+
+
+def _has_header(edges: list[Any], lengths: list[int], where: str) -> bool:
+    """Whether the first of ``edges`` is a header ``n m``; ``lengths`` are the numbers of words of all lines."""
+    if len(edges) < 2:
+        return False
+    first, others = edges[0][:2], {name for edge in edges[1:] for name in edge[:2]}
+    if lengths[0] == 2 and {name.lower() for name in first} in COLUMNS and not others.intersection(first):
+        raise ValueError(f"{where}: the first line {' '.join(first)!r} names columns; remove it, or put # before it")
+    n, m = (int(word) if word.isdecimal() else 0 for word in first)
+    if lengths[0] != 2 or m != len(edges) - 1 or len(lengths) != len(edges):
+        return False
+    if not {str(i + 1) for i in range(n)}.issuperset(others):
+        return False
+    if set(lengths) == {2}:
+        raise ValueError(
+            f"{where}: the first line '{n} {m}' can be an edge, or a header of {n} vertices and {m} edges; after a "
+            "header, give the weights of edges (u v 1); an edge must not come first"
+        )
+    return True
 
 
 def _build(nodes: list[Any], edges: list[Any], where: str) -> GraphData:

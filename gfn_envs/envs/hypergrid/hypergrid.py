@@ -11,6 +11,7 @@ from gymnasium import spaces
 
 from gfn_envs import rendering
 from gfn_envs.arrays import BoolArray, FloatArray, IntArray, all_columns, log_factorials, one_hot_table
+from gfn_envs.border import known_log_rewards
 from gfn_envs.closed_levels import ProductLevels, product_levels
 from gfn_envs.dag import Dag
 from gfn_envs.envs.hypergrid.picture import heat_map
@@ -291,11 +292,23 @@ class HyperGrid(Dag):
         return f"({', '.join(map(str, state[:-1]))}){' stopped' if state[-1] else ''}"
 
     def render_image(self, state: IntArray, path: IntArray | None = None) -> rendering.Image:
-        """A heat map of log R with the path and the cell in one or two dimensions; otherwise one bar per coordinate."""
-        if self.ndim > 2:
+        """A heat map of log R with the path and the cell; one bar per coordinate in more than two dimensions or if only
+        training may evaluate rewards."""
+        if self.ndim > 2 or self._heat is None:
             return rendering.bars(state[:-1], self.side - 1, rendering.RED if state[-1] else rendering.BLUE)
         visited = np.zeros((0, self.ndim), dtype=np.int64) if path is None else path[:, :-1]
-        return heat_map(np.log(self.reward(self._cells())), self.side, visited, state[:-1], bool(state[-1]))
+        return heat_map(self._heat, self.side, visited, state[:-1], bool(state[-1]))
+
+    @functools.cached_property
+    def _heat(self) -> FloatArray | None:
+        """log R of every cell, where it is known, and the least of these elsewhere; None if rewards are expensive."""
+        if self.expensive_reward or self.oracle is not None:
+            return None
+        cells = self._cells()
+        states = np.concatenate([cells, np.ones_like(cells[:, :1])], axis=1).astype(self.state_dtype)
+        found = known_log_rewards(self, states)
+        known = np.isfinite(found)
+        return np.where(known, found, found[known].min() if known.any() else 0.0)
 
 
 def cell_names(cells: IntArray) -> list[str]:

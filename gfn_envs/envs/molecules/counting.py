@@ -21,15 +21,15 @@ Weights = dict[CycleType, Fraction]
 
 
 @lru_cache(maxsize=64)
-def count_states(vocabulary: Vocabulary, max_blocks: int, min_blocks: int) -> tuple[int, int]:
-    """The numbers of states and of terminal states of FragmentMolecule."""
+def count_states(vocabulary: Vocabulary, max_blocks: int, min_blocks: int) -> tuple[int, int, int]:
+    """The numbers of states and of terminal states of FragmentMolecule, and of the blocks of its largest tree."""
     trees = unrooted(vocabulary, max_blocks, allow_open=True)
     closed = unrooted(vocabulary, max_blocks, allow_open=False)
     unfinished = [trees[b] - closed[b] for b in range(max_blocks)]
     # Full and closed trees are terminal. A tree with an open stem is one unfinished state and, if stopped, a terminal
     # one.
     terminal = trees[max_blocks] + sum(closed[:max_blocks]) + sum(unfinished[min_blocks:])
-    return 1 + sum(unfinished) + terminal, terminal
+    return 1 + sum(unfinished) + terminal, terminal, max(b for b in range(max_blocks + 1) if trees[b])
 
 
 def unrooted(vocabulary: Vocabulary, max_blocks: int, allow_open: bool) -> Series:

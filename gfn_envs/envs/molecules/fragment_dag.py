@@ -62,8 +62,6 @@ class FragmentDag(ScoredMolecules):
         self.num_kinds, self.num_arms, self.num_stems = moves.num_kinds, moves.num_arms, moves.num_stems
         self.num_actions = moves.num_locations * self.num_arms + 1
         self.num_backward_actions = m + 1
-        # Trees of more than two blocks need a block with at least two stems.
-        self.max_length = m if moves.capacity.sum(1).max() > 1 else 2
         self.state_width = 4 * m + 1
         self.state_dtype = np.dtype(np.int16)
         sizes = [self.num_kinds + 1] * m + [m] * m + [self.num_stems] * (2 * m)
@@ -80,7 +78,10 @@ class FragmentDag(ScoredMolecules):
         )
         self._feature_start = np.cumsum([0, *sizes])
         self.num_features = sum(sizes) + 4
-        self.declared_num_states, self.declared_num_terminal_states = count_states(vocabulary, m, self.min_blocks)
+        # Trees of m blocks and trees without an open stem are terminal. Others stop.
+        self.declared_num_states, self.declared_num_terminal_states, self.max_length = count_states(
+            vocabulary, m, self.min_blocks
+        )
         self._builder = MoleculeBuilder(vocabulary.kinds)
 
     # ------------------------------------------------------------------ rows and trees

@@ -10,6 +10,7 @@ import numpy as np
 
 from gfn_envs import rendering
 from gfn_envs.arrays import FloatArray, IntArray
+from gfn_envs.border import known_log_rewards
 from gfn_envs.dag import Dag
 from gfn_envs.envs.molecules import scores
 from gfn_envs.envs.molecules.kinds import chemistry
@@ -125,7 +126,8 @@ class ScoredMolecules(Dag, abc.ABC):
         """A number that identifies the Bemis-Murcko scaffold if the score is at least ``mode_threshold``; else -1."""
         index = np.full(len(states), -1, dtype=np.int64)
         if self.mode_threshold is not None and len(states):
-            good = np.flatnonzero(np.exp(self.log_score(states)) >= self.mode_threshold * (1 - 1e-12))
+            scored = np.exp(known_log_rewards(self, states) / self.score.exponent)  # NaN is not good.
+            good = np.flatnonzero(scored >= self.mode_threshold * (1 - 1e-12))
             index[good] = [scores.scaffold_number(self.to_mol(state)) for state in states[good]]
         return index
 
@@ -142,7 +144,8 @@ class ScoredMolecules(Dag, abc.ABC):
         """A grid of structural formulas. Captions give the score, and the reward if it differs from the score."""
         reward = self.arguments["reward"]
         name = reward if isinstance(reward, str) else "score"
-        values, rewards = np.exp(self.log_score(states)), np.exp(self.log_reward(states))
+        log_rewards = known_log_rewards(self, states)
+        values, rewards = np.exp(log_rewards / self.score.exponent), np.exp(log_rewards)
         differ = self.score.exponent != 1
         captions = [f"{name} {v:.3f}" + f",  R {r:.3g}" * differ for v, r in zip(values, rewards, strict=True)]
         return scores.draw_grid(self.molecules(states), captions, per_row, cell)

@@ -8,6 +8,7 @@ from collections.abc import Sequence as Letters
 import numpy as np
 
 from gfn_envs.arrays import IntArray
+from gfn_envs.border import known_log_rewards
 from gfn_envs.envs.strings.language import Limits
 from gfn_envs.envs.strings.measured import Missing
 from gfn_envs.envs.strings.modes import top_fraction
@@ -146,7 +147,9 @@ class Sequence(RewardedStrings):
         objects = self.terminal_states()
         index = self.string_index(objects)
         order = np.argsort(index)
-        return index[order][top_fraction(self.log_reward(objects[order]), self.mode_fraction)]
+        values = known_log_rewards(self, objects[order])
+        best = top_fraction(np.where(np.isnan(values), -np.inf, values), self.mode_fraction)
+        return index[order][best[~np.isnan(values[best])]]
 
     @property
     def defines_modes(self) -> bool:

@@ -1,5 +1,7 @@
 """Rows with conditions: the contract of the environment, and the reward of the condition."""
 
+import pickle
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -157,6 +159,48 @@ def test_texts_give_the_conditions_again():
         read = gfn_envs.conditions.read_conditions(text)
         assert read.text == text
         assert isinstance(read, Conditions)
+
+
+@pytest.mark.parametrize(
+    "made",
+    [
+        Temperature(1.2345678, 4, features="fourier"),
+        Temperature(values=[1, 2.00000001], bins=4),
+        Preferences("branin", "currin", floor=0.5, bins=3),
+        Focus("branin", "currin", floor=0.25, features="plain"),
+    ],
+    ids=lambda made: made.text,
+)
+def test_arguments_make_the_environment_again(made):
+    grid = gfn_envs.make_dag("GFN/HyperGrid-v0", ndim=2, side=5, reward=["branin", "currin"])
+    both = conditioned(grid, made)
+    again = gfn_envs.make_dag("GFN/HyperGrid-v0", **both.arguments)
+    assert isinstance(both.arguments["conditions"], str)
+    rows = both.join(grid.terminal_states()[:4], made.sample(4, np.random.default_rng(0)))
+    np.testing.assert_array_equal(again.log_reward(rows), both.log_reward(rows))
+    np.testing.assert_array_equal(again.encode(rows), both.encode(rows))
+
+
+def test_one_condition_can_be_pickled():
+    fixed = conditioned(GRID, "temperature:0.5,8").at([2.0])
+    again = pickle.loads(pickle.dumps(fixed))
+    np.testing.assert_array_equal(again.log_reward(GRID.terminal_states()), 2 * GRID.log_reward(GRID.terminal_states()))
+
+
+def test_exact_marginals_of_one_condition_are_its_own():
+    data = np.random.default_rng(0).normal(size=(50, 3))
+    data[:, 1] += data[:, 0]
+    dag = gfn_envs.make_dag("GFN/BayesNet-v0", data=data)
+    hot = conditioned(dag, "temperature:0.1,4").at([0.1])
+    expected = dag.marginals(dag.terminal_states(), exact.target_distribution(hot))
+    assert abs(expected["edge"] - dag.exact_marginals()["edge"]).max() > 0.1
+    np.testing.assert_allclose(hot.exact_marginals()["edge"], expected["edge"])
+
+
+@pytest.mark.parametrize("conditions", ["temperature:1,4", "temperature:2"])
+def test_environments_with_conditions_are_well_formed(conditions):
+    report = gfn_envs.check_dag(conditioned(GRID, conditions))
+    assert report.num_states == 2 * GRID.num_terminal_states
 
 
 def test_objectives_that_do_not_exist():

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from scipy import special
 
-from gfn_envs import FactorGraph, Ising, check_dag, exact
+from gfn_envs import BitSequence, FactorGraph, Ising, check_dag, exact
 from gfn_envs.envs.assignments.factors import FAMILIES, maximal_cliques
 from tests.helpers import ORDERS
 
@@ -216,3 +216,21 @@ def test_maximal_cliques_by_hand() -> None:
 def test_bad_arguments_of_factor_graphs(kwargs: dict[str, Any], message: str) -> None:
     with pytest.raises(ValueError, match=message):
         FactorGraph(**kwargs)
+
+
+def test_samples_of_no_configuration() -> None:
+    assert Ising(3).sample_target(0, np.random.default_rng(0)).shape == (0, 9)
+
+
+def test_many_values_are_encoded_without_a_table() -> None:
+    """The table of one-hot vectors of 65,536 values would take 16 GiB."""
+    dag = BitSequence(n=32, word_size=16, num_modes=2)
+    state = np.array([[65_535, 65_536], [7, 0], [65_536, 65_536]], dtype=dag.state_dtype)
+    features = dag.encode(state)
+    assert (features.shape, features.dtype) == ((3, 2 * 65_536), np.float32)
+    assert np.argwhere(features).tolist() == [[0, 65_535], [1, 7], [1, 65_536]]
+    small = BitSequence(n=8, word_size=4, num_modes=2)
+    rows = small.terminal_states()[::97]
+    table = small.encode(rows)
+    small.__dict__["_one_hot"] = None
+    np.testing.assert_array_equal(small.encode(rows), table)

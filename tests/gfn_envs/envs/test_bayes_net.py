@@ -94,6 +94,17 @@ def test_exact_marginals_are_sums_over_graphs() -> None:
     assert (counted["edge"][1, 2], counted["path"][0, 2], counted["markov_blanket"][0, 2]) == (0.5, 0.5, 0.0)
 
 
+def test_exact_marginals_of_a_subclass_with_another_reward_are_its_own() -> None:
+    class Flat(BayesNet):
+        def log_reward(self, states: np.ndarray) -> np.ndarray:
+            return 0.1 * super().log_reward(states)
+
+    dag = Flat(data=DATA)
+    expected = dag.marginals(dag.terminal_states(), exact.target_distribution(dag))
+    np.testing.assert_allclose(dag.exact_marginals()["edge"], expected["edge"])
+    assert abs(BayesNet(data=DATA).exact_marginals()["edge"] - expected["edge"]).max() > 0.05
+
+
 def test_conversion_to_networkx_and_back() -> None:
     dag = BayesNet(data={"a": [0, 1, 3.0], "b": [1, 0, 0], "c": [1, 2, 0]})
     for state in dag.terminal_states():

@@ -341,3 +341,14 @@ def test_the_best_strings_are_found_in_chunks() -> None:
             best = best_strings(scored, fraction)
             assert best["best"] == every.max()
             np.testing.assert_array_equal(best["modes"], top_fraction(every, fraction))
+
+
+def test_strings_whose_reward_fails_are_no_modes() -> None:
+    dag = Sequence(
+        length=2, alphabet="AB", reward=lambda tokens: np.where(tokens[:, 0] == 0, 0.0, 1.0), mode_fraction=0.75
+    )
+    dag.on_error = 1e-3
+    objects = dag.terminal_states()
+    modes = [name for name, mode in zip(dag.object_names(objects), dag.mode_index(objects), strict=True) if mode >= 0]
+    assert sorted(modes) == ["BA", "BB"]
+    assert dag.num_modes == 2

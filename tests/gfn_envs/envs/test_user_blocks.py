@@ -9,7 +9,7 @@ import numpy as np
 import pandas
 import pytest
 
-from gfn_envs import FactorGraph
+from gfn_envs import FactorGraph, FragmentMolecule, check_dag
 from gfn_envs.envs.molecules.vocabulary import load_vocabulary
 
 
@@ -73,3 +73,28 @@ def test_graphs_that_raise(graph: Any, message: str) -> None:
     with pytest.raises((TypeError, ValueError), match=f"^FactorGraph: .*{message}"):
         FactorGraph(graph, num_variables=3, num_values=2)
     assert FactorGraph([((0.0, np.int64(2)), TWO)], 3, 2).factors[0].variables == (0, 2)
+
+
+@pytest.mark.parametrize(
+    ("blocks", "forbidden", "longest"),
+    [(["*N*", "*C"], "N-N", 3), (["*N*", "*C"], None, 4), (["*C", "*O"], None, 2), (["*C*", "*N"], "C-C", 3)],
+)
+def test_the_longest_trajectory_if_bonds_are_forbidden(blocks: list[str], forbidden: str | None, longest: int) -> None:
+    dag = FragmentMolecule(blocks=blocks, forbidden_bonds=forbidden, max_blocks=4, reward="qed")
+    assert dag.max_length == longest
+    assert check_dag(dag).longest_path == longest
+
+
+def test_molecules_whose_reward_fails_are_no_modes() -> None:
+    def docking(smiles: str) -> float:
+        if "N" in smiles:
+            raise RuntimeError("no pose")
+        return 0.9
+
+    settings = {"blocks": ["*C", "*N", "*O"], "max_blocks": 2, "reward_of": "smiles", "mode_threshold": 0.3}
+    dag = FragmentMolecule(reward=docking, **settings)
+    dag.on_error = 0.5
+    objects = dag.terminal_states()
+    has_nitrogen = np.array(["N" in name for name in dag.object_names(objects)])
+    np.testing.assert_array_equal(dag.mode_index(objects) < 0, has_nitrogen)
+    assert dag.draw_molecules(objects[:4], 2, (100, 100)).ndim == 3

@@ -115,3 +115,19 @@ def test_a_dag_with_conditions_can_be_given() -> None:
     dag = conditioned(gfn_envs.make_dag(GRID, ndim=2, side=4), "temperature:1,2")
     env = gfn_envs.GFNEnv(dag)
     assert env.observation_space.contains(env.reset(seed=0)[0])
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_seeds_reach_the_environments_that_are_reset(mode: str) -> None:
+    native, sync = both_vectors(GRID, TEMPERATURE, 3, mode)
+    assert_identical(native.reset(seed=1), sync.reset(seed=1), "reset")
+    mask = np.array([True, False, True])
+    again = [env.reset(seed=7, options={"reset_mask": mask.copy()}) for env in (native, sync)]
+    assert_identical(*again, "reset of two")
+    assert_identical(native.reset(), sync.reset(), "reset without a seed")
+
+
+def test_a_step_may_come_before_the_first_reset() -> None:
+    env: Any = gym.make_vec(GRID, num_envs=2, **TEMPERATURE)
+    for _ in range(8):
+        env.step(np.array([0, 2]))

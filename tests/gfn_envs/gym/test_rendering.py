@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from gfn_envs import HyperGrid, rendering
+from gfn_envs.oracle import Oracle
 from tests.gfn_envs.gym.worlds import MODES, assert_identical, both_vectors, mixed_actions, per_id, play, tiny
 from tests.helpers import GRID
 
@@ -163,3 +164,31 @@ def test_unknown_render_modes_are_refused() -> None:
         gym.make(GRID, render_mode="svg")
     with pytest.raises(ValueError, match=message):
         gym.make_vec(GRID, num_envs=2, render_mode="svg")
+
+
+def test_rewards_of_users_are_evaluated_once_for_pictures() -> None:
+    seen: list[int] = []
+
+    def reward(cells: np.ndarray) -> np.ndarray:
+        seen.append(len(cells))
+        if (cells[:, 0] == 1).any():
+            raise TimeoutError
+        return 1.0 * cells[:, 1]
+
+    env: Any = gym.make(GRID, ndim=2, side=4, reward=reward, on_error=1e-3, render_mode="rgb_array")
+    env.reset()
+    first, calls = env.render(), len(seen)
+    assert (
+        len(np.unique(first.reshape(-1, 3), axis=0)) == 4
+    )  # three values, of which failed cells have the least, and a mark
+    env.step(0)
+    assert (env.render() != first).any()
+    assert len(seen) == calls
+
+
+def test_pictures_spend_no_calls_of_expensive_rewards() -> None:
+    oracle = Oracle(lambda cell: 1.0, budget=3)
+    env: Any = gym.make(GRID, ndim=2, side=8, reward=oracle, render_mode="rgb_array")
+    env.reset()
+    assert env.render().ndim == 3
+    assert oracle.used == 0

@@ -74,6 +74,10 @@ TSPLIB = "NAME : four\nTYPE : TSP\nDIMENSION : 4\n"
     ("text", "expected"),
     [
         ("EDGE_WEIGHT_TYPE : EUC_2D\nNODE_COORD_SECTION\n1 0 0\n2 0 3.2\n3 4 3\n4 4 0\nEOF\n", [3, 5, 4, 4, 5, 3]),
+        (
+            "EDGE_WEIGHT_TYPE: EUC_2D\nNODE_COORD_SECTION\n1 0 0\n2 2.5 0\n3 0 .5\n4 0 9\n",
+            [3, 1, 9, 3, 9, 9],
+        ),  # halves up
         ("EDGE_WEIGHT_TYPE: CEIL_2D\nNODE_COORD_SECTION\n1 0 0\n2 0 3.2\n3 4 3\n4 4 0\n", [4, 5, 4, 5, 6, 3]),
         (
             "EDGE_WEIGHT_TYPE: EXPLICIT\nEDGE_WEIGHT_FORMAT: UPPER_ROW\nEDGE_WEIGHT_SECTION\n1 2 3\n4 5\n6\n",
@@ -114,6 +118,10 @@ def test_a_graph_gives_the_distances_and_the_names(tmp_path: Path) -> None:
             "EDGE_WEIGHT_TYPE 'GEO' '' is not supported; allowed: EUC_2D",
         ),
         ("EDGE_WEIGHT_TYPE: EUC_2D\nNODE_COORD_SECTION\n1 0 0\n", "does not fit DIMENSION '4'"),
+        (
+            "EDGE_WEIGHT_TYPE: EUC_2D\nNODE_COORD_SECTION\n1 0 0\n2 0 3\n3 4 3\n4 4 0\nFIXED_EDGES_SECTION\n1 2\n-1\n",
+            "FIXED_EDGES_SECTION is not supported; allowed: NODE_COORD_SECTION",
+        ),
         ("EDGE_WEIGHT_TYPE: EUC_2D\nTYPE: ATSP\n", "TYPE must be TSP, got ATSP"),
         (EXPLICIT + f"FULL_MATRIX\nEDGE_WEIGHT_SECTION\n{'0 1 2 3 ' * 4}", "not symmetric"),
     ],

@@ -124,6 +124,10 @@ def test_files_that_networkx_writes(tmp_path: Path, suffix: str) -> None:
         ("5 2\n1 2 1\n2 3 -1\n", {("1", "2"): 1.0, ("2", "3"): -1.0}, 5),
         ("0 1\n1 0\n", {("0", "1"): 1.0}, 2),
         ("1 2\n3 2\n", {("1", "2"): 1.0, ("2", "3"): 1.0}, 3),  # no header: only one line follows
+        ("3 2 0.5\n1 2 0.7\n1 3 0.9\n", {("2", "3"): 0.5, ("1", "2"): 0.7, ("1", "3"): 0.9}, 3),  # nor with a weight,
+        ("3 2 {}\n3 1 {}\n2 1 {}\n", {("2", "3"): 1.0, ("1", "3"): 1.0, ("1", "2"): 1.0}, 3),  # with attributes,
+        ("3 2\n1 2 1\n2 3 1\n4\n", {("2", "3"): 1.0, ("1", "2"): 1.0}, 4),  # or with a vertex alone
+        ("u v\nv w\n", {("u", "v"): 1.0, ("v", "w"): 1.0}, 3),
     ],
 )
 def test_lists_of_edges_in_files(tmp_path: Path, text: str, expected: Any, vertices: int) -> None:
@@ -146,7 +150,10 @@ def test_graphs_in_python() -> None:
     [
         (nx.DiGraph([(0, 1)]), "MaxCut: the graph is directed; allowed: undirected"),
         (nx.Graph([(0, 1), (1, 1)]), "MaxCut: edge '1' - '1' is a self-loop"),
-        (nx.MultiGraph([(0, 1, {"weight": 1}), (0, 1, {"weight": 2})]), "edge '0' - '1' has two weights, 1 and 2"),
+        (
+            nx.MultiGraph([(0, 1), (1, 0), (1, 2)]),
+            "MaxCut: the multigraph has parallel edges; allowed: one edge per pair",
+        ),
         ([(0, 1), (1, 0, 3)], "MaxCut: edge '1' - '0' has two weights, 1 and 3"),
         ([(0, 1, "heavy")], "the weight of edge '0' - '1' must be a finite number, got 'heavy'"),
         ([(0, 1, np.nan)], "the weight of edge '0' - '1' must be a finite number, got nan"),
@@ -166,6 +173,8 @@ def test_bad_graphs_raise(graph: Any, message: str) -> None:
     [
         ("g.txt", "a b\na b c d\n", "g.txt, line 2: 'a b c d' is not 'u v' or 'u v weight'"),
         ("g.txt", "a b heavy\n", "g.txt, line 1: 'a b heavy' is not"),
+        ("g.csv", "source,target\na,b\nb,c\n", "g.csv: the first line 'source target' names columns; remove it"),
+        ("g.txt", "3 2\n1 2\n1 3\n", "the first line '3 2' can be an edge, or a header of 3 vertices and 2 edges"),
         ("g.txt", "p edge 3 2\ne 1 2\n", "g.txt, line 1: 'p edge 3 2' is not"),
         ("g.txt", "a b {'weight': open('x')}\n", "g.txt, line 1:"),
         ("g.graphml", "not xml", "g.graphml cannot be read: "),
