@@ -26,6 +26,7 @@ from agents.engines.select import make_engine
 from agents.errors import NoLegalActionError
 from agents.exploration import EXPLORERS
 from agents.exploration.explorer import Behaviors, make_explorer
+from agents.held import held_digits
 from agents.log_probs import LogProbs, log_probs
 from agents.losses.balance import Balance
 from agents.memory import trajectories_per_part
@@ -99,6 +100,8 @@ class Agent:
         self.config = self.config_class() if config is None else config
         chosen = isinstance(self.config, BackwardSettings)
         self.backward: BackwardPolicy = backward_policy(self.config.backward if chosen else self.fixed_backward)
+        #: Digits of what objects that the user gave as settings hold, by setting, for saved runs.
+        self.held = {"backward": held_digits(self.backward)}
         if chosen:
             self.config = dataclasses.replace(self.config, backward=self.backward.name)
         if isinstance(self.config, ReplaySettings) and self.config.replay == "auto":

@@ -166,7 +166,8 @@ class TemperingSettings(Config):
     def __post_init__(self) -> None:
         super().__post_init__()
         if self.beta is not None:
-            require(self.beta.end == 1, "beta must end at 1, so that the agent learns R", self.beta)
+            ends = self.beta.end == 1 == self.beta(self.beta.steps)  # A shape of a user's need not get there.
+            require(ends, "beta must end at 1, so that the agent learns R", self.beta)
             require(0 < self.beta.start <= 1, "beta must start in (0, 1]", self.beta)
 
 

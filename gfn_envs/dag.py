@@ -95,6 +95,10 @@ class Dag(Capabilities, abc.ABC):
         """First states of ``n`` trajectories (n, state_width): s0; with conditions, s0 with drawn ones."""
         return self.source(n)
 
+    def source_of(self, states: IntArray) -> IntArray:
+        """s0 in as many rows as ``states`` (n, state_width); with conditions, with theirs."""
+        return self.source(len(states))
+
     @abc.abstractmethod
     def is_terminal(self, states: IntArray) -> BoolArray:
         """True for terminal states, shape (n,)."""

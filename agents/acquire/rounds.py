@@ -82,10 +82,10 @@ def acquire(
     kappa = real("kappa", kappa, where, at_least=0.0)
     make_surrogate = surrogate if callable(surrogate) else SURROGATES[one_of("surrogate", surrogate, SURROGATES, where)]
     encode = dag.encode if features is None else features
-    found, objects = Found.nothing(dag), start
+    found, objects, called = Found.nothing(dag), start, dag.source(0)
     for i in range(rounds):
         own_seed = int(np.random.SeedSequence([seed, i]).generate_state(1)[0])
-        if i == 0:
+        if not len(found):
             sampler: Agent = make_agent("random", with_log_reward(dag, lambda states: np.zeros(len(states))), own_seed)
             rank = None
         else:
@@ -103,7 +103,8 @@ def acquire(
             for _ in range(iterations):
                 sampler.update()
         if i > 0 or objects is None:
-            objects = new_objects(sampler, found.objects, batch, rank)
+            objects = new_objects(sampler, called, batch, rank)
+        called = np.concatenate([called, objects])
         try:
             found.add(objects, log_rewards(dag, objects))
         except BudgetSpent as spent:

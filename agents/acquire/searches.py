@@ -19,12 +19,19 @@ from gfn_envs.dag import Dag
 from gfn_envs.oracle import Oracle
 from gfn_envs.reward_errors import BudgetSpent
 
+#: Iterations without a new object after which a Markov chain ends.
+MOST_VAIN = 1000
 #: Makes children of parents (m, state_width) -> (k, state_width).
 Vary = Callable[[IntArray, np.random.Generator], IntArray]
 
 
 def random_search(dag: Dag, calls: int, batch: int = 500, seed: int = 0) -> Found:
     """Distinct ends of random trajectories."""
+    return _random_search(dag, calls, batch, seed)[0]
+
+
+def _random_search(dag: Dag, calls: int, batch: int, seed: int) -> tuple[Found, IntArray]:
+    """:func:`random_search`, and the objects called, also those whose reward failed."""
     found, called = Found.nothing(dag), dag.source(0)
     agent = make_agent("random", with_log_reward(dag, lambda states: np.zeros(len(states))), seed)
     while len(called) < calls:
@@ -33,18 +40,24 @@ def random_search(dag: Dag, calls: int, batch: int = 500, seed: int = 0) -> Foun
             break
         called = np.concatenate([called, objects])
         found.add(objects, log_rewards(dag, objects))
-    return found
+    return found, called
 
 
 def mcmc_search(dag: Dag, calls: int, batch: int = 500, seed: int = 0, **settings: Any) -> Found:
-    """The distinct objects that the agent "mcmc" calls, proposals included; ``settings`` are those of the agent."""
+    """The distinct objects that the agent "mcmc" calls, proposals included; ``settings`` are those of the agent.
+
+    There are fewer than ``calls`` if the environment has no more, or if 1,000 iterations find no new one.
+    """
     oracle = Oracle(dag.log_reward, budget=calls, batch_size=batch, name="log_reward")
     counted = with_log_reward(dag, oracle)
     counted.on_error = dag.on_error
     try:
         agent = make_agent("mcmc", counted, seed, **settings)
-        while True:
+        vain, objects = 0, dag.declared_num_terminal_states
+        while vain < MOST_VAIN and oracle.used != objects:
+            used = oracle.used
             agent.update()
+            vain = 0 if oracle.used > used else vain + 1
     except BudgetSpent:
         pass
     found, done = Found.nothing(dag), [call for call in oracle.log if call.status == "ok"]
@@ -69,10 +82,9 @@ def genetic_search(
         vary: makes children. None: undo up to half of the steps of an object, and rebuild it at random.
     """
     rng = np.random.default_rng(seed)
-    found = random_search(dag, min(batch, calls), batch, seed)
+    found, called = _random_search(dag, min(batch, calls), batch, seed)
     vary = vary or (lambda objects, rng: rebuilt(dag, objects, rng))
-    called = found.objects
-    while len(called) < calls:
+    while len(called) < calls and len(found):
         best, n = found.best(parents)[0], min(batch, calls - len(called))
         taken, children = set(row_keys(called).tolist()), called[:0]
         for _ in range(100):

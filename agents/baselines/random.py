@@ -66,7 +66,7 @@ class Random(Agent):
         )
         log_weights = batch.log_reward + np.add.reduceat(log_ratio, batch.edge_offsets[:-1])
         self.log_weights = float(np.logaddexp.reduce([self.log_weights, *log_weights]))
-        self.num_weights += len(batch)
+        self.num_weights += self.config.batch_size  # A reward that failed and was skipped counts as 0.
         self.iteration += 1
         return {
             "loss": -float(log_weights.mean()),

@@ -12,13 +12,14 @@ import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from agents.cli.compare import compare
 from agents.cli.errors import UsageError, nearest
 from agents.cli.parsing import check_at_least, parse
 from agents.cli.train import prepared
+from agents.cli.train_flags import options_class
 from agents.cli.worker import Place, train_run
-from agents.registry import agent_class
 from agents.runs import files
 from agents.runs.compare import is_number, read_run
 from agents.runs.lock import RunLock
@@ -198,12 +199,11 @@ def check(options: SweepOptions) -> None:
         raise UsageError("--search needs --grid: the settings to choose, such as agent.lr=1e-4:1e-1:log")
 
 
-def settings(name: str) -> list[str]:
-    """Names of an agent's settings. Raises UsageError if the agent is unknown."""
-    try:
-        return [field.name for field in dataclasses.fields(agent_class(name).config_class)]
-    except ValueError as error:
-        raise UsageError(str(error)) from None
+def settings(name: str, flags: Sequence[str]) -> list[str]:
+    """Names of an agent's settings, if these flags are given. Raises UsageError if the agent is unknown."""
+    kind = options_class(name, None, not {"conditions", "env.conditions"}.isdisjoint(flags))
+    of_agent: Any = next(group.default_factory for group in dataclasses.fields(kind) if group.name == "agent")
+    return [field.name for field in dataclasses.fields(of_agent)]
 
 
 def axes_by_agent(names: Sequence[str], axes: Sequence[Axis], common: Sequence[list[str]]) -> dict[str, list[Axis]]:
@@ -218,7 +218,7 @@ def axes_by_agent(names: Sequence[str], axes: Sequence[Axis], common: Sequence[l
     for name in given:
         if name in SET_BY_SWEEP:
             raise UsageError(f"gfn sweep: --{name.replace('_', '-')} is set by the sweep; {SET_BY_SWEEP[name]}")
-    known = {name: settings(name) for name in names}
+    known = {name: settings(name, [*given, *(axis.key for axis in axes)]) for name in names}
     for axis in axes:
         group, _, setting = axis.key.rpartition(".")
         if axis.key in given:
@@ -237,10 +237,10 @@ def axes_by_agent(names: Sequence[str], axes: Sequence[Axis], common: Sequence[l
 
 def words_of(run: Run, id: str, common: Sequence[list[str]], names: Sequence[str]) -> list[str]:
     """The words after ``gfn train`` of a run, without its directory."""
-    own = settings(run.agent)
-    others = {setting for name in names for setting in settings(name)} - set(own)
-    kept = [flag for flag in common if not _is_of(flag, others)]
     given = [flag_name(flag) for flag in common]
+    flags = [*given, *(key for key, _ in run.values)]
+    others = {setting for name in names for setting in settings(name, flags)} - set(settings(run.agent, flags))
+    kept = [flag for flag in common if not _is_of(flag, others)]
     quiet = ["--no-progress", *([] if "figures" in given or "no_figures" in given else ["--no-figures"])]
     threads = [] if "threads" in given else ["--threads", "1"]
     return [run.agent, id, *(word for flag in kept for word in flag), *run.flags(), *threads, *quiet]

@@ -76,7 +76,7 @@ def defaults(kind: type[Any], given: TrainingConfig) -> Any:
     """
     groups: dict[str, Any] = {field.name: field.default_factory for field in dataclasses.fields(kind)}
     parts = {}
-    for part, values in (("agent", given.settings), ("env", given.env_arguments)):
+    for part, values in (("agent", given.settings), ("env", given.env_arguments), ("oracle", given.oracle)):
         allowed = [field.name for field in dataclasses.fields(groups[part])]
         if unknown := [name for name in values if name not in allowed]:
             raise UsageError(f"--config: {part} has no {unknown[0]!r}{nearest(unknown[0], allowed)}")

@@ -18,6 +18,8 @@ from gfn_envs.registration import known_ids
 
 #: Entries of a run's config.json that a new training ignores.
 RECORDS = ("engine", "probe", "provenance", "env_source", "sources", "policy", "sha256")
+#: Settings of an oracle that belong to the log of one run.
+OF_A_LOG = ("log", "name", "run")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -31,6 +33,8 @@ class TrainingConfig:
     """Settings of the agent, and ``policy`` if it was given by name."""
     options: dict[str, Any]
     """Options of the training loop."""
+    oracle: dict[str, Any]
+    """Settings of the oracle, without its log and its name there: a new run has its own."""
 
 
 def split(arguments: Sequence[str]) -> tuple[Path | None, list[str]]:
@@ -70,8 +74,8 @@ def read(path: Path, trust: bool, options: Sequence[str]) -> TrainingConfig:
         config = json.loads(path.read_text("utf-8"))
     except ValueError as error:
         raise UsageError(f"--config {path} cannot be read: {error}") from None
-    kinds = {"agent": str, "env": str, "env_arguments": dict, "settings": dict}
-    config = {"env_arguments": {}, "settings": {}} | config if isinstance(config, dict) else {}
+    kinds = {"agent": str, "env": str, "env_arguments": dict, "settings": dict, "oracle": dict}
+    config = {"env_arguments": {}, "settings": {}, "oracle": {}} | config if isinstance(config, dict) else {}
     for name, kind in kinds.items():
         if not isinstance(config.get(name), kind):
             what = "an object" if kind is dict else "text"
@@ -89,7 +93,9 @@ def read(path: Path, trust: bool, options: Sequence[str]) -> TrainingConfig:
     arguments = {
         name: decode(value, path.parent, f"{path}: {name}", trust) for name, value in config["env_arguments"].items()
     }
-    return TrainingConfig(agent, env, arguments, settings, {name: config[name] for name in options if name in config})
+    oracle = {name: value for name, value in config["oracle"].items() if name not in OF_A_LOG}
+    given = {name: config[name] for name in options if name in config}
+    return TrainingConfig(agent, env, arguments, settings, given, oracle)
 
 
 def _check_trusted(

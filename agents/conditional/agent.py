@@ -276,6 +276,7 @@ class Conditional(Agent):
             shift = self.shift_of(numbers)
         fixed.policy = FixedPolicy(self.policy, self.dag, numbers, None if shift is None else float(shift))
         fixed.last_batch, fixed._engine = None, TorchEngine(fixed)
+        fixed.__dict__["replay"] = None  # It holds objects under other conditions.
         if self.log_z_parameter is not None:
             with torch.inference_mode():
                 fixed.log_z_parameter = self._log_z(numbers)[0]

@@ -76,8 +76,10 @@ class FiLM(nn.Module):
 
         def run(rows: Read) -> Tensor:
             nonlocal known
-            if known[0] is not rows.features or known[1] != parameter._version:  # Training changes weights in place.
-                known = rows.features, parameter._version, self.modulation(rows.features)
+            # Training changes weights in place. Copies of networks made for rollouts have no version, and stay.
+            version = 0 if parameter.is_inference() else parameter._version
+            if known[0] is not rows.features or known[1] != version:
+                known = rows.features, version, self.modulation(rows.features)
             return torch.nn.functional.linear(self.hidden(rows, known[2]), weight, bias)
 
         return run

@@ -26,21 +26,28 @@ class Samples(NamedTuple):
     """log R of each, float64 (n,)."""
     log_ratio: FloatArray | None
     """log P_B(tau|x) - log P_F(tau) of each, float64 (n,); None if the agent samples without a policy."""
+    drawn: int
+    """Number of trajectories that were sampled: n, and those whose reward failed and that are left out."""
+
+    @property
+    def every_log_reward(self) -> FloatArray:
+        """log R of all trajectories sampled, -inf of those that are left out, float64 (drawn,)."""
+        return np.append(self.log_reward, np.full(self.drawn - len(self.objects), -np.inf))
 
 
 def samples(agent: Agent, n: int, rng: np.random.Generator) -> Samples:
     """``n`` samples of the agent. They are drawn in parts if long trajectories would take much memory."""
     size = trajectories_per_part(agent.dag)
     parts = [samples_of(agent, agent.sample_trajectories(min(size, n - start), rng=rng)) for start in range(0, n, size)]
-    objects, log_reward, ratios = zip(*parts, strict=True)
+    objects, log_reward, ratios, _ = zip(*parts, strict=True)
     log_ratio = np.concatenate(ratios) if agent.samples_by_policy else None
-    return Samples(np.concatenate(objects), np.concatenate(log_reward), log_ratio)
+    return Samples(np.concatenate(objects), np.concatenate(log_reward), log_ratio, n)
 
 
 def samples_of(agent: Agent, trajectories: Trajectories) -> Samples:
     """Trajectories of the agent as samples."""
     log_ratio = log_ratios(agent, trajectories) if agent.samples_by_policy else None
-    return Samples(trajectories.terminal_states, trajectories.log_reward, log_ratio)
+    return Samples(trajectories.terminal_states, trajectories.log_reward, log_ratio, len(trajectories))
 
 
 def log_ratios(agent: Agent, trajectories: Trajectories) -> FloatArray:

@@ -232,6 +232,8 @@ def sampled_metrics(
         log R(x) + log P_B(tau|x) - log P_F(tau), a lower bound of log Z, with its standard error ``elbo_se``.
         ``modes_found``, the number of distinct modes among the samples, None if the environment defines no modes. If
         the agent samples without a policy, the bound and the standard errors are None: its samples are correlated.
+        Objects whose reward failed and that ``dag.on_error = "skip"`` leaves out have reward 0: the bound is that of
+        the others plus the log of their share.
     """
     if trajectories is None:
         return metrics_of_samples(agent, estimates.samples(agent, num_samples, np.random.default_rng(seed)))
@@ -240,12 +242,15 @@ def sampled_metrics(
 
 def metrics_of_samples(agent: Agent, samples: estimates.Samples) -> dict[str, Any]:
     """:func:`sampled_metrics` of samples of the agent."""
-    objects, log_reward, log_ratio = samples
+    objects, log_reward, log_ratio, drawn = samples
     unit = log_reward.max()
-    mean, mean_se = metrics.mean_and_error(np.exp(log_reward - unit))
+    mean, mean_se = metrics.mean_and_error(np.exp(samples.every_log_reward - unit))
     elbo, elbo_se = None, None
     if log_ratio is not None:
         elbo, elbo_se = metrics.mean_and_error(log_ratio + log_reward)
+        if (share := len(objects) / drawn) < 1:
+            elbo += math.log(share)
+            elbo_se = None if elbo_se is None else math.hypot(elbo_se, math.sqrt((1 - share) / (share * drawn)))
     dag, modes_found = agent.dag, None
     if dag.defines_modes:
         modes = dag.mode_index(objects)

@@ -147,7 +147,7 @@ def full_evaluation(
     if is_enumerable(dag, exact_states):
         learned, target = learned_distribution(agent), target_for(agent)
         found |= watched_metrics(agent, learned, target)
-        found |= metrics.sampled_mean_metrics(samples.log_reward, target)
+        found |= metrics.sampled_mean_metrics(samples.every_log_reward, target)
         if agent.samples_by_policy:
             found |= _policy_metrics(agent, learned, target, samples, found["elbo"], target_rng)
         else:

@@ -54,6 +54,11 @@ class Teacher(Explorer):
     def modules(self, agent: Any) -> dict[str, nn.Module]:
         if agent.balance is None:
             raise UnsupportedError(f"explorer 'teacher' needs an agent with a balance objective, got {agent.name!r}")
+        if agent.dag.conditions is not None:
+            raise UnsupportedError(
+                "explorer 'teacher' compares the trajectories of a batch, so it needs an environment without "
+                f"conditions, got {agent.dag!r}"
+            )
         require(agent.config.batch_size >= 2, "a teacher needs a batch_size of at least 2", agent.config.batch_size)
         return {"teacher": make_policy(agent.dag, agent.config, agent.backward.learned, False)}
 

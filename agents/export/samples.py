@@ -24,6 +24,8 @@ from gfn_envs.reward_errors import BudgetSpent, RewardError
 #: Trajectories per batch, and objects per call of the reward.
 BATCH = 1000
 
+#: Start of the names of columns of conditions.
+CONDITION = "condition."
 #: Called with "sample" or "reward", how many were just done, and the total.
 Advance = Callable[[str, int, int], object]
 
@@ -37,7 +39,8 @@ class Samples:
         names: n names of the objects (``Dag.object_names``).
         log_reward: log R, NaN if it is not known, float64 (n,).
         samples: number of trajectories that ended in the object, int64 (n,).
-        columns: more numbers of each object by name, float64 (n,): ``log_pf`` and components of the reward.
+        columns: more numbers of each object by name, float64 (n,): ``log_pf``, conditions, and components
+            of the reward.
     """
 
     states: IntArray
@@ -107,7 +110,7 @@ def draw_samples(
     names = dag.object_names(objects)
     if rewards != "none":
         components |= logged_components(dag, names)
-    columns = {name: values[inverse] for name, values in components.items()}
+    columns = {name: values[inverse] for name, values in components.items()} | _conditions(dag, states)
     if with_log_pf:
         columns["log_pf"] = np.concatenate(ratios)
     return Samples(
@@ -115,14 +118,22 @@ def draw_samples(
     )
 
 
+def _conditions(dag: Dag, states: IntArray) -> dict[str, FloatArray]:
+    """Columns of the conditions of terminal states (n, state_width); none without conditions."""
+    if dag.conditions is None:
+        return {}
+    numbers = dag.conditions_of(states).T.astype(np.float64)  # type: ignore[attr-defined]
+    return {f"{CONDITION}{name}": number for name, number in zip(dag.conditions.names, numbers, strict=True)}
+
+
 def samples_of(dag: Dag, trajectories: Trajectories) -> Samples:
     """Trajectories, with their log R, as samples."""
     states = trajectories.terminal_states
     objects, inverse = distinct(states)
     names, n = dag.object_names(objects), len(states)
-    return Samples(
-        states, tuple(names[i] for i in inverse.tolist()), trajectories.log_reward, np.ones(n, dtype=np.int64), {}
-    )
+    columns = _conditions(dag, states)
+    ones = np.ones(n, dtype=np.int64)
+    return Samples(states, tuple(names[i] for i in inverse.tolist()), trajectories.log_reward, ones, columns)
 
 
 def select(
@@ -138,7 +149,8 @@ def select(
 
     Args:
         samples: the samples.
-        unique: one row per object, with its number of samples. States of one name are one object.
+        unique: one row per object, with its number of samples. States of one name are one object; objects with
+            conditions are one if the conditions are the same too.
         min_reward: leave out objects with a smaller reward or an unknown one.
         exclude: names of objects to leave out.
         sort: "reward": most reward first, unknown rewards last; "samples": most samples first; "none": as sampled.
@@ -173,9 +185,11 @@ def _at_least(log_reward: FloatArray, least: float) -> BoolArray:
 
 
 def _merged(samples: Samples) -> Samples:
-    """The first row of each name, with the number of samples of all its rows."""
-    first: dict[str, int] = {}
-    place = [first.setdefault(name, row) for row, name in enumerate(samples.names)]
+    """The first row of each name and condition, with the number of samples of all its rows."""
+    first: dict[tuple[str, ...], int] = {}
+    conditions = [value for name, value in samples.columns.items() if name.startswith(CONDITION)]
+    keys = zip(samples.names, *(value.tolist() for value in conditions), strict=True)
+    place = [first.setdefault(key, row) for row, key in enumerate(keys)]
     counts = np.bincount(place, weights=samples.samples, minlength=len(samples)).astype(np.int64)
     return dataclasses.replace(samples, samples=counts).take(np.array(list(first.values()), dtype=np.int64))
 

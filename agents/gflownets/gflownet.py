@@ -13,6 +13,7 @@ from torch import Tensor
 
 from agents import rollout
 from agents.config import BackwardSettings, EngineSettings, FlowSettings, GFlowNetConfig, LogZSettings, MixingSettings
+from agents.held import held_digits
 from agents.local_search import local_search
 from agents.log_probs import LogProbs
 from agents.losses.balance import Balance, balance_loss, select
@@ -42,6 +43,8 @@ class GFlowNet(TemperedAgent):
         scheme, capacity = self.config.replay, self.config.replay_capacity
         keep = self.config.replay_of == "trajectories"
         self.replay = None if scheme == "none" else ReplayBuffer(dag, capacity, scheme, keep)
+        if self.replay is not None:
+            self.held["replay"] = held_digits(self.replay.scheme)
 
     def penalty(self, residual: Tensor) -> Tensor:
         """The configured penalty of residuals."""
@@ -130,7 +133,7 @@ class GFlowNet(TemperedAgent):
         """Trajectories to objects of the buffer: as they were sampled, or sampled backward by P_B."""
         objects, log_reward = replay.sample(self.config.replay_batch_size, self.rng)
         if replay.keep_paths:
-            batch = follow(self.dag, replay.paths(objects), log_reward)
+            batch = follow(self.dag, replay.paths(objects), log_reward, objects)
         else:
             batch = self.sample_backward(objects, log_reward)
         if replay.scheme.needs_losses:

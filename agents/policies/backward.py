@@ -153,7 +153,8 @@ class Pessimistic(TLM):
         self.memory = TrajectoryMemory()
 
     def loss(self, log_pb: LogPb, sampled: Trajectories, rng: np.random.Generator) -> Tensor | None:
-        self.memory.add(sampled)
+        if not self.memory.batches or self.memory.batches[-1] is not sampled:  # Not if it is another step on a batch.
+            self.memory.add(sampled)
         return super().loss(log_pb, self.memory.sample(rng), rng)
 
     def state_dict(self) -> list[dict[str, Any]]:

@@ -45,20 +45,23 @@ def paths_of(batch: Trajectories) -> list[IntArray]:
     return np.split(batch.actions, batch.edge_offsets[1:-1])
 
 
-def follow(dag: Dag, paths: Sequence[IntArray], log_reward: FloatArray) -> Trajectories:
+def follow(
+    dag: Dag, paths: Sequence[IntArray], log_reward: FloatArray, objects: IntArray | None = None
+) -> Trajectories:
     """The trajectories from s0 that take these forward actions.
 
     Args:
         dag: the environment.
         paths: actions of each of n trajectories.
         log_reward: log R of their ends (n,).
+        objects: their ends (n, state_width), whose conditions they have; None: the default condition, if there are any.
     """
     lengths = np.array([len(path) for path in paths], dtype=np.int64)
     offsets = np.concatenate([[0], np.cumsum(lengths + 1)])
     actions = np.concatenate(paths).astype(np.int64)
     first_edge = offsets[:-1] - np.arange(len(paths))
     packed = np.empty((offsets[-1], dag.state_width), dtype=dag.state_dtype)
-    states, rows = dag.source(len(paths)), np.arange(len(paths))
+    states, rows = dag.source(len(paths)) if objects is None else dag.source_of(objects), np.arange(len(paths))
     packed[offsets[:-1]] = states
     for t in range(int(lengths.max(initial=0))):
         going = lengths[rows] > t

@@ -16,6 +16,7 @@ from agents.evaluation.metrics import mean_and_error
 from agents.runs import directory as runs
 from agents.runs.differences import decisive, shown
 from agents.runs.errors import RunError
+from agents.runs.sources import source_name
 from gfn_envs.arrays import FloatArray, IntArray
 
 #: Axes of a learning curve -> the column of metrics.jsonl that holds it.
@@ -59,7 +60,7 @@ def shown_arguments(config: dict[str, Any]) -> dict[str, Any]:
 
 
 #: Entries that do not define an experiment: the seed, and where and how a run was made.
-NOT_COMPARED = ("seed", "engine", "probe", "provenance", "env_source", "sources")
+NOT_COMPARED = ("seed", "engine", "probe", "provenance", "env_source", "oracle")
 
 
 def read_run(path: str | os.PathLike[str]) -> Run:
@@ -76,7 +77,8 @@ def read_run(path: str | os.PathLike[str]) -> Run:
     if not isinstance(final.get("iteration"), int):
         raise RunError(f"{path / runs.METRICS} is damaged: its iteration is {final.get('iteration')!r}")
     # A run that was resumed for more iterations still holds the metrics of the earlier end.
-    finished = final["iteration"] >= config["iterations"] or "stopped" in final
+    latest = max((row["iteration"] for row in history), default=-1)
+    finished = final["iteration"] >= config["iterations"] or ("stopped" in final and final["iteration"] >= latest)
     if not finished:
         final = next((row for row in reversed(history) if "elbo" in row), {})
     return Run(path, config, history, final, finished)
@@ -145,7 +147,15 @@ def _labels(groups: Sequence[Sequence[Run]]) -> list[str]:
     """Names of agents, each with the settings in which groups of the same agent and environment differ."""
     firsts = [group[0] for group in groups]
     names = [(run.config["agent"], run.environment) for run in firsts]
-    settings = [{**run.config["settings"], "iterations": run.config["iterations"]} for run in firsts]
+    settings = [
+        {
+            **run.config["settings"],
+            "iterations": run.config["iterations"],
+            **{part: source_name(each) for part, each in run.config.get("sources", {}).items()},
+            **{f"{part} values": digits for part, digits in run.config.get("held", {}).items()},
+        }
+        for run in firsts
+    ]
     return [f"{name}{suffix}" for (name, _), suffix in zip(names, _differences(names, settings), strict=True)]
 
 

@@ -18,6 +18,20 @@ def argument_differences(old: dict[str, Any], new: dict[str, Any]) -> list[str]:
     return [_difference(name, old.get(name), new.get(name)) for name in names if not same(old.get(name), new.get(name))]
 
 
+def held_differences(config: dict[str, Any], held: dict[str, str | None]) -> list[str]:
+    """One text per object that the user gave as a setting and that holds other values than that of the run.
+
+    Args:
+        config: configuration of the run.
+        held: ``Agent.held`` of another agent.
+    """
+    return [
+        f"{part} {config['settings'][part]!r} holds other values than that of the run: pass that one as {part}=..."
+        for part, digits in config.get("held", {}).items()
+        if held.get(part) != digits and part in config["settings"]
+    ]
+
+
 def _difference(name: str, old: Any, new: Any) -> str:
     if _tag(old) == _tag(new) == "$file" and (old["path"] == new["path"] or old["$file"] == new["$file"]):
         return f"{name}: {new['$file']} has changed since the run was made"

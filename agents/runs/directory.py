@@ -21,12 +21,14 @@ from typing import Any
 
 from agents.agent import Agent
 from agents.config import Config
+from agents.policies.backward import BackwardPolicy
 from agents.policies.given import PolicyFactory
 from agents.policies.policy import Policy
 from agents.registry import AGENTS, make_agent
+from agents.replay.schemes import Scheme
 from agents.runs.checkpoint import load_checkpoint as load_checkpoint
 from agents.runs.checkpoint import save_checkpoint as save_checkpoint
-from agents.runs.differences import argument_differences, given_again
+from agents.runs.differences import argument_differences, given_again, held_differences
 from agents.runs.errors import RunError as RunError
 from agents.runs.files import CHECKPOINT as CHECKPOINT
 from agents.runs.files import CONFIG as CONFIG
@@ -110,6 +112,8 @@ def describe(agent: Agent, copies: Copies | None = None) -> dict[str, Any]:
         config["policy"] = f"{type(agent.policy).__module__}:{type(agent.policy).__qualname__}"
     if sources := agent_sources(agent):
         config["sources"] = sources
+    if held := {part: digits for part, digits in agent.held.items() if digits is not None}:
+        config["held"] = held
     return config
 
 
@@ -125,6 +129,9 @@ def load_agent(
     policy: Policy | PolicyFactory | str | None = None,
     device: str | None = None,
     trust: Trust = False,
+    *,
+    backward: BackwardPolicy | None = None,
+    replay: Scheme | None = None,
 ) -> Agent:
     """The agent of a run directory, at its last checkpoint.
 
@@ -137,10 +144,12 @@ def load_agent(
         device: device of the networks. Default: the device of training.
         trust: import modules that the run names, such as that of a reward function or of an objective, which runs their
             code; or the names of the modules that may be imported.
+        backward, replay: the object with which the run was made, if this setting was an object. It must hold the same
+            values.
 
     Raises:
-        RunError: the directory is not a run or is damaged; the environment, a file or a function has changed since;
-            ``policy`` is missing; or a module would have to be imported without ``trust``.
+        RunError: the directory is not a run or is damaged; the environment, a file, a function or an object has changed
+            since; ``policy`` is missing; or a module would have to be imported without ``trust``.
     """
     out = Path(out)
     config = read_config(out)
@@ -154,7 +163,8 @@ def load_agent(
         raise RunError(f"{out} has a network of the user's own, {config['policy']}: pass one like it as policy=...")
     for name in config["settings"].keys() & sources.keys():
         import_source(sources[name], f"{out / CONFIG}: {name}", trust)
-    settings = config["settings"] if device is None else {**config["settings"], "device": device}
+    given = {"device": device, "backward": backward, "replay": replay}
+    settings = {**config["settings"], **{name: value for name, value in given.items() if value is not None}}
     try:
         if dag is None:
             dag = _make_environment(out, config, trust)
@@ -171,7 +181,11 @@ def load_agent(
     except RunError:
         raise
     except (KeyError, TypeError, ValueError) as error:
-        raise RunError(f"{out / CONFIG}: {error} (pass your environment as dag=...)") from error
+        missing = [part for part in config.get("held", {}) if given.get(part) is None]
+        hint = f"pass the run's {missing[0]} as {missing[0]}=..." if missing else "pass your environment as dag=..."
+        raise RunError(f"{out / CONFIG}: {error} ({hint})") from error
+    if differences := held_differences(config, agent.held):
+        raise RunError(f"{out / CONFIG}: {'; '.join(differences)}")
     load_checkpoint(out, agent, same_environment="probe" in config)
     return agent
 
@@ -246,6 +260,7 @@ def check_same(out: Path, config: dict[str, Any]) -> None:
     for part in sorted(old.keys() & new.keys()):
         if not same_source(old[part], new[part]):
             differences.append(f"{part} {source_name(new[part])}: its source has changed since the run was made")
+    differences += held_differences(saved, config.get("held", {}))
     for part in sorted((old.keys() ^ new.keys()) & {"policy"}):
         names = [source_name(each[part]) if part in each else None for each in (old, new)]
         differences.append(f"{part} {names[0]} != {names[1]}")

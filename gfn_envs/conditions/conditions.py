@@ -54,10 +54,10 @@ class Conditions(abc.ABC):
         bins: int = BINS,
         text: str | None = None,
     ):
-        given = [("features", features, FEATURES), ("bins", bins, BINS)]
+        settings = [("features", features, FEATURES), ("bins", bins, BINS)]
         self.names = tuple(names)
         #: Text from which :func:`read_conditions` makes these conditions; None if they have none.
-        self.text = text and text + "".join(f",{name}={value}" for name, value, usual in given if value != usual)
+        self.text = text and text + "".join(f",{name}={value}" for name, value, usual in settings if value != usual)
         k = len(self.names)
         self.low, self.high = (np.broadcast_to(np.asarray(side, np.float64), (k,)) for side in (low, high))
         where = type(self).__name__

@@ -149,6 +149,9 @@ class Conditioned(Dag):
     def source(self, n: int) -> IntArray:
         return self.join(self.base.source(n), self.conditions.default[None])
 
+    def source_of(self, states: IntArray) -> IntArray:
+        return self.join(self.base.source(len(states)), self.conditions_of(states))
+
     def step(self, states: IntArray, actions: IntArray) -> IntArray:
         return self._moved(states, self.base.step(self.states_of(states), actions))
 

@@ -17,7 +17,10 @@ from agents.policies.state_action import StateActionPolicy
 #: Options of Adam that change its step.
 NOT_PLAIN = ("weight_decay", "amsgrad", "maximize")
 #: Methods of the learner that the kernels replace.
-COMPILED = ("loss", "balance_loss", "penalty", "log_flow", "log_probs", "log_pb", "forward_logits")
+COMPILED = (
+    *("loss", "balance_loss", "auxiliary_loss", "penalty", "log_flow", "log_z_of", "groups", "log_probs", "log_pb"),
+    "forward_logits",
+)
 
 
 def check(learner: Learner) -> None:
@@ -33,6 +36,8 @@ def check(learner: Learner) -> None:
     require(plain, "optimizer 'muon', or 'adam' with its betas and eps at most", given)
     overridden = [name for name in COMPILED if not getattr(type(learner), name, check).__module__.startswith("agents.")]
     require(not getattr(learner, "modules", ()), "no further networks", f"those of {learner.name!r}")
+    own = [part for part in (learner.backward, getattr(learner, "explorer", None)) if _has_loss(part)]
+    require(not own, "no further losses", ", ".join(f"that of {type(part).__name__}" for part in own))
     given = f"{', '.join(overridden)} defined by {learner.name!r}"
     require(not overridden, "the loss that the balance declares", given)
     # Subclasses may compute something else.
@@ -55,6 +60,11 @@ def check(learner: Learner) -> None:
     fits = policy.sizes == outputs and shapes == [tuple(weight.shape) for weight, _ in layers]
     given = f"heads of {policy.sizes} and weights of {[tuple(weight.shape) for weight, _ in layers]}"
     require(fits, f"heads of {outputs} and weights of {shapes}, as the environment has it", given)
+
+
+def _has_loss(part: Any) -> bool:
+    """Whether a user's P_B or explorer has a loss of its own."""
+    return part is not None and not type(part).loss.__module__.startswith("agents.")
 
 
 def has_steps(optimizer: torch.optim.Optimizer) -> bool:

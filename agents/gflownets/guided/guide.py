@@ -141,7 +141,7 @@ def sample_guide(
     Raises:
         ValueError: ``contains`` denies that an object can be built from a state on the way to it.
     """
-    states, going = dag.source(len(ends)), np.arange(len(ends))
+    states, going = dag.source_of(ends), np.arange(len(ends))
     paths: list[list[int]] = [[] for _ in ends]
     while len(going):
         row, actions, log_p = guide_actions(dag, states, ends, going, log_phi, temperature)
@@ -159,7 +159,7 @@ def sample_guide(
         states = dag.step(states, actions[last])
         more = ~dag.is_terminal(states)
         states, going = states[more], going[more]
-    return follow(dag, [np.array(path, dtype=np.int64) for path in paths], log_reward)
+    return follow(dag, [np.array(path, dtype=np.int64) for path in paths], log_reward, ends)
 
 
 def log_agreement(dag: Dag, states: IntArray, objects: IntArray, log_reward: FloatArray) -> FloatArray:

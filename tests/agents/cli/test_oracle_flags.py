@@ -69,3 +69,14 @@ def test_wrong_flags_and_signatures(folder: Path) -> None:
     assert not (folder / "calls.txt").exists()
     with pytest.raises(UsageError, match="agent 'mcmc' calls the reward when it is made: --oracle needs --out"):
         cli.run(["train", "mcmc", "GFN/Bag-v0", "--oracle.budget", "9"])
+
+
+def test_the_config_of_a_run_has_the_oracle_too(folder: Path) -> None:
+    assert gfn(f"{COMMAND} --oracle.budget 30 --out run") == 0
+    again = "train --config run/config.json --trust --iterations 200"
+    assert gfn(f"{again} --out again") == 0
+    assert json.loads((folder / "again" / "metrics.json").read_text())["stopped"].startswith("the budget of 30")
+    with sqlite3.connect(folder / "again" / "oracle.sqlite") as log:  # Its own log, in its own directory.
+        assert log.execute("SELECT COUNT(*) FROM calls").fetchone() == (30,)
+    assert gfn(f"{again} --oracle.budget 10 --out fewer") == 0
+    assert json.loads((folder / "fewer" / "metrics.json").read_text())["stopped"].startswith("the budget of 10")

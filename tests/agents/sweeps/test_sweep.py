@@ -320,3 +320,18 @@ def test_another_server_at_the_address(capsys, monkeypatch):
 
 def test_an_outcome_is_json():
     assert json.dumps(vars(Outcome(error="x")))
+
+
+def test_a_grid_takes_every_setting_of_gfn_train(capsys, tmp_path):
+    code, printed = sweep(
+        capsys, "tb", "--env.conditions", "temperature:0.5,3", "--grid", "agent.condition_by=film,concat"
+    )
+    assert code == 0, printed.err
+    found = [
+        runs.read_config(config.parent)["settings"]["condition_by"] for config in tmp_path.glob("all/*/config.json")
+    ]
+    assert sorted(found) == ["concat", "film"]
+    code, printed = sweep(capsys, "tb,random", "--grid", "agent.policy=no_such:policy", "--out", "other")
+    assert code == 2
+    assert "random runs without agent.policy" in printed.err
+    assert "no_such" in printed.err
