@@ -11,11 +11,13 @@ import json
 import math
 import sys
 from collections.abc import Sequence
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any, NoReturn
 
 import numpy as np
 import torch
+from filelock import FileLock
 from rich.console import Console
 from rich.table import Table
 from runner import Column, Experiment, Row, run_row
@@ -26,6 +28,8 @@ from agents.evaluation import metrics
 from agents.plots.figures import comparison
 from agents.runs import directory as runs
 from agents.runs.compare import Curve
+from agents.runs.errors import RunError
+from agents.runs.lock import RunLock
 
 
 def table(experiment: Experiment, results: dict[str, Any], names: Sequence[str], seeds: Sequence[int]) -> Table:
@@ -233,7 +237,10 @@ def run(
     env_arguments: dict[str, Any],
     settings: dict[str, Any],
 ) -> dict[str, Any]:
-    """Train the rows that ``out`` does not hold yet. Returns the content of results.json, including older rows."""
+    """Train the rows that ``out`` does not hold yet. Returns the content of results.json, including older rows.
+
+    Several processes can share ``out``: each row and seed is trained by one of them, and left out by the others.
+    """
     dag = gfn_envs.make_dag(experiment.env, **{**experiment.env_arguments, **env_arguments})
     torch.set_num_threads(1)  # With batches this small, more threads are slower.
     file = out / "results.json"
@@ -246,18 +253,27 @@ def run(
         row = dataclasses.replace(row, settings={**row.settings, **fitting})
         for seed in seeds:
             label, folder = key(name, seed), out / f"{name.replace(' ', '')}-seed{seed}"
-            known = results.get(label)
-            finished = known and (
-                known["rounds"] >= rounds or (minutes is not None and known["seconds"] >= 60 * minutes)
-            )
-            if finished:
-                runs.check_same(folder, runs.describe(agents.make_agent(row.agent, dag, seed=seed, **row.settings)))
-                print(f"{label}: already there, {known['rounds']:,} rounds in {known['seconds']:.0f} s")
-                continue
-            entry = run_row(experiment, row, dag, seed, rounds, minutes, folder, label) | {"published": row.published}
-            # Another process may have finished another row meanwhile.
-            results |= (runs.read_json(file) if file.exists() else {}) | {label: entry}
-            runs.write_json(file, results)
+            with ExitStack() as stack:
+                try:
+                    stack.enter_context(RunLock(folder))
+                except RunError as error:
+                    print(f"{label}: left out, {error}")
+                    continue
+                # Another process may have finished rows meanwhile.
+                results |= runs.read_json(file) if file.exists() else {}
+                known = results.get(label)
+                finished = known and (
+                    known["rounds"] >= rounds or (minutes is not None and known["seconds"] >= 60 * minutes)
+                )
+                if finished:
+                    runs.check_same(folder, runs.describe(agents.make_agent(row.agent, dag, seed=seed, **row.settings)))
+                    print(f"{label}: already there, {known['rounds']:,} rounds in {known['seconds']:.0f} s")
+                    continue
+                found = run_row(experiment, row, dag, seed, rounds, minutes, folder, label)
+                with FileLock(out / ".results.lock"):
+                    results |= runs.read_json(file) if file.exists() else {}
+                    results[label] = found | {"published": row.published}
+                    runs.write_json(file, results)
     return results
 
 

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from agents.runs.lock import RunLock
 from tests.helpers import run_fork, scores
 
 EXAMPLES = Path(__file__).resolve().parents[2] / "examples" / "papers"
@@ -207,6 +208,20 @@ def test_finished_rows_are_kept_and_interrupted_rows_resume(
             experiment, "", ["--rows", "tb+prt", "--seeds", "1", "--out", str(tmp_path / "whole"), "--iterations", "30"]
         )
     assert "holds another run" in capsys.readouterr().err
+
+
+def test_a_row_that_another_process_trains_is_left_to_it(
+    load: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    tables, module = load("tables"), load("shen2023_bag")
+    experiment = small(module, SCRIPTS["shen2023_bag"][1])
+    command = ["--rows", "tb,tb+prt", "--iterations", "10", "--out", str(tmp_path), "--set", *texts(SMALLER)]
+    with RunLock(tmp_path / "tb-seed0"):
+        tables.main(experiment, "", command)
+        assert "tb, seed 0: left out, " in capsys.readouterr().out
+        assert list(json.loads((tmp_path / "results.json").read_text())) == ["tb+prt, seed 0"]
+    tables.main(experiment, "", command)
+    assert sorted(json.loads((tmp_path / "results.json").read_text())) == ["tb+prt, seed 0", "tb, seed 0"]
 
 
 def test_an_interrupted_command_says_how_to_continue(
