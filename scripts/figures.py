@@ -165,17 +165,24 @@ PICTURES: dict[str, Pictures] = {
         stored=True,
     ),
     "madan2023": Pictures(
-        f"{P}/madan2023_grid-*.png",
+        f"{P}/madan2023_*.png",
         "python -m examples.papers.madan2023 --figures",
         0.1,
         "rows of Madan et al. 2023 over rounds",
         stored=True,
     ),
     "madan2023_gradients": Pictures(
-        f"{P}/madan2023_gradients.png",
+        f"{P}/madan2023-gradients.png",
         "python -m examples.papers.madan2023_gradients",
         1.5,
         "cosines of sub-batches of Madan et al. 2023",
+    ),
+    "niu2024": Pictures(
+        f"{P}/niu2024_*.png",
+        "python -m examples.papers.niu2024 --figures",
+        0.1,
+        "rows of Niu et al. 2024 over rounds",
+        stored=True,
     ),
     "shen2023_evaluation": Pictures(
         f"{P}/shen2023-evaluation-*.png",

@@ -223,11 +223,11 @@ def main(arguments: Sequence[str] | None = None) -> None:
         "Columns: mean cosine of sub-batches of that size with the full batch of the same objective (self), and of TB.",
         table(results, points),
         "\n".join(f"* {line}" for line in verdicts(results, points)),
-        "![Cosines over the size of sub-batches](figures/madan2023_gradients.png)",
+        "![Cosines over the size of sub-batches](figures/madan2023-gradients.png)",
     ])  # fmt: skip
     print(text)
     if not options.quick:
-        draw(results, points, options.docs / "figures" / "madan2023_gradients.png")
+        draw(results, points, options.docs / "figures" / "madan2023-gradients.png")
         (options.docs / "madan2023_gradients.md").write_text(text + "\n", "utf-8")
 
 
