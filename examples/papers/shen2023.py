@@ -48,6 +48,7 @@ STUDY = Study(
             key="tfbind8",
             title="Table 1, SIX6 (TFBind8)",
             experiment=shen2023_tfbind8.EXPERIMENT,
+            single=("tb+prt+ssr", "sub+prt+ssr"),  # 26 and 45 CPU minutes per seed.
             claims=claims(PERCENT, lower=False),
         ),
         Part(

@@ -171,11 +171,12 @@ def collect(study: Study, directory: Path, file: Path) -> dict[str, Results]:
 
 
 def state(part: Part, results: Results, seeds: Sequence[int]) -> dict[tuple[str, int], str]:
-    """ "done", "missing", "N of M rounds", or why a row is stale, of every row and seed."""
+    """ "done", "missing", "N of M rounds", or why a row is stale, of every row and seed that is asked for or there."""
     told: dict[tuple[str, int], str] = {}
     described: dict[str, Results] = {}
     for row in part.names:
-        for seed in part.seeds_of(row, seeds):
+        asked = part.seeds_of(row, seeds)
+        for seed in (seed for seed in seeds if seed in asked or key(row, seed) in results):
             entry = results.get(key(row, seed))
             if entry is None:
                 told[row, seed] = "missing"

@@ -40,7 +40,7 @@ def section(
     command = f"python -m examples.papers.{study.name} --only {part.key}"
     scaled = part.length < part.experiment.rounds
     rounds = f"{part.length:,} rounds" + (f", scaled down from {part.experiment.rounds:,}" if scaled else "")
-    alone = f" One seed of {', '.join(part.single)}: more than 20 CPU minutes each." if part.single else ""
+    alone = f" At least one seed of {', '.join(part.single)}: more than 20 CPU minutes each." if part.single else ""
     yield f"`{command}`: {rounds}.{alone}{whole} {part.note}".strip()
     columns = part.experiment.columns
     published = part.comparable and any(row.published != "-" for row in part.experiment.rows.values())

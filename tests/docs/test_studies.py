@@ -102,10 +102,13 @@ def test_a_part_may_be_scaled_down_and_ask_for_one_seed_of_a_row(
     command(load, study, tmp_path)
     command(load, study, tmp_path, "--figures")
     page = (tmp_path / "docs" / "small.md").read_text()
-    assert "20 rounds, scaled down from 62,500. One seed of tb: more than 20 CPU minutes each." in page
+    assert "20 rounds, scaled down from 62,500. At least one seed of tb: more than 20 CPU minutes each." in page
     assert "| subtb | 2 |" in page
     assert "| tb | 1 |" in page
     assert "Not shown" not in page
+    command(load, small(load), tmp_path)  # All seeds: more than were asked for are shown too.
+    command(load, study, tmp_path, "--figures")
+    assert "| tb | 2 |" in (tmp_path / "docs" / "small.md").read_text()
 
 
 def test_rounds_to_97_percent_of_the_target(load: Any) -> None:
