@@ -112,6 +112,8 @@ def print_posterior(found: GraphPosterior, truth: BoolArray | None, agent_name: 
         log_reward = "-" if each.log_reward is None else f"{each.log_reward:.6g}"
         classes.add_row(escape(each.graph), f"{each.probability:.3f}", log_reward)
     Console(width=100).print(classes)
+    if found.classified < posteriors.COVERED:
+        print(f"classes are of graphs with {100 * found.classified:.1f}% of the probability; the others are too many")
 
 
 def column_label(name: str) -> str:

@@ -21,7 +21,7 @@ from agents.evaluation.evaluate import may_evaluate_rewards
 from agents.evaluation.pareto import pareto_front
 from agents.export.formats import check_suffix, write_samples
 from agents.export.names import read_known
-from agents.export.samples import Samples, draw_samples, select
+from agents.export.samples import CONDITION, Samples, column_of, draw_samples, select
 from agents.export.tables import table_columns
 from agents.runs import directory as runs
 from gfn_envs.dag import Dag
@@ -83,8 +83,8 @@ def sample(arguments: list[str]) -> int:
     check_at_least(1, options, "num", "top")
     agent = at_condition(runs.load_agent(options.run, trust=options.trust), options.condition)
     check_rewards_are_known(agent, options)
-    objectives = components(agent.dag) if options.front else []
     try:
+        objectives = components(agent.dag) if options.front else []
         for path in options.out:
             check_suffix(path, agent.dag)
         excluded = [] if options.exclude is None else read_known(options.exclude, agent.dag)
@@ -135,19 +135,28 @@ def drawn_with_progress(agent: Agent, options: SampleOptions) -> Samples:
 
 
 def components(dag: Dag) -> list[str]:
-    """Names of the components of the reward, for --front. Raises UsageError unless there are two or more."""
+    """Columns of the components of the reward, for --front; [] if only calls of an oracle tell their names.
+
+    Raises:
+        UsageError: there are fewer than two.
+    """
     found = dag.reward_components(dag.source(0)) if dag.has("reward_components") else {}
-    names = [name for name in found if not name.startswith("condition.")]
-    if len(names) < 2:
+    names = [column_of(dag, name) for name in found if not name.startswith(CONDITION)]
+    if len(names) < 2 and dag.oracle is None:
         raise UsageError(f"--front needs two components of the reward or more, got {len(names)}")
-    return names
+    return names if len(names) > 1 else []
 
 
 def on_front(drawn: Samples, names: list[str]) -> Samples:
-    """The samples that no other one dominates in these columns."""
-    if not all(name in drawn.columns for name in names):
-        raise UsageError("--front needs rewards, which are not evaluated: add --rewards all")
-    return drawn.take(pareto_front(np.stack([drawn.columns[name] for name in names], axis=1)))
+    """The samples that no other one dominates in these columns; without names, in those of an oracle's components."""
+    names = names or [name for name in drawn.columns if name != "log_pf" and not name.startswith(CONDITION)]
+    if len(names) < 2 or not all(name in drawn.columns for name in names):
+        raise UsageError("--front needs rewards with two components or more, which are not known: add --rewards all")
+    values = np.stack([drawn.columns[name] for name in names], axis=1)
+    known = np.flatnonzero(~np.isnan(values).any(1))
+    if not len(known):
+        raise UsageError("--front needs rewards with two components or more, which are not known: add --rewards all")
+    return drawn.take(known[pareto_front(values[known])])
 
 
 def summary(agent: Agent, drawn: Samples, chosen: Samples, excluded: list[str], options: SampleOptions) -> str:

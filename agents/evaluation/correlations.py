@@ -15,16 +15,23 @@ from gfn_envs.arrays import FloatArray
 def correlations(log_reward: FloatArray, log_p: FloatArray) -> tuple[float | None, float | None]:
     """Pearson and Spearman correlation of log R(x) with log p(x) over test objects, both (n,).
 
-    A correlation is None if it is undefined: fewer than two objects, or one side is constant. Pearson's is also None if
-    a value is not finite.
+    A correlation is None if it is undefined: fewer than two objects, a value that is NaN, or one side that is constant
+    up to rounding. Pearson's is also None if a value is infinite.
     """
     from scipy import stats
 
-    if len(log_p) < 2 or np.all(log_reward == log_reward[0]) or np.all(log_p == log_p[0]):
+    if len(log_p) < 2 or not (_varies(log_reward) and _varies(log_p)):
         return None, None
     finite = np.isfinite(log_p).all() and np.isfinite(log_reward).all()
     pearson = float(stats.pearsonr(log_reward, log_p).statistic) if finite else None
     return pearson, float(stats.spearmanr(log_reward, log_p).statistic)
+
+
+def _varies(values: FloatArray) -> bool:
+    """False if values (n,) contain NaN, or are equal up to rounding."""
+    if np.isnan(values).any() or np.isinf(values).any():
+        return not np.isnan(values).any() and bool((values != values[0]).any())
+    return bool(np.ptp(values) > 1e-12 * max(1.0, float(np.abs(values).max())))
 
 
 def correlation_errors(

@@ -233,7 +233,7 @@ def _correlation(
     rng: np.random.Generator,
     bootstrap_rng: np.random.Generator,
 ) -> dict[str, Any]:
-    """Correlation of log R(x) with log p(x), the latter from the most exact source that the DAG allows."""
+    """Correlation of log R(x), without failed rewards, with log p(x) from the most exact source that the DAG allows."""
     dag, source = agent.dag, "exact"
     found: dict[str, Any] = dict.fromkeys(CORRELATIONS)
     every = objects is None
@@ -244,9 +244,11 @@ def _correlation(
         if objects is not None:
             place = dag.terminal_index(objects)
             log_p, log_reward = log_p[place], log_reward[place]
+        log_p, log_reward = log_p[np.isfinite(log_reward)], log_reward[np.isfinite(log_reward)]
     else:
         assert objects is not None
         log_reward = log_rewards(dag, objects)
+        objects, log_reward = objects[~np.isnan(log_reward)], log_reward[~np.isnan(log_reward)]
         try:
             log_p, source = estimates.ancestor_log_p(agent, objects), "ancestors"
         except EnumerationError:

@@ -41,6 +41,21 @@ def in_units(value: float | None, log_unit: float) -> float | None:
     return math.exp(log_value) if log_value <= exact.LARGEST_LOG else None
 
 
+def reward_of(log_reward: float) -> float | None:
+    """R > 0 of one object; None if it is outside the range of double precision, where 0 would be wrong."""
+    return in_units(1.0, log_reward) or None
+
+
+def histogram_edges(values: FloatArray, bins: int) -> FloatArray:
+    """Edges of equal bins over the finite ``values`` (n,), (k + 1,); one bin if these are equal up to rounding."""
+    finite = values[np.isfinite(values)]
+    low, high = (float(finite.min()), float(finite.max())) if len(finite) else (0.0, 0.0)
+    size = max(1.0, abs(low), abs(high))
+    if high - low <= 1e-9 * size:
+        return np.array([low - 0.5 * size, low + 0.5 * size])
+    return np.linspace(low, high, bins + 1)
+
+
 def relative_error(mean_reward: float, target_mean: float) -> float:
     """abs(E R - E* R) / E* R, with E* the mean under the target (Shen et al. 2023)."""
     return abs(mean_reward - target_mean) / target_mean

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from agents.evaluation.metrics import in_units
+from agents.evaluation.metrics import reward_of
 from agents.trajectories import Trajectories
 from gfn_envs.arrays import distinct
 from gfn_envs.dag import Dag
@@ -40,7 +40,7 @@ def named_objects(dag: Dag, trajectories: Trajectories) -> list[dict[str, Any]]:
         samples[names[k]] += int(times[k])
         best.setdefault(names[k], float(log_reward[k]))
     return [
-        {"object": name, "reward": in_units(1.0, value), "log_reward": value, "samples": samples[name]}
+        {"object": name, "reward": reward_of(value), "log_reward": value, "samples": samples[name]}
         for name, value in best.items()
     ]
 

@@ -24,6 +24,8 @@ from gfn_envs.reward_errors import BudgetSpent, RewardError
 #: Trajectories per batch, and objects per call of the reward.
 BATCH = 1000
 
+#: Names of columns that no component of the reward may take.
+RESERVED = ("object", "smiles", "reward", "log_reward", "samples", "log_pf")
 #: Start of the names of columns of conditions.
 CONDITION = "condition."
 #: Called with "sample" or "reward", how many were just done, and the total.
@@ -110,12 +112,18 @@ def draw_samples(
     names = dag.object_names(objects)
     if rewards != "none":
         components |= logged_components(dag, names)
-    columns = {name: values[inverse] for name, values in components.items()} | _conditions(dag, states)
+    columns = {column_of(dag, name): values[inverse] for name, values in components.items()} | _conditions(dag, states)
     if with_log_pf:
         columns["log_pf"] = np.concatenate(ratios)
     return Samples(
         states, tuple(names[i] for i in inverse.tolist()), log_reward[inverse], np.ones(n, dtype=np.int64), columns
     )
+
+
+def column_of(dag: Dag, component: str) -> str:
+    """The column of a component of the reward: its name, or "component.NAME" if another column has that name."""
+    of_condition = component.startswith(CONDITION) and dag.conditions is None
+    return f"component.{component}" if component in RESERVED or of_condition else component
 
 
 def _conditions(dag: Dag, states: IntArray) -> dict[str, FloatArray]:

@@ -9,7 +9,7 @@ from typing import Any, BinaryIO
 
 import numpy as np
 
-from agents.evaluation.metrics import in_units
+from agents.evaluation.metrics import reward_of
 from agents.export.samples import Samples
 from gfn_envs.dag import Dag
 
@@ -19,7 +19,7 @@ def table_columns(samples: Samples) -> dict[str, list[Any]]:
     log_reward = [None if math.isnan(value) else value for value in samples.log_reward.tolist()]
     return {
         "object": list(samples.names),
-        "reward": [None if value is None else in_units(1.0, value) for value in log_reward],
+        "reward": [None if value is None else reward_of(value) for value in log_reward],
         "log_reward": log_reward,
         **{
             name: [None if math.isnan(value) else value for value in values.tolist()]

@@ -13,6 +13,7 @@ import numpy as np
 
 from agents.agent import Agent
 from agents.evaluation.evaluate import is_enumerable, learned_distribution, target_for
+from agents.evaluation.metrics import histogram_edges
 from agents.plots.style import BLUE, LINES, PALETTE, VERMILION, styled
 from agents.runs.files import write_atomically
 from gfn_envs import exact
@@ -191,7 +192,8 @@ def _sampled_rewards(agent: Agent, num_samples: int = 2000) -> Figure:
     objects = agent.sample(num_samples, rng=np.random.default_rng(0))
     figure = new_figure(5, 3.4)
     axes = figure.add_subplot()
-    axes.hist(log_rewards(agent.dag, objects), bins=40, color=BLUE)
+    log_reward = log_rewards(agent.dag, objects)
+    axes.hist(log_reward[np.isfinite(log_reward)], bins=histogram_edges(log_reward, 40).tolist(), color=BLUE)
     axes.set_xlabel("log R of sampled objects")
     axes.set_ylabel(f"count of {num_samples}")
     return figure

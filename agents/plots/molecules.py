@@ -53,7 +53,10 @@ def molecule_grid(
     best = best_molecules(dag, samples, log_reward, num_shown)
     groups = [
         (f"best distinct molecules of {num_samples:,} samples", best),
-        (f"samples; mean reward of all {np.exp(log_reward).mean():.3g}", np.arange(min(num_shown, num_samples))),
+        (
+            f"samples; mean reward of all {np.nan_to_num(np.exp(log_reward)).mean():.3g}",
+            np.arange(min(num_shown, num_samples)),
+        ),
     ]
     pictures = [dag.draw_molecules(samples[rows], PER_ROW, CELL) for _, rows in groups]
     width, heights = PER_ROW * CELL[0] / 120, [picture.shape[0] / 120 for picture in pictures]

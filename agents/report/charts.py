@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from agents.evaluation.metrics import histogram_edges
 from gfn_envs.arrays import FloatArray
 
 #: Colors that differ in hue and in lightness.
@@ -142,7 +143,7 @@ def scatter_chart(
 
 def histogram_chart(title: str, caption: str, values: FloatArray, x: str, y: str, bins: int = 40) -> Chart:
     """Counts of values in equal intervals."""
-    counts, edges = np.histogram(values, bins=bins)
+    counts, edges = np.histogram(values[np.isfinite(values)], bins=histogram_edges(values, bins))
     trace: Trace = {
         "type": "bar",
         "x": numbers((edges[1:] + edges[:-1]) / 2),

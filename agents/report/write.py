@@ -15,6 +15,7 @@ from agents.errors import NoLegalActionError
 from agents.evaluation.diagnostics import batch_diagnostics, policy_warning
 from agents.evaluation.evaluate import may_evaluate_rewards, rewards_reason
 from agents.evaluation.full import full_evaluation
+from agents.evaluation.metrics import reward_of
 from agents.export.samples import Samples, draw_samples, samples_of, select
 from agents.report import facts
 from agents.report.charts import Chart
@@ -196,6 +197,7 @@ def _evaluate(agent: Agent, options: Options, found: Learned) -> None:
             found.notes.append(f"known molecules are given, but the objects of {type(dag).__name__} are not molecules")
             known = None
         samples = samples_of(dag, trajectories)
+        found.objects = best_objects(dag, samples)
         found.metrics = full_evaluation(
             agent,
             options.num_samples,
@@ -212,9 +214,9 @@ def _evaluate(agent: Agent, options: Options, found: Learned) -> None:
         found.charts = distribution_charts(agent, samples, options.exact_states, options.seed)
     else:
         samples = draw_samples(agent, options.num_samples, options.seed, rewards=rewards)
+        found.objects = best_objects(dag, samples)
         found.charts = sampled_charts(agent, samples, options.seed)
         found.notes.append(f"No new reward was evaluated: {rewards_reason(rewards)}.")
-    found.objects = best_objects(dag, samples)
 
 
 def best_objects(dag: Any, samples: Samples) -> list[dict[str, Any]]:
@@ -223,8 +225,10 @@ def best_objects(dag: Any, samples: Samples) -> list[dict[str, Any]]:
     best = select(samples, unique=True, sort=sort, top=NUM_BEST)
     shown = []
     for k, name in enumerate(best.names):
-        log_reward = best.log_reward[k]
-        reward = "" if np.isnan(log_reward) else facts.number(float(np.exp(log_reward)))
+        log_reward = float(best.log_reward[k])
+        value = None if np.isnan(log_reward) else reward_of(log_reward)
+        # R is outside the range of double precision, or not known.
+        reward = facts.number(value) if value is not None else "" if np.isnan(log_reward) else f"e^{log_reward:.6g}"
         facts_of = {"name": name, "reward": reward, "samples": f"{best.samples[k]:,}"}
         shown.append({**facts_of, "picture": picture(dag, best.states[k])})
     return shown

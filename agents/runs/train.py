@@ -138,7 +138,7 @@ def train(
         exact_states=None if exact_states is None else positive_int("exact_states", exact_states, "train"),
         progress=progress,
         resume=resume,
-        callbacks=Callbacks([*loggers(wanted), *callbacks]),
+        callbacks=Callbacks([*callbacks, *loggers(wanted)]),
     )
     if wanted and out is None:
         raise ValueError(f"logger {wanted[0]!r} needs a run directory (out)")

@@ -6,12 +6,15 @@ from dataclasses import dataclass
 from typing import Any
 
 from agents.baselines.sb3.agent import SB3Agent, SB3Config
+from agents.schedules import Schedule
 
 
 @dataclass(frozen=True)
 class SB3A2CConfig(SB3Config):
     """Settings of sb3-a2c."""
 
+    lr: Schedule = Schedule(1e-3, 1e-3, 1)
+    """Learning rate (RMSprop): a number, or start,end,steps for a linear change."""
     num_steps: int = 8
     """Steps per environment and iteration."""
     entropy_bonus: float = 0.01

@@ -69,7 +69,9 @@ def surface_names(reward: Any) -> tuple[str, ...]:
 
 
 def heights(names: Sequence[str], cells: IntArray, side: int) -> dict[str, FloatArray]:
-    """The surfaces at cells (n, 2) of a grid, by name, each float64 (n,)."""
+    """The surfaces at cells (n, 2) of a grid, by name, each float64 (n,); {} without names, in any dimension."""
+    if not names:
+        return {}
     x, y = (2.0 * cells / (side - 1) - 1).T
     return {name: SURFACES[name](x, y) for name in names}
 

@@ -1,6 +1,7 @@
 """gfn sample: files, filters, and mistakes in one line."""
 
 import csv
+import dataclasses
 import sys
 
 import numpy as np
@@ -8,6 +9,10 @@ import pytest
 
 import agents
 from agents.cli import main as cli
+from agents.cli.errors import UsageError
+from agents.cli.sample import components, on_front
+from agents.export import draw_samples
+from gfn_envs.oracle import Oracle
 from tests.helpers import GRID, small_dag
 
 
@@ -124,3 +129,25 @@ def test_an_agent_without_a_policy(tmp_path, capsys):
     assert (code, len(rows_of(tmp_path / "a.csv"))) == (0, 20)
     code, printed = gfn(capsys, tmp_path / "run", "--log-pf", "--no-progress")
     assert (code, "no log P_F" in printed.err) == (2, True)
+
+
+def test_the_front_of_the_components_of_an_oracle():
+    calls = {"a": lambda x: float(x[0]), "b": lambda x: 3.0 - x[1]}
+    oracle = Oracle(lambda cell: {"value": 1.0, **{name: part(cell) for name, part in calls.items()}})
+    dag = small_dag(GRID, {"ndim": 2, "side": 4, "reward": oracle})
+    drawn = draw_samples(agents.make_agent("tb", dag, hidden=(8,)), 60, rewards="all")
+    assert components(dag) == []
+    best = on_front(drawn, [])
+    values = {name: (a, b) for name, a, b in zip(drawn.names, drawn.columns["a"], drawn.columns["b"], strict=True)}
+    dominated = {n for n, v in values.items() if any(w != v and w[0] >= v[0] and w[1] >= v[1] for w in values.values())}
+    assert set(best.names) == set(values) - dominated
+    known = dataclasses.replace(drawn, columns={**drawn.columns, "a": np.where(np.arange(60) < 50, np.nan, 1.0)})
+    assert not np.isnan(on_front(known, []).columns["a"]).any()
+    with pytest.raises(UsageError, match="add --rewards all"):
+        on_front(dataclasses.replace(drawn, columns={}), [])
+
+
+def test_the_front_needs_components(run, capsys):
+    code, printed = gfn(capsys, run, "--front")
+    assert code == 2
+    assert "--front needs two components" in printed.err

@@ -9,7 +9,7 @@ import gfn_envs
 from agents.cli import main as cli
 from agents.evaluation import evaluate as evaluation
 from agents.evaluation import metrics
-from gfn_envs import exact
+from gfn_envs import HyperGrid, exact
 from gfn_envs.enumeration import state_graph
 from tests.agents.evaluation.table_agent import table_agent
 from tests.helpers import UNEVEN_EDGES, TableDag, agent_or_skip, small_dag
@@ -198,3 +198,22 @@ def test_errors_and_lists_name_objects_as_their_users_write_them():
     name = dag.object_names(objects)[0]
     with pytest.raises(ValueError, match=f"the log reward of object {name} is nan"):
         agents.replay.objects.ReplayBuffer(dag, 10).add(objects, np.array([np.nan]))
+
+
+class SomeFail(HyperGrid):
+    def log_reward(self, states):
+        found = super().log_reward(states)
+        found[states[:, 0] == 1] = np.nan
+        return found
+
+
+@pytest.mark.parametrize("exact_states", [1, None])
+def test_objects_without_a_reward_are_no_test_objects(exact_states):
+    dag = SomeFail(ndim=2, side=4)
+    dag.on_error = "skip"
+    found = agents.full_evaluation(
+        agents.make_agent("tb", dag, hidden=(8,)), 200, test_objects=dag.terminal_states(), exact_states=exact_states
+    )
+    assert found["num_test_objects"] == 12
+    assert -1 <= found["pearson"] <= 1
+    assert -1 <= found["spearman"] <= 1

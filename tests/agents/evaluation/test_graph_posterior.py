@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import agents
+import gfn_envs
 from agents.errors import UnsupportedError
 from agents.evaluation.evaluate import learned_distribution
 from agents.evaluation.graph_posterior import classes, expected_shd, graph_posterior, known_graph, read_graph
@@ -59,7 +60,8 @@ def test_markov_chains_are_sampled() -> None:
 def test_classes_add_up() -> None:
     states = DAG.terminal_states()
     weights = np.exp(DAG.log_reward(states))
-    found = classes(DAG, states, weights / weights.sum(), 543, with_rewards=True)
+    found, classified = classes(DAG, states, weights / weights.sum(), 543, with_rewards=True)
+    assert classified == pytest.approx(1.0, abs=0.002)
     assert len(found) == 185
     assert sum(each.probability for each in found) == pytest.approx(1)
     # BGe is equal for all graphs of a class, so its probability is its size times R / Z.
@@ -106,3 +108,15 @@ def test_known_graphs(tmp_path: Path) -> None:
 def test_other_objects_raise() -> None:
     with pytest.raises(UnsupportedError, match="objects that are directed graphs"):
         graph_posterior(agents.make_agent("random", HyperGrid(2, 4)))
+
+
+def test_classes_of_flat_posteriors_are_complete() -> None:
+    """As many distinct graphs as samples, all equally likely: none may be left out."""
+    dag = gfn_envs.make_dag("GFN/BayesNet-v0", num_nodes=5)
+    states = dag.terminal_states()[::4]
+    found, classified = classes(dag, states, np.full(len(states), 1 / len(states)), 3, with_rewards=False)
+    assert classified > 0.998
+    names, counts = np.unique(np.array(dag.equivalence_classes(states), dtype=object), return_counts=True)
+    largest = dict(zip(names, counts / len(states), strict=True))
+    for each in found:
+        assert each.probability == pytest.approx(largest[each.graph], abs=0.0011)

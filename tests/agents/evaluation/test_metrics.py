@@ -116,3 +116,28 @@ def test_the_last_samples_are_remembered_whatever_the_batches():
         EmpiricalDistribution(dag).probabilities()
     with pytest.raises(ValueError, match="capacity"):
         EmpiricalDistribution(dag, 0)
+
+
+@pytest.mark.parametrize(
+    ("values", "bins"),
+    [
+        ([7.0, 7.0 + 1e-15, 7.0], 1),
+        ([1e8, 1e8 + 0.001], 1),
+        ([0.0, 1.0], 40),
+        ([-5.0, np.nan, np.inf, 3.0], 40),
+        ([], 1),
+    ],
+)
+def test_edges_of_histograms(values, bins):
+    values = np.array(values)
+    edges = metrics.histogram_edges(values, 40)
+    finite = values[np.isfinite(values)]
+    assert len(edges) == bins + 1
+    assert np.histogram(finite, bins=edges)[0].sum() == len(finite)
+
+
+def test_correlations_of_numbers_that_are_equal_up_to_rounding_are_undefined():
+    ordered = np.array([0.0, 1.0, 2.0])
+    for flat in (np.array([1.0, 1 + 2.2e-16, 1.0]), np.array([0.0, np.nan, 1.0])):
+        assert correlations.correlations(flat, ordered) == correlations.correlations(ordered, flat) == (None, None)
+    assert correlations.correlations(np.array([-np.inf, 0.0, 1.0]), ordered)[1] == pytest.approx(1.0)

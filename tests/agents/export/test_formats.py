@@ -1,6 +1,7 @@
 """Files of samples: read back with the libraries of their fields, or refused in one line."""
 
 import csv
+import dataclasses
 import io
 import math
 import os
@@ -9,10 +10,13 @@ import numpy as np
 import pytest
 
 import agents
+import gfn_envs
 from agents.export import draw_samples, select, suffixes, write_samples
 from agents.export.fields import write_fasta
 from agents.export.names import read_names
 from agents.export.samples import Samples
+from agents.export.tables import table_columns
+from gfn_envs.oracle import Oracle
 from tests.helpers import AMP, BITS, FRAGMENTS, GRID, ISING, PHYLO_TREE, QM9STR, TFBIND8, TableDag, small_dag
 
 EVERY = [".csv", ".parquet", ".npy"]
@@ -227,3 +231,32 @@ def test_names_are_read_from_our_own_files(tmp_path):
     (tmp_path / "b.csv").write_text("smiles,reward\nC,1\n")
     with pytest.raises(ValueError, match=r"b\.csv, line 1: .*'object', only smiles, reward"):
         read_names(tmp_path / "b.csv")
+
+
+@pytest.mark.parametrize("ndim", [1, 2, 3, 4])
+@pytest.mark.parametrize("extra", [{}, {"conditions": "temperature:1,8"}])
+def test_grids_of_every_dimension_are_sampled(ndim, extra):
+    dag = gfn_envs.make_dag(GRID, ndim=ndim, side=3, **extra)
+    drawn = draw_samples(agents.make_agent("tb", dag, hidden=(8,)), 5)
+    assert len(drawn) == 5
+    assert set(drawn.columns) == ({"condition.beta"} if extra else set())
+
+
+def test_components_never_take_the_place_of_a_column():
+    parts = {"value": 3.0, "reward": 7.0, "samples": 9.0, "object": 2.0, "log_pf": 1.0, "condition.a": 4.0, "mass": 5.0}
+    dag = gfn_envs.make_dag(GRID, ndim=2, side=4, reward=Oracle(lambda cell: dict(parts)))
+    drawn = draw_samples(agents.make_agent("tb", dag, hidden=(8,)), 5, rewards="all", with_log_pf=True)
+    columns = table_columns(drawn)
+    assert columns["object"] == list(drawn.names)
+    assert columns["reward"] == pytest.approx([3.0] * 5)
+    assert columns["samples"] == [1] * 5
+    assert all(value < 0 for value in columns["log_pf"])
+    assert columns["mass"] == [5.0] * 5
+    for name in ("reward", "samples", "object", "log_pf", "condition.a"):
+        assert columns[f"component.{name}"] == [parts[name]] * 5
+
+
+def test_rewards_outside_double_precision_have_no_number():
+    _, drawn = sampled(GRID, {"ndim": 2, "side": 4})
+    far = dataclasses.replace(drawn, log_reward=np.where(np.arange(len(drawn)) % 2, 1800.0, -1800.0))
+    assert table_columns(far)["reward"] == [None] * len(drawn)

@@ -11,9 +11,12 @@ import numpy as np
 import pytest
 
 import agents
+import gfn_envs
 from agents.cli import main as cli
+from agents.export.samples import Samples
 from agents.report import charts, facts
 from agents.report.pictures import png
+from agents.report.write import best_objects
 from agents.runs import directory as runs
 from tests.agents.runs.test_compare import make_run
 from tests.helpers import FRAGMENTS, GRID, TFBIND8, TableDag, small_dag
@@ -289,3 +292,10 @@ def ink(path):
     image = (pytest.importorskip("matplotlib.image").imread(path)[..., :3] * 255).astype(np.int64)
     colors = np.bincount((image @ [65536, 256, 1]).ravel())
     return 1 - colors.max() / colors.sum()
+
+
+def test_rewards_outside_double_precision_are_shown_as_powers():
+    dag = gfn_envs.make_dag("GFN/Ising-v0", side=2)
+    states = dag.terminal_states()[:3]
+    samples = Samples(states, ("a", "b", "c"), np.array([1800.0, -1800.0, 0.0]), np.ones(3, dtype=np.int64), {})
+    assert [shown["reward"] for shown in best_objects(dag, samples)] == ["e^1800", "1", "e^-1800"]

@@ -99,3 +99,20 @@ def test_what_is_wrong_is_said_before_training(tmp_path: Path, monkeypatch: pyte
     with pytest.raises(ValueError, match=r"logger 'wandb' needs a run directory \(out\)"):
         train(None, 2, logger="wandb")  # type: ignore[arg-type]
     assert not (tmp_path / "run").exists()
+
+
+class Extra(agents.Callback):
+    def row(self, agent, row):
+        return {"mine": 1.5}
+
+
+def test_loggers_get_the_columns_of_callbacks(tmp_path, monkeypatch):
+    seen = []
+
+    class Logger(agents.Callback):
+        def row(self, agent, row):
+            seen.append(dict(row))
+
+    monkeypatch.setitem(loggers.LOGGERS, "wandb", Logger)
+    history = train(tmp_path / "run", 2, logger="wandb", callbacks=[Extra()])
+    assert [row["mine"] for row in history] == [row["mine"] for row in seen] == [1.5] * len(history)
