@@ -6,7 +6,6 @@ The methods of a Dag are not checked when it calls itself. Samplers, Gymnasium e
 
 from __future__ import annotations
 
-import copy
 import math
 from collections.abc import Callable
 from typing import Any
@@ -44,16 +43,12 @@ def log_rewards(dag: Dag, objects: IntArray) -> FloatArray:
         RewardError: a reward failed and ``dag.on_error`` is "raise". The message names the object and the call.
         ValueError: ``dag.log_reward`` did not return float64 (n,).
     """
-    return _checked(dag, dag.log_reward, objects)
+    return _filled(dag, _checked(dag, dag.log_reward, objects))
 
 
 def known_log_rewards(dag: Dag, objects: IntArray) -> FloatArray:
     """:func:`log_rewards`, but NaN for every object whose reward fails, unless ``dag.on_error`` is "raise"."""
-    if dag.on_error in ("raise", "skip"):
-        return log_rewards(dag, objects)
-    lenient = copy.copy(dag)
-    lenient.on_error = "skip"
-    return log_rewards(lenient, objects)
+    return _checked(dag, dag.log_reward, objects)
 
 
 def partial_log_rewards(dag: Dag, states: IntArray) -> FloatArray:
@@ -61,10 +56,17 @@ def partial_log_rewards(dag: Dag, states: IntArray) -> FloatArray:
 
     If one fails and ``dag.on_error`` is "skip", it is 0: a state that is not terminal may have any partial reward.
     """
-    return np.nan_to_num(_checked(dag, dag.partial_log_reward, states))
+    return np.nan_to_num(_filled(dag, _checked(dag, dag.partial_log_reward, states)))
+
+
+def _filled(dag: Dag, values: FloatArray) -> FloatArray:
+    """``values`` with the log of the reward that ``dag.on_error`` gives in place of NaN, if it gives one."""
+    floor = reward_on_error(dag)
+    return values if floor is None else np.where(np.isnan(values), math.log(floor), values)
 
 
 def _checked(dag: Dag, reward: Reward, objects: IntArray) -> FloatArray:
+    """Values of ``reward``, NaN where it fails unless ``dag.on_error`` is "raise"."""
     record = reward_record(dag)
     record.calls += 1
     if dag.expensive_reward and dag.reward_of_one and dag.oracle is None:
@@ -144,7 +146,7 @@ def _one_by_one(
 def _replaced(
     dag: Dag, objects: IntArray, values: FloatArray, failed: IntArray, record: RewardRecord, error: Exception
 ) -> FloatArray:
-    """``values`` with those at positions ``failed`` as ``dag.on_error`` says."""
+    """``values`` with NaN at positions ``failed``, which are recorded, unless ``dag.on_error`` is "raise"."""
     if dag.on_error == "raise":
         raise _named(dag, record, error) from error.__cause__
     if len(failed):
@@ -152,7 +154,7 @@ def _replaced(
         done = "left out" if floor is None else f"R = {floor:g} instead"
         record.add([_name(dag, objects[i]) for i in failed[:3]], len(failed), _cause(error), done)
         values = values.copy()
-        values[failed] = np.nan if floor is None else math.log(floor)
+        values[failed] = np.nan
     return values
 
 

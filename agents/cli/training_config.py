@@ -17,7 +17,7 @@ from gfn_envs import named
 from gfn_envs.registration import known_ids
 
 #: Entries of a run's config.json that a new training ignores.
-RECORDS = ("engine", "probe", "provenance", "env_source", "sources", "policy", "sha256")
+RECORDS = ("engine", "probe", "provenance", "env_source", "sources", "held", "policy", "sha256")
 #: Settings of an oracle that belong to the log of one run.
 OF_A_LOG = ("log", "name", "run")
 

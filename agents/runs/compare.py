@@ -47,6 +47,11 @@ class Run:
         return max((row["iteration"] for row in self.history), default=0)
 
     @property
+    def budget(self) -> int | None:
+        """Most calls of the oracle, which end the training; None without a limit."""
+        return self.config.get("oracle", {}).get("budget")
+
+    @property
     def environment(self) -> str:
         """Id and arguments on one line, without arguments that are None."""
         arguments = shown_arguments(self.config).items()
@@ -55,8 +60,7 @@ class Run:
 
 def shown_arguments(config: dict[str, Any]) -> dict[str, Any]:
     """The arguments of a run's environment by name. Values that JSON cannot express are text."""
-    arguments = config["env_arguments"].items()
-    return {name: shown(value) if isinstance(value, dict) else value for name, value in arguments}
+    return {name: shown(value) if isinstance(value, dict) else value for name, value in config["env_arguments"].items()}
 
 
 #: Entries that do not define an experiment: the seed, and where and how a run was made.
@@ -77,8 +81,8 @@ def read_run(path: str | os.PathLike[str]) -> Run:
     if not isinstance(final.get("iteration"), int):
         raise RunError(f"{path / runs.METRICS} is damaged: its iteration is {final.get('iteration')!r}")
     # A run that was resumed for more iterations still holds the metrics of the earlier end.
-    latest = max((row["iteration"] for row in history), default=-1)
-    finished = final["iteration"] >= config["iterations"] or ("stopped" in final and final["iteration"] >= latest)
+    latest = max((row["iteration"] for row in history), default=-1)  # It may have been continued after its stop.
+    finished = final["iteration"] >= (latest if "stopped" in final else config["iterations"])
     if not finished:
         final = next((row for row in reversed(history) if "elbo" in row), {})
     return Run(path, config, history, final, finished)
@@ -133,8 +137,8 @@ def group_runs(given: Iterable[Run]) -> list[Group]:
     """
     groups: dict[str, list[Run]] = {}
     for run in given:
-        key = json.dumps(decisive({k: v for k, v in run.config.items() if k not in NOT_COMPARED}), sort_keys=True)
-        groups.setdefault(key, []).append(run)
+        compared = {k: v for k, v in run.config.items() if k not in NOT_COMPARED} | {"budget": run.budget}
+        groups.setdefault(json.dumps(decisive(compared), sort_keys=True), []).append(run)
     members = [sorted(group, key=lambda run: run.config["seed"]) for group in groups.values()]
     for group in members:
         for a, b in itertools.pairwise(group):
@@ -148,12 +152,9 @@ def _labels(groups: Sequence[Sequence[Run]]) -> list[str]:
     firsts = [group[0] for group in groups]
     names = [(run.config["agent"], run.environment) for run in firsts]
     settings = [
-        {
-            **run.config["settings"],
-            "iterations": run.config["iterations"],
-            **{part: source_name(each) for part, each in run.config.get("sources", {}).items()},
-            **{f"{part} values": digits for part, digits in run.config.get("held", {}).items()},
-        }
+        {**run.config["settings"], "iterations": run.config["iterations"], "budget": run.budget}
+        | {part: source_name(each) for part, each in run.config.get("sources", {}).items()}
+        | {f"{part} values": digits for part, digits in run.config.get("held", {}).items()}
         for run in firsts
     ]
     return [f"{name}{suffix}" for (name, _), suffix in zip(names, _differences(names, settings), strict=True)]
@@ -162,8 +163,7 @@ def _labels(groups: Sequence[Sequence[Run]]) -> list[str]:
 def short_environments(groups: Sequence[Group]) -> list[str]:
     """Names of the groups' environments without namespace, each with the arguments in which equal names differ."""
     names = [group.runs[0].config["env"] for group in groups]
-    arguments = [shown_arguments(group.runs[0].config) for group in groups]
-    suffixes = _differences(names, arguments)
+    suffixes = _differences(names, [shown_arguments(group.runs[0].config) for group in groups])
     return [f"{name.split('/')[-1]}{suffix}" for name, suffix in zip(names, suffixes, strict=True)]
 
 

@@ -186,6 +186,11 @@ def test_runs_with_a_log_of_calls_each_are_one_experiment(tmp_path):
         agents.train(tb(seed=seed, dag=dag), 2, tmp_path / str(seed), progress=False)
     (group,) = group_runs([read_run(tmp_path / "0"), read_run(tmp_path / "1")])
     assert len(group.runs) == 2
+    dag = grid()
+    gfn_envs.oracle.Oracle.of(dag, budget=500)
+    agents.train(tb(seed=2, dag=dag), 2, tmp_path / "2", progress=False)
+    found = group_runs([read_run(tmp_path / name) for name in "012"])
+    assert [group.label for group in found] == ["tb (budget=1000)", "tb (budget=500)"]
 
 
 class Interrupt(agents.Callback):

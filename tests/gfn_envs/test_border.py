@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from gfn_envs import Bag, FragmentMolecule, HyperGrid, Sequence, exact, make_dag
-from gfn_envs.border import check_once, log_rewards, reward_record
+from gfn_envs.border import check_once, known_log_rewards, log_rewards, reward_record
 from gfn_envs.gym import GFNEnv
 from gfn_envs.registration import ENVIRONMENTS
 from gfn_envs.reward_errors import RewardError
@@ -241,3 +241,20 @@ def test_well_formed_dags_pass_and_are_checked_once() -> None:
     check_once(dag)
     dag.forward_mask = None  # type: ignore[assignment, method-assign]
     check_once(dag)
+
+
+@pytest.mark.parametrize(("on_error", "expected"), [("skip", np.nan), (0.5, np.log(0.5))])
+def test_known_rewards_of_failing_objects_are_nan(on_error: str | float, expected: float) -> None:
+    def reward(cells: np.ndarray) -> np.ndarray:
+        return np.where(cells[:, 0] == 1, np.nan, 2.0)
+
+    dag = HyperGrid(ndim=2, side=3, reward=reward)
+    dag.on_error = on_error
+    objects = dag.terminal_states()
+    failing = objects[:, 0] == 1
+    for _ in range(2):
+        found, known = log_rewards(dag, objects), known_log_rewards(dag, objects)
+        np.testing.assert_array_equal(np.isnan(known), failing)
+        np.testing.assert_allclose(found[failing], expected)
+        np.testing.assert_allclose(known[~failing], np.log(2.0))
+        np.testing.assert_allclose(found[~failing], np.log(2.0))
