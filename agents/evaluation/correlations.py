@@ -29,7 +29,7 @@ def correlations(log_reward: FloatArray, log_p: FloatArray) -> tuple[float | Non
 
 def _varies(values: FloatArray) -> bool:
     """False if values (n,) contain NaN, or are equal up to rounding."""
-    if np.isnan(values).any() or np.isinf(values).any():
+    if not np.isfinite(values).all():
         return not np.isnan(values).any() and bool((values != values[0]).any())
     return bool(np.ptp(values) > 1e-12 * max(1.0, float(np.abs(values).max())))
 

@@ -44,10 +44,10 @@ def samples(agent: Agent, n: int, rng: np.random.Generator) -> Samples:
     return Samples(np.concatenate(objects), np.concatenate(log_reward), log_ratio, n)
 
 
-def samples_of(agent: Agent, trajectories: Trajectories) -> Samples:
-    """Trajectories of the agent as samples."""
+def samples_of(agent: Agent, trajectories: Trajectories, drawn: int | None = None) -> Samples:
+    """Trajectories of the agent as samples, those left of ``drawn``; None: all are there."""
     log_ratio = log_ratios(agent, trajectories) if agent.samples_by_policy else None
-    return Samples(trajectories.terminal_states, trajectories.log_reward, log_ratio, len(trajectories))
+    return Samples(trajectories.terminal_states, trajectories.log_reward, log_ratio, max(drawn or 0, len(trajectories)))
 
 
 def log_ratios(agent: Agent, trajectories: Trajectories) -> FloatArray:

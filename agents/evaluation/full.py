@@ -86,7 +86,7 @@ def full_evaluation(
             metric but ``log_z`` is None.
         exact_states: metrics are exact on DAGs of at most this many states. Default: 2,000,000
             (:func:`~agents.evaluation.evaluate.is_enumerable`).
-        trajectories: samples of the agent, in place of ``num_samples`` new ones.
+        trajectories: samples of the agent instead of new ones; with ``on_error="skip"``, those left of ``num_samples``.
         known: SMILES of known molecules, such as a training set, for the novelty of molecules.
 
     Returns:
@@ -140,7 +140,7 @@ def full_evaluation(
     if trajectories is None:
         samples = estimates.samples(agent, num_samples, np.random.default_rng(seed))
     else:
-        samples = estimates.samples_of(agent, trajectories)
+        samples = estimates.samples_of(agent, trajectories, num_samples if dag.on_error == "skip" else None)
     found: dict[str, Any] = dict.fromkeys((*EXACT_METRICS, *FULL_EXACT_METRICS))
     found |= {"log_z": agent.log_z} | metrics_of_samples(agent, samples)
     learned = None

@@ -239,6 +239,13 @@ def test_skipped_objects_count_with_reward_0(half):
     found = agents.evaluate(tb(dag=half), num_samples=4000)
     assert found["elbo"] < log_z
     assert found["sampled_mean_reward"] == pytest.approx(found["mean_reward"], abs=4 * found["sampled_mean_reward_se"])
+    agent = tb(dag=half)
+    given = agent.sample_trajectories(4000, rng=np.random.default_rng(0))
+    assert len(given) < 4000
+    whole, parts = agents.full_evaluation(agent, 4000), agents.full_evaluation(agent, 4000, trajectories=given)
+    assert {name: parts[name] for name in ("elbo", "elbo_se", "sampled_mean_reward")} == pytest.approx(
+        {name: whole[name] for name in ("elbo", "elbo_se", "sampled_mean_reward")}
+    )
     good = tb(dag=half, hidden=(32,), engine="torch")
     for _ in range(300):
         good.update()
