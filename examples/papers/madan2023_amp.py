@@ -19,12 +19,13 @@ from __future__ import annotations
 import functools
 from typing import Any
 
+from rows import OWN_OFF
 from runner import Column, Experiment, Row
 from sequence_figures import top_sequences
 from tables import main
 
 TRANSFORMER: dict[str, Any] = {"network": "transformer", "width": 64, "layers": 3, "heads": 8}
-BOTH: dict[str, Any] = {"batch_size": 16, "lr": 1e-3, "epsilon": 1e-3, **TRANSFORMER}
+BOTH: dict[str, Any] = {"batch_size": 16, "lr": 1e-3, "epsilon": 1e-3, **OWN_OFF, **TRANSFORMER}
 
 EXPERIMENT = Experiment(
     name="madan2023_amp",

@@ -16,6 +16,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from rows import OWN_OFF
 from runner import Column, Experiment, Row
 from tables import main
 
@@ -24,7 +25,7 @@ from gfn_envs.arrays import IntArray
 from gfn_envs.dag import Dag
 
 TRANSFORMER: dict[str, Any] = {"network": "transformer", "width": 64, "layers": 3, "heads": 8}
-BOTH: dict[str, Any] = {"batch_size": 16, "lr": 1e-3, "epsilon": 1e-3, **TRANSFORMER}
+BOTH: dict[str, Any] = {"batch_size": 16, "lr": 1e-3, "epsilon": 1e-3, **OWN_OFF, **TRANSFORMER}
 UNIFORM = {"backward": "uniform"}
 
 
@@ -43,7 +44,7 @@ EXPERIMENT = Experiment(
         "subtb": Row("subtb", {**BOTH, **UNIFORM, "lamda": 1.9, "weighting": "batch"}),
         "tb": Row("tb", {**BOTH, **UNIFORM, "lr_log_z": 0.05}),
         "db": Row("db", {**BOTH, **UNIFORM}),
-        "fm": Row("fm", BOTH),
+        "fm": Row("fm", {name: value for name, value in BOTH.items() if name != "track_log_z"}),
         "sac": Row("sac", {"batch_size": 16, **TRANSFORMER}),
         "a2c-er": Row("a2c-er", {"batch_size": 16, **TRANSFORMER}),
         "mcmc": Row("mcmc", {"batch_size": 16}),

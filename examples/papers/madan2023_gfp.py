@@ -20,12 +20,13 @@ from __future__ import annotations
 import functools
 from typing import Any
 
+from rows import OWN_OFF
 from runner import Column, Experiment, Row
 from sequence_figures import top_sequences
 from tables import main
 
 TRANSFORMER: dict[str, Any] = {"network": "transformer", "width": 64, "layers": 3, "heads": 8}
-BOTH: dict[str, Any] = {"batch_size": 16, "lr": 1e-3, "epsilon": 1e-3, "delay_stop": 0, **TRANSFORMER}
+BOTH: dict[str, Any] = {"batch_size": 16, "lr": 1e-3, "epsilon": 1e-3, **OWN_OFF, **TRANSFORMER}
 #: Logarithm of the number of proteins: the initial log Z.
 LOG_SIZE = 710.0
 

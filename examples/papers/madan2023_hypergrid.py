@@ -20,6 +20,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from rows import OWN_OFF
 from runner import Column, Experiment, Row
 from tables import main
 
@@ -27,9 +28,7 @@ BOTH: dict[str, Any] = {
     "batch_size": 16,
     "lr": 1e-3,
     "lr_log_z": 1e-2,
-    "track_log_z": False,
-    "delay_stop": 0,
-    "beta": 1,
+    **OWN_OFF,
 }
 SUBTB = {**BOTH, "weighting": "batch"}
 LAMBDAS = (0.1, 0.5, 0.8, 1.3, 3.0, 10.0)

@@ -18,11 +18,12 @@ from __future__ import annotations
 from typing import Any
 
 from bengio2021_seh_molecules import SCORE_COLUMNS
+from rows import OWN_OFF
 from runner import Column, Experiment, Row
 from structure_figures import SAMPLES, draw_molecules, molecule_scores, random_objects
 from tables import main
 
-BOTH: dict[str, Any] = {"batch_size": 16, "lr": 5e-4, "epsilon": 0.05, "backward": "uniform"}
+BOTH: dict[str, Any] = {"batch_size": 16, "lr": 5e-4, "epsilon": 0.05, "backward": "uniform", **OWN_OFF}
 
 EXPERIMENT = Experiment(
     name="madan2023_molecules",

@@ -7,6 +7,10 @@ from typing import Any
 
 from runner import Column, Row
 
+#: Additions of this library that the papers do not have, switched off: tempered rewards, a log Z that follows the
+#: batches, and a stop action that starts out improbable.
+OWN_OFF: dict[str, Any] = {"beta": 1, "track_log_z": False, "delay_stop": 0}
+
 
 def shen2023_rows(
     hidden: tuple[int, int],

@@ -198,7 +198,7 @@ class StringDag(StringText):
         return one_hot_table(self.num_letters)
 
     def encode(self, states: IntArray) -> FloatArray:
-        return self._one_hot.take(states[:, :-1], axis=0).reshape(len(states), self.num_features)
+        return self._one_hot.take(states[:, :-1], axis=0).reshape(len(states), self.length * self.num_letters)
 
     def active_features(self, states: IntArray) -> IntArray:
         return one_hot_columns(states[:, :-1], self.num_letters)
