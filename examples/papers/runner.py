@@ -79,7 +79,7 @@ class Experiment:
     rounds: int
     quick: tuple[int, dict[str, Any], dict[str, Any]]
     env_arguments: dict[str, Any] = field(default_factory=dict)
-    test_objects: Callable[[Dag], IntArray] | None = None
+    test_objects: Callable[[Dag], IntArray | None] | None = None
     target_mean: Callable[[Dag], float | None] | None = None
     published_target: Callable[[Dag], float] | None = None
     extra_metrics: Callable[[agents.Agent], dict[str, Any]] | None = None

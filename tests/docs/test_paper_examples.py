@@ -36,7 +36,10 @@ SCRIPTS: dict[str, tuple[str, dict[str, Any]]] = {
         "db,mcmc",
         {"construction": "mutate", "max_mutations": 2, "wild_type": "MK", "table": scores(400)},
     ),
-    "madan2023_inverse_folding": ("flsubtb,mcmc", {"distances": BACKBONE, "native": "ACDEF", "alphabet": "ACDEF"}),
+    "madan2023_inverse_folding": (
+        "db,tb",
+        {"distances": BACKBONE, "native": "ACDEF", "alphabet": "ACDEF", "length": 3, "steps": 4},
+    ),
     "niu2024_hypergrid": ("rl-g,tb-u", {"ndim": 2, "side": 6}),
     "niu2024_sequences": ("rl-t,db-b", {"length": 3, "table": scores(64)}),
     "bengio2021_seh_molecules": ("fm,mcmc", MOLECULES),
