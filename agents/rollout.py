@@ -94,6 +94,19 @@ def _noise_of_steps(rng: np.random.Generator, n: int, width: int, epsilon: float
         yield from _noise(rng, steps, n, width, epsilon)
 
 
+def uniform_of_steps(rng: np.random.Generator, n: int, explores: bool) -> Iterator[FloatArray]:
+    """Uniform numbers float32 (2, n) of one step after another: for the action, and for whether it explores.
+
+    If actions never explore, the second row is the first. Several steps are drawn together, as many as for the whole
+    batch if ``rng`` gives a part of its numbers.
+    """
+    steps = max(1, 2048 // getattr(rng, "batch", n))
+    while True:
+        u = rng.random((steps, n), dtype=np.float32)
+        other = rng.random((steps, n), dtype=np.float32) if explores else u
+        yield from np.stack([u, other], axis=1)
+
+
 def _choose(logits: FloatArray, mask: BoolArray, gumbel: FloatArray, temperature: float) -> tuple[IntArray, FloatArray]:
     """Actions (n,) and the scores (n, actions) they maximize, -inf where illegal.
 
@@ -133,7 +146,7 @@ def first_stops(rng: np.random.Generator, n: int, delay_stop: float, max_length:
     return np.where(delayed < delay_stop, 1 + (max_length * place).astype(np.int64), 1)
 
 
-def _without_stop(mask: BoolArray, early: BoolArray) -> BoolArray:
+def without_stop(mask: BoolArray, early: BoolArray) -> BoolArray:
     """Legal actions (n, actions), without stop, the last one, in rows that are ``early`` and have another."""
     mask = mask.copy()
     mask[early & mask[:, :-1].any(1), -1] = False
@@ -176,7 +189,7 @@ def sample_forward(
             shown = states[:1] if len(visited) == 1 and dag.conditions is None else states
             mask = dag.forward_mask(states)
             if exploration.delay_stop > 0:
-                mask = _without_stop(mask, stops[rows] > len(visited))
+                mask = without_stop(mask, stops[rows] > len(visited))
             # Each trajectory has its own noise, whenever the others end, so that processes can share a batch.
             gumbel = next(noise)
             gumbel = gumbel if len(rows) == n else gumbel.take(rows, axis=0)
@@ -202,7 +215,7 @@ def sample_forward(
         check()
         raise
     check()
-    packed, offsets, place, edge_rows = _pack(dag, visited, row_lists, n, backward=False)
+    packed, offsets, place, edge_rows = packed_of(dag, visited, row_lists, n, backward=False)
     taken, edge = np.concatenate(actions_taken), place[n:] - edge_rows - 1
     actions, backward_actions = np.empty((2, len(edge)), dtype=np.int64)
     actions[edge] = taken
@@ -241,7 +254,7 @@ def sample_backward(
         going = dag.backward_mask(states).any(1)
         if np.count_nonzero(going) < len(rows):
             states, rows = states.compress(going, axis=0), rows.compress(going)
-    packed, offsets, place, edge_rows = _pack(dag, visited, row_lists, n, backward=True)
+    packed, offsets, place, edge_rows = packed_of(dag, visited, row_lists, n, backward=True)
     backward_actions, actions = np.empty((2, len(edge_rows)), dtype=np.int64)
     # The edge undone on the way to the state at `place` is the one that leaves it.
     edge, undone_flat = place[n:] - edge_rows, np.concatenate(undone)
@@ -280,7 +293,7 @@ def rewarded(dag: Dag, batch: Trajectories) -> Trajectories:
     return batch.select(~failed)
 
 
-def _pack(
+def packed_of(
     dag: Dag, visited: list[IntArray], row_lists: list[IntArray], n: int, backward: bool
 ) -> tuple[IntArray, IntArray, IntArray, IntArray]:
     """Convert time-major lists of states, and of the trajectories they belong to, to trajectory-major arrays.

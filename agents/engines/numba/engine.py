@@ -22,7 +22,7 @@ from agents.losses.balance import share
 from agents.rollout import ON_POLICY, Exploration, first_stops
 from agents.threads import map_on_threads, on_working_threads, working_threads
 from agents.trajectories import Trajectories, concatenate
-from gfn_envs.arrays import FloatArray, IntArray
+from gfn_envs.arrays import BoolArray, FloatArray, IntArray
 from gfn_envs.border import log_rewards, partial_log_rewards
 from gfn_envs.enumeration import state_graph
 
@@ -131,13 +131,13 @@ class NumbaEngine(Engine):
         if len(known) != len(ends) or known[0].weights != fingerprint(self.arrays(self.learner.policy)[0]):
             known, self.kept = [NOTHING] * len(ends), []  # Their memory will be used for this batch.
         return [
-            part_of(batch, index, *own, kept, scratch)
+            part_of(batch, self.tables, index, *own, kept, scratch)
             for (own, scratch), kept in zip(self.with_scratch(ends), known, strict=True)
         ]
 
     def whole(self, batch: Trajectories) -> Part:
         """A batch as one part, in new memory."""
-        return Part(0, len(batch), batch, self.index(batch), NOTHING, Scratch(self.scratches[0].place))
+        return Part(0, len(batch), batch, self.tables, self.index(batch), NOTHING, Scratch(self.scratches[0].place))
 
     def index(self, batch: Trajectories) -> IntArray:
         """:func:`checked_index` of a batch, cached for the last sample."""
@@ -185,7 +185,7 @@ class NumbaEngine(Engine):
         with flushed_denormals():
             evaluated = self.evaluate(part)
             loss, d_log_probs, d_log_z = self.objective(evaluated, part)
-            return loss, (*self.gradients(evaluated, d_log_probs, part.scratch), np.array([d_log_z], np.float32))
+            return loss, (*self.gradients(evaluated, d_log_probs, part), np.array([d_log_z], np.float32))
 
     @on_working_threads
     def log_ratio(self, batch: Trajectories) -> FloatArray:
@@ -207,7 +207,7 @@ class NumbaEngine(Engine):
         kept, scratch = part.kept if own else NOTHING, part.scratch
         memory = kept.memory if len(kept.states) else scratch.memory
         log_pf, log_pb, log_flow, *inside = kernels.evaluate(
-            self.tables, weights, biases, *arguments, batch.log_reward, scratch.place, kept.states, memory
+            part.tables, weights, biases, *arguments, batch.log_reward, scratch.place, kept.states, memory
         )
         scratch.memory = inside[2]
         backward = self.learner.backward
@@ -252,10 +252,11 @@ class NumbaEngine(Engine):
                 log_flow[batch.offsets[:-1]] = self.learner.log_z_parameter.item()
             return log_flow, log_flow
         if source == "stop":
-            log_flow, target = self.stop_flow(evaluated, part.stopped), self.learner.target
+            log_flow, target = self.stop_flow(evaluated, part), self.learner.target
             if target is None:
                 return log_flow, log_flow
-            return log_flow, self.stop_flow(self.evaluate(self.whole(batch), target), part.stopped)
+            whole = self.whole(batch)._replace(stopped=part.stopped)
+            return log_flow, self.stop_flow(self.evaluate(whole, target), whole)
         log_flow = np.zeros(len(batch.states))
         log_flow[batch.last] = batch.log_reward
         if source == "log_z":
@@ -267,30 +268,33 @@ class NumbaEngine(Engine):
         learner, parts = self.learner, self.parts(batch)
         if learner.balance is None or learner.balance.flow != "stop":
             return parts
-        index, ends = np.concatenate([part.indices for part in parts]), batch.offsets
-        log_reward, inner = np.zeros(len(index)), ~self.tables.ends[index]
-        stopped = self.tables.child[index[inner], -1]
-        log_reward[inner] = learner.beta * log_rewards(learner.dag, state_graph(learner.dag).states[stopped])
+        ends, inner = batch.offsets, np.ones(len(batch.states), dtype=bool)
+        inner[batch.last] = False
+        log_reward = np.zeros(len(inner))
+        log_reward[inner] = learner.beta * log_rewards(learner.dag, self.stopped(parts, batch, inner))
         return [part._replace(stopped=log_reward[ends[part.first] : ends[part.last]]) for part in parts]
 
-    def stop_flow(self, evaluated: Evaluated, stopped: FloatArray) -> FloatArray:
+    def stopped(self, parts: list[Part], batch: Trajectories, inner: BoolArray) -> IntArray:
+        """The terminal states to which the states in ``inner`` (s,) stop."""
+        index = np.concatenate([part.indices for part in parts])
+        return state_graph(self.learner.dag).states[self.tables.child[index[inner], -1]]
+
+    def stop_flow(self, evaluated: Evaluated, part: Part) -> FloatArray:
         """log R(s stopped) - log P_F(stop|s) of states that are not terminal, 0 elsewhere, float64 (s,)."""
         _, row, _, outputs = evaluated.inside
-        inner = ~self.tables.ends[evaluated.batch[2]]
-        log_flow = stopped.copy()
+        inner = ~part.tables.ends[part.indices]
+        log_flow = part.stopped.copy()
         log_flow[inner] -= outputs[row[inner], self.learner.dag.num_actions - 1]
         return log_flow
 
-    def gradients(
-        self, evaluated: Evaluated, d_log_probs: Iterable[FloatArray], scratch: Scratch
-    ) -> tuple[FloatArray, ...]:
+    def gradients(self, evaluated: Evaluated, d_log_probs: Iterable[FloatArray], part: Part) -> tuple[FloatArray, ...]:
         """Flat gradients of the policy's parameters, in their order, from those of the log-probabilities and flows."""
         weights, biases = self.arrays(self.learner.policy)
         grad_weights, grad_biases = tuple(map(np.empty_like, weights)), tuple(map(np.empty_like, biases))
         shown, *_ = evaluated.inside
-        work = scratch.work_for(len(shown) * max(map(len, biases[:-1])))
+        work = part.scratch.work_for(len(shown) * max(map(len, biases[:-1])))
         kernels.differentiate(
-            *(self.tables, weights, *evaluated.batch, *evaluated.inside, tuple(d_log_probs)),
+            *(part.tables, weights, *evaluated.batch, *evaluated.inside, tuple(d_log_probs)),
             *(*work, grad_weights, grad_biases),
         )
         return tuple(g.reshape(-1) for layer in zip(grad_weights, grad_biases, strict=True) for g in layer)

@@ -48,9 +48,32 @@ def product(x, weight, out):
 
 
 @compiled
+def rows_of(matrix, rows):
+    """``matrix[rows]``, without a copy if the rows follow each other."""
+    first, k = rows[0], len(rows)
+    if rows[k - 1] - first == k - 1:
+        follow = True
+        for i in range(k):
+            follow &= rows[i] == first + i
+        if follow:
+            return matrix[first : first + k]
+    found = np.empty((k, matrix.shape[1]), matrix.dtype)
+    for i in range(k):
+        found[i] = matrix[rows[i]]
+    return found
+
+
+@compiled
 def first_layer(tables, states, weight, bias, out):
-    """The first hidden layer of ``states``, from the weight rows of their nonzero features."""
+    """The first hidden layer of ``states``, from the weight rows of their nonzero features.
+
+    Without columns in ``tables.feature``, ``tables.value`` holds all features.
+    """
     width = weight.shape[1]
+    if tables.feature.shape[1] == 0:
+        np.dot(rows_of(tables.value, states), weight, out)
+        add_bias_and_rectify(out, bias)
+        return
     for i in range(len(states)):
         s = states[i]
         for j in range(width):
@@ -258,6 +281,34 @@ def sample(tables, weights, biases, u, explore, epsilon, temperature, stops, pla
 
 
 @compiled
+def act(tables, weights, biases, head, memory, used, rows, u, explore, epsilon, temperature):
+    """Actions of trajectories in states that no table lists.
+
+    Args:
+        tables: the features of m states, and ``child`` >= 0 for the legal actions of n trajectories.
+        weights, biases: the network; ``head``: its last weights for the forward logits, (in, num_actions).
+        memory: hidden layers; rows ``used`` to ``used + m - 1`` are written.
+        rows: the state of each trajectory (n,).
+        u, explore: uniform numbers (n,); below ``epsilon``, the action is uniform.
+
+    Returns:
+        Actions (n,), -1 without a legal action or for NaN or infinite logits.
+    """
+    k, hidden = len(tables.value), len(weights) - 1
+    fill(tables, weights, biases, memory, np.arange(-used, k), used, used + k)
+    top = hidden_layers(weights, memory, len(memory) // width_of_hidden(weights))[hidden - 1]
+    logits = np.empty((k, head.shape[1]), np.float32)
+    np.dot(top[used : used + k], head, logits)
+    actions = np.empty(len(rows), np.int64)
+    for i in range(len(rows)):
+        if explore[i] < epsilon:
+            actions[i] = draw_uniform(tables.child[i], u[i])
+        else:
+            actions[i] = draw(logits[rows[i]], biases[hidden], tables.child[i], u[i], temperature)
+    return actions
+
+
+@compiled
 def normalize(scores, legal):
     """Subtract the logsumexp of the legal scores, in place. No change if none is legal."""
     largest = np.float32(-np.inf)
@@ -453,6 +504,9 @@ def differentiate(
         np.dot(above, weights[i].T, below)
         work, other = other, work
     rectified(below, layers[0], grad_biases[0])
+    if tables.feature.shape[1] == 0:
+        np.dot(rows_of(tables.value, shown).T, below, grad_weights[0])
+        return
     grad_weights[0][:] = 0
     for i in range(len(shown)):
         for k in range(tables.feature.shape[1]):

@@ -10,6 +10,7 @@ import numpy as np
 
 from agents.engines.engine import Learner
 from agents.engines.numba.kept import NOTHING, Kept
+from agents.engines.numba.tables import Tables
 from agents.threads import thread_limit
 from agents.trajectories import Trajectories
 from gfn_envs.arrays import FloatArray, IntArray
@@ -41,8 +42,10 @@ class Part(NamedTuple):
     first: int
     last: int
     batch: Trajectories
+    tables: Tables
+    """Masks and features of its states."""
     indices: IntArray
-    """Indices of its states in ``dag.levels()`` (s,)."""
+    """Indices of its states in the tables (s,)."""
     kept: Kept
     """Hidden layers that are known."""
     scratch: Scratch
@@ -72,12 +75,14 @@ def same_steps(first: Trajectories, second: Trajectories) -> bool:
     return same and first.log_reward.shape == second.log_reward.shape
 
 
-def part_of(batch: Trajectories, index: IntArray, first: int, last: int, kept: Kept, scratch: Scratch) -> Part:
-    """A part of a batch whose states have these indices."""
+def part_of(
+    batch: Trajectories, tables: Tables, index: IntArray, first: int, last: int, kept: Kept, scratch: Scratch
+) -> Part:
+    """A part of a batch whose states have these indices in the tables."""
     if (first, last) == (0, len(batch)):
-        return Part(first, last, batch, index, kept, scratch)
+        return Part(first, last, batch, tables, index, kept, scratch)
     states = slice(batch.offsets[first], batch.offsets[last])
-    return Part(first, last, batch.part(first, last), index[states], kept, scratch)
+    return Part(first, last, batch.part(first, last), tables, index[states], kept, scratch)
 
 
 def bounds(n: int) -> list[tuple[int, int]]:
