@@ -172,6 +172,8 @@ def sample_forward(
         TypeError, ValueError: a method of ``dag`` returns another type, shape or dtype than it must.
     """
     check_once(dag)
+    if n == 0:
+        return no_trajectories(dag)
     states, rows = dag.start(n, rng), np.arange(n)
     visited, row_lists = [states], [rows]
     actions_taken: list[IntArray] = []
@@ -239,6 +241,8 @@ def sample_backward(
         log_reward: log R of the objects, if it is already known (n,).
     """
     n = len(objects)
+    if n == 0:
+        return no_trajectories(dag)
     states, rows = np.array(objects, dtype=dag.state_dtype), np.arange(n)
     visited, row_lists, undone = [states], [rows], []
     noise = _noise_of_steps(rng, n, dag.num_backward_actions, 0.0)
@@ -262,6 +266,12 @@ def sample_backward(
     actions[edge] = dag.forward_action(packed[place[n:] + 1], undone_flat)
     log_reward = log_rewards(dag, packed[offsets[1:] - 1]) if log_reward is None else log_reward
     return rewarded(dag, Trajectories(packed, actions, backward_actions, offsets, log_reward))
+
+
+def no_trajectories(dag: Dag) -> Trajectories:
+    """An empty batch."""
+    none = np.zeros(0, dtype=np.int64)
+    return Trajectories(np.zeros((0, dag.state_width), dag.state_dtype), none, none, np.zeros(1, np.int64), np.zeros(0))
 
 
 @contextlib.contextmanager

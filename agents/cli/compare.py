@@ -21,7 +21,7 @@ from agents.runs.ranking import Best, best_per_environment, direction, ranked, s
 from agents.sweeps.record import run_directories
 
 #: Metrics of the learning curves unless one is given: the first that some run has.
-DEFAULT_METRICS = ("tv", "elbo", "log_z", "loss")
+DEFAULT_METRICS = ("tv", "mean_tv", "elbo", "log_z", "loss")
 
 
 @dataclass

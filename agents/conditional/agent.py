@@ -275,6 +275,8 @@ class Conditional(Agent):
         with torch.inference_mode():
             shift = self.shift_of(numbers)
         fixed.policy = FixedPolicy(self.policy, self.dag, numbers, None if shift is None else float(shift))
+        if hasattr(self, "critics"):
+            fixed.__dict__["critics"] = [FixedPolicy(critic, self.dag, numbers) for critic in self.critics]
         fixed.last_batch, fixed._engine = None, TorchEngine(fixed)
         fixed.__dict__["replay"] = None  # It holds objects under other conditions.
         if self.log_z_parameter is not None:

@@ -131,7 +131,8 @@ def full_evaluation(
     test_objects, reference = _objects(dag, "test_objects", test_objects), _objects(dag, "reference", reference)
     if known is not None and not dag.has("molecules"):
         raise ValueError(
-            f"known: SMILES are given, but the objects of {dag!r} are not molecules; give rows as reference"
+            f"known is only for molecules, which the objects of {dag!r} are not; give rows as reference, or names to "
+            "gfn sample --exclude"
         )
     if not may_evaluate_rewards(dag, rewards):
         return dict.fromkeys(NAMES) | {"log_z": agent.log_z}

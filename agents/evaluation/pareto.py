@@ -91,5 +91,6 @@ def pareto_metrics(
     }
     if front is not None:
         result["igd_plus"] = igd_plus(own, front)
-        result["hypervolume_share"] = result["hypervolume"] / hypervolume(front, reference)
+        whole = hypervolume(front, reference)
+        result["hypervolume_share"] = result["hypervolume"] / whole if whole > 0 else None
     return result

@@ -21,7 +21,7 @@ Direction = Literal["min", "max"]
 LESS_IS_BETTER = {
     *("tv", "jsd", "kl", "kl_reverse", "l1_mean", "log_z_error", "mean_reward_error", "sampled_mean_reward_error"),
     *("empirical_tv", "empirical_jsd", "empirical_kl", "empirical_l1_mean", "anderson_darling", "elbo_gap", "eubo_gap"),
-    *("eubo", "seconds", "failed_rewards"),
+    *("eubo", "seconds", "failed_rewards", "mean_tv", "worst_tv"),
 }
 #: Metrics that are better if larger.
 MORE_IS_BETTER = {

@@ -126,8 +126,7 @@ def train(
         RewardError: a reward failed. The agent is as it was before the iteration.
         OracleError: the log of calls of a reward cannot be written, or its workers cannot start.
     """
-    if iterations < 1:
-        raise ValueError(f"iterations must be at least 1, got {iterations}")
+    iterations = positive_int("iterations", iterations, "train")
     wanted = [*(["tensorboard"] if tensorboard else []), *([logger] if isinstance(logger, str) else logger)]
     eval_every = _interval("eval_every", eval_every, iterations // 10, at_least=0)
     loop = Loop(
@@ -283,6 +282,4 @@ def _origin(agent: Agent, earlier: dict[str, Any], processes: int) -> dict[str, 
 def _interval(name: str, value: int | None, default: int, at_least: int = 1) -> int:
     if value is None:
         return max(1, default)
-    if value < at_least:
-        raise ValueError(f"{name} must be at least {at_least}, got {value}")
-    return value
+    return positive_int(name, value, "train", at_least=at_least)

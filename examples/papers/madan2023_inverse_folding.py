@@ -42,11 +42,19 @@ TEST_SEQUENCES = 100
 
 
 def random_sequences(dag: Dag) -> IntArray | None:
-    """Sequences drawn uniformly, (100, state_width); None, all of them, if they can be listed."""
+    """Sequences drawn uniformly, (100, state_width); None, all of them, if they can be listed.
+
+    With fewer steps than residues, as many of their residues as the steps allow differ from the start.
+    """
     assert isinstance(dag, InverseFolding)
-    if dag.num_letters**dag.length <= 10**6:
+    if dag.num_terminal_states <= 10**6:
         return None
-    drawn = np.random.default_rng(0).integers(dag.num_letters, size=(TEST_SEQUENCES, dag.length))
+    rng = np.random.default_rng(0)
+    drawn = rng.integers(dag.num_letters, size=(TEST_SEQUENCES, dag.length))
+    start = dag.source(1)[0, :-1]
+    for row in drawn:
+        changed = rng.permutation(np.flatnonzero(row != start))
+        row[changed[dag.max_length :]] = start[changed[dag.max_length :]]
     return dag.from_text(["".join(dag.letters[letter] for letter in row) for row in drawn])
 
 

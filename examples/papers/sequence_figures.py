@@ -45,9 +45,8 @@ def energies(agent: agents.Agent, num_samples: int) -> dict[str, Any]:
     objects = agent.sample_trajectories(num_samples, rng=np.random.default_rng(0)).terminal_states
     energy, found = dag.energy(dag.whole_tokens(objects)), {"native_energy": None, "native_identity": None}
     if dag.native is not None and set(dag.native) <= set(dag.letters):
-        native = dag.whole_tokens(dag.from_text([dag.native]))
         found = {
             "native_energy": dag.native_energy,
-            "native_identity": float((dag.whole_tokens(objects) == native).mean()),
+            "native_identity": float((dag.whole_tokens(objects) == dag.native_tokens).mean()),
         }
     return {"mean_energy": float(energy.mean()), "lowest_energy": float(energy.min()), **found}

@@ -161,11 +161,14 @@ def rounded(value: float) -> float:
 
 def collect(study: Study, directory: Path, file: Path) -> dict[str, Results]:
     """Results of every part: those that the repository keeps, and those of the run directories, which replace them."""
-    kept = json.loads(file.read_text("utf-8")) if file.exists() else {}
+    kept = runs.read_json(file) if file.exists() else {}
     for part in study.parts:
         source = directory / study.name / part.key / "results.json"
         if source.exists():
-            found = {name: compact(entry) for name, entry in runs.read_json(source).items()}
+            try:
+                found = {name: compact(entry) for name, entry in runs.read_json(source).items()}
+            except (KeyError, TypeError) as error:
+                raise runs.RunError(f"{source} is damaged: a row lacks {error}") from None
             kept[part.key] = {**kept.get(part.key, {}), **found}
     return kept
 

@@ -9,7 +9,6 @@
 from __future__ import annotations
 
 import argparse
-import json
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -19,7 +18,7 @@ import numpy as np
 import torch
 from study import Part, Results, Study, collect, rounded, state
 from study_page import page
-from tables import key, run
+from tables import key, positive, run, stop
 
 import agents
 import gfn_envs
@@ -65,7 +64,7 @@ def main(study: Study, description: str | None, arguments: Sequence[str] | None 
     made.add_argument("--only", metavar="A,B", help="parts (default: all)")
     made.add_argument("--rows", metavar="A,B", help="rows to run (default: all)")
     made.add_argument("--seeds", default="0,1,2", metavar="N,N", help="seeds of each row (default 0,1,2)")
-    made.add_argument("--minutes", type=float, metavar="M", help="stop each row after M minutes of training")
+    made.add_argument("--minutes", type=positive, metavar="M", help="stop each row after M minutes of training")
     made.add_argument("--figures", action="store_true", help="write the page and its figures from the run files")
     made.add_argument("--list", action="store_true", help="print which rows are missing or stale")
     made.add_argument("--time", action="store_true", help="measure a few rounds of every row")
@@ -74,15 +73,34 @@ def main(study: Study, description: str | None, arguments: Sequence[str] | None 
     made.add_argument("--docs", type=Path, default=ROOT / "docs/papers", metavar="DIR", help="directory of the page")
     options = made.parse_args(arguments)
     if options.only is not None:
-        wanted = options.only.split(",")
+        wanted = [name.strip() for name in options.only.split(",")]
         if unknown := sorted(set(wanted) - {part.key for part in study.parts}):
             made.error(f"--only: no part {', '.join(unknown)}; allowed: {', '.join(p.key for p in study.parts)}")
     else:
         wanted = [part.key for part in study.parts]
     parts = [part for part in study.parts if part.key in wanted]
-    seeds = [int(seed) for seed in options.seeds.split(",")]
+    names = {name for part in parts for name in part.names}
+    rows = None if options.rows is None else [name.strip() for name in options.rows.split(",")]
+    if unknown := sorted(set(rows or ()) - names):
+        made.error(f"--rows: no row {', '.join(unknown)}; allowed: {', '.join(sorted(names))}")
+    try:
+        seeds = [int(seed) for seed in options.seeds.split(",")]
+    except ValueError:
+        made.error(f"--seeds: expected integers such as 0,1,2, got {options.seeds!r}")
+    try:
+        carry_out(study, parts, rows, seeds, options)
+    except (ValueError, OSError) as error:
+        stop(f"error: {error}", 2)
+    except KeyboardInterrupt:
+        stop("interrupted; the same command continues, and rows that are finished are kept", 130)
+
+
+def carry_out(
+    study: Study, parts: Sequence[Part], rows: Sequence[str] | None, seeds: Sequence[int], options: argparse.Namespace
+) -> None:
+    """What the options ask for: measure, list, draw, or train."""
     file, timing = options.results / f"{study.name}.json", options.results / f"{study.name}_hours.json"
-    hours = json.loads(timing.read_text("utf-8")) if timing.exists() else {}
+    hours = runs.read_json(timing) if timing.exists() else {}
     if options.time:
         for part in parts:
             hours[part.key] = rounded(smoke(part, SEEDS))
@@ -105,14 +123,14 @@ def main(study: Study, description: str | None, arguments: Sequence[str] | None 
             runs.write_json(file, results)
             print(f"{options.docs / study.name}.md")
         return
-    train(study, parts, seeds, options.rows, options.minutes, options.runs, collect(study, options.runs, file))
+    train(study, parts, seeds, rows, options.minutes, options.runs, collect(study, options.runs, file))
 
 
 def train(
     study: Study,
     parts: Sequence[Part],
     seeds: Sequence[int],
-    rows: str | None,
+    rows: Sequence[str] | None,
     minutes: float | None,
     directory: Path,
     results: dict[str, Results],
@@ -121,7 +139,7 @@ def train(
     for part in parts:
         told = state(part, results.get(part.key, {}), seeds)
         out = directory / study.name / part.key
-        for name in (name for name in part.names if rows is None or name in rows.split(",")):
+        for name in (name for name in part.names if rows is None or name in rows):
             for seed in (seed for seed in part.seeds_of(name, seeds) if told[name, seed] == "done"):
                 print(f"{part.key}: {key(name, seed)}: already there")
             if not (asked := [seed for seed in part.seeds_of(name, seeds) if told[name, seed] != "done"]):

@@ -17,7 +17,7 @@ from agents.runs.compare import Curve
 def page(study: Study, results: dict[str, Results], seeds: Sequence[int], figures: Path, timing: Results) -> str:
     """The paper's page, as Markdown. Figures are drawn on the way."""
     texts = [f"# {study.title}", f"Written by `python -m examples.papers.{study.name} --figures`; do not edit by hand."]
-    spent = sum(e["metrics"].get("seconds") or 0 for found in results.values() for e in found.values()) / 3600
+    spent = sum(seconds_shown(part, results.get(part.key, {}), seeds) for part in study.parts) / 3600
     texts.append(f"Mean ± standard error over seeds. Training of the rows shown took {spent:.1f} hours on one core.")
     if timing:
         texts[-1] += (
@@ -27,6 +27,12 @@ def page(study: Study, results: dict[str, Results], seeds: Sequence[int], figure
     for part in study.parts:
         texts += section(study, part, results.get(part.key, {}), seeds, figures, timing.get(part.key))
     return "\n\n".join(texts) + "\n"
+
+
+def seconds_shown(part: Part, results: Results, seeds: Sequence[int]) -> float:
+    """Seconds of training of the rows and seeds that the part's table shows."""
+    done = [results[key(*label)] for label, text in state(part, results, seeds).items() if text == "done"]
+    return float(sum(entry["metrics"].get("seconds") or 0 for entry in done))
 
 
 def section(

@@ -21,6 +21,9 @@ ConditionArray = npt.NDArray[np.float32]
 #: Default inputs of networks.
 FEATURES, BINS = "thermometer", 16
 
+#: Relative rounding of float32, and a little more.
+ROUNDING = 2.0**-23
+
 
 class Conditions(abc.ABC):
     """k numbers c that set the reward R(x|c) of the objects of a Dag.
@@ -174,7 +177,8 @@ class Conditions(abc.ABC):
         if numbers.ndim != 2 or numbers.shape[1] != len(self.names):
             shape = np.shape(given)
             raise ValueError(f"{where}: a condition has {len(self.names)} numbers ({self.range_text}), got {shape}")
-        slack = 1e-6 * (self.high - self.low)
+        # Conditions are float32, ranges are not.
+        slack = 1e-6 * (self.high - self.low) + ROUNDING * np.maximum(abs(self.low), abs(self.high))
         good: Any = ((numbers >= self.low - slack) & (numbers <= self.high + slack)).all(1)
         rounded = self._inside(numbers)
         rule = self.rule

@@ -48,7 +48,7 @@ def read_conditions(given: str | Conditions) -> Conditions:
         plain = [_number(word, given) for word in plain]
         if not listed and (len(plain) > 2 or not plain):
             raise ValueError(f"conditions {shown(given)}: temperature takes low,high (allowed: {EXAMPLES})")
-        plain = plain * 2 if len(plain) == 1 else plain
+        plain = plain * 2 if len(plain) == 1 and not listed else plain
     try:
         if listed:
             return Temperature(values=plain, **settings)

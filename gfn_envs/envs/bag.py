@@ -134,8 +134,8 @@ class Bag(Dag):
         modes = []
         for letter in range(self.num_letters):
             chosen = fillers[rng.permutation(len(fillers))[: max(1, len(fillers) // 4)]]
-            modes.append(np.insert(chosen, letter, self.repeats, axis=1))
-        return np.concatenate(modes).astype(self.state_dtype)
+            modes.append(np.insert(chosen.astype(self.state_dtype), letter, self.repeats, axis=1))
+        return np.concatenate(modes)
 
     def _filler_counts(self, length: int) -> IntArray:
         """Letter counts of every string of ``length`` other letters, integers (num_strings, num_letters - 1)."""

@@ -21,6 +21,9 @@ OBSERVATIONS = ("state", "features")
 MASK_DTYPES = (np.dtype(np.int8), np.dtype(np.bool_))
 METADATA: dict[str, Any] = {"render_modes": ["ansi", "rgb_array"], "render_fps": 4}
 
+#: Options of reset. Vector environments of Gymnasium give a mask of environments to reset.
+OPTIONS = {"state", "condition", "reset_mask"}
+
 
 class Stepper:
     """Legality, steps, rewards and observations of a batch of states, shared by GFNEnv and GFNVectorEnv.
@@ -106,9 +109,11 @@ class Stepper:
 
         Raises:
             ValueError: ``options["state"]`` is not a row of integers, is not reachable from s0, or is terminal;
-                ``options["condition"]`` is out of range, or the environment has no conditions.
+                ``options["condition"]`` is out of range, or the environment has no conditions; or an option is unknown.
         """
         dag, options = self.dag, options or {}
+        if unknown := sorted(map(str, set(options) - OPTIONS)):
+            raise ValueError(f"options of reset: unknown {', '.join(unknown)}; allowed: {', '.join(sorted(OPTIONS))}")
         if dag.conditions is None:
             if options.get("condition") is not None:
                 raise ValueError(f'options["condition"]: {dag!r} has no conditions')

@@ -178,3 +178,14 @@ def test_heads_for_rollouts_equal_forward(form, repeats):
     with torch.inference_mode():
         for head, logits in (("forward", heads.forward_logits), ("backward", heads.backward_logits)):
             np.testing.assert_allclose(policy.logits(head)(states), logits.detach().numpy(), atol=1e-12)
+
+
+def test_no_trajectories_are_an_empty_batch():
+    dag = gfn_envs.make_dag("GFN/HyperGrid-v0", ndim=2, side=4)
+    logits = hashed_logits(dag, "forward")
+    for batch in (
+        sample_forward(dag, logits, 0, np.random.default_rng(0)),
+        sample_backward(dag, dag.terminal_states()[:0], None, np.random.default_rng(0)),
+    ):
+        assert len(batch) == batch.num_edges == len(batch.log_reward) == 0
+        assert batch.states.shape == (0, dag.state_width)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 
@@ -307,3 +308,20 @@ def test_posteriors_over_bayesian_networks(tmp_path):
     runs = {str(n): {"mdb": {"0": {**found, "iterations": 10, "seconds": 1.0}}} for n in (4, 5)}
     met = "met" if found["edge"] <= 0.05 else "missed"
     assert f"edge at most 0.05: {met}" in bayes_net.section({"runs": runs, "machine": "m"})
+
+
+def test_engines_command(tmp_path, monkeypatch, capsys):
+    from benchmarks import engines
+
+    arguments = ["engines", "--only", "Set", "--blocks", "1", "--seconds", "0.01"]
+    files = ["--results", str(tmp_path / "e.json"), "--page", str(tmp_path / "page.md")]
+    monkeypatch.setattr("sys.argv", [*arguments, *files])
+    engines.main()
+    (record,) = json.loads((tmp_path / "e.json").read_text())["cases"].values()
+    assert set(record["ms"]) == {"torch", "numba"}
+    assert all(len(ms) == 1 and ms[0] > 0 for ms in record["ms"].values())
+    assert "| Set | subtb | 16 |" in (tmp_path / "page.md").read_text()
+    monkeypatch.setattr("sys.argv", ["engines", "--only", "nosuch"])
+    with pytest.raises(SystemExit):
+        engines.main()
+    assert "--only: no case contains 'nosuch'" in capsys.readouterr().err

@@ -198,3 +198,50 @@ def test_time_of_a_study(load: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPa
     command(load, small(load), tmp_path, "--time")
     hours = json.loads((tmp_path / "results" / "small_hours.json").read_text())
     assert 0 < hours["tiny"] < 0.1
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--rows", "nosuch"], "--rows: no row nosuch; allowed: subtb, tb"),
+        (["--minutes", "-1"], "expected a finite number > 0, got '-1'"),
+        (["--minutes", "nan"], "expected a finite number > 0, got 'nan'"),
+        (["--only", "tiny,more"], "--only: no part more; allowed: tiny"),
+    ],
+)
+def test_wrong_options_train_nothing(
+    load: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str], arguments: list[str], message: str
+) -> None:
+    with pytest.raises(SystemExit) as stopped:
+        command(load, small(load), tmp_path, *arguments)
+    assert stopped.value.code == 2
+    assert message in capsys.readouterr().err
+    assert not (tmp_path / "runs").exists()
+
+
+def test_seeds_that_are_no_numbers_and_damaged_files(
+    load: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit):
+        load("study_command").main(small(load), "", ["--seeds", "x"])
+    assert "--seeds: expected integers such as 0,1,2, got 'x'" in capsys.readouterr().err
+    (tmp_path / "results").mkdir()
+    (tmp_path / "results" / "small.json").write_text("{")
+    with pytest.raises(SystemExit):
+        command(load, small(load), tmp_path, "--list")
+    assert "small.json" in capsys.readouterr().err
+
+
+def test_hours_are_those_of_the_rows_shown(load: Any, tmp_path: Path) -> None:
+    study = small(load)
+    command(load, study, tmp_path, "--rows", " tb , subtb")
+    file = tmp_path / "runs" / "small" / "tiny" / "results.json"
+    found = json.loads(file.read_text())
+    assert set(found) == {f"{row}, seed {seed}" for row in ("subtb", "tb") for seed in (0, 1)}
+    for name, entry in found.items():
+        entry["seconds"] = 3600.0
+        if name == "tb, seed 1":
+            entry["rounds"] = 3
+    file.write_text(json.dumps(found))
+    command(load, study, tmp_path, "--figures")
+    assert "Training of the rows shown took 3.0 hours" in (tmp_path / "docs" / "small.md").read_text()

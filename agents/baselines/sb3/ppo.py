@@ -30,6 +30,13 @@ class SB3PPO(SB3Agent):
     def make_model(self) -> Any:
         from sb3_contrib import MaskablePPO
 
+        # The advantages of a minibatch are divided by their standard deviation, which one step does not have.
+        steps, size = self.config.num_steps * self.config.batch_size, self.config.minibatch_size
+        if steps == 1 or size == 1 or steps % size == 1:
+            raise ValueError(
+                f"sb3-ppo: the last minibatch would have one step, got num_steps {self.config.num_steps} x batch_size "
+                f"{self.config.batch_size} = {steps} and minibatch_size {size}; choose another size"
+            )
         return MaskablePPO(
             **self.arguments(),
             n_steps=self.config.num_steps,

@@ -59,7 +59,8 @@ def rows_of(matrix, rows):
             return matrix[first : first + k]
     found = np.empty((k, matrix.shape[1]), matrix.dtype)
     for i in range(k):
-        found[i] = matrix[rows[i]]
+        for j in range(matrix.shape[1]):
+            found[i, j] = matrix[rows[i], j]
     return found
 
 
@@ -115,6 +116,14 @@ def hidden_layers(weights, memory, n):
 
 
 @compiled
+def copy_rows(source, target, n):
+    """The first ``n`` rows. Assignments of slices compile slowly, because of their messages about shapes."""
+    for i in range(n):
+        for j in range(source.shape[1]):
+            target[i, j] = source[i, j]
+
+
+@compiled
 def room(weights, memory, used, needed):
     """``memory`` with its ``used`` rows per layer if it has ``needed`` rows, else a copy with at least that many."""
     width = width_of_hidden(weights)
@@ -125,7 +134,7 @@ def room(weights, memory, used, needed):
     grown = np.empty(larger * width, np.float32)
     old, new = hidden_layers(weights, memory, capacity), hidden_layers(weights, grown, larger)
     for i in range(len(old)):
-        new[i][:used] = old[i][:used]
+        copy_rows(old[i], new[i], used)
     return grown
 
 
@@ -164,6 +173,15 @@ def draw(logits, bias, child, u, temperature):
                 if reached > u * total:
                     break
     return chosen
+
+
+@compiled
+def has_other_than_last(child):
+    """Whether an action other than the last is legal."""
+    found = False
+    for a in range(len(child) - 1):
+        found |= child[a] >= 0
+    return found
 
 
 @compiled
@@ -243,7 +261,7 @@ def sample(tables, weights, biases, u, explore, epsilon, temperature, stops, pla
         fill(tables, weights, biases, memory, seen, old, k)
         if k > len(logits):
             grown = np.empty((max(k, 2 * len(logits)), head.shape[1]), np.float32)
-            grown[:old] = logits[:old]
+            copy_rows(logits, grown, old)
             logits = grown
         top = hidden_layers(weights, memory, len(memory) // width_of_hidden(weights))[hidden - 1]
         np.dot(top[old:k], head, logits[old:k])
@@ -251,7 +269,7 @@ def sample(tables, weights, biases, u, explore, epsilon, temperature, stops, pla
         for i in range(left):
             s, row = int(current[i]), rows[i]
             child = tables.child[s]
-            if stops[row] > t + 1 and child[:-1].max() >= 0:
+            if stops[row] > t + 1 and has_other_than_last(child):
                 child = child[:-1]
             if explore[t, row] < epsilon:
                 action = draw_uniform(child, u[t, row])

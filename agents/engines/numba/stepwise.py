@@ -16,7 +16,15 @@ from agents.engines.numba.support import check, require
 from agents.engines.numba.tables import Tables
 from agents.engines.numba.views import Views
 from agents.errors import NoLegalActionError
-from agents.rollout import ON_POLICY, Exploration, first_stops, packed_of, uniform_of_steps, without_stop
+from agents.rollout import (
+    ON_POLICY,
+    Exploration,
+    first_stops,
+    no_trajectories,
+    packed_of,
+    uniform_of_steps,
+    without_stop,
+)
 from agents.threads import on_working_threads
 from agents.trajectories import Trajectories, concatenate
 from gfn_envs.arrays import BoolArray, FloatArray, IntArray
@@ -70,6 +78,8 @@ class StepwiseEngine(NumbaEngine):
             sizes = [min(piece, n - first) for first in range(0, n, piece)]
             return concatenate(*(self.sample(size, rng, exploration, rewards) for size in sizes))
         check_once(dag)
+        if n == 0:
+            return no_trajectories(dag)
         network, heat = self.arrays(self.learner.policy), (exploration.epsilon, exploration.temperature)
         parts = [
             Rollout(dag, self.listed, network, *own, scratch) for own, scratch in self.with_scratch(self.bounds(n))

@@ -94,7 +94,11 @@ SECTIONS = ("NODE_COORD_SECTION", "EDGE_WEIGHT_SECTION", "DISPLAY_DATA_SECTION")
 
 
 def _read_tsplib(path: Path, where: str) -> Map:
-    fields, sections = _sections(read_text(path, where))
+    text = read_text(path, where)
+    try:
+        fields, sections = _sections(text)
+    except ValueError as error:
+        raise ValueError(f"{where}: {error}") from None
     if unknown := [name for name in sections if name not in SECTIONS]:
         raise ValueError(f"{where}: {unknown[0]} is not supported; allowed: {', '.join(SECTIONS)}")
     if fields.get("TYPE", "TSP") != "TSP":
@@ -105,31 +109,71 @@ def _read_tsplib(path: Path, where: str) -> Map:
         check_size("DIMENSION", n * n, where)
         if kind in COORDINATES:
             rows = np.array(sections.get("NODE_COORD_SECTION", []), dtype=object).reshape(n, 3)
-            return tuple(map(str, rows[:, 0])), COORDINATES[kind](rows[:, 1:].astype(np.float64))
+            names, points = tuple(map(str, rows[:, 0])), rows[:, 1:].astype(np.float64)
+            if repeated := [name for i, name in enumerate(names) if name in names[:i]]:
+                raise ValueError(f"two cities are named {repeated[0]!r}")
+            if not np.isfinite(points).all():
+                raise ValueError(
+                    f"the coordinates of city {names[int(np.argmin(np.isfinite(points).all(1)))]!r} are not finite"
+                )
+            return names, COORDINATES[kind](points)
         if kind == "EXPLICIT" and form in MATRICES:
-            row, column = MATRICES[form](n)
-            distances, numbers = np.zeros((n, n)), np.array(sections.get("EDGE_WEIGHT_SECTION", []), dtype=np.float64)
-            distances[row, column] = numbers
-            if form == "FULL_MATRIX" and not np.array_equal(distances, distances.T):
-                raise ValueError("the matrix of distances is not symmetric")
-            return tuple(map(str, range(1, n + 1))), np.maximum(distances, distances.T)
+            return tuple(map(str, range(1, n + 1))), _matrix(n, form, sections.get("EDGE_WEIGHT_SECTION", []))
     except ValueError as error:
         raise ValueError(f"{where} does not fit DIMENSION {fields.get('DIMENSION')!r}: {error}") from None
     allowed = f"{', '.join(COORDINATES)}, or EXPLICIT with EDGE_WEIGHT_FORMAT {', '.join(MATRICES)}"
     raise ValueError(f"{where}: EDGE_WEIGHT_TYPE {kind!r} {form!r} is not supported; allowed: {allowed}")
 
 
+def _matrix(n: int, form: str, words: list[str]) -> FloatArray:
+    """Distances (n, n) of a matrix in one of the formats. Its diagonal has no meaning, and is 0.
+
+    Raises:
+        ValueError: a number is missing, negative or non-finite, or the matrix is not symmetric.
+    """
+    row, column = MATRICES[form](n)
+    if len(words) != len(row):
+        raise ValueError(f"{form} has {len(row):,} numbers, got {len(words):,}")
+    numbers = np.array(words, dtype=np.float64)
+    wrong = (row != column) & ~(np.isfinite(numbers) & (numbers >= 0))
+    if wrong.any():
+        k = int(wrong.argmax())
+        raise ValueError(
+            f"the distance of cities {row[k] + 1} and {column[k] + 1} is {words[k]}; allowed: finite, >= 0"
+        )
+    distances = np.zeros((n, n))
+    distances[row, column] = numbers
+    if form != "FULL_MATRIX":
+        distances[column, row] = numbers
+    np.fill_diagonal(distances, 0.0)
+    if not np.array_equal(distances, distances.T):
+        raise ValueError("the matrix of distances is not symmetric")
+    return distances
+
+
 def _sections(text: str) -> tuple[dict[str, str], dict[str, list[str]]]:
-    """Fields ``NAME : value``, and the words of each section."""
+    """Fields ``NAME : value``, and the words of each section.
+
+    Raises:
+        ValueError: a field or a section occurs twice, or something follows EOF.
+    """
     fields: dict[str, str] = {}
     sections: dict[str, list[str]] = {}
     words: list[str] = []
-    for line in text.splitlines():
+    ended = False
+    for number, line in enumerate(text.splitlines(), 1):
         name, colon, value = (part.strip() for part in line.partition(":"))
-        if colon:
+        if ended and name:
+            raise ValueError(f"line {number} follows EOF: {line[:60]!r}")
+        section = name.endswith("_SECTION")
+        if name in (sections if section else fields) and (colon or section) and name != "COMMENT":
+            raise ValueError(f"line {number} gives {name} again")
+        if section:
+            words = sections[name] = []
+        elif colon:
             fields[name] = value
-        elif name.endswith("_SECTION"):
-            words = sections.setdefault(name, [])
-        elif name != "EOF":
+        elif name == "EOF":
+            ended = True
+        else:
             words += line.split()
     return fields, sections

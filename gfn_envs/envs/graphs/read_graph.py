@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import ast
 import os
+import re
+import shlex
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -58,9 +60,10 @@ def read_graph(graph: Any, where: str) -> GraphData:
         graph: one of:
 
             * the path of a file: GraphML (.graphml, .xml), GML (.gml) or GEXF (.gexf), read by NetworkX; or a list of
-              edges, one ``u v`` or ``u v weight`` per line, as ``networkx.write_edgelist`` writes it, with comments
-              after ``#``. A line with one name is a vertex without edges. A first line ``n m``, before m lines
-              ``u v weight`` with vertices 1 to n, is the header of the Gset files and not an edge;
+              edges, one ``u v`` or ``u v weight`` per line, as ``networkx.write_edgelist`` writes it, or with commas or
+              semicolons; with comments after ``#``, or on lines that begin with ``%``. Names can be in double quotes. A
+              line with one name is a vertex without edges. Files can be compressed with gzip. A first line ``n m``,
+              before m lines ``u v weight`` with vertices 1 to n, is the header of the Gset files and not an edge;
             * a ``networkx.Graph``. The attribute ``weight`` of edges and nodes is their weight, 1 where it is missing;
               other attributes have no effect;
             * a list of edges (u, v) or (u, v, weight), or {"nodes": [name or (name, weight), ...], "edges": [...]}.
@@ -72,12 +75,13 @@ def read_graph(graph: Any, where: str) -> GraphData:
         TypeError: the graph is something else.
         ValueError: the graph is directed, has a self-loop, parallel edges, an edge with two weights, a weight that is
             not a finite number, two vertices of one name, or fewer than two vertices; a line of a file has another
-            form; or its first line can be a header or an edge. The message names the edge, the vertex or the line.
+            form; it has no edge, is in another format, or its first line names columns or can be a header or an edge.
+            The message names the edge, the vertex or the line.
     """
     if isinstance(graph, str | os.PathLike):
         path = Path(graph)
         where = f"{where}: {path}"
-        if reader := READERS.get(path.suffix.lower()):
+        if reader := READERS.get(Path(path.name.lower().removesuffix(".gz")).suffix):
             return _build(*_parts(_read_with_networkx(path, reader, where), where), where)
         return _build(*_edge_lines(path, where), where)
     if hasattr(graph, "is_directed") and hasattr(graph, "edges"):
@@ -132,10 +136,12 @@ def _edge_lines(path: Path, where: str) -> tuple[list[Any], list[Any]]:
     nodes: list[Any] = []
     edges: list[Any] = []
     lengths: list[int] = []
-    for number, line in enumerate(read_text(path, where).splitlines(), 1):
-        content = line.split("#")[0]
-        words: list[Any] = content.split(None, 2) if "{" in content else content.replace(",", " ").split()
+    text = read_text(path, where)
+    if found := OTHER_FORMATS.search(text):
+        raise ValueError(f"{where} is not a list of edges: {found[0].strip()[:60]!r} is of another format; {FORMATS}")
+    for number, line in enumerate(text.splitlines(), 1):
         try:
+            words: list[Any] = _words(line)
             if len(words) == 3 and "{" in words[2]:
                 words[2] = ast.literal_eval(words[2]).get("weight", 1.0)
             if len(words) > 1:
@@ -146,13 +152,48 @@ def _edge_lines(path: Path, where: str) -> tuple[list[Any], list[Any]]:
         if len(words) == 1 and words[0] not in dict(nodes):
             nodes.append((words[0], 1.0))
         lengths += [len(words)] if words else []
+    if not edges:
+        raise ValueError(f"{where} has no edge; allowed: a line 'u v' or 'u v weight' per edge")
+    if nodes and lengths[0] == 1 and nodes[0][0].lower() in COLUMN and len(lengths) > 1:
+        raise ValueError(f"{where}: the first line {nodes[0][0]!r} names a column; remove it, or put # before it")
     if _has_header(edges, lengths, where):
         return [(str(i + 1), 1.0) for i in range(int(edges[0][0]))], edges[1:]
     return nodes, edges
 
 
-#: First lines that name columns.
-COLUMNS = ({"source", "target"}, {"from", "to"}, {"node1", "node2"}, {"vertex1", "vertex2"})
+def _words(line: str) -> list[Any]:
+    """The words of a line without its comment, separated by blanks, commas or semicolons; quotes hold one together.
+
+    Raises:
+        ValueError: a quote does not end.
+    """
+    content = line.split("#")[0]
+    if content.lstrip().startswith("%"):
+        return []
+    if "{" in content:
+        return list(content.split(None, 2))
+    if '"' not in content:
+        return list(content.replace(",", " ").replace(";", " ").split())
+    words = shlex.shlex(content, posix=True)
+    words.whitespace, words.quotes, words.escape, words.commenters = " \t,;", '"', "", ""
+    words.whitespace_split = True
+    return list(words)
+
+
+#: Beginnings of files, or lines, of formats that are not read: GML, XML, DOT, Pajek, Matrix Market, JSON, DIMACS.
+OTHER_FORMATS = re.compile(
+    r"\A\s*(?:(?:strict\s+)?(?:di)?graph\b[^,;\n]*[\[{].*|graph\s*\n\s*\[|Creator\b.*|<.*|\*(?:Vertices|Network)\b.*|%%MatrixMarket.*"
+    r"|[\[{].*)|^p\s+(?:edge|col|sp|cut|max)\s.*$",
+    re.IGNORECASE | re.MULTILINE,
+)
+FORMATS = f"allowed: {', '.join(READERS)}, or one 'u v' or 'u v weight' per line"
+
+#: First lines that name columns: two of them, or one.
+COLUMNS = (
+    *({"source", "target"}, {"from", "to"}, {"node1", "node2"}, {"vertex1", "vertex2"}, {"node_1", "node_2"}),
+    *({"u", "v"}, {"i", "j"}, {"src", "dst"}, {"start", "end"}, {"head", "tail"}),
+)
+COLUMN = ("vertex", "node", "name", "id", "vertices", "nodes")
 
 
 def _has_header(edges: list[Any], lengths: list[int], where: str) -> bool:

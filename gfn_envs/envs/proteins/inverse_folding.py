@@ -16,6 +16,7 @@ from gfn_envs.envs.proteins import contacts
 from gfn_envs.envs.proteins.distances import distance_matrix, read_backbone, read_distances
 from gfn_envs.envs.proteins.gfp_brightness import AVGFP
 from gfn_envs.envs.proteins.peptide_classifier import AMINO_ACIDS
+from gfn_envs.envs.strings.numbering import tokens_of
 from gfn_envs.envs.strings.substitution import Substitution
 from gfn_envs.validation import one_of, positive, positive_int, real, shown
 
@@ -234,10 +235,15 @@ class InverseFolding(Substitution):
 
     @property
     def native_energy(self) -> float:
-        """E of the native sequence.
+        """E of the native sequence. Raises ValueError as :attr:`native_tokens`."""
+        return float(self.energy(self.native_tokens[None])[0])
+
+    @property
+    def native_tokens(self) -> IntArray:
+        """The native sequence, int64 (length,).
 
         Raises:
-            ValueError: the native sequence is unknown, or has letters that are not in the alphabet.
+            ValueError: it is unknown, or has letters that are not in the alphabet.
         """
         if self.native is None:
             raise ValueError(
@@ -247,7 +253,7 @@ class InverseFolding(Substitution):
             raise ValueError(
                 f"InverseFolding: the native sequence has {sorted(missing)}, which are not in the alphabet"
             )
-        return float(self.energy(self.from_text([self.native])[:, :-1])[0])
+        return tokens_of([self.native], self.letters, self.length, self.length, "InverseFolding: native")[0]
 
     def log_reward(self, states: IntArray) -> FloatArray:
         """-E / temperature, float64 (n,).

@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 
 from gfn_envs.arrays import BoolArray, IntArray
-from gfn_envs.envs.strings.fasta import is_fasta, read_fasta
 from gfn_envs.envs.strings.motifs import listed
+from gfn_envs.fasta_files import is_fasta, read_fasta
 from gfn_envs.validation import shown
 
 #: Names of the wild type in tables.

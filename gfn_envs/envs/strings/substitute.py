@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence as Letters
 from math import comb
 
@@ -75,10 +76,10 @@ class Substitute(Construction):
         position, letter = divmod(action, self.num_letters)
         return f"{position + 1}{letters[letter]}"
 
-    def num_reached(self, steps: int) -> int:
-        """Number of sequences after ``steps`` steps: those with at most as many changes."""
-        most = min(steps, self.length)
-        return sum(comb(self.length, h) * (self.num_letters - 1) ** h for h in range(most + 1))
+    def num_reached(self) -> list[int]:
+        """Number of sequences after 0 ... ``length`` steps: those with at most as many changes."""
+        changed = (comb(self.length, h) * (self.num_letters - 1) ** h for h in range(self.length + 1))
+        return list(itertools.accumulate(changed))
 
 
 def log_path_counts(num_letters: int, length: int, steps: int) -> FloatArray:

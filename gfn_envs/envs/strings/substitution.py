@@ -49,8 +49,10 @@ class Substitution(Sequence):
         self.max_length, self.num_features = self.steps, width + self.steps + 1
         self.num_tokens, self.num_positions = self.num_letters + self.steps + 2, self.length + 1
         self.observation_space = spaces.MultiDiscrete([self.num_letters + 1] * self.length + [self.steps + 1])
-        self.declared_num_terminal_states = build.num_reached(self.steps)
-        self.declared_num_states = sum(build.num_reached(t) for t in range(self.steps + 1))
+        reached = build.num_reached()
+        self.declared_num_terminal_states = reached[min(self.steps, self.length)]
+        later = max(0, self.steps - self.length)  # After as many steps as letters, all strings are reached.
+        self.declared_num_states = sum(reached[: self.steps + 1]) + later * reached[-1]
 
     @property
     def is_unlimited(self) -> bool:

@@ -182,3 +182,18 @@ def test_state_flows_start_at_the_trend_of_rewards_over_conditions(by: str) -> N
     agent.update()
     betas = np.array([[0.5], [4.0], [8.0]])
     np.testing.assert_allclose(agent.log_z_at(betas), -100 * betas[:, 0], atol=6)
+
+
+@pytest.mark.parametrize("name", ["sac", "tb", "soft-dqn", "ppo"])
+def test_metrics_of_every_condition(name: str) -> None:
+    """Also of agents with further networks, such as critics."""
+    agent = agent_on_grid(name)
+    agent.update()
+    assert np.isfinite(conditional_metrics(agent, 3)["mean_tv"])
+    fixed = agent.at([2.0])
+    if name == "sac":
+        rows = agent.dag.join(fixed.dag.source(1), np.float32([[2.0]]))
+        q = [critic(rows).forward_logits for critic in agent.critics]
+        legal = torch.from_numpy(agent.dag.forward_mask(rows))
+        expected = torch.minimum(*q).masked_fill(~legal, -torch.inf).logsumexp(1).item()
+        assert fixed.log_z == pytest.approx(expected, abs=1e-5)

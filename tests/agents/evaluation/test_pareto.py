@@ -35,6 +35,8 @@ def test_metrics_of_a_front_by_hand() -> None:
     assert found["hypervolume"] == pytest.approx(0.25)
     assert found["hypervolume_share"] == pytest.approx(1)
     assert found["igd_plus"] == 0
+    flat = pareto_metrics(objects, scores, front=np.array([[1.0, 0.0]]))
+    assert flat["hypervolume_share"] is None  # The true front has no volume.
     assert found["front_diversity"] == pytest.approx((1 + 2 + 1) * 2 / 6)
     assert igd_plus(scores[1:2], scores[:3]) == pytest.approx((0.5 + 0 + 0.5) / 3)
     assert r2(scores[1:2], np.array([[1.0, 0.0], [0.5, 0.5]])) == pytest.approx((0.5 + 0.25) / 2)

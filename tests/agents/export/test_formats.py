@@ -2,9 +2,11 @@
 
 import csv
 import dataclasses
+import gzip
 import io
 import math
 import os
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -231,6 +233,25 @@ def test_names_are_read_from_our_own_files(tmp_path):
     (tmp_path / "b.csv").write_text("smiles,reward\nC,1\n")
     with pytest.raises(ValueError, match=r"b\.csv, line 1: .*'object', only smiles, reward"):
         read_names(tmp_path / "b.csv")
+
+
+@pytest.mark.parametrize("name", ["a.csv", "a.fasta", "a.tsv", "a.csv.gz", "a.fa.gz"])
+def test_names_are_read_back_from_every_format(tmp_path, name):
+    dag, samples = sampled("GFN/Sequence-v0", {"alphabet": "ACGT", "length": 70})
+    plain = Path(name.removesuffix(".gz"))
+    kind = ".csv" if plain.suffix in (".csv", ".tsv") else ".fasta"
+    write_samples(tmp_path / f"w{kind}", samples, dag)
+    text = (tmp_path / f"w{kind}").read_text()
+    content = (text.replace(",", "\t") if plain.suffix == ".tsv" else text).encode()
+    (tmp_path / name).write_bytes(gzip.compress(content) if name.endswith(".gz") else content)
+    assert read_names(tmp_path / name) == list(samples.names)
+
+
+def test_names_of_trees_are_read_back(tmp_path):
+    dag, samples = sampled(PHYLO_TREE)
+    write_samples(tmp_path / "a.nwk", samples, dag)
+    assert (tmp_path / "a.nwk").read_text().startswith("[")
+    assert read_names(tmp_path / "a.nwk") == list(samples.names)
 
 
 @pytest.mark.parametrize("ndim", [1, 2, 3, 4])

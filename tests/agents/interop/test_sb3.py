@@ -16,6 +16,8 @@ from stable_baselines3 import A2C, DQN, PPO
 from stable_baselines3.common.monitor import Monitor
 from stable_baselines3.common.vec_env import DummyVecEnv, VecMonitor, VecNormalize
 
+import agents
+import gfn_envs
 from agents.errors import NoLegalActionError
 from agents.interop.sb3 import SB3VecEnv
 from agents.interop.sb3_policy import sb3_exact_metrics, sb3_probabilities
@@ -370,3 +372,20 @@ def test_policies_on_single_environments_and_what_is_refused(tmp_path: Path) -> 
         sb3_probabilities(model, SB3VecEnv(BAG, 2, **BAG_KWARGS))
     with pytest.raises(ValueError, match="gfn_envs"):
         sb3_probabilities(model, DummyVecEnv([lambda: gym.make("CartPole-v1")]))
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"batch_size": 3, "num_steps": 5, "minibatch_size": 7},
+        {"batch_size": 2, "num_steps": 4, "minibatch_size": 1},
+        {"batch_size": 1, "num_steps": 1, "minibatch_size": 64},
+    ],
+)
+def test_a_minibatch_of_one_step_raises_before_it_spoils_the_network(settings: dict[str, int]) -> None:
+    dag = gfn_envs.make_dag(GRID, **GRID_KWARGS)
+    with pytest.raises(ValueError, match="sb3-ppo: the last minibatch would have one step, got num_steps"):
+        agents.make_agent("sb3-ppo", dag, **settings)
+    allowed = agents.make_agent("sb3-ppo", dag, **{**settings, "num_steps": 6, "minibatch_size": 4, "batch_size": 2})
+    allowed.update()
+    assert all(torch.isfinite(p).all() for p in allowed.policy.parameters())

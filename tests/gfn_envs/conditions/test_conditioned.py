@@ -230,3 +230,25 @@ def test_rewards_of_all_pairs_are_those_of_each(kind):
     expected = [both.log_reward(both.join(states, c[i : i + 1])) for i in range(3)]
     found = both.conditions.every_log_reward(both.conditions.scores(states), c)
     np.testing.assert_allclose(found, expected, rtol=1e-12)
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["0.7", "0.1", "values=0.7", "values=0.1,0.3", "0.7,0.71", "100.1,100.2", "1000.1,1000.2", "0.1,0.10001", "3"],
+)
+def test_conditions_accept_their_own_numbers(text):
+    """They are float32; bounds are not."""
+    both = conditioned(GRID, f"temperature:{text}")
+    made = both.conditions
+    for own in (made.default[None], made.grid(5), made.sample(20, np.random.default_rng(0))):
+        np.testing.assert_array_equal(made.checked(own), own)
+        for condition in own:
+            both.at(condition)
+    low, high = float(made.low[0]), float(made.high[0])
+    for outside in (low - 1e-3 * low, high + 1e-3 * high):
+        with pytest.raises(ValueError, match="is out of range"):
+            made.checked([outside])
+
+
+def test_one_listed_value_is_one_condition():
+    assert conditioned(GRID, "temperature:values=2").conditions.values.tolist() == [[2.0]]

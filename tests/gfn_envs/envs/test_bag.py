@@ -139,3 +139,10 @@ def test_a_missing_file_of_modes_is_named(tmp_path: Path) -> None:
 def test_bad_arguments_raise(arguments: dict[str, Any], message: str) -> None:
     with pytest.raises(ValueError, match=re.escape(message)):
         Bag(**arguments)
+
+
+@pytest.mark.parametrize(("capacity", "repeats"), [(32766, 32766), (40000, 40000), (100000, 99990)])
+def test_bags_of_more_letters_than_fit_in_16_bits(capacity: int, repeats: int) -> None:
+    dag = Bag(2, capacity, repeats)
+    modes = dag.modes
+    assert sorted(modes[:, :2].tolist()) == [[capacity - repeats, repeats], [repeats, capacity - repeats]]

@@ -13,7 +13,7 @@ import pytest
 from Bio import SeqIO
 
 from gfn_envs import GFP, Mutation, check_dag, exact
-from gfn_envs.envs.strings.fasta import read_fasta
+from gfn_envs.fasta_files import read_fasta
 from tests.helpers import all_states
 
 

@@ -370,3 +370,9 @@ def test_observations_of_tuples_and_dictionaries(dict_observation: bool) -> None
     assert inside[1]["sum"].tolist() == [2]
     assert [single.observation_space.contains(parent) for parent, _ in single.unwrapped.parents()] == [True]
     assert single.observation_space.contains(info["final_obs"][0])
+
+
+def test_unknown_options_of_reset_raise() -> None:
+    for env in (gym.make(GRID), *both_vectors(GRID, {}, 2, "SameStep")):
+        with pytest.raises(ValueError, match="options of reset: unknown stat; allowed: condition, reset_mask, state"):
+            env.reset(options={"stat": [0, 0, 0]})

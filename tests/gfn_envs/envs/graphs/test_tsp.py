@@ -122,7 +122,7 @@ def test_a_graph_gives_the_distances_and_the_names(tmp_path: Path) -> None:
             "EDGE_WEIGHT_TYPE: EUC_2D\nNODE_COORD_SECTION\n1 0 0\n2 0 3\n3 4 3\n4 4 0\nFIXED_EDGES_SECTION\n1 2\n-1\n",
             "FIXED_EDGES_SECTION is not supported; allowed: NODE_COORD_SECTION",
         ),
-        ("EDGE_WEIGHT_TYPE: EUC_2D\nTYPE: ATSP\n", "TYPE must be TSP, got ATSP"),
+        ("EDGE_WEIGHT_TYPE: EUC_2D\nTYPE: ATSP\n", "line 5 gives TYPE again"),
         (EXPLICIT + f"FULL_MATRIX\nEDGE_WEIGHT_SECTION\n{'0 1 2 3 ' * 4}", "not symmetric"),
     ],
 )
@@ -145,3 +145,50 @@ def test_other_files_are_refused(tmp_path: Path, text: str, message: str) -> Non
 def test_bad_arguments(kwargs: dict[str, Any], message: str) -> None:
     with pytest.raises(ValueError, match=message):
         TSP(**kwargs)
+
+
+def explicit(form: str, numbers: str, dimension: int = 4, more: str = "") -> str:
+    head = f"TYPE: TSP\nDIMENSION: {dimension}\nEDGE_WEIGHT_TYPE: EXPLICIT\nEDGE_WEIGHT_FORMAT: {form}\n"
+    return f"{head}{more}EDGE_WEIGHT_SECTION\n{numbers}\nEOF\n"
+
+
+@pytest.mark.parametrize(
+    ("form", "numbers"),
+    [
+        ("FULL_MATRIX", "9 1 2 3  1 9 4 5  2 4 9 6  3 5 6 9"),
+        ("UPPER_ROW", "1 2 3  4 5  6"),
+        ("UPPER_DIAG_ROW", "9999 1 2 3  -1 4 5  7 6  8"),
+        ("LOWER_ROW", "1  2 4  3 5 6"),
+        ("LOWER_DIAG_ROW", "9 1 9 2 4 9 3 5 6 9"),
+    ],
+)
+def test_the_diagonal_of_a_matrix_has_no_meaning(tmp_path: Path, form: str, numbers: str) -> None:
+    (tmp_path / "m.tsp").write_text(explicit(form, numbers))
+    dag = TSP(str(tmp_path / "m.tsp"))
+    assert dag.distances.tolist() == [[0, 1, 2, 3], [1, 0, 4, 5], [2, 4, 0, 6], [3, 5, 6, 0]]
+    check_dag(dag)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        (explicit("UPPER_ROW", "1 2 3 4 5 -1"), "the distance of cities 3 and 4 is -1; allowed: finite, >= 0"),
+        (explicit("UPPER_ROW", "1 2 3 4 5 1e400"), "cities 3 and 4 is 1e400"),
+        (explicit("FULL_MATRIX", "0 nan 2 3  1 0 4 5  2 4 0 6  3 5 6 0"), "cities 1 and 2 is nan"),
+        ("TYPE: ATSP\nDIMENSION: 4\n", "TYPE must be TSP, got ATSP"),
+        (explicit("FULL_MATRIX", "5"), "FULL_MATRIX has 16 numbers, got 1"),
+        (explicit("UPPER_ROW", "5"), "UPPER_ROW has 6 numbers, got 1"),
+        (explicit("UPPER_ROW", "1 2 3 4 5 6", more="DIMENSION: 5\n"), "line 5 gives DIMENSION again"),
+        (explicit("UPPER_ROW", "1 2 3 4 5 6") + "7 8\n", "line 8 follows EOF: '7 8'"),
+        (explicit("UPPER_ROW", "1 2 3\nEDGE_WEIGHT_SECTION\n4 5 6"), "line 7 gives EDGE_WEIGHT_SECTION again"),
+        ("DIMENSION: 4\nEDGE_WEIGHT_TYPE: EUC_2D\nNODE_COORD_SECTION\n1 0 0\n2 0 1\n2 1 0\n4 1 1\n", "named '2'"),
+        (
+            "DIMENSION: 4\nEDGE_WEIGHT_TYPE: EUC_2D\nNODE_COORD_SECTION\n1 0 0\n2 0 inf\n3 1 0\n4 1 1\n",
+            "city '2' are not",
+        ),
+    ],
+)
+def test_wrong_files_of_cities(tmp_path: Path, text: str, message: str) -> None:
+    (tmp_path / "m.tsp").write_text(text)
+    with pytest.raises(ValueError, match=f"m.tsp.*{message}"):
+        TSP(str(tmp_path / "m.tsp"))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import itertools
 import re
 from pathlib import Path
@@ -175,7 +176,14 @@ def test_bad_graphs_raise(graph: Any, message: str) -> None:
         ("g.txt", "a b heavy\n", "g.txt, line 1: 'a b heavy' is not"),
         ("g.csv", "source,target\na,b\nb,c\n", "g.csv: the first line 'source target' names columns; remove it"),
         ("g.txt", "3 2\n1 2\n1 3\n", "the first line '3 2' can be an edge, or a header of 3 vertices and 2 edges"),
-        ("g.txt", "p edge 3 2\ne 1 2\n", "g.txt, line 1: 'p edge 3 2' is not"),
+        ("g.txt", "c a graph\np edge 3 2\ne 1 2\n", "'p edge 3 2' is of another format; allowed: .graphml"),
+        ("g.txt", "graph [\n node [ id 1 ]\n]\n", "'graph [' is of another format"),
+        ("p.net", "*Vertices 3\n1 a\n*Edges\n1 2\n", "'*Vertices 3' is of another format"),
+        ("m.mtx", "%%MatrixMarket matrix\n3 3 2\n1 2\n", "is of another format"),
+        ("g.dot", "graph g { a -- b }\n", "is of another format"),
+        ("g.txt", "a\nb\n", "g.txt has no edge; allowed"),
+        ("g.csv", "u,v\na,b\n", "the first line 'u v' names columns"),
+        ("g.csv", "vertex\na,b\n", "the first line 'vertex' names a column"),
         ("g.txt", "a b {'weight': open('x')}\n", "g.txt, line 1:"),
         ("g.graphml", "not xml", "g.graphml cannot be read: "),
         ("g.gml", "graph [", "g.gml cannot be read: "),
@@ -208,3 +216,22 @@ def test_a_graph_of_another_type_raises() -> None:
         TypeError, match="MaxCut: graph must be the path of a file, a NetworkX graph, or a list of edges"
     ):
         MaxCut(np.ones((3, 3)))
+
+
+@pytest.mark.parametrize(
+    "text", ["a;b;2\nb;c;1\n", "a, b, 2\nb, c, 1\n", '% sym\n"a" "b" 2\n# x\nb\t"c"\t1\n', '"a","b",2\n"b","c",1\n']
+)
+def test_separators_quotes_and_comments(tmp_path: Path, text: str) -> None:
+    (tmp_path / "g.txt").write_text(text)
+    graph = read_graph(tmp_path / "g.txt", "Graph")
+    assert graph.as_argument["edges"] == [["a", "b", 2.0], ["b", "c", 1.0]]
+    assert set(graph.names) == {"a", "b", "c"}
+
+
+@pytest.mark.parametrize("kind", ["gml", "graphml", "gexf"])
+def test_compressed_files_of_networkx(tmp_path: Path, kind: str) -> None:
+    networkx = pytest.importorskip("networkx")
+    getattr(networkx, f"write_{kind}")(networkx.path_graph(3), tmp_path / f"g.{kind}")
+    (tmp_path / f"g.{kind}.gz").write_bytes(gzip.compress((tmp_path / f"g.{kind}").read_bytes()))
+    plain, packed = (read_graph(tmp_path / name, "Graph") for name in (f"g.{kind}", f"g.{kind}.gz"))
+    assert plain.as_argument == packed.as_argument

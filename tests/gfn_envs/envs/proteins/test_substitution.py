@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import json
+import math
 from collections import Counter
 from math import factorial
 from typing import Any
@@ -130,3 +131,16 @@ def test_odd_arguments(arguments: dict[str, Any], message: str) -> None:
 def test_a_string_with_too_many_changes() -> None:
     with pytest.raises(ValueError, match="'WWKWW' differs from start at more than 2 positions"):
         fold(steps=2).from_text(["WWKWW"])
+
+
+def test_the_native_energy_does_not_depend_on_the_steps() -> None:
+    far = InverseFolding(RING, "substitute", alphabet="WKC", start="WWWWW", native="CKWCC", steps=2)
+    assert far.native_energy == InverseFolding(RING, alphabet="WKC", native="CKWCC").native_energy
+
+
+def test_counts_of_many_steps_are_fast_and_right() -> None:
+    dag = fold(steps=5000)
+    assert dag.num_terminal_states == 3**5
+    assert dag.declared_num_states == sum(
+        sum(math.comb(5, h) * 2**h for h in range(min(t, 5) + 1)) for t in range(5001)
+    )
