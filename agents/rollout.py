@@ -14,6 +14,7 @@ from typing import NamedTuple
 import numpy as np
 
 from agents.errors import NoLegalActionError
+from agents.rollout_numbers import first_stops, gumbel_noise, noise_of_steps
 from agents.trajectories import Trajectories
 from gfn_envs.arrays import BoolArray, FloatArray, IntArray
 from gfn_envs.border import check_once, log_rewards, reward_record
@@ -32,8 +33,8 @@ class Exploration(NamedTuple):
     temperature: float = 1.0
     """Softmax temperature, > 0."""
     delay_stop: float = 0.0
-    """Share of trajectories that may stop only after a random step (:func:`first_stops`); in [0, 1]. The last action
-    must be a stop that is legal everywhere."""
+    """Share of trajectories that may stop only after a random step, in [0, 1]
+    (:func:`agents.rollout_numbers.first_stops`). The last action must be a stop that is legal everywhere."""
 
 
 #: No departure.
@@ -65,46 +66,9 @@ def sample_actions(
         FloatingPointError: logits of legal actions contain NaN, or all are -inf.
     """
     n, width = mask.shape
-    actions, scores = _choose(logits, mask, _noise(rng, 1, n, width, epsilon)[0], temperature)
+    actions, scores = _choose(logits, mask, gumbel_noise(rng, 1, n, width, epsilon)[0], temperature)
     _check([scores], [mask], [actions])
     return actions
-
-
-def _noise(rng: np.random.Generator, steps: int, n: int, width: int, epsilon: float) -> FloatArray:
-    """Gumbel noise float32 (steps, n, width).
-
-    With probability ``epsilon``, a row explores: its noise is scaled up until the logits do not matter.
-    """
-    # In single precision an exponential can be exactly 0.
-    gumbel = rng.standard_exponential((steps, n, width), dtype=np.float32)
-    np.negative(np.log(np.maximum(gumbel, np.float32(1e-30), out=gumbel), out=gumbel), out=gumbel)
-    if epsilon > 0:
-        gumbel[rng.random((steps, n), dtype=np.float32) < epsilon] *= np.float32(1e20)
-    return gumbel
-
-
-def _noise_of_steps(rng: np.random.Generator, n: int, width: int, epsilon: float) -> Iterator[FloatArray]:
-    """The noise (n, width) of one step after another, drawn for several steps together.
-
-    If ``rng`` gives a part of a batch's numbers, as many steps are drawn together as for the whole batch
-    (:mod:`agents.distributed.engine`).
-    """
-    steps = max(1, 2048 // (getattr(rng, "batch", n) * width))
-    while True:
-        yield from _noise(rng, steps, n, width, epsilon)
-
-
-def uniform_of_steps(rng: np.random.Generator, n: int, explores: bool) -> Iterator[FloatArray]:
-    """Uniform numbers float32 (2, n) of one step after another: for the action, and for whether it explores.
-
-    If actions never explore, the second row is the first. Several steps are drawn together, as many as for the whole
-    batch if ``rng`` gives a part of its numbers.
-    """
-    steps = max(1, 2048 // getattr(rng, "batch", n))
-    while True:
-        u = rng.random((steps, n), dtype=np.float32)
-        other = rng.random((steps, n), dtype=np.float32) if explores else u
-        yield from np.stack([u, other], axis=1)
 
 
 def _choose(logits: FloatArray, mask: BoolArray, gumbel: FloatArray, temperature: float) -> tuple[IntArray, FloatArray]:
@@ -132,18 +96,6 @@ def _check(scores: list[FloatArray], masks: list[BoolArray], actions: list[IntAr
             f"the policy gave NaN or infinite logits: scores {every[row][legal]} of the legal actions "
             f"{np.flatnonzero(legal).tolist()}"
         )
-
-
-def first_stops(rng: np.random.Generator, n: int, delay_stop: float, max_length: int) -> IntArray:
-    """The step, from 1, at which each trajectory may stop at the earliest, int64 (n,).
-
-    With probability ``delay_stop``, it is uniform in 1 ... ``max_length``, independently for each trajectory; else it
-    is 1.
-    """
-    if delay_stop == 0:
-        return np.ones(n, np.int64)
-    delayed, place = rng.random((2, n))
-    return np.where(delayed < delay_stop, 1 + (max_length * place).astype(np.int64), 1)
 
 
 def without_stop(mask: BoolArray, early: BoolArray) -> BoolArray:
@@ -184,7 +136,7 @@ def sample_forward(
         _check(scores, masks, actions_taken[len(actions_taken) - len(scores) :])
 
     stops = first_stops(rng, n, exploration.delay_stop, dag.max_length)
-    noise = _noise_of_steps(rng, n, dag.num_actions, exploration.epsilon)
+    noise = noise_of_steps(rng, n, dag.num_actions, exploration.epsilon)
     try:
         while len(rows):
             # All trajectories start in s0; with conditions, the rows differ.
@@ -245,7 +197,7 @@ def sample_backward(
         return no_trajectories(dag)
     states, rows = np.array(objects, dtype=dag.state_dtype), np.arange(n)
     visited, row_lists, undone = [states], [rows], []
-    noise = _noise_of_steps(rng, n, dag.num_backward_actions, 0.0)
+    noise = noise_of_steps(rng, n, dag.num_backward_actions, 0.0)
     while len(rows):
         mask = dag.backward_mask(states)
         chosen = np.zeros(mask.shape, np.float32) if logits is None else logits(states)

@@ -154,8 +154,8 @@ def section(results: dict[str, Any]) -> str:
             "",
             "`python -m benchmarks.cost_curves`: milliseconds per iteration of `tb` with two hidden layers of 256 and "
             "otherwise default settings, at the mean length of the trajectories. On grids the length is half of the "
-            "longest, about that of a trained policy. The compiled engine is chosen for environments of up to 500,000 "
-            "states; larger ones have the engine torch.",
+            "longest, about that of a trained policy. The compiled engine was chosen for environments of up to 500,000 "
+            "states; larger ones had the engine torch, which is now chosen for fewer of them (`benchmarks.engines`).",
             "",
             f"![Milliseconds per iteration over six sizes](figures/{FIGURE.name})",
             "",

@@ -33,7 +33,10 @@ def positive_int(name: str, value: Any, where: str, at_least: int = 1, at_most: 
 
 def checked_seed(seed: Any, where: str) -> int:
     """A seed as an int. Raises ValueError unless it is in 0 ... 2^63 - 1; None would give another result every time."""
-    return positive_int("seed", seed, where, at_least=0, at_most=2**63 - 1)
+    found = positive_int("seed", seed, where, at_least=0)
+    if found >= 2**63:
+        raise ValueError(f"{where}: seed must be below 2^63, got {shown(found)}")
+    return found
 
 
 #: Largest number of entries of an array that an environment allocates for itself (512 MB of int64).

@@ -57,6 +57,7 @@ BLACK_BOXES = {
     "agents/policies/masking.py": "log-softmax over legal actions",
     "agents/policies/mlp.py": "a multi-layer perceptron",
     "agents/policies/policy.py": "the interface of networks: states in, logits out",
+    "agents/rollout_numbers.py": "Gumbel noise, whose largest sum with a logit is a sample of the softmax",
     "agents/policies/state_action.py": "the logits of P_F and P_B from one network",
     "agents/schedules.py": "the value of a setting at an iteration",
     "agents/tempered_agent.py": "log R is scaled if rewards are steep; log Z is set if it is far off",

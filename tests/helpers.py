@@ -102,6 +102,7 @@ SMALL_ARGUMENTS: dict[str, list[dict[str, Any]]] = {
         {"distances": RING, "alphabet": "CKL", "min_separation": 2},
         {"distances": RING, "alphabet": "CKL", "min_separation": 2, "composition": 0.7, "construction": "append"},
         {"distances": TRIANGLE, "alphabet": "ACDE", "min_separation": 1, "temperature": 3.0, "native": "CAD"},
+        {"distances": TRIANGLE, "alphabet": "CKL", "construction": "substitute", "start": "CKL", "steps": 2},
     ],
     FRAGMENTS: [
         {"blocks": ["*C", "*c1cc(*)cc(*)c1", "*CO*"], "max_blocks": 3},

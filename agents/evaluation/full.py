@@ -130,10 +130,7 @@ def full_evaluation(
         raise ValueError(f"num_backward must be at least 2, got {num_backward}")
     test_objects, reference = _objects(dag, "test_objects", test_objects), _objects(dag, "reference", reference)
     if known is not None and not dag.has("molecules"):
-        raise ValueError(
-            f"known is only for molecules, which the objects of {dag!r} are not; give rows as reference, or names to "
-            "gfn sample --exclude"
-        )
+        raise ValueError(f"known is only for molecules, which the objects of {dag!r} are not; give rows as reference")
     if not may_evaluate_rewards(dag, rewards):
         return dict.fromkeys(NAMES) | {"log_z": agent.log_z}
     # One stream per kind of samples, so that an optional metric never changes another one.

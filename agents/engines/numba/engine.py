@@ -19,7 +19,8 @@ from agents.engines.numba.tables import Tables, checked_index, tables
 from agents.engines.numba.views import Views
 from agents.errors import NoLegalActionError
 from agents.losses.balance import share
-from agents.rollout import ON_POLICY, Exploration, first_stops
+from agents.rollout import ON_POLICY, Exploration
+from agents.rollout_numbers import first_stops
 from agents.threads import map_on_threads, on_working_threads, working_threads
 from agents.trajectories import Trajectories, concatenate
 from gfn_envs.arrays import BoolArray, FloatArray, IntArray
@@ -75,8 +76,7 @@ class NumbaEngine(Engine):
     def sample(
         self, n: int, rng: np.random.Generator, exploration: Exploration = ON_POLICY, rewards: bool = True
     ) -> Trajectories:
-        dag = self.learner.dag
-        piece = max(1, NUMBERS // dag.max_length)
+        dag, piece = self.learner.dag, max(1, NUMBERS // self.learner.dag.max_length)
         if n > piece:
             sizes = [min(piece, n - first) for first in range(0, n, piece)]
             return concatenate(*(self.sample(size, rng, exploration, rewards) for size in sizes))

@@ -15,16 +15,10 @@ from agents.engines.numba.parts import Part, Scratch, same_steps
 from agents.engines.numba.support import check, require
 from agents.engines.numba.tables import Tables
 from agents.engines.numba.views import Views
+from agents.engines.numba.visited import EMPTY, check_actions, features_of, legal_children, tables_of, with_backward
 from agents.errors import NoLegalActionError
-from agents.rollout import (
-    ON_POLICY,
-    Exploration,
-    first_stops,
-    no_trajectories,
-    packed_of,
-    uniform_of_steps,
-    without_stop,
-)
+from agents.rollout import ON_POLICY, Exploration, no_trajectories, packed_of, without_stop
+from agents.rollout_numbers import first_stops, uniform_of_steps
 from agents.threads import on_working_threads
 from agents.trajectories import Trajectories, concatenate
 from gfn_envs.arrays import BoolArray, FloatArray, IntArray
@@ -35,8 +29,6 @@ from gfn_envs.dag import Dag
 MOST_KEPT = 2**25
 #: Larger batches are sampled in pieces of about this many numbers in features and masks.
 PIECE = 2**26
-
-EMPTY = np.zeros((0, 0), np.int32)
 
 
 class StepwiseEngine(NumbaEngine):
@@ -255,50 +247,6 @@ class Rollout:
         )
         kept = Kept((), np.arange(self.used, dtype=np.int32), self.scratch.memory)
         return Part(self.first, self.last, own, made, index, kept, placed(self.scratch, made))
-
-
-def legal_children(mask: BoolArray) -> IntArray:
-    """0 for legal actions and -1 for others, as in :class:`Tables`, int32."""
-    return np.subtract(mask, 1, dtype=np.int32)
-
-
-def features_of(dag: Dag, listed: bool, states: IntArray) -> tuple[IntArray, FloatArray]:
-    """``feature`` and ``value`` of :class:`Tables`: lists of active features, or all features without columns."""
-    if not listed:
-        return np.zeros((len(states), 0), np.int32), np.ascontiguousarray(dag.encode(states), np.float32)
-    columns: Any = dag.active_features(states)
-    return np.maximum(columns, 0).astype(np.int32), (columns >= 0).astype(np.float32)
-
-
-def with_backward(
-    dag: Dag, states: IntArray, child: IntArray, num_ends: int, feature: IntArray, value: FloatArray
-) -> Tables:
-    """Tables of states (s, state_width), of which the last ``num_ends`` are terminal."""
-    backward_mask = dag.backward_mask(states)
-    ends = np.zeros(len(states), dtype=bool)
-    ends[len(states) - num_ends :] = True
-    return Tables(child, EMPTY, backward_mask, backward_mask.sum(1, dtype=np.int32), ends, feature, value)
-
-
-def tables_of(dag: Dag, listed: bool, states: IntArray) -> Tables:
-    """Tables of any states (s, state_width)."""
-    made = with_backward(dag, states, legal_children(dag.forward_mask(states)), 0, *features_of(dag, listed, states))
-    return made._replace(ends=dag.is_terminal(states))
-
-
-def check_actions(dag: Dag, made: Tables, batch: Trajectories) -> None:
-    """Raise ValueError if the arrays of a batch do not fit together: compiled code does not check its indices."""
-    edges, lengths = batch.num_edges, np.diff(batch.offsets)
-    fits = len(lengths) == len(batch.log_reward) and len(batch.backward_actions) == edges == len(made.ends) - len(batch)
-    fits &= batch.offsets[0] == 0 and batch.offsets[-1] == len(made.ends) and bool((lengths > 1).all())
-    for taken, number in ((batch.actions, dag.num_actions), (batch.backward_actions, dag.num_backward_actions)):
-        fits = fits and len(taken) == edges and taken.min() >= 0 and int(taken.max()) < number
-    if fits:
-        fits = bool((made.child[batch.sources, batch.actions] >= 0).all())
-        fits = fits and bool(made.backward_mask[batch.targets, batch.backward_actions].all())
-        fits = fits and bool(made.ends[batch.last].all()) and not made.ends[batch.sources].any()
-    if not fits:
-        raise ValueError("inconsistent batch: states, actions, backward actions and rewards do not fit together")
 
 
 def placed(scratch: Scratch, made: Tables) -> Scratch:

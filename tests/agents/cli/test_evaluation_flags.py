@@ -116,7 +116,7 @@ def test_evaluation_in_python_can_be_left_out(tmp_path: Path) -> None:
     # A run without evaluation goes on with it.
     agents.train(agent, 8, tmp_path, progress=False, resume=True)
     assert runs.read_metrics(tmp_path)["tv"] is not None
-    with pytest.raises(ValueError, match="eval_every must be at least 0, got -1"):
+    with pytest.raises(ValueError, match="eval_every must be an integer >= 0, got -1"):
         agents.train(agent, 8, eval_every=-1)
 
 

@@ -67,7 +67,7 @@ def test_evaluations_have_them() -> None:
     assert 0 < found["novelty"] < 1
     assert found["uniqueness"] == found["distinct_objects"] / 50
     assert {"validity", "novelty", "nearest_known", "internal_diversity", "scaffold_similarity"} <= set(LABELS)
-    with pytest.raises(ValueError, match="known: SMILES are given, but the objects of HyperGrid"):
+    with pytest.raises(ValueError, match="known is only for molecules, which the objects of HyperGrid"):
         agents.full_evaluation(agents.make_agent("tb", gfn_envs.make_dag("GFN/HyperGrid-v0")), 50, known=["C"])
 
 

@@ -23,6 +23,12 @@ INTEGERS = [
     for name, parameter in environment_parameters(env_id).items()
     if parameter.annotation in (int, int | None) and name != "model"  # "model" is an argument of PDB files only
 ]
+#: Arguments that others need.
+NEEDED = {("GFN/InverseFolding-v0", "steps"): {"construction": "substitute", "start": "CKL"}}
+
+
+def tiny_arguments(env_id: str, name: str) -> dict[str, Any]:
+    return TINY_ARGUMENTS[env_id][0] | NEEDED.get((env_id, name), {})
 
 
 def test_the_list_is_complete() -> None:
@@ -47,13 +53,13 @@ def test_the_list_is_complete() -> None:
 @pytest.mark.parametrize(("env_id", "name"), INTEGERS)
 def test_what_is_no_integer_raises(env_id: str, name: str, value: Any) -> None:
     with pytest.raises(ValueError, match=rf"{name} must be an integer (>=|from) "):
-        gfn_envs.make_dag(env_id, **{**TINY_ARGUMENTS[env_id][0], name: value})
+        gfn_envs.make_dag(env_id, **{**tiny_arguments(env_id, name), name: value})
 
 
 @pytest.mark.parametrize(("env_id", "name"), INTEGERS)
 def test_integers_of_numpy_and_whole_floats_are_integers(env_id: str, name: str) -> None:
     """The environment is the same, and its arguments can be written as JSON."""
-    arguments = TINY_ARGUMENTS[env_id][0]
+    arguments = tiny_arguments(env_id, name)
     default = environment_parameters(env_id)[name].default
     value = arguments.get(name, default)
     if value is None or (name in ("length", "max_mutations") and name not in arguments):
@@ -92,7 +98,7 @@ def test_huge_integers_raise_at_once(defaults: str) -> None:
     """No huge value hangs, exhausts memory or ends in an error of Python or NumPy."""
     cases: list[Any] = []
     for env_id, name in INTEGERS:
-        arguments = TINY_ARGUMENTS[env_id][0] if defaults == "tiny" else {}
+        arguments = tiny_arguments(env_id, name) if defaults == "tiny" else {}
         if defaults == "tiny" or env_id not in (
             "GFN/PHO4-v0",
             "GFN/QM9Str-v0",
