@@ -65,10 +65,8 @@ class NumbaEngine(Engine):
 
     def arrays(self, policy: Any, name: str = "policy") -> tuple[tuple[FloatArray, ...], tuple[FloatArray, ...]]:
         """Weights and biases, in the memory of a policy's parameters."""
-        layers = layers_of(policy)
-        return self.views.of(f"{name}.weights", (w for w, _ in layers)), self.views.of(
-            f"{name}.biases", (b for _, b in layers)
-        )
+        weights, biases = zip(*layers_of(policy), strict=True)
+        return self.views.of(f"{name}.weights", weights), self.views.of(f"{name}.biases", biases)
 
     # ------------------------------------------------------------------ sampling
 
@@ -80,6 +78,7 @@ class NumbaEngine(Engine):
         if n > piece:
             sizes = [min(piece, n - first) for first in range(0, n, piece)]
             return concatenate(*(self.sample(size, rng, exploration, rewards) for size in sizes))
+        self.latest, self.kept = None, []  # Their memory will be used for this batch, even if its reward raises.
         u = rng.random((dag.max_length, n), dtype=np.float32)
         explore = rng.random(u.shape, dtype=np.float32) if exploration.epsilon > 0 else u
         stops = first_stops(rng, n, exploration.delay_stop, dag.max_length)

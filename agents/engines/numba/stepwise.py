@@ -70,6 +70,7 @@ class StepwiseEngine(NumbaEngine):
             sizes = [min(piece, n - first) for first in range(0, n, piece)]
             return concatenate(*(self.sample(size, rng, exploration, rewards) for size in sizes))
         check_once(dag)
+        self.sampled = None  # Its memory will be used for this batch, even if its reward raises.
         if n == 0:
             return no_trajectories(dag)
         network, heat = self.arrays(self.learner.policy), (exploration.epsilon, exploration.temperature)
@@ -107,7 +108,6 @@ class StepwiseEngine(NumbaEngine):
         backward_actions[edge] = dag.backward_action(all_states.take(place[n:] - 1, axis=0), taken)
         log_reward = log_rewards(dag, all_states[offsets[1:] - 1]) if rewards else np.full(n, np.nan)
         batch = Trajectories(all_states, actions, backward_actions, offsets, log_reward)
-        self.sampled = None
         if all(part.whole for part in parts):
             index = np.full(len(all_states), -1)
             index[edge + edge_rows] = np.concatenate(indices)  # The states that edges leave.
@@ -131,7 +131,9 @@ class StepwiseEngine(NumbaEngine):
         """The parts of a batch, with what is known of its rollout."""
         weights = fingerprint(self.arrays(self.learner.policy)[0])
         if self.sampled is not None and same_steps(self.sampled[0], batch):
-            _, known, parts = self.sampled
+            sampled, known, parts = self.sampled
+            if known != weights:  # Other weights will use the memory.
+                self.sampled = sampled, (), parts
             kept = [part.kept if known == weights else NOTHING for part in parts]
             rewards = [batch.log_reward[part.first : part.last] for part in parts]
             return [
@@ -203,12 +205,12 @@ class Rollout:
             u: uniform numbers for the action and for exploration (2, n).
             heat: share of random actions, and temperature.
         """
-        own = slice(*np.searchsorted(rows, (self.first, self.last)))
+        own, unlimited = slice(*np.searchsorted(rows, (self.first, self.last))), allowed is mask
         states, mask, allowed, u = states[own], mask[own], allowed[own], u[:, own]
         place, child = np.arange(len(states)), legal_children(mask)
         if not len(states):
             return place, place
-        free = child if allowed is mask or np.array_equal(allowed, mask) else legal_children(allowed)
+        may = child if unlimited else legal_children(allowed)
         if self.whole and not self.states:  # All trajectories start in s0.
             states, child, place = states[:1], child[:1], np.zeros_like(place)
         if self.whole and self.used + len(states) > self.most:  # Forget, rather than take ever more memory.
@@ -216,7 +218,7 @@ class Rollout:
         features = features_of(self.dag, self.listed, states)
         (weights, biases), scratch, used = self.network, self.scratch, self.used
         scratch.memory = kernels.room(weights, scratch.memory, used, used + len(states))
-        step = Tables(free, EMPTY, np.zeros((0, 0), bool), EMPTY[0:0].reshape(-1), np.zeros(0, bool), *features)
+        step = Tables(may, EMPTY, np.zeros((0, 0), bool), EMPTY[0:0].reshape(-1), np.zeros(0, bool), *features)
         actions = kernels.act(
             *(step, weights, biases, self.head, scratch.memory, used, place, *map(np.ascontiguousarray, u)),
             *(np.float32(heat[0]), np.float32(heat[1])),

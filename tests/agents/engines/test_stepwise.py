@@ -15,6 +15,7 @@ import gfn_envs
 from agents.engines.torch_engine import TorchEngine
 from agents.errors import NoLegalActionError
 from agents.rollout import Exploration
+from gfn_envs.reward_errors import RewardError
 from tests.helpers import FRAGMENTS, GRID, ISING, SMALL_ARGUMENTS
 
 pytest.importorskip("numba")
@@ -193,3 +194,25 @@ def test_the_engine_is_automatic_for_large_environments():
     conditional = {**SMALL_ARGUMENTS[GRID][0], "ndim": 6, "side": 12, "conditions": "temperature:1,4"}
     with pytest.raises(ValueError, match=r"no further networks|without conditions"):
         StepwiseEngine(agents.make_agent("tb", gfn_envs.make_dag(GRID, **conditional)))
+
+
+@pytest.mark.parametrize("engine", [StepwiseEngine, NumbaEngine])
+@pytest.mark.parametrize("what", ["a rollout that raises", "a step with other weights"])
+def test_layers_that_were_overwritten_are_not_used(engine, what):
+    """A batch that was sampled earlier is evaluated again with the weights that sampled it."""
+    agent = stepped("subtb", batch_size=16)
+    agent._engine = engine(agent)
+    batch, dag = agent.sample_trajectories(16, rng=np.random.default_rng(0)), agent.dag
+    if what == "a rollout that raises":
+        dag.log_reward = lambda states: np.full(len(states), np.nan)
+        with pytest.raises(RewardError):
+            agent.sample_trajectories(16, rng=np.random.default_rng(1))
+        del dag.log_reward
+    else:
+        weight = agent.policy.networks[0].layers[0][0]
+        before = weight.detach().clone()
+        with torch.no_grad():
+            weight.mul_(3)
+            agent.engine.log_ratio(batch)
+            weight.copy_(before)
+    np.testing.assert_allclose(agent.engine.log_ratio(batch), TorchEngine(agent).log_ratio(batch), atol=1e-4)
