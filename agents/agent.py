@@ -313,7 +313,7 @@ class Agent:
         memory stays bounded.
         """
         n, rng = positive_int("n", n, f"agent {self.name!r}", at_least=0), rng or self.rng
-        size = trajectories_per_part(self.dag)
+        size = trajectories_per_part(self)
         with rollout.rewound_on_error(rng):
             parts = [
                 self.sample_trajectories(min(size, n - start), rng=rng, rewards=False).terminal_states

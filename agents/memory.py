@@ -12,6 +12,8 @@ logger = logging.getLogger(__name__)
 MUCH = 2 * 1024**3
 #: Numbers per call of a network, if the call can be split. This bounds the memory in use.
 CALL_NUMBERS = 2**24
+#: Keys and values of a causal transformer that are kept between two steps of a rollout.
+MOST_CACHED = 2**26
 
 
 def say_if_much(what: str, size: float) -> None:
@@ -30,6 +32,24 @@ def numbers_per_state(agent: Any) -> int:
         numbers = tokens * (8 * config.width + config.heads * tokens)
     # Relative edge flows evaluate the children of each state.
     return (numbers + dag.num_actions) * (dag.num_actions if getattr(config, "form", "sa") == "ssr" else 1)
+
+
+def is_causal(agent: Any) -> bool:
+    """Whether the network evaluates each token of a trajectory once (:mod:`agents.policies.causal_transformer`)."""
+    return agent.dag.token_order is not None and getattr(agent.config, "network", "mlp") == "transformer"
+
+
+def numbers_per_trajectory(agent: Any) -> int:
+    """Numbers that a network of the agent holds for the longest trajectory, roughly."""
+    dag = agent.dag
+    if is_causal(agent):
+        return numbers_per_state(agent) + (dag.max_length + 1) * dag.num_actions
+    return int((dag.max_length + 1) * numbers_per_state(agent))
+
+
+def trajectories_per_call(agent: Any) -> int:
+    """Number of the longest trajectories that a network may evaluate at a time, at least 1."""
+    return max(1, CALL_NUMBERS // numbers_per_trajectory(agent))
 
 
 def states_per_call(agent: Any) -> int:
@@ -56,10 +76,17 @@ def say_memory_of_training(agent: Any) -> None:
     """One line if a batch of the longest trajectories, with its gradients, takes much memory."""
     dag, batch = agent.dag, agent.config.batch_size
     # Each number in single precision, with its gradient.
-    each = trajectory_bytes(dag) + 8 * (dag.max_length + 1) * numbers_per_state(agent)
+    each = trajectory_bytes(dag) + 8 * numbers_per_trajectory(agent)
     say_if_much(f"a training batch of {batch:,} trajectories with up to {dag.max_length:,} steps", batch * each)
 
 
-def trajectories_per_part(dag: Any, limit: int = MUCH // 4) -> int:
-    """Number of trajectories that take at most ``limit`` bytes together, at least 1."""
-    return max(1, math.floor(limit / trajectory_bytes(dag)))
+def trajectories_per_part(agent: Any, limit: int = MUCH // 4) -> int:
+    """Number of trajectories that take at most ``limit`` bytes together, at least 1.
+
+    A causal transformer samples no more than those whose keys and values it keeps: others take many times as long.
+    """
+    number = limit / trajectory_bytes(agent.dag)
+    if is_causal(agent):
+        config = agent.config
+        number = min(number, MOST_CACHED / (2 * config.layers * config.width * (agent.dag.num_positions + 1)))
+    return max(1, math.floor(number))

@@ -10,7 +10,7 @@ import torch
 
 from agents.agent import Agent
 from agents.evaluation.metrics import log_mean_exp
-from agents.memory import states_per_call, trajectories_per_part
+from agents.memory import states_per_call, trajectories_per_call, trajectories_per_part
 from agents.rollout import sample_backward
 from agents.trajectories import Trajectories
 from gfn_envs.arrays import FloatArray, IntArray, row_keys
@@ -37,7 +37,7 @@ class Samples(NamedTuple):
 
 def samples(agent: Agent, n: int, rng: np.random.Generator) -> Samples:
     """``n`` samples of the agent. They are drawn in parts if long trajectories would take much memory."""
-    size = trajectories_per_part(agent.dag)
+    size = trajectories_per_part(agent)
     parts = [samples_of(agent, agent.sample_trajectories(min(size, n - start), rng=rng)) for start in range(0, n, size)]
     objects, log_reward, ratios, _ = zip(*parts, strict=True)
     log_ratio = np.concatenate(ratios) if agent.samples_by_policy else None
@@ -52,7 +52,7 @@ def samples_of(agent: Agent, trajectories: Trajectories, drawn: int | None = Non
 
 def log_ratios(agent: Agent, trajectories: Trajectories) -> FloatArray:
     """log P_B(tau|x) - log P_F(tau) of each trajectory, float64 (n,)."""
-    chunk, parts = _chunk(agent), []
+    chunk, parts = trajectories_per_call(agent), []
     for start in range(0, len(trajectories), chunk):
         part = trajectories.part(start, min(start + chunk, len(trajectories)))
         with torch.inference_mode():
@@ -64,7 +64,7 @@ def log_ratios(agent: Agent, trajectories: Trajectories) -> FloatArray:
 
 def log_pf(agent: Agent, trajectories: Trajectories) -> FloatArray:
     """log P_F(tau) of each trajectory, float64 (n,)."""
-    chunk, parts = _chunk(agent), []
+    chunk, parts = trajectories_per_call(agent), []
     for start in range(0, len(trajectories), chunk):
         part = trajectories.part(start, min(start + chunk, len(trajectories)))
         with torch.inference_mode():
@@ -73,17 +73,12 @@ def log_pf(agent: Agent, trajectories: Trajectories) -> FloatArray:
     return np.concatenate(parts)
 
 
-def _chunk(agent: Agent) -> int:
-    """Number of trajectories of the greatest length that one call of a network may hold."""
-    return max(1, states_per_call(agent) // (agent.dag.max_length + 1))
-
-
 def backward_log_ratios(agent: Agent, objects: IntArray, rng: np.random.Generator) -> FloatArray:
     """:func:`log_ratios` of one trajectory per object, float64 (n,).
 
     The trajectories end in ``objects`` (n, state_width) and are sampled from P_B.
     """
-    chunk, parts = _chunk(agent), []
+    chunk, parts = trajectories_per_call(agent), []
     for start in range(0, len(objects), chunk):
         with torch.inference_mode():
             part = objects[start : start + chunk]

@@ -96,7 +96,7 @@ def draw_samples(
     if with_log_pf and not agent.samples_by_policy:
         raise UnsupportedError(f"agent {agent.name!r} samples without a policy, so its samples have no log P_F")
     rng, rows, ratios = np.random.default_rng(seed), [], []
-    part = min(BATCH, trajectories_per_part(dag))
+    part = min(BATCH, trajectories_per_part(agent))
     for first in range(0, n, part):
         size = min(part, n - first)
         if with_log_pf:

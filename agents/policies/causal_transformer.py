@@ -8,14 +8,12 @@ from typing import Any, cast
 import numpy as np
 import torch
 from torch import Tensor, nn
-from torch.nn import functional
 
+from agents.memory import MOST_CACHED
 from agents.policies.attention import AttentionLayer
 from agents.policies.prefixes import find_prefixes, sizes
+from agents.policies.token_cache import CompiledTokenCache, TokenCache, token_cache
 from gfn_envs.arrays import IntArray, row_keys
-
-#: Maximum number of entries in the keys and values that are kept between two steps of a rollout.
-MOST_CACHED = 2**26
 
 
 class CausalTransformer(nn.Module):
@@ -61,6 +59,11 @@ class CausalTransformer(nn.Module):
         """tokens, int64 (n, num_positions) -> (n, outputs)."""
         return self.out(self.evaluate(self.in_order(tokens))[0])
 
+    @property
+    def attention_layers(self) -> list[AttentionLayer]:
+        """The layers, typed."""
+        return cast(list[AttentionLayer], list(self.layers))
+
     def columns(self, first: int, last: int) -> Callable[[Tensor], Tensor]:
         """Outputs ``first:last`` only, as a function that keeps the keys and values of the states of its last call."""
         return Rollout(self, first, last)
@@ -82,21 +85,11 @@ class CausalTransformer(nn.Module):
         start = np.full((len(longest), 1), self.empty)
         tokens = torch.from_numpy(np.concatenate([start, longest[:, : count - 1]], axis=1)).to(self.position.device)
         x, past = self.embedding(tokens) + self.position[:count], []
-        for layer in self.layers:
-            x, known = cast(AttentionLayer, layer).causal(x)
+        for layer in self.attention_layers:
+            x, known = layer.causal(x)
             past.append(known)
         place = torch.from_numpy(row * count + size).to(x.device)
         return self.norm(x.flatten(0, 1).index_select(0, place)), longest, past
-
-    def append(self, tokens: IntArray, size: int, past: list[Tensor]) -> Tensor:
-        """Embeddings (n, width) of ``tokens`` (n,), each of which follows ``size`` tokens with the given past.
-
-        Their keys and values are written into ``past``, which must have room for them.
-        """
-        x = self.embedding(torch.from_numpy(tokens).to(self.position.device)) + self.position[size]
-        for layer, known in zip(self.layers, past, strict=True):
-            x = cast(AttentionLayer, layer).append(x, known[..., : size + 1])
-        return self.norm(x)
 
 
 class Rollout:
@@ -113,7 +106,7 @@ class Rollout:
     def __init__(self, network: CausalTransformer, first: int, last: int):
         self.network, self.first, self.last = network, first, last
         self.known: IntArray | None = None
-        self.past: list[Tensor] = []
+        self.cache: TokenCache | CompiledTokenCache | None = None
 
     def __call__(self, tokens: Tensor) -> Tensor:
         network = self.network
@@ -121,17 +114,16 @@ class Rollout:
         size = sizes(rows, network.empty)
         parents = self._parents(rows, size)
         if parents is None:
-            embedded, self.known, self.past = network.evaluate(rows)
+            embedded, self.known, past = network.evaluate(rows)
+            self.cache = token_cache(network.attention_layers, past, len(network.order) + 1)
         else:
-            if not np.array_equal(parents, np.arange(len(self.known))):  # type: ignore[arg-type]
-                at = torch.from_numpy(parents).to(network.position.device)
-                self.past = [known.index_select(1, at) for known in self.past]
-            last = int(size[0])
-            if self.past[0].shape[4] <= last:  # Room for as many tokens again.
-                self.past = [functional.pad(known, (0, last + 1)) for known in self.past]
-            embedded, self.known = network.append(rows[:, last - 1], last, self.past), rows
-        if sum(known.numel() for known in self.past) > MOST_CACHED:
-            self.known, self.past = None, []
+            assert self.cache is not None
+            last = int(size[0]) - 1
+            x = network.embedding(torch.from_numpy(rows[:, last]).to(network.position.device))
+            x = self.cache.append(x + network.position[last + 1], last + 1, parents)
+            embedded, self.known = network.norm(x), rows
+        if self.cache.entries > MOST_CACHED:
+            self.known = self.cache = None
         return torch.addmm(
             network.out.bias[self.first : self.last], embedded, network.out.weight[self.first : self.last].t()
         )

@@ -58,7 +58,7 @@ def test_samples_of_an_evaluation_are_drawn_in_parts(monkeypatch):
     whole = evaluation.sampled_metrics(agent, 300, seed=1)
     sizes, sample = [], agent.sample_trajectories
     monkeypatch.setattr(agent, "sample_trajectories", lambda n, **kw: sizes.append(n) or sample(n, **kw))
-    monkeypatch.setattr(estimates, "trajectories_per_part", lambda dag: 70)
+    monkeypatch.setattr(estimates, "trajectories_per_part", lambda agent: 70)
     parts = evaluation.sampled_metrics(agent, 300, seed=1)
     assert sizes == [70, 70, 70, 70, 20]
     assert parts["elbo"] == pytest.approx(whole["elbo"], abs=5 * (whole["elbo_se"] + parts["elbo_se"]))
@@ -70,15 +70,27 @@ def test_objects_are_sampled_in_parts_if_trajectories_are_long(monkeypatch):
     agent, sizes = small_agent(), []
     sample = agent.sample_trajectories
     monkeypatch.setattr(agent, "sample_trajectories", lambda n, **kw: sizes.append(n) or sample(n, **kw))
-    monkeypatch.setattr(agent_module, "trajectories_per_part", lambda dag: 40)
+    monkeypatch.setattr(agent_module, "trajectories_per_part", lambda agent: 40)
     assert agent.sample(100, np.random.default_rng(0)).shape == (100, agent.dag.state_width)
     assert sizes == [40, 40, 20]
     assert agent.sample(0).shape == (0, agent.dag.state_width)
 
 
 def test_parts_are_small_if_trajectories_are_long():
-    assert memory.trajectories_per_part(grid()) > 10**5
-    assert memory.trajectories_per_part(gfn_envs.make_dag("GFN/Ising-v0", side=100)) == 2
+    assert memory.trajectories_per_part(small_agent()) > 10**5
+    ising = agents.make_agent("random", gfn_envs.make_dag("GFN/Ising-v0", side=100))
+    assert memory.trajectories_per_part(ising) == 2
+
+
+def test_a_causal_transformer_evaluates_each_token_of_a_trajectory_once(monkeypatch):
+    """240 words of a bit. A network of all tokens would evaluate 240 states of 240 tokens."""
+    dag = gfn_envs.make_dag("GFN/BitSequence-v0", n=240, word_size=1)
+    causal = agents.make_agent("tb", dag, network="transformer", width=64, layers=3, heads=8)
+    assert memory.numbers_per_trajectory(causal) < 1.1 * memory.numbers_per_state(causal)
+    assert 20 < memory.trajectories_per_call(causal) < 40
+    assert memory.trajectories_per_part(causal) == 2**26 // (2 * 3 * 64 * 241)
+    dag = gfn_envs.make_dag("GFN/BitSequence-v0", n=240, word_size=1, construction="non_autoregressive")
+    assert memory.trajectories_per_call(agents.make_agent("tb", dag, network="transformer", width=8, heads=1)) == 1
 
 
 @pytest.mark.parametrize("settings", [{}, {"form": "ssr"}, {"network": "transformer", "width": 8, "heads": 2}])

@@ -14,6 +14,7 @@ from agents.gflownets.policy_gradient.base import PolicyGradient, PolicyGradient
 from agents.log_probs import LogProbs
 from agents.losses import policy_gradient as pg
 from agents.losses.trust_region import fisher_product, trust_region_step
+from agents.policies.attention import AttentionLayer
 from agents.policies.mlp import MLP
 from agents.policies.policy import Policy
 from agents.schedules import Schedule
@@ -58,7 +59,7 @@ class RLT(PolicyGradient):
     def __init__(self, dag: Dag, config: Any = None, seed: int = 0, policy: Policy | None = None):
         super().__init__(dag, config, seed, policy)
         for network in self.policy.modules():
-            if isinstance(network, MLP):
+            if isinstance(network, MLP | AttentionLayer):
                 network.twice_differentiable = True  # For Fisher-vector products.
 
     def step_forward(self, batch: Trajectories, found: LogProbs, advantages: Tensor, gap: Tensor) -> dict[str, float]:

@@ -8,7 +8,8 @@ import agents
 import gfn_envs
 from agents import rollout
 from agents.config import NetworkSettings
-from agents.policies import CausalTransformer, Transformer, attention, causal_transformer
+from agents.policies import CausalTransformer, Transformer, attention, causal_transformer, token_cache
+from agents.policies.attention import CompiledAttention, attend_to_earlier
 from agents.policies.build import make_policy
 from agents.policies.prefixes import find_prefixes
 from gfn_envs.envs.assignments.factor_graph import FactorGraph
@@ -26,6 +27,15 @@ DAGS = {
 }
 
 
+@pytest.fixture(params=["compiled", "torch"])
+def precise(request, monkeypatch):
+    """Relative and absolute tolerance: compiled functions take single precision, and without them it is double."""
+    if request.param == "compiled":
+        return {"rtol": 2e-4, "atol": 2e-5}
+    monkeypatch.setattr(attention, "kernels", lambda: None)
+    return {"rtol": 1e-9, "atol": 1e-11}
+
+
 def dag_of(which):
     env_id, arguments = DAGS[which]
     return gfn_envs.make_dag(env_id, **arguments)
@@ -33,7 +43,8 @@ def dag_of(which):
 
 def policy_on(dag, **settings):
     torch.manual_seed(0)
-    made = make_policy(dag, NetworkSettings(**SETTINGS | settings), backward=True, flow=True).double()
+    made = make_policy(dag, NetworkSettings(**SETTINGS | settings), backward=True, flow=True)
+    made = made if attention.kernels() else made.double()
     for parameter in made.parameters():  # Positions differ, and so do all tokens.
         torch.nn.init.normal_(parameter, std=0.5)
     return made
@@ -55,7 +66,7 @@ def test_environments_that_append_say_so():
 
 @pytest.mark.parametrize("which", DAGS)
 @pytest.mark.parametrize("form", ["sa", "ssr"])
-def test_states_are_evaluated_together_as_alone(which, form):
+def test_states_are_evaluated_together_as_alone(which, form, precise):
     dag = dag_of(which)
     policy = policy_on(dag, form=form)
     states = all_states(dag)
@@ -65,23 +76,60 @@ def test_states_are_evaluated_together_as_alone(which, form):
     with torch.inference_mode():
         for rows in (np.arange(len(states)), np.arange(len(states))[::-1], np.repeat(np.arange(9), 7)):
             found = policy(states[rows])
-            np.testing.assert_allclose(found.forward_logits, expected[rows], rtol=1e-9, atol=1e-11)
+            np.testing.assert_allclose(found.forward_logits, expected[rows], **precise)
         assert policy(states[:0]).log_flow.shape == (0,)
 
 
 @pytest.mark.parametrize("fused", [2, 99])
-def test_gradients_are_those_of_states_alone(fused, monkeypatch):
+def test_gradients_are_those_of_states_alone(fused, precise, monkeypatch):
     monkeypatch.setattr(attention, "FUSED", fused)
     dag = dag_of("strings that stop")
     policy = policy_on(dag)
     states = all_states(dag)[:40]
-    weight = torch.from_numpy(np.random.default_rng(0).normal(size=(len(states), dag.num_actions)))
+    weight = torch.from_numpy(np.random.default_rng(0).normal(size=(len(states), dag.num_actions))).to(policy.anchor)
     (policy(states).forward_logits * weight).sum().backward()
     together = [p.grad.clone() for p in policy.parameters() if p.grad is not None]
     policy.zero_grad(set_to_none=True)
     sum((policy(s[None]).forward_logits * w).sum() for s, w in zip(states, weight, strict=True)).backward()
     for mine, other in zip(together, (p.grad for p in policy.parameters() if p.grad is not None), strict=True):
-        torch.testing.assert_close(mine, other, rtol=1e-8, atol=1e-10)
+        torch.testing.assert_close(mine, other, **precise)
+
+
+@pytest.mark.parametrize(("n", "tokens", "heads", "wide"), [(1, 1, 1, 1), (3, 2, 2, 5), (2, 17, 3, 8), (2, 40, 1, 6)])
+def test_compiled_attention_and_its_gradient_are_those_of_torch(n, tokens, heads, wide):
+    torch.manual_seed(1)
+    projected = (2 * torch.randn(n, tokens, 3 * heads * wide)).requires_grad_()
+    weight = torch.randn(n, tokens, heads * wide)
+    found = CompiledAttention.apply(projected, heads)
+    (gradient,) = torch.autograd.grad((found * weight).sum(), projected)
+    exact = projected.detach().double().requires_grad_()
+    split = exact.view(n, tokens, 3, heads, wide).permute(2, 0, 3, 1, 4)
+    expected = attend_to_earlier(*split).transpose(1, 2).flatten(2)
+    (expected_gradient,) = torch.autograd.grad((expected * weight).sum(), exact)
+    torch.testing.assert_close(found.double(), expected, rtol=1e-5, atol=2e-6)
+    torch.testing.assert_close(gradient.double(), expected_gradient, rtol=1e-5, atol=2e-5)
+
+
+def test_compiled_attention_of_large_scores_is_exact_and_of_nan_is_nan():
+    """Weights below exp(-60) count as exp(-60)."""
+    projected = torch.zeros(2, 3, 3)
+    projected[..., 0], projected[..., 1], projected[..., 2] = (
+        30,
+        torch.tensor([-30.0, 0, 30]),
+        torch.tensor([1.0, 2, 4]),
+    )
+    projected[1, 1, 1] = torch.nan
+    found = CompiledAttention.apply(projected, 1)[..., 0].tolist()
+    assert found[0] == [1, 2, 4]
+    assert found[1][0] == 1
+    assert np.isnan(found[1][1:]).all()
+
+
+def test_second_derivatives_through_long_sequences():
+    """Trust regions need them; compiled attention has none."""
+    dag = gfn_envs.make_dag("GFN/BitSequence-v0", n=24, word_size=1, num_modes=3)
+    agent = agents.make_agent("rl-t", dag, batch_size=4, **SETTINGS)
+    agents.train(agent, 2, progress=False)
 
 
 def watched(policy, monkeypatch):
@@ -96,7 +144,7 @@ def watched(policy, monkeypatch):
 @pytest.mark.parametrize("which", DAGS)
 @pytest.mark.parametrize("fused", [2, 99])
 @pytest.mark.parametrize("n", [3, 80])
-def test_rollouts_evaluate_new_tokens_only_and_see_the_same_logits(which, n, fused, monkeypatch):
+def test_rollouts_evaluate_new_tokens_only_and_see_the_same_logits(which, n, fused, precise, monkeypatch):
     monkeypatch.setattr(attention, "FUSED", fused)
     dag = dag_of(which)
     policy, seen = policy_on(dag), []
@@ -112,10 +160,10 @@ def test_rollouts_evaluate_new_tokens_only_and_see_the_same_logits(which, n, fus
     assert calls == [1]  # s0
     assert len(seen) > 3
     for states, found in seen:
-        np.testing.assert_allclose(found, alone(policy, states), rtol=1e-9, atol=1e-11)
+        np.testing.assert_allclose(found, alone(policy, states), **precise)
 
 
-def test_any_calls_in_any_order_give_the_same_logits():
+def test_any_calls_in_any_order_give_the_same_logits(precise):
     """Rows that are repeated, permuted, dropped, from elsewhere, of several sizes, or none."""
     dag, rng = dag_of("strings that stop"), np.random.default_rng(0)
     policy, states = policy_on(dag), all_states(dag)
@@ -125,7 +173,7 @@ def test_any_calls_in_any_order_give_the_same_logits():
         for step in range(60):
             of_size = states if step % 9 == 8 else states[size == step % 5]
             rows = of_size[rng.integers(len(of_size), size=rng.integers(0, 6))]
-            np.testing.assert_allclose(logits(rows).numpy().reshape(-1, 4), _stacked(policy, rows), atol=1e-11)
+            np.testing.assert_allclose(logits(rows).numpy().reshape(-1, 4), _stacked(policy, rows), **precise)
 
 
 def _stacked(policy, rows):
@@ -140,6 +188,29 @@ def test_large_batches_are_not_kept(monkeypatch):
     with torch.inference_mode():
         rollout.sample_forward(dag, policy.logits("forward"), 3, np.random.default_rng(0))
     assert calls == [1, 3, 3, 3]
+
+
+def test_the_compiled_cache_needs_the_cpu_single_precision_no_gradient_and_numba(monkeypatch):
+    past = [torch.zeros(2, 1, 2, 4, 1)]
+    with torch.inference_mode():
+        assert isinstance(token_cache.token_cache([], past, 5), token_cache.CompiledTokenCache)
+        elsewhere = token_cache.token_cache([], [past[0].to("meta")], 5)
+        double = token_cache.token_cache([], [past[0].double()], 5)
+        monkeypatch.setattr(attention, "kernels", lambda: None)
+        without_numba = token_cache.token_cache([], past, 5)
+    monkeypatch.undo()
+    for made in (elsewhere, double, without_numba, token_cache.token_cache([], past, 5)):
+        assert isinstance(made, token_cache.TokenCache)
+
+
+def test_both_caches_sample_the_same_sequences(monkeypatch):
+    """In single precision, with an early stop, and with new weights in every rollout."""
+    agent = agents.make_agent("tb", dag_of("strings that stop"), seed=0, **SETTINGS)
+    compiled = [agent.sample(50, np.random.default_rng(i)) for i in (1, 2) if agents.train(agent, 2, progress=False)]
+    monkeypatch.setattr(attention, "kernels", lambda: None)
+    agent = agents.make_agent("tb", dag_of("strings that stop"), seed=0, **SETTINGS)
+    plain = [agent.sample(50, np.random.default_rng(i)) for i in (1, 2) if agents.train(agent, 2, progress=False)]
+    np.testing.assert_array_equal(compiled, plain)
 
 
 def test_a_batch_of_trajectories_costs_one_evaluation_of_each_token(monkeypatch):
