@@ -36,7 +36,8 @@ def numbers_per_state(agent: Any) -> int:
 
 def is_causal(agent: Any) -> bool:
     """Whether the network evaluates each token of a trajectory once (:mod:`agents.policies.causal_transformer`)."""
-    return agent.dag.token_order is not None and getattr(agent.config, "network", "mlp") == "transformer"
+    network, form = getattr(agent.config, "network", "mlp"), getattr(agent.config, "form", "sa")
+    return agent.dag.token_order is not None and network == "transformer" and form == "sa"
 
 
 def numbers_per_trajectory(agent: Any) -> int:
