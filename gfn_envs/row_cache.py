@@ -51,7 +51,7 @@ class RowCache:
             values = self.function(rows[list(new.values())])
             known.update(zip(new, values.tolist(), strict=True))
         result = np.array([known[key] for key in keys], dtype=np.float64)
-        most = min(self.max_rows, MAX_BYTES // (size + ENTRY_BYTES))
-        for key in list(itertools.islice(known, max(0, len(known) - most))):
+        cap = min(self.max_rows, MAX_BYTES // (size + ENTRY_BYTES))
+        for key in list(itertools.islice(known, max(0, len(known) - cap))):
             del known[key]
         return result

@@ -49,18 +49,18 @@ class GaussianProcess:
 
     Args:
         seed: seed of the choice of objects.
-        most: it is fitted to at most this many objects, the best half of them and others at random.
+        cap: it is fitted to at most this many objects, the best half of them and others at random.
     """
 
-    def __init__(self, seed: int = 0, most: int = 1000):
+    def __init__(self, seed: int = 0, cap: int = 1000):
         gaussian_process = _sklearn("gaussian_process")
         kernels = gaussian_process.kernels
         kernel = kernels.ConstantKernel(1.0) * kernels.RBF(1.0, (1e-2, 1e3)) + kernels.WhiteKernel(0.1, (1e-6, 10.0))
         self.model = gaussian_process.GaussianProcessRegressor(kernel, random_state=seed % 2**32)
-        self.rng, self.most = np.random.default_rng(seed), most
+        self.rng, self.cap = np.random.default_rng(seed), cap
 
     def fit(self, features: FloatArray, values: FloatArray) -> None:
-        kept = best_and_others(values, self.most, self.rng)
+        kept = best_and_others(values, self.cap, self.rng)
         self.model.fit(features[kept], values[kept])
 
     def predict(self, features: FloatArray) -> tuple[FloatArray, FloatArray]:
@@ -73,16 +73,16 @@ class BoTorch:
 
     Args:
         seed: seed of the choice of objects.
-        most: it is fitted to at most this many objects, the best half of them and others at random.
+        cap: it is fitted to at most this many objects, the best half of them and others at random.
     """
 
-    def __init__(self, seed: int = 0, most: int = 1000):
+    def __init__(self, seed: int = 0, cap: int = 1000):
         self.library = _botorch()
         self.model: Any = None
-        self.rng, self.most = np.random.default_rng(seed), most
+        self.rng, self.cap = np.random.default_rng(seed), cap
 
     def fit(self, features: FloatArray, values: FloatArray) -> None:
-        kept = best_and_others(values, self.most, self.rng)
+        kept = best_and_others(values, self.cap, self.rng)
         inputs, targets = (torch.from_numpy(np.asarray(a, np.float64)) for a in (features[kept], values[kept, None]))
         self.model = self.library.models.SingleTaskGP(inputs, targets)
         self.library.fit.fit_gpytorch_mll(self.library.mll(self.model.likelihood, self.model))
@@ -98,13 +98,13 @@ class BoTorch:
 SURROGATES: dict[str, Callable[[int], Surrogate]] = {"forest": Forest, "gp": GaussianProcess, "botorch": BoTorch}
 
 
-def best_and_others(values: FloatArray, most: int, rng: np.random.Generator) -> IntArray:
-    """Indices of at most ``most`` values: the largest make up half of them; the others are drawn at random."""
+def best_and_others(values: FloatArray, cap: int, rng: np.random.Generator) -> IntArray:
+    """Indices of at most ``cap`` values: the largest make up half of them; the others are drawn at random."""
     order = np.argsort(-values)
-    if len(values) <= most:
+    if len(values) <= cap:
         return np.arange(len(values))
-    half = most // 2
-    return np.concatenate([order[:half], rng.choice(order[half:], most - half, replace=False)])
+    half = cap // 2
+    return np.concatenate([order[:half], rng.choice(order[half:], cap - half, replace=False)])
 
 
 def _botorch() -> Any:

@@ -262,20 +262,6 @@ def attend(projected, slots, size, past, out):
 
 
 @compiled
-def add_bias(x, bias):
-    for i in range(x.shape[0]):
-        for j in range(x.shape[1]):
-            x[i, j] += bias[j]
-
-
-@compiled
-def add(x, more, bias):
-    for i in range(x.shape[0]):
-        for j in range(x.shape[1]):
-            x[i, j] += more[i, j] + bias[j]
-
-
-@compiled
 def append(x, slots, size, past, norms, project, merge, widen, narrow):
     """All layers of :meth:`agents.policies.attention.AttentionLayer.append`, which this equals up to rounding.
 
@@ -294,15 +280,12 @@ def append(x, slots, size, past, norms, project, merge, widen, narrow):
     for layer in range(len(norms)):
         normalize(x, norms[layer, 0], norms[layer, 1], normed)
         np.dot(normed, project[layer, :-1], projected)
-        add_bias(projected, project[layer, -1])
+        projected += project[layer, -1]
         attend(projected, slots, size, past[layer], normed)
         np.dot(normed, merge[layer, :-1], other)
-        add(x, other, merge[layer, -1])
+        x += other + merge[layer, -1]
         normalize(x, norms[layer, 2], norms[layer, 3], normed)
         np.dot(normed, widen[layer, :-1], hidden)
-        add_bias(hidden, widen[layer, -1])
-        for i in range(n):
-            for j in range(hidden.shape[1]):
-                hidden[i, j] = max(hidden[i, j], np.float32(0))
+        np.maximum(hidden + widen[layer, -1], np.float32(0), hidden)
         np.dot(hidden, narrow[layer, :-1], other)
-        add(x, other, narrow[layer, -1])
+        x += other + narrow[layer, -1]

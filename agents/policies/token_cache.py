@@ -19,11 +19,11 @@ class TokenCache:
     Args:
         layers: the layers of the network.
         past: keys and values of each layer, (2, n, heads, width per head, tokens).
-        most: number of tokens of the longest row.
+        cap: tokens of the longest row, the limit of what is kept.
     """
 
-    def __init__(self, layers: Sequence[AttentionLayer], past: list[Tensor], most: int):
-        self.layers, self.past, self.most = layers, past, most
+    def __init__(self, layers: Sequence[AttentionLayer], past: list[Tensor], cap: int):
+        self.layers, self.past, self.cap = layers, past, cap
 
     @property
     def entries(self) -> int:
@@ -37,7 +37,7 @@ class TokenCache:
             at = torch.from_numpy(parents).to(x.device)
             self.past = [known.index_select(1, at) for known in self.past]
         if (room := self.past[0].shape[4]) <= size:
-            self.past = [F.pad(known, (0, min(2 * room, self.most) - room)) for known in self.past]
+            self.past = [F.pad(known, (0, min(2 * room, self.cap) - room)) for known in self.past]
         for layer, known in zip(self.layers, self.past, strict=True):
             x = layer.append(x, known[..., : size + 1])
         return x
@@ -51,11 +51,11 @@ class CompiledTokenCache:
     Args:
         layers: the layers of the network.
         past: keys and values of each layer, (2, n, heads, width per head, tokens).
-        most: number of tokens of the longest row.
+        cap: tokens of the longest row, the limit of what is kept.
     """
 
-    def __init__(self, layers: Sequence[AttentionLayer], past: list[Tensor], most: int):
-        self.layers, self.first, self.most = layers, past, most
+    def __init__(self, layers: Sequence[AttentionLayer], past: list[Tensor], cap: int):
+        self.layers, self.first, self.cap = layers, past, cap
         self.past: FloatArray = np.empty(0)
         self.slots = np.arange(past[0].shape[1])
         self.weights: tuple[FloatArray, ...] = ()
@@ -74,18 +74,18 @@ class CompiledTokenCache:
         if np.bincount(self.slots).max() > 1:  # Two rows continue the same one.
             self.past, self.slots = self.past.take(self.slots, axis=2), np.arange(len(parents))
         if (room := self.past.shape[-1]) <= size:
-            more = np.empty((*self.past.shape[:-1], min(2 * room, self.most) - room), self.past.dtype)
+            more = np.empty((*self.past.shape[:-1], min(2 * room, self.cap) - room), self.past.dtype)
             self.past = np.concatenate([self.past, more], axis=-1)
         out = np.array(x.numpy())
         kernels().append(out, self.slots, size, self.past, *self.weights)
         return torch.from_numpy(out)
 
 
-def token_cache(layers: Sequence[AttentionLayer], past: list[Tensor], most: int) -> TokenCache | CompiledTokenCache:
+def token_cache(layers: Sequence[AttentionLayer], past: list[Tensor], cap: int) -> TokenCache | CompiledTokenCache:
     """The cache that is the faster one: compiled on the CPU, if Numba is installed and can store its code."""
     if can_compile(past[0]) and not torch.is_grad_enabled():
-        return CompiledTokenCache(layers, past, most)
-    return TokenCache(layers, past, most)
+        return CompiledTokenCache(layers, past, cap)
+    return TokenCache(layers, past, cap)
 
 
 def weights_of(layers: Sequence[AttentionLayer]) -> tuple[FloatArray, ...]:

@@ -70,17 +70,17 @@ def references(offsets, rule):
     Weights relative to the largest do not overflow.
     """
     from_source, shortest, longest, left_out, decay, over_batch, _ = rule
-    n, most = len(offsets) - 1, 0
+    n, max_edges = len(offsets) - 1, 0
     for i in range(n):
-        most = max(most, offsets[i + 1] - offsets[i] - 1 - left_out)
+        max_edges = max(max_edges, offsets[i + 1] - offsets[i] - 1 - left_out)
     reference = np.ones(n, np.int64)
     for i in range(n):
-        edges = most if over_batch else offsets[i + 1] - offsets[i] - 1 - left_out
+        edges = max_edges if over_batch else offsets[i + 1] - offsets[i] - 1 - left_out
         if decay > 1:
             reference[i] = min(longest, edges)
         elif from_source:
             reference[i] = min(shortest, edges)
-    return reference, most
+    return reference, max_edges
 
 
 @compiled
@@ -116,12 +116,17 @@ def balance_loss(log_pf, log_pb, log_flow, end_flow, offsets, rule, penalty):
         the loss. The derivative with respect to log P_B is ``-d_log_pf``.
     """
     from_source, shortest, longest, left_out, decay, _, centered = rule
-    reference, most = references(offsets, rule)
-    powers = np.exp(-abs(np.log(decay)) * np.arange(most + 1))
+    reference, max_edges = references(offsets, rule)
+    powers = np.exp(-abs(np.log(decay)) * np.arange(max_edges + 1))
     total = totals(offsets, rule, reference, powers)
     d_log_pf = np.zeros_like(log_pf)
     d_log_flow, d_end_flow = np.zeros(len(log_flow), np.float32), np.zeros(len(log_flow), np.float32)
-    u, u_end, d_u, d_end = np.empty(most + 2), np.empty(most + 2), np.empty(most + 2), np.empty(most + 2)
+    u, u_end, d_u, d_end = (
+        np.empty(max_edges + 2),
+        np.empty(max_edges + 2),
+        np.empty(max_edges + 2),
+        np.empty(max_edges + 2),
+    )
     loss, mean, pull = 0.0, 0.0, 0.0
     # A centered residual depends on all others: find their mean, then the mean slope, then the gradient.
     for stage in range(0 if centered else 2, 3):

@@ -239,8 +239,8 @@ def sample(tables, weights, biases, u, explore, epsilon, temperature, stops, pla
     """
     n, hidden = u.shape[1], len(weights) - 1
     head = np.ascontiguousarray(weights[hidden][: tables.child.shape[1]].T)
-    most = max(n, KEPT)
-    seen, k, whole = np.empty(most, np.int32), 0, True
+    cap = max(n, KEPT)
+    seen, k, whole = np.empty(cap, np.int32), 0, True
     memory = room(weights, memory, 0, min(n, ROWS))
     states = np.zeros((len(u) + 1, n), np.int32)
     actions, lengths = np.zeros((len(u), n), np.int32), np.zeros(n, np.int64)
@@ -248,7 +248,7 @@ def sample(tables, weights, biases, u, explore, epsilon, temperature, stops, pla
     logits = np.empty((min(n, ROWS), head.shape[1]), np.float32)
     t, bad = 0, OK
     while left > 0 and t < len(u) and bad == OK:
-        if k + left > most:  # Forget, rather than take ever more memory.
+        if k + left > cap:  # Forget, rather than take ever more memory.
             for s in seen[:k]:
                 place[s] = -1
             k, whole = 0, False

@@ -185,7 +185,7 @@ class Rollout:
         self.child: list[IntArray] = []
         self.features: list[tuple[IntArray, FloatArray]] = []
         width = sum(map(len, network[1][:-1])) + dag.num_actions + dag.num_features
-        self.most = max(last - first, MOST_KEPT // width)
+        self.cap = max(last - first, MOST_KEPT // width)
 
     def act(
         self,
@@ -213,7 +213,7 @@ class Rollout:
         may = child if unlimited else legal_children(allowed)
         if self.whole and not self.states:  # All trajectories start in s0.
             states, child, place = states[:1], child[:1], np.zeros_like(place)
-        if self.whole and self.used + len(states) > self.most:  # Forget, rather than take ever more memory.
+        if self.whole and self.used + len(states) > self.cap:  # Forget, rather than take ever more memory.
             self.states, self.child, self.features, self.used, self.whole = [], [], [], 0, False
         features = features_of(self.dag, self.listed, states)
         (weights, biases), scratch, used = self.network, self.scratch, self.used

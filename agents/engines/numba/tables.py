@@ -99,8 +99,8 @@ def _sparse(encoding: FloatArray) -> tuple[IntArray, FloatArray]:
 
 def _stack(parts: list[np.ndarray]) -> np.ndarray:
     """Matrices concatenated by rows, padded with zeros to the same width."""
-    most = max(part.shape[1] for part in parts)
-    return np.concatenate([np.pad(part, ((0, 0), (0, most - part.shape[1]))) for part in parts])
+    widest = max(part.shape[1] for part in parts)
+    return np.concatenate([np.pad(part, ((0, 0), (0, widest - part.shape[1]))) for part in parts])
 
 
 def checked_index(dag: Dag, known: Tables, batch: Trajectories) -> IntArray:

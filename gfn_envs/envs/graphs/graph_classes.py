@@ -162,11 +162,11 @@ def growth(k: int, colors: int) -> Growth:
     source, target, action = source[order], target[order], action[order]
     rank = np.arange(len(target)) - np.searchsorted(target, target)
     # Unfinished graphs have even positions, finished ones odd positions.
-    count, most = len(rows), int(rank.max()) + 1
+    count, num_undo = len(rows), int(rank.max()) + 1
     child, back = np.full((2, 2 * count, num_actions + 1), -1)
     child[2 * source, action], back[2 * source, action] = 2 * target, rank
-    child[::2, -1], back[::2, -1] = np.arange(1, 2 * count, 2), most
-    parent, undone = np.full((2, 2 * count, most + 1), -1)
+    child[::2, -1], back[::2, -1] = np.arange(1, 2 * count, 2), num_undo
+    parent, undone = np.full((2, 2 * count, num_undo + 1), -1)
     parent[2 * target, rank], undone[2 * target, rank] = 2 * source, action
     parent[1::2, -1], undone[1::2, -1] = np.arange(0, 2 * count, 2), num_actions
     finished = np.tile(np.array([0, 1], dtype=np.int8), count)

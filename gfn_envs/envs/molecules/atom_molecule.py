@@ -111,9 +111,9 @@ class AtomMolecule(ScoredMolecules):
         self._moves = moves = AtomMoves(symbols(elements, where), n, rules)
         self.num_actions, self.num_backward_actions = moves.num_forward + 1, moves.num_backward + 1
         self._last = {FORWARD: moves.num_forward, BACKWARD: moves.num_backward}
-        most = [len(moves.pairs), n * max(moves.valence) // 2] + ([] if rings is None else [n - 1 + rings])
+        limits = [len(moves.pairs), n * max(moves.valence) // 2] + ([] if rings is None else [n - 1 + rings])
         # One action per bond, one for the first atom, and the stop.
-        self.max_length, self.max_length_is_bound = min(most) + 2, True
+        self.max_length, self.max_length_is_bound = min(limits) + 2, True
         self.state_width, self.state_dtype = moves.width + 1, DTYPE
         sizes = [len(moves.numbers)] * n + [ORDERS + 1] * len(moves.pairs) + [2]
         self.observation_space = spaces.MultiDiscrete(sizes)
