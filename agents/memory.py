@@ -12,8 +12,8 @@ logger = logging.getLogger(__name__)
 MUCH = 2 * 1024**3
 #: Numbers per call of a network, if the call can be split. This bounds the memory in use.
 CALL_NUMBERS = 2**24
-#: Keys and values of a causal transformer that are kept between two steps of a rollout.
-MOST_CACHED = 2**26
+#: Keys and values of a causal transformer that may be kept between two steps of a rollout: 1 GB in single precision.
+MOST_CACHED = 2**28
 
 
 def say_if_much(what: str, size: float) -> None:
@@ -84,10 +84,11 @@ def say_memory_of_training(agent: Any) -> None:
 def trajectories_per_part(agent: Any, limit: int = MUCH // 4) -> int:
     """Number of trajectories that take at most ``limit`` bytes together, at least 1.
 
-    A causal transformer samples no more than those whose keys and values it keeps: others take many times as long.
+    Rollouts of a causal transformer keep keys and values. Without them they would take many times as long.
     """
     number = limit / trajectory_bytes(agent.dag)
     if is_causal(agent):
         config = agent.config
-        number = min(number, MOST_CACHED / (2 * config.layers * config.width * (agent.dag.num_positions + 1)))
+        keys_and_values = 2 * config.layers * config.width * (agent.dag.num_positions + 1)
+        number = min(number, limit / (4 * keys_and_values), MOST_CACHED / keys_and_values)
     return max(1, math.floor(number))

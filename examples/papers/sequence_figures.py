@@ -24,8 +24,8 @@ def top_sequences(agent: agents.Agent, num_samples: int) -> dict[str, Any]:
     """
     dag = agent.dag
     assert isinstance(dag, Sequence)
-    found = agent.sample_trajectories(num_samples, rng=np.random.default_rng(0))
-    best, rewards = metrics.best_objects(found.terminal_states, np.exp(found.log_reward))
+    objects = agent.sample(num_samples, rng=np.random.default_rng(0))
+    best, rewards = metrics.best_objects(objects, np.exp(dag.log_reward(objects)))
     if len(best) < BEST:
         return {"top_100_value": None, "top_100_levenshtein": None}
     return {
@@ -42,7 +42,7 @@ def energies(agent: agents.Agent, num_samples: int) -> dict[str, Any]:
     """
     dag = agent.dag
     assert isinstance(dag, InverseFolding)
-    objects = agent.sample_trajectories(num_samples, rng=np.random.default_rng(0)).terminal_states
+    objects = agent.sample(num_samples, rng=np.random.default_rng(0))
     energy, found = dag.energy(dag.whole_tokens(objects)), {"native_energy": None, "native_identity": None}
     if dag.native is not None and set(dag.native) <= set(dag.letters):
         found = {

@@ -88,7 +88,7 @@ def test_a_causal_transformer_evaluates_each_token_of_a_trajectory_once():
     causal = agents.make_agent("tb", dag, network="transformer", width=64, layers=3, heads=8)
     assert memory.numbers_per_trajectory(causal) < 1.1 * memory.numbers_per_state(causal)
     assert 20 < memory.trajectories_per_call(causal) < 40
-    assert memory.trajectories_per_part(causal) == 2**26 // (2 * 3 * 64 * 241)
+    assert memory.trajectories_per_part(causal) == 2**27 // (2 * 3 * 64 * 241)
     small = {"network": "transformer", "width": 8, "heads": 1}
     children = agents.make_agent("tb", dag, form="ssr", **small)  # Relative edge flows evaluate children of each state.
     dag = gfn_envs.make_dag("GFN/BitSequence-v0", n=240, word_size=1, construction="non_autoregressive")
