@@ -107,8 +107,8 @@ class SAC(Agent):
         drawn, _, _ = self.transitions.sample(self.config.replay_batch_size, self.rng, beta=0.0)
         states, inverse = distinct(drawn.states)
         rows = torch.from_numpy(inverse).to(self.device)
-        critic_loss = self.critic_loss(drawn, states, rows)
-        policy_loss, entropies = self.policy_loss(states, rows)
+        critic_loss, q = self.critic_loss(drawn, states, rows)
+        policy_loss, entropies = self.policy_loss(states, rows, q)
         losses = [critic_loss.item(), policy_loss.item()]
         if not np.isfinite(losses).all():
             raise FloatingPointError(f"iteration {self.iteration}: losses are {losses}; try a lower learning rate")
@@ -133,8 +133,9 @@ class SAC(Agent):
         """log pi of non-terminal states, (n, num_actions)."""
         return masked_log_softmax(self.policy(states).forward_logits, self.dag.forward_mask(states))
 
-    def critic_loss(self, drawn: Transitions, states: IntArray, rows: Tensor) -> Tensor:
+    def critic_loss(self, drawn: Transitions, states: IntArray, rows: Tensor) -> tuple[Tensor, Tensor]:
         """Mean penalty of Q_i(s, a) - y of both critics; ``states`` are the distinct sources, ``rows`` their indices.
+        And the smaller Q(s, a) of the two, without a gradient (n, num_actions).
 
         y = r + V(s') with V(s') = sum_a pi(a|s') (min_i Q_i(s', a) - c log pi(a|s')), Q_i the target critics.
         """
@@ -151,14 +152,14 @@ class SAC(Agent):
                 value = expected_soft_value(q, self.log_policy(children), self.coefficient).to(next_value)
             next_value[torch.from_numpy(going).to(self.device)] = value[torch.from_numpy(inverse).to(self.device)]
         target = soft_target(log_pb, log_reward, terminal, next_value)
-        errors = [q[rows, actions] - target.to(q) for q in (critic(states).forward_logits for critic in self.critics)]
-        return penalty(torch.cat(errors), self.config.loss, self.config.clamp_loss).mean() * 2
+        both = [critic(states).forward_logits for critic in self.critics]
+        errors = [q[rows, actions] - target.to(q) for q in both]
+        loss = penalty(torch.cat(errors), self.config.loss, self.config.clamp_loss).mean() * 2
+        return loss, torch.minimum(*both).detach()
 
-    def policy_loss(self, states: IntArray, rows: Tensor) -> tuple[Tensor, Tensor]:
-        """Minus the mean soft value under the policy, with the critics held fixed; and the entropies (n,)."""
+    def policy_loss(self, states: IntArray, rows: Tensor, q: Tensor) -> tuple[Tensor, Tensor]:
+        """Minus the mean soft value under the policy, with the critics' ``q`` held fixed; and the entropies (n,)."""
         log_p = self.log_policy(states)
-        with torch.no_grad():
-            q = least_q(self.critics, states)
         value = expected_soft_value(q, log_p, self.coefficient)
         return -value.index_select(0, rows).mean(), entropy(log_p.detach()).index_select(0, rows)
 

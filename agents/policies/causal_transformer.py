@@ -15,6 +15,9 @@ from agents.policies.prefixes import find_prefixes, sizes
 from agents.policies.token_cache import CompiledTokenCache, TokenCache, token_cache
 from gfn_envs.arrays import IntArray, row_keys
 
+#: Groups of rows by their size in a batch whose gradient is needed, and the smallest number of rows of a group.
+GROUPS, GROUP_ROWS = 8, 16
+
 
 class CausalTransformer(nn.Module):
     """Attention from each token to itself and earlier ones, and a linear map from the last token to the outputs.
@@ -57,7 +60,16 @@ class CausalTransformer(nn.Module):
 
     def forward(self, tokens: Tensor) -> Tensor:
         """tokens, int64 (n, num_positions) -> (n, outputs)."""
-        return self.out(self.evaluate(self.in_order(tokens))[0])
+        longest, row, size = find_prefixes(self.in_order(tokens), self.empty)
+        total = sizes(longest, self.empty)
+        start, parts, count = np.zeros(len(longest), np.int64), [], 0
+        for group in groups_by_size(total):
+            x, _ = self.through(longest[group, : total[group].max(initial=0)])
+            start[group] = count + x.shape[1] * np.arange(len(group))
+            parts.append(x.flatten(0, 1))
+            count += len(parts[-1])
+        place = torch.from_numpy(start.take(row) + size).to(self.position.device)
+        return self.out(self.norm(torch.cat(parts).index_select(0, place)))
 
     @property
     def attention_layers(self) -> list[AttentionLayer]:
@@ -81,15 +93,29 @@ class CausalTransformer(nn.Module):
             :meth:`AttentionLayer.append` takes them.
         """
         longest, row, size = find_prefixes(rows, self.empty)
-        count = int(size.max(initial=0)) + 1
-        start = np.full((len(longest), 1), self.empty)
-        tokens = torch.from_numpy(np.concatenate([start, longest[:, : count - 1]], axis=1)).to(self.position.device)
-        x, past = self.embedding(tokens) + self.position[:count], []
+        x, past = self.through(longest[:, : int(size.max(initial=0))])
+        place = torch.from_numpy(row * x.shape[1] + size).to(x.device)
+        return self.norm(x.flatten(0, 1).index_select(0, place)), longest, past
+
+    def through(self, rows: IntArray) -> tuple[Tensor, list[Tensor]]:
+        """The output of the last layer for the start and the tokens of each row (n, k), (n, k + 1, width), and the keys
+        and values in each layer."""
+        start = np.full((len(rows), 1), self.empty)
+        tokens = torch.from_numpy(np.concatenate([start, rows], axis=1)).to(self.position.device)
+        x, past = self.embedding(tokens) + self.position[: tokens.shape[1]], []
         for layer in self.attention_layers:
             x, known = layer.causal(x)
             past.append(known)
-        place = torch.from_numpy(row * count + size).to(x.device)
-        return self.norm(x.flatten(0, 1).index_select(0, place)), longest, past
+        return x, past
+
+
+def groups_by_size(size: IntArray) -> list[IntArray]:
+    """Indices of rows in groups of similar size, because all rows of a group are as long as its longest one.
+
+    At most :data:`GROUPS` groups of at least :data:`GROUP_ROWS` rows; one if all rows have the same size.
+    """
+    number = min(GROUPS, len(size) // GROUP_ROWS) if (size != size[:1]).any() else 1
+    return np.array_split(size.argsort(kind="stable"), max(1, number))
 
 
 class Rollout:

@@ -225,6 +225,15 @@ def test_a_batch_of_trajectories_costs_one_evaluation_of_each_token(monkeypatch)
     assert shapes == [(distinct, 4)]  # the start and three words; a full row has no action
 
 
+def test_rows_of_a_group_are_of_similar_size():
+    size = np.random.default_rng(0).permutation(64)
+    groups = causal_transformer.groups_by_size(size)
+    assert [sorted(size[group].tolist()) for group in groups] == [list(range(i, i + 16)) for i in range(0, 64, 16)]
+    for rows in (np.full(64, 3), np.arange(20), np.arange(0)):
+        (group,) = causal_transformer.groups_by_size(rows)
+        assert sorted(group.tolist()) == list(range(len(rows)))
+
+
 def test_prefixes_by_hand():
     rows = np.array([[1, 9, 9], [9, 9, 9], [1, 0, 9], [0, 1, 0], [1, 9, 9], [1, 0, 1], [1, 1, 9]])
     found = find_prefixes(rows, 9)
