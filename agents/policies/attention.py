@@ -105,10 +105,10 @@ class AttentionLayer(nn.Module):
         return self.finish(x, attend(query, key, value, bias).transpose(1, 2).flatten(2))
 
     def causal(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        """:meth:`forward` where each token attends to itself and earlier ones.
+        """Attention of each token to itself and earlier ones, which :meth:`finish` takes.
 
         Returns:
-            The output (n, k, width), and keys and values (2, n, heads, width per head, k) for :meth:`append`.
+            The attention (n, k, width), and keys and values (2, n, heads, width per head, k) for :meth:`append`.
         """
         projected = self.project(self.before(x))
         split = self.by_heads(projected)
@@ -116,10 +116,10 @@ class AttentionLayer(nn.Module):
             attended = CompiledAttention.apply(projected, self.heads)
         else:
             attended = attend_to_earlier(*split).transpose(1, 2).flatten(2)
-        return self.finish(x, attended), split[1:].transpose(3, 4)
+        return attended, split[1:].transpose(3, 4)
 
     def append(self, x: Tensor, past: Tensor) -> Tensor:
-        """:meth:`causal` at the last tokens x (n, width) alone, without gradients.
+        """:meth:`causal` and :meth:`finish` at the last tokens x (n, width) alone, without gradients.
 
         ``past`` (2, n, heads, width per head, k) holds the keys and values of the k - 1 tokens before each. Those of
         the last ones are written into it. Products are written out, because matrix products of one row are slower.

@@ -64,12 +64,12 @@ class CausalTransformer(nn.Module):
         total = sizes(longest, self.empty)
         start, parts, count = np.zeros(len(longest), np.int64), [], 0
         for group in groups_by_size(total):
-            x, _ = self.through(longest[group, : total[group].max(initial=0)])
+            x, attended, _ = self.through(longest[group, : total[group].max(initial=0)])
             start[group] = count + x.shape[1] * np.arange(len(group))
-            parts.append(x.flatten(0, 1))
-            count += len(parts[-1])
-        place = torch.from_numpy(start.take(row) + size).to(self.position.device)
-        return self.out(self.norm(torch.cat(parts).index_select(0, place)))
+            parts.append((x.flatten(0, 1), attended.flatten(0, 1)))
+            count += len(parts[-1][0])
+        x, attended = (torch.cat(part) for part in zip(*parts, strict=True))
+        return self.out(self.finish(x, attended, start.take(row) + size))
 
     @property
     def attention_layers(self) -> list[AttentionLayer]:
@@ -93,20 +93,36 @@ class CausalTransformer(nn.Module):
             :meth:`AttentionLayer.append` takes them.
         """
         longest, row, size = find_prefixes(rows, self.empty)
-        x, past = self.through(longest[:, : int(size.max(initial=0))])
-        place = torch.from_numpy(row * x.shape[1] + size).to(x.device)
-        return self.norm(x.flatten(0, 1).index_select(0, place)), longest, past
+        x, attended, past = self.through(longest[:, : int(size.max(initial=0))])
+        place = row * x.shape[1] + size
+        return self.finish(x.flatten(0, 1), attended.flatten(0, 1), place), longest, past
 
-    def through(self, rows: IntArray) -> tuple[Tensor, list[Tensor]]:
-        """The output of the last layer for the start and the tokens of each row (n, k), (n, k + 1, width), and the keys
-        and values in each layer."""
+    def through(self, rows: IntArray) -> tuple[Tensor, Tensor, list[Tensor]]:
+        """All layers but the end of the last, for the start and the tokens of each row (n, k).
+
+        Returns:
+            ``(x, attended, past)``: what :meth:`AttentionLayer.finish` of the last layer takes, both
+            (n, k + 1, width), and the keys and values in each layer.
+        """
         start = np.full((len(rows), 1), self.empty)
         tokens = torch.from_numpy(np.concatenate([start, rows], axis=1)).to(self.position.device)
         x, past = self.embedding(tokens) + self.position[: tokens.shape[1]], []
-        for layer in self.attention_layers:
-            x, known = layer.causal(x)
+        for layer in self.attention_layers[:-1]:
+            attended, known = layer.causal(x)
+            x = layer.finish(x, attended)
             past.append(known)
-        return x, past
+        attended, known = self.attention_layers[-1].causal(x)
+        return x, attended, [*past, known]
+
+    def finish(self, x: Tensor, attended: Tensor, place: IntArray) -> Tensor:
+        """Embeddings of some tokens (m, width): the end of the last layer, which no other token needs.
+
+        Args:
+            x, attended: input and attention of the last layer (tokens, width).
+            place: the tokens (m,).
+        """
+        index = torch.from_numpy(place).to(x.device)
+        return self.norm(self.attention_layers[-1].finish(x.index_select(0, index), attended.index_select(0, index)))
 
 
 def groups_by_size(size: IntArray) -> list[IntArray]:

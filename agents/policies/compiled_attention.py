@@ -6,13 +6,9 @@ Heads are a few numbers wide. Loops over tokens are the inner ones, because they
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
-from numba import njit
 
-#: Sums may be reordered, but NaN and infinity keep their meaning: rollouts test for them.
-compiled: Any = njit(cache=True, nogil=True, error_model="numpy", fastmath={"reassoc", "contract", "nsz", "arcp"})
+from agents.jit import compiled
 
 
 @compiled

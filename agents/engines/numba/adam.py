@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from agents.engines.numba.kernels import compiled
+from agents.jit import compiled
 
 
 @compiled
@@ -21,16 +21,18 @@ def clip(gradients, cap):
 
 
 @compiled
-def adam(parameters, gradients, means, squares, steps, lr, beta1, beta2, eps):
-    """Adam's step on flat arrays, in place (Kingma and Ba 2015, algorithm 1). Increments each of ``steps`` (1,)."""
+def adam(p, g, m, v, steps, lr, beta1, beta2, eps):
+    """Adam's step on a flat array, in place (Kingma and Ba 2015, algorithm 1). Increments ``steps`` (1,).
+
+    Args:
+        p, g, m, v: parameters, gradient, and its first and second moment.
+    """
+    steps[0] += np.float32(1)
+    step = float(steps[0])
     one_minus_beta1, one_minus_beta2 = np.float32(1 - beta1), np.float32(1 - beta2)
     decay, epsilon = np.float32(beta2), np.float32(eps)
-    for i in range(len(parameters)):
-        steps[i][0] += np.float32(1)
-        step = float(steps[i][0])
-        size, scale = np.float32(lr / (1 - beta1**step)), np.float32(1 / np.sqrt(1 - beta2**step))
-        p, g, m, v = parameters[i], gradients[i], means[i], squares[i]
-        for j in range(len(p)):
-            m[j] += one_minus_beta1 * (g[j] - m[j])
-            v[j] = decay * v[j] + one_minus_beta2 * g[j] * g[j]
-            p[j] -= size * m[j] / (np.sqrt(v[j]) * scale + epsilon)
+    size, scale = np.float32(lr / (1 - beta1**step)), np.float32(1 / np.sqrt(1 - beta2**step))
+    for j in range(len(p)):
+        m[j] += one_minus_beta1 * (g[j] - m[j])
+        v[j] = decay * v[j] + one_minus_beta2 * g[j] * g[j]
+        p[j] -= size * m[j] / (np.sqrt(v[j]) * scale + epsilon)

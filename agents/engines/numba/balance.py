@@ -9,7 +9,7 @@ import math
 
 import numpy as np
 
-from agents.engines.numba.kernels import compiled
+from agents.jit import compiled
 from agents.losses.balance import Balance
 from agents.losses.penalty import LARGEST
 
@@ -73,8 +73,9 @@ def references(offsets, rule):
     n, max_edges = len(offsets) - 1, 0
     for i in range(n):
         max_edges = max(max_edges, offsets[i + 1] - offsets[i] - 1 - left_out)
-    reference = np.ones(n, np.int64)
+    reference = np.zeros(n, np.int64)
     for i in range(n):
+        reference[i] = 1
         edges = max_edges if over_batch else offsets[i + 1] - offsets[i] - 1 - left_out
         if decay > 1:
             reference[i] = min(longest, edges)
@@ -87,17 +88,17 @@ def references(offsets, rule):
 def totals(offsets, rule, reference, powers):
     """Normalizer (n,): sum of the weights of a trajectory times the number of trajectories, or sum over the batch."""
     from_source, shortest, longest, left_out, _, over_batch, _ = rule
-    n = len(offsets) - 1
+    n, whole, count = len(offsets) - 1, 0.0, 0
     total = np.zeros(n)
     for i in range(n):
         edges = offsets[i + 1] - offsets[i] - 1 - left_out
         for j in range(min(1, edges) if from_source else edges):
             for gap in range(min(shortest, edges - j), min(longest, edges - j) + 1):
                 total[i] += powers[abs(gap - reference[i])]
-    if over_batch:
-        total[:] = total.sum()
-    else:
-        total *= np.count_nonzero(total)
+        whole += total[i]
+        count += total[i] != 0
+    for i in range(n):
+        total[i] = whole if over_batch else total[i] * count
     return total
 
 
@@ -117,16 +118,13 @@ def balance_loss(log_pf, log_pb, log_flow, end_flow, offsets, rule, penalty):
     """
     from_source, shortest, longest, left_out, decay, _, centered = rule
     reference, max_edges = references(offsets, rule)
-    powers = np.exp(-abs(np.log(decay)) * np.arange(max_edges + 1))
+    powers, room = np.zeros(max_edges + 1), np.zeros((4, max_edges + 2))
+    for gap in range(max_edges + 1):
+        powers[gap] = np.exp(-abs(np.log(decay)) * gap)
     total = totals(offsets, rule, reference, powers)
-    d_log_pf = np.zeros_like(log_pf)
-    d_log_flow, d_end_flow = np.zeros(len(log_flow), np.float32), np.zeros(len(log_flow), np.float32)
-    u, u_end, d_u, d_end = (
-        np.empty(max_edges + 2),
-        np.empty(max_edges + 2),
-        np.empty(max_edges + 2),
-        np.empty(max_edges + 2),
-    )
+    d_log_pf, d_log_flow = np.zeros(len(log_pf), np.float32), np.zeros(len(log_flow), np.float32)
+    d_end_flow = np.zeros(len(log_flow), np.float32)
+    u, u_end, d_u, d_end = room[0], room[1], room[2], room[3]
     loss, mean, pull = 0.0, 0.0, 0.0
     # A centered residual depends on all others: find their mean, then the mean slope, then the gradient.
     for stage in range(0 if centered else 2, 3):

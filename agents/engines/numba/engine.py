@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from typing import Any, TypeVar
 
 import numpy as np
@@ -10,11 +9,12 @@ import scipy.linalg.cython_blas  # noqa: F401 - Numba would load it in a matrix 
 
 from agents.engines.adam import flushed_denormals
 from agents.engines.engine import Engine, Learner
-from agents.engines.numba import adam, balance, kernels
+from agents.engines.numba import adam, balance, kernels, network
 from agents.engines.numba.groups import step_group
 from agents.engines.numba.kept import NOTHING, Kept, fingerprint
-from agents.engines.numba.parts import Evaluated, Part, Scratch, bounds, divisible, part_of, same_steps, weighted_sum
-from agents.engines.numba.support import check, has_steps, layers_of, require
+from agents.engines.numba.network import Evaluated, Layers
+from agents.engines.numba.parts import Part, Scratch, bounds, divisible, part_of, same_steps, weighted_sum
+from agents.engines.numba.support import check, forward_head, has_steps, layers_of, require
 from agents.engines.numba.tables import Tables, checked_index, tables
 from agents.engines.numba.views import Views
 from agents.errors import NoLegalActionError
@@ -63,7 +63,13 @@ class NumbaEngine(Engine):
         """The transitions of the environment."""
         return tables(self.learner.dag)
 
-    def arrays(self, policy: Any, name: str = "policy") -> tuple[tuple[FloatArray, ...], tuple[FloatArray, ...]]:
+    @property
+    def heads(self) -> tuple[int, bool]:
+        """Number of backward logits, and whether there is a flow head."""
+        _, num_backward, flow = self.learner.policy.sizes  # type: ignore[misc]
+        return num_backward, bool(flow)
+
+    def arrays(self, policy: Any, name: str = "policy") -> Layers:
         """Weights and biases, in the memory of a policy's parameters."""
         weights, biases = zip(*layers_of(policy), strict=True)
         return self.views.of(f"{name}.weights", weights), self.views.of(f"{name}.biases", biases)
@@ -82,7 +88,8 @@ class NumbaEngine(Engine):
         u = rng.random((dag.max_length, n), dtype=np.float32)
         explore = rng.random(u.shape, dtype=np.float32) if exploration.epsilon > 0 else u
         stops = first_stops(rng, n, exploration.delay_stop, dag.max_length)
-        network = self.arrays(self.learner.policy)
+        layers = self.arrays(self.learner.policy)
+        head = forward_head(layers[0], dag.num_actions)
         heat = np.float32(exploration.epsilon), np.float32(exploration.temperature)
 
         def rollout(part: tuple[tuple[int, int], Scratch]) -> tuple[Any, ...]:
@@ -91,7 +98,7 @@ class NumbaEngine(Engine):
             other = own if explore is u else np.ascontiguousarray(explore[:, first:last])
             with flushed_denormals():
                 found: tuple[Any, ...] = kernels.sample(
-                    *(self.tables, *network, own, other, *heat, stops[first:last], scratch.place, scratch.memory)
+                    *(self.tables, *layers, head, own, other, *heat, stops[first:last], scratch.place, scratch.memory)
                 )
             scratch.memory = found[-1]
             return found
@@ -109,7 +116,7 @@ class NumbaEngine(Engine):
         objects = states.take(index.take(offsets[1:] - 1), axis=0)
         log_reward = log_rewards(dag, objects) if rewards else np.full(n, np.nan)
         batch = Trajectories(states.take(index, axis=0), actions, backward_actions, offsets, log_reward)
-        weights = fingerprint(network[0])
+        weights = fingerprint(layers[0])
         self.latest, self.kept = (batch, index), [Kept(weights, kept, memory) for *_, kept, memory in rollouts]
         return batch
 
@@ -184,7 +191,9 @@ class NumbaEngine(Engine):
         with flushed_denormals():
             evaluated = self.evaluate(part)
             loss, d_log_probs, d_log_z = self.objective(evaluated, part)
-            return loss, (*self.gradients(evaluated, d_log_probs, part), np.array([d_log_z], np.float32))
+            layers = self.arrays(self.learner.policy)
+            gradients = network.gradients(part, layers, *self.heads, evaluated, d_log_probs)
+            return loss, (*gradients, np.array([d_log_z], np.float32))
 
     @on_working_threads
     def log_ratio(self, batch: Trajectories) -> FloatArray:
@@ -199,22 +208,18 @@ class NumbaEngine(Engine):
 
     def evaluate(self, part: Part, policy: Any = None) -> Evaluated:
         """Log-probabilities and log flows of a batch, by the learner's policy or by a target network."""
-        own, batch = policy is None, part.batch
-        weights, biases = self.arrays(self.learner.policy) if own else self.arrays(policy, "target")
-        _, num_backward, flow = self.learner.policy.sizes  # type: ignore[misc]
-        arguments = (num_backward, bool(flow), part.indices, batch.actions, batch.backward_actions, batch.offsets)
-        kept, scratch = part.kept if own else NOTHING, part.scratch
-        memory = kept.memory if len(kept.states) else scratch.memory
-        log_pf, log_pb, log_flow, *inside = kernels.evaluate(
-            part.tables, weights, biases, *arguments, batch.log_reward, scratch.place, kept.states, memory
-        )
-        scratch.memory = inside[2]
+        if policy is None:
+            evaluated = network.evaluate(part, self.arrays(self.learner.policy), *self.heads)
+        else:
+            evaluated = network.evaluate(part._replace(kept=NOTHING), self.arrays(policy, "target"), *self.heads)
         backward = self.learner.backward
-        if not backward.learned and backward.name != "uniform":
-            log_pb = backward.log_probs(self.learner.dag, batch).astype(np.float32)
-        return Evaluated(log_pf, log_pb, log_flow, arguments, tuple(inside))
+        if backward.learned or backward.name == "uniform":
+            return evaluated
+        return evaluated._replace(log_pb=backward.log_probs(self.learner.dag, part.batch).astype(np.float32))
 
-    def objective(self, evaluated: Evaluated, part: Part) -> tuple[float, tuple[FloatArray, ...], float]:
+    def objective(
+        self, evaluated: Evaluated, part: Part
+    ) -> tuple[float, tuple[FloatArray, FloatArray, FloatArray], float]:
         """The loss; its derivatives with respect to log P_F, log P_B and log F; and with respect to log Z."""
         learner, batch = self.learner, part.batch
         declared = learner.balance
@@ -280,20 +285,7 @@ class NumbaEngine(Engine):
 
     def stop_flow(self, evaluated: Evaluated, part: Part) -> FloatArray:
         """log R(s stopped) - log P_F(stop|s) of states that are not terminal, 0 elsewhere, float64 (s,)."""
-        _, row, _, outputs = evaluated.inside
         inner = ~part.tables.ends[part.indices]
         log_flow = part.stopped.copy()
-        log_flow[inner] -= outputs[row[inner], self.learner.dag.num_actions - 1]
+        log_flow[inner] -= evaluated.outputs[evaluated.row[inner], self.learner.dag.num_actions - 1]
         return log_flow
-
-    def gradients(self, evaluated: Evaluated, d_log_probs: Iterable[FloatArray], part: Part) -> tuple[FloatArray, ...]:
-        """Flat gradients of the policy's parameters, in their order, from those of the log-probabilities and flows."""
-        weights, biases = self.arrays(self.learner.policy)
-        grad_weights, grad_biases = tuple(map(np.empty_like, weights)), tuple(map(np.empty_like, biases))
-        shown, *_ = evaluated.inside
-        work = part.scratch.work_for(len(shown) * max(map(len, biases[:-1])))
-        kernels.differentiate(
-            *(part.tables, weights, *evaluated.batch, *evaluated.inside, tuple(d_log_probs)),
-            *(*work, grad_weights, grad_biases),
-        )
-        return tuple(g.reshape(-1) for layer in zip(grad_weights, grad_biases, strict=True) for g in layer)

@@ -40,17 +40,16 @@ def step_group(
     for p in parameters:
         if not state[p]:
             state[p] = new_state(p)
-    adam.adam(
+    arrays = [
         views.of(name, parameters, flat=True),
-        tuple(gradient for _, gradient in trained),
+        [gradient for _, gradient in trained],
         *(
             views.of(f"{name}.{part}", (state[p][part] for p in parameters), flat=True)
             for part in ("exp_avg", "exp_avg_sq", "step")
         ),
-        group["lr"],
-        *group["betas"],
-        group["eps"],
-    )
+    ]
+    for own in zip(*arrays, strict=True):
+        adam.adam(*own, group["lr"], *group["betas"], group["eps"])
 
 
 def step_matrices(

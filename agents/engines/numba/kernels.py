@@ -13,13 +13,9 @@ caches compiled code until the file of the outermost function changes.
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
-from numba import njit
 
-#: Sums may be reordered, but NaN and infinity keep their meaning: the code tests for them.
-compiled: Any = njit(cache=True, nogil=True, error_model="numpy", fastmath={"reassoc", "contract", "nsz", "arcp"})
+from agents.jit import compiled
 
 #: Products of at most this many rows are summed here, without the zeros of ReLU: 2 to 9 times as fast as OpenBLAS.
 FEW_ROWS = 16
@@ -30,13 +26,21 @@ ROWS = 1024
 KEPT = 2**14
 #: Status of a rollout, other than a state.
 OK, TOO_LONG = -1, -2
+#: An integer of known type. Numba compiles a function again for each constant that it is called with.
+ZERO = np.int64(0)
+
+
+@compiled
+def multiply(x, y, out):
+    """``out = x @ y``. A function of its own, because the checks of :func:`numpy.dot` are compiled for each call."""
+    np.dot(x, y, out)
 
 
 @compiled
 def product(x, weight, out):
     """``out = x @ weight``, where about half of ``x`` is 0."""
     if len(x) > FEW_ROWS:
-        np.dot(x, weight, out)
+        multiply(x, weight, out)
         return
     for i in range(len(x)):
         out[i] = 0
@@ -72,7 +76,7 @@ def first_layer(tables, states, weight, bias, out):
     """
     width = weight.shape[1]
     if tables.feature.shape[1] == 0:
-        np.dot(rows_of(tables.value, states), weight, out)
+        multiply(rows_of(tables.value, states), weight, out)
         add_bias_and_rectify(out, bias)
         return
     for i in range(len(states)):
@@ -96,23 +100,14 @@ def add_bias_and_rectify(x, bias):
 
 
 @compiled
-def width_of_hidden(weights):
-    """Number of units in all hidden layers."""
-    total = 0
-    for i in range(len(weights) - 1):
-        total += weights[i].shape[1]
-    return total
-
-
-@compiled
-def hidden_layers(weights, memory, n):
-    """List of matrices (n, width), one per hidden layer, stored one after another at the start of ``memory``."""
-    layers, start = [memory[: n * weights[0].shape[1]].reshape(n, weights[0].shape[1])], n * weights[0].shape[1]
-    for i in range(1, len(weights) - 1):
-        width = weights[i].shape[1]
-        layers.append(memory[start : start + n * width].reshape(n, width))
-        start += n * width
-    return layers
+def layer(weights, memory, i):
+    """Hidden layer ``i`` (rows, width). ``memory`` holds one layer after another, of as many rows as there is room."""
+    units, before = 0, 0
+    for j in range(len(weights) - 1):
+        before += weights[j].shape[1] if j < i else 0
+        units += weights[j].shape[1]
+    rows, width = len(memory) // units, weights[i].shape[1]
+    return memory[rows * before : rows * (before + width)].reshape(rows, width)
 
 
 @compiled
@@ -126,28 +121,28 @@ def copy_rows(source, target, n):
 @compiled
 def room(weights, memory, used, needed):
     """``memory`` with its ``used`` rows per layer if it has ``needed`` rows, else a copy with at least that many."""
-    width = width_of_hidden(weights)
-    capacity = len(memory) // width
+    units, capacity = 0, len(layer(weights, memory, ZERO))
     if needed <= capacity:
         return memory
-    larger = max(needed, 2 * capacity)
-    grown = np.empty(larger * width, np.float32)
-    old, new = hidden_layers(weights, memory, capacity), hidden_layers(weights, grown, larger)
-    for i in range(len(old)):
-        copy_rows(old[i], new[i], used)
+    for i in range(len(weights) - 1):
+        units += weights[i].shape[1]
+    grown = np.empty(max(needed, 2 * capacity) * units, np.float32)
+    for i in range(len(weights) - 1):
+        copy_rows(layer(weights, memory, i), layer(weights, grown, i), used)
     return grown
 
 
 @compiled
 def fill(tables, weights, biases, memory, states, first, last):
     """Hidden layers of ``states[first:last]``, in these rows of the layers in ``memory``."""
-    layers = hidden_layers(weights, memory, len(memory) // width_of_hidden(weights))
     for begin in range(first, last, ROWS):
         end = min(begin + ROWS, last)
-        first_layer(tables, states[begin:end], weights[0], biases[0], layers[0][begin:end])
-        for i in range(1, len(layers)):
-            product(layers[i - 1][begin:end], weights[i], layers[i][begin:end])
-            add_bias_and_rectify(layers[i][begin:end], biases[i])
+        above = layer(weights, memory, ZERO)[begin:end]
+        first_layer(tables, states[begin:end], weights[0], biases[0], above)
+        for i in range(1, len(weights) - 1):
+            below, above = above, layer(weights, memory, i)[begin:end]
+            product(below, weights[i], above)
+            add_bias_and_rectify(above, biases[i])
 
 
 @compiled
@@ -220,12 +215,12 @@ def pack(tables, states, actions, lengths):
 
 
 @compiled
-def sample(tables, weights, biases, u, explore, epsilon, temperature, stops, place, memory):
+def sample(tables, weights, biases, head, u, explore, epsilon, temperature, stops, place, memory):
     """Sample trajectories from state 0, of at most ``len(u)`` steps. The network evaluates each distinct state once.
 
     Args:
         tables: see :class:`agents.engines.numba.tables.Tables`.
-        weights, biases: the network.
+        weights, biases: the network; ``head``: its last weights for the forward logits, (in, num_actions).
         u: uniform numbers that choose the actions, float32 (max_length, n).
         explore: uniform numbers, float32 (max_length, n): below ``epsilon``, the action is uniform.
         stops: step, from 1, at which each trajectory may take the last action, stop, at the earliest (n,).
@@ -238,10 +233,9 @@ def sample(tables, weights, biases, u, explore, epsilon, temperature, stops, pla
         distinct states that the network evaluated, whose hidden layers are in ``memory``: all of them, or none.
     """
     n, hidden = u.shape[1], len(weights) - 1
-    head = np.ascontiguousarray(weights[hidden][: tables.child.shape[1]].T)
     cap = max(n, KEPT)
-    seen, k, whole = np.empty(cap, np.int32), 0, True
-    memory = room(weights, memory, 0, min(n, ROWS))
+    seen, k, whole = np.empty(cap, np.int32), ZERO, True
+    memory = room(weights, memory, ZERO, min(n, ROWS))
     states = np.zeros((len(u) + 1, n), np.int32)
     actions, lengths = np.zeros((len(u), n), np.int32), np.zeros(n, np.int64)
     rows, current, left = np.arange(n), np.zeros(n, np.int32), n
@@ -249,11 +243,12 @@ def sample(tables, weights, biases, u, explore, epsilon, temperature, stops, pla
     t, bad = 0, OK
     while left > 0 and t < len(u) and bad == OK:
         if k + left > cap:  # Forget, rather than take ever more memory.
-            for s in seen[:k]:
-                place[s] = -1
-            k, whole = 0, False
+            for i in range(k):
+                place[seen[i]] = -1
+            k, whole = ZERO, False
         old = k
-        for s in current[:left]:
+        for i in range(left):
+            s = current[i]
             if place[s] < 0:
                 place[s], seen[k] = k, s
                 k += 1
@@ -263,8 +258,7 @@ def sample(tables, weights, biases, u, explore, epsilon, temperature, stops, pla
             grown = np.empty((max(k, 2 * len(logits)), head.shape[1]), np.float32)
             copy_rows(logits, grown, old)
             logits = grown
-        top = hidden_layers(weights, memory, len(memory) // width_of_hidden(weights))[hidden - 1]
-        np.dot(top[old:k], head, logits[old:k])
+        multiply(layer(weights, memory, hidden - 1)[old:k], head, logits[old:k])
         going = 0
         for i in range(left):
             s, row = int(current[i]), rows[i]
@@ -288,12 +282,12 @@ def sample(tables, weights, biases, u, explore, epsilon, temperature, stops, pla
                 going += 1
         left = going
         t += 1
-    for s in seen[:k]:
-        place[s] = -1
+    for i in range(k):
+        place[seen[i]] = -1
     if left > 0 and bad == OK:
         bad = TOO_LONG
     if not whole:
-        k = 0
+        k = ZERO
     packed, forward, backward, offsets = pack(tables, states, actions, lengths)
     return packed, forward, backward, offsets, bad, seen[:k], memory
 
@@ -314,9 +308,8 @@ def act(tables, weights, biases, head, memory, used, rows, u, explore, epsilon, 
     """
     k, hidden = len(tables.value), len(weights) - 1
     fill(tables, weights, biases, memory, np.arange(-used, k), used, used + k)
-    top = hidden_layers(weights, memory, len(memory) // width_of_hidden(weights))[hidden - 1]
     logits = np.empty((k, head.shape[1]), np.float32)
-    np.dot(top[used : used + k], head, logits)
+    multiply(layer(weights, memory, hidden - 1)[used : used + k], head, logits)
     actions = np.empty(len(rows), np.int64)
     for i in range(len(rows)):
         if explore[i] < epsilon:
@@ -366,52 +359,38 @@ def distinct(tables, num_backward, packed, place, kept):
                 shown[k] = s
                 k += 1
             row[i] = place[s]
-    for s in shown[:k]:
-        place[s] = -1
+    for i in range(k):
+        place[shown[i]] = -1
     return shown[:k], row
 
 
 @compiled
-def evaluate(
-    tables,
-    weights,
-    biases,
-    num_backward,
-    has_flow,
-    packed,
-    actions,
-    backward_actions,
-    offsets,
-    log_reward,
-    place,
-    kept,
-    memory,
-):
-    """Log-probabilities of edges and log flows of states: log R at terminal ones. P_B is uniform without logits.
+def outputs_of(tables, weights, biases, num_backward, memory, shown):
+    """Outputs of the network (k, outputs), with log-probabilities in place of logits.
 
     Args:
-        place: scratch, see :func:`distinct`.
-        kept: states whose hidden layers are known, as :func:`sample` returns them for this batch; or none.
-        memory: their hidden layers, or scratch as for :func:`sample`.
-
-    Returns:
-        ``(log_pf, log_pb, log_flow, shown, row, memory, outputs)``: of edges (e,), (e,) and, with a flow head, of
-        states (s,); then what :func:`differentiate` needs.
+        memory: the hidden layers of the states ``shown`` (k,).
     """
     num_actions = tables.child.shape[1]
-    shown, row = distinct(tables, num_backward, packed, place, kept)
-    memory = room(weights, memory, len(kept), len(shown))
-    fill(tables, weights, biases, memory, shown, len(kept), len(shown))
-    top = hidden_layers(weights, memory, len(memory) // width_of_hidden(weights))[-1]
     outputs = np.empty((len(shown), len(weights[-1])), np.float32)
-    np.dot(top[: len(shown)], weights[-1].T, outputs)
+    multiply(layer(weights, memory, len(weights) - 2)[: len(shown)], weights[-1].T, outputs)
     for i in range(len(shown)):
         for a in range(outputs.shape[1]):
             outputs[i, a] += biases[-1][a]
         normalize(outputs[i, :num_actions], tables.child[shown[i]] >= 0)
         if num_backward > 0:
             normalize(outputs[i, num_actions : num_actions + num_backward], tables.backward_mask[shown[i]])
+    return outputs
 
+
+@compiled
+def read(tables, num_backward, has_flow, packed, actions, backward_actions, offsets, log_reward, row, outputs):
+    """Log-probabilities of edges and log flows of states: log R at terminal ones. P_B is uniform without logits.
+
+    Returns:
+        ``(log_pf, log_pb, log_flow)``: of edges (e,), (e,) and, with a flow head, of states (s,).
+    """
+    num_actions = tables.child.shape[1]
     log_pf, log_pb = np.empty(len(actions), np.float32), np.zeros(len(actions), np.float32)
     log_flow = np.empty(len(packed) if has_flow else 0, np.float32)
     for i in range(len(offsets) - 1):
@@ -426,7 +405,7 @@ def evaluate(
                 log_flow[j] = outputs[row[j], num_actions + num_backward]
         if has_flow:
             log_flow[offsets[i + 1] - 1] = log_reward[i]
-    return log_pf, log_pb, log_flow, shown, row, memory, outputs
+    return log_pf, log_pb, log_flow
 
 
 @compiled
@@ -473,59 +452,41 @@ def rectified(gradient, layer, grad_bias):
 
 
 @compiled
-def differentiate(
-    tables,
-    weights,
-    num_backward,
-    has_flow,
-    packed,
-    actions,
-    backward_actions,
-    offsets,
-    shown,
-    row,
-    memory,
-    outputs,
-    d_log_probs,
-    work,
-    other,
-    grad_weights,
-    grad_biases,
-):
+def differentiate(tables, weights, memory, shown, below, work, other, grad_weights, grad_biases):
     """Gradients of weights and biases.
 
     Args:
-        d_log_probs: gradients with respect to log P_F, log P_B and log F, float32.
+        memory: the hidden layers of the states ``shown`` (k,).
+        below: gradient with respect to the network's outputs, (k, outputs).
         work, other: scratch for gradients of hidden layers, flat float32: the states times the largest width.
         grad_weights, grad_biases: outputs.
     """
-    below = output_gradient(
-        tables, num_backward, has_flow, packed, actions, backward_actions, offsets, shown, row, outputs, d_log_probs
-    )
-    layers = hidden_layers(weights, memory, len(memory) // width_of_hidden(weights))
-    for i in range(len(layers)):
-        layers[i] = layers[i][: len(shown)]
     for grad_bias in grad_biases:
-        grad_bias[:] = 0
+        for j in range(len(grad_bias)):
+            grad_bias[j] = 0
     for i in range(below.shape[0]):
         for a in range(below.shape[1]):
             grad_biases[-1][a] += below[i, a]
-    np.dot(below.T, layers[-1], grad_weights[-1])
+    hidden = layer(weights, memory, len(weights) - 2)[: len(shown)]
+    multiply(below.T, hidden, grad_weights[-1])
     above = below
-    below = work[: layers[-1].size].reshape(layers[-1].shape)
-    np.dot(above, weights[-1], below)
-    for i in range(len(layers) - 1, 0, -1):
-        rectified(below, layers[i], grad_biases[i])
-        np.dot(layers[i - 1].T, below, grad_weights[i])
+    below = work[: hidden.size].reshape(hidden.shape)
+    multiply(above, weights[-1], below)
+    for i in range(len(weights) - 2, 0, -1):
+        rectified(below, hidden, grad_biases[i])
+        hidden = layer(weights, memory, i - 1)[: len(shown)]
+        multiply(hidden.T, below, grad_weights[i])
         above = below
-        below = other[: layers[i - 1].size].reshape(layers[i - 1].shape)
-        np.dot(above, weights[i].T, below)
+        below = other[: hidden.size].reshape(hidden.shape)
+        multiply(above, weights[i].T, below)
         work, other = other, work
-    rectified(below, layers[0], grad_biases[0])
+    rectified(below, hidden, grad_biases[0])
     if tables.feature.shape[1] == 0:
-        np.dot(rows_of(tables.value, shown).T, below, grad_weights[0])
+        multiply(rows_of(tables.value, shown).T, below, grad_weights[0])
         return
-    grad_weights[0][:] = 0
+    for i in range(grad_weights[0].shape[0]):
+        for j in range(grad_weights[0].shape[1]):
+            grad_weights[0][i, j] = 0
     for i in range(len(shown)):
         for k in range(tables.feature.shape[1]):
             value, feature = tables.value[shown[i], k], tables.feature[shown[i], k]

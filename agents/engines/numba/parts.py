@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
@@ -51,21 +51,6 @@ class Part(NamedTuple):
     scratch: Scratch
     stopped: FloatArray = NOTHING.memory
     """log R of stopping in its states, 0 at terminal ones, float64 (s,); empty unless flows are those of the stop."""
-
-
-class Evaluated(NamedTuple):
-    """Log-probabilities and log flows of a batch, and how they were computed."""
-
-    log_pf: FloatArray
-    """(e,)"""
-    log_pb: FloatArray
-    """(e,)"""
-    log_flow: FloatArray
-    """The network's log F (s,), and log R at terminal states; empty without a flow head."""
-    batch: tuple[Any, ...]
-    """Arguments of the kernels that describe the batch."""
-    inside: tuple[Any, ...]
-    """States evaluated, row of each state, hidden layers and outputs."""
 
 
 def same_steps(first: Trajectories, second: Trajectories) -> bool:

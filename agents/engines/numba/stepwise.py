@@ -12,7 +12,7 @@ from agents.engines.numba import kernels
 from agents.engines.numba.engine import NumbaEngine
 from agents.engines.numba.kept import NOTHING, Kept, fingerprint
 from agents.engines.numba.parts import Part, Scratch, same_steps
-from agents.engines.numba.support import check, require
+from agents.engines.numba.support import check, forward_head, require
 from agents.engines.numba.tables import Tables
 from agents.engines.numba.views import Views
 from agents.engines.numba.visited import EMPTY, check_actions, features_of, legal_children, tables_of, with_backward
@@ -178,7 +178,7 @@ class Rollout:
     def __init__(self, dag: Dag, listed: bool, network: tuple[Any, ...], first: int, last: int, scratch: Scratch):
         self.dag, self.listed, self.network = dag, listed, network
         self.first, self.last, self.scratch = first, last, scratch
-        self.head = np.ascontiguousarray(network[0][-1][: dag.num_actions].T)
+        self.head = forward_head(network[0], dag.num_actions)
         #: Number of rows, and whether they are all that the trajectories have visited.
         self.used, self.whole = 0, True
         self.states: list[IntArray] = []

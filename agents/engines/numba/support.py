@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import itertools
 import operator
+from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
 import torch
 
 from agents.engines.adam import is_adam
@@ -13,6 +15,7 @@ from agents.engines.engine import Learner
 from agents.engines.muon import Muon
 from agents.policies.mlp import MLP
 from agents.policies.state_action import StateActionPolicy
+from gfn_envs.arrays import FloatArray
 
 #: Options of Adam that change its step.
 NOT_PLAIN = ("weight_decay", "amsgrad", "maximize")
@@ -81,3 +84,8 @@ def require(condition: bool, what: str, given: str) -> None:
 def layers_of(policy: Any) -> list[tuple[torch.nn.Parameter, torch.nn.Parameter]]:
     """Weight and bias of each layer of a policy that passed :func:`check`."""
     return policy.networks[0].layers
+
+
+def forward_head(weights: Sequence[FloatArray], num_actions: int) -> FloatArray:
+    """The last weights for the forward logits, (in, num_actions), contiguous for products."""
+    return np.ascontiguousarray(weights[-1][:num_actions].T)

@@ -127,9 +127,13 @@ def test_stuck_states_are_named_when_the_tables_are_made():
 
 
 @pytest.fixture
-def without_numba(monkeypatch):
-    for name in [n for n in sys.modules if n.startswith("agents.engines.numba")]:
+def not_imported(monkeypatch):
+    for name in [n for n in sys.modules if n.startswith(("agents.engines.numba", "agents.jit"))]:
         monkeypatch.delitem(sys.modules, name)
+
+
+@pytest.fixture
+def without_numba(monkeypatch, not_imported):
     monkeypatch.setitem(sys.modules, "numba", None)
 
 
@@ -143,11 +147,8 @@ def test_without_numba_it_says_what_to_install():
     assert type(agent.engine) is TorchEngine
 
 
+@pytest.mark.usefixtures("not_imported")
 def test_where_no_code_can_be_kept_it_says_what_to_set(monkeypatch):
-    monkeypatch.delitem(sys.modules, "agents.engines.numba.engine")
-    monkeypatch.delattr(sys.modules["agents.engines.numba"], "kernels")
-    monkeypatch.delitem(sys.modules, "agents.engines.numba.kernels")
-
     def njit(**options):
         raise RuntimeError("cannot cache function")
 
