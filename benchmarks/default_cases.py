@@ -39,7 +39,7 @@ REMARKS = {
 
 
 #: Cells that also have a row after more CPU seconds.
-LONGER = {
+LONG_SECONDS = {
     "FragmentMolecule, user": 60.0,
     "BayesNet, user": 60.0,
     "InverseFolding, default": 60.0,
@@ -133,5 +133,5 @@ def cases() -> list[Case]:
 
 
 def longer_cases() -> list[Case]:
-    """The cells of LONGER, with their seconds."""
-    return [case._replace(seconds=LONGER[case.name]) for case in cases() if case.name in LONGER]
+    """The cells of LONG_SECONDS, with their seconds."""
+    return [case._replace(seconds=LONG_SECONDS[case.name]) for case in cases() if case.name in LONG_SECONDS]

@@ -10,6 +10,8 @@ import torch
 from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
+from gfn_envs.arrays import IntArray
+
 #: Fused attention is faster than :func:`attend` from this number of tokens on.
 FUSED = 16
 
@@ -59,25 +61,27 @@ def can_compile(x: Tensor) -> bool:
 class CompiledAttention(torch.autograd.Function):
     """:func:`attend_to_earlier` of queries, keys and values next to each other (n, k, 3 * width) -> (n, k, width).
 
-    Compiled by Numba. With heads of 8 numbers, it takes a third to two thirds of the time of torch.
+    Compiled by Numba. With heads of 8 numbers, it takes a third to two thirds of the time of torch. Tokens before
+    ``first`` and after ``last`` of each row (n,) are left out: their attention is 0.
     """
 
     @staticmethod
-    def forward(ctx: Any, projected: Tensor, heads: int) -> Tensor:
+    def forward(ctx: Any, projected: Tensor, heads: int, first: IntArray, last: IntArray) -> Tensor:
         """The attention of each token."""
-        out, log_sums = kernels().causal(projected.detach().numpy(), heads)
-        ctx.heads, ctx.log_sums = heads, log_sums
+        ctx.given = heads, first, last
+        out, ctx.log_sums = kernels().causal(projected.detach().numpy(), *ctx.given)
         found = torch.from_numpy(out)
         ctx.save_for_backward(projected, found)
         return found
 
     @staticmethod
     @once_differentiable
-    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None]:
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None, None, None]:
         """The gradient of ``projected``."""
         projected, found = (x.detach().numpy() for x in ctx.saved_tensors)
         given = gradient.contiguous().numpy()
-        return torch.from_numpy(kernels().causal_gradient(projected, ctx.heads, found, ctx.log_sums, given)), None
+        found = kernels().causal_gradient(projected, *ctx.given, found, ctx.log_sums, given)
+        return torch.from_numpy(found), None, None, None
 
 
 class AttentionLayer(nn.Module):
@@ -104,8 +108,12 @@ class AttentionLayer(nn.Module):
         query, key, value = self.by_heads(self.project(self.before(x)))
         return self.finish(x, attend(query, key, value, bias).transpose(1, 2).flatten(2))
 
-    def causal(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        """Attention of each token to itself and earlier ones, which :meth:`finish` takes.
+    def causal(self, x: Tensor, first: IntArray, last: IntArray) -> tuple[Tensor, Tensor]:
+        """Attention of tokens to themselves and earlier ones, which :meth:`finish` takes.
+
+        Args:
+            x: (n, k, width).
+            first, last: the tokens of each row whose attention is asked for (n,). That of others is not determined.
 
         Returns:
             The attention (n, k, width), and keys and values (2, n, heads, width per head, k) for :meth:`append`.
@@ -113,7 +121,7 @@ class AttentionLayer(nn.Module):
         projected = self.project(self.before(x))
         split = self.by_heads(projected)
         if can_compile(x) and not self.twice_differentiable:
-            attended = CompiledAttention.apply(projected, self.heads)
+            attended = CompiledAttention.apply(projected, self.heads, first, last)
         else:
             attended = attend_to_earlier(*split).transpose(1, 2).flatten(2)
         return attended, split[1:].transpose(3, 4)

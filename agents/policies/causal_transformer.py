@@ -61,10 +61,10 @@ class CausalTransformer(nn.Module):
     def forward(self, tokens: Tensor) -> Tensor:
         """tokens, int64 (n, num_positions) -> (n, outputs)."""
         longest, row, size = find_prefixes(self.in_order(tokens), self.empty)
-        total = sizes(longest, self.empty)
+        first, total = asked(row, size, len(longest))
         start, parts, count = np.zeros(len(longest), np.int64), [], 0
         for group in groups_by_size(total):
-            x, attended, _ = self.through(longest[group, : total[group].max(initial=0)])
+            x, attended, _ = self.through(longest[group, : total[group].max(initial=0)], first[group], total[group])
             start[group] = count + x.shape[1] * np.arange(len(group))
             parts.append((x.flatten(0, 1), attended.flatten(0, 1)))
             count += len(parts[-1][0])
@@ -93,12 +93,16 @@ class CausalTransformer(nn.Module):
             :meth:`AttentionLayer.append` takes them.
         """
         longest, row, size = find_prefixes(rows, self.empty)
-        x, attended, past = self.through(longest[:, : int(size.max(initial=0))])
+        x, attended, past = self.through(longest[:, : int(size.max(initial=0))], *asked(row, size, len(longest)))
         place = row * x.shape[1] + size
         return self.finish(x.flatten(0, 1), attended.flatten(0, 1), place), longest, past
 
-    def through(self, rows: IntArray) -> tuple[Tensor, Tensor, list[Tensor]]:
+    def through(self, rows: IntArray, first: IntArray, last: IntArray) -> tuple[Tensor, Tensor, list[Tensor]]:
         """All layers but the end of the last, for the start and the tokens of each row (n, k).
+
+        Args:
+            rows: tokens.
+            first, last: the tokens of each row whose embedding is asked for (n,); 0 is the start.
 
         Returns:
             ``(x, attended, past)``: what :meth:`AttentionLayer.finish` of the last layer takes, both
@@ -108,10 +112,10 @@ class CausalTransformer(nn.Module):
         tokens = torch.from_numpy(np.concatenate([start, rows], axis=1)).to(self.position.device)
         x, past = self.embedding(tokens) + self.position[: tokens.shape[1]], []
         for layer in self.attention_layers[:-1]:
-            attended, known = layer.causal(x)
+            attended, known = layer.causal(x, np.zeros_like(first), last)
             x = layer.finish(x, attended)
             past.append(known)
-        attended, known = self.attention_layers[-1].causal(x)
+        attended, known = self.attention_layers[-1].causal(x, first, last)
         return x, attended, [*past, known]
 
     def finish(self, x: Tensor, attended: Tensor, place: IntArray) -> Tensor:
@@ -123,6 +127,14 @@ class CausalTransformer(nn.Module):
         """
         index = torch.from_numpy(place).to(x.device)
         return self.norm(self.attention_layers[-1].finish(x.index_select(0, index), attended.index_select(0, index)))
+
+
+def asked(row: IntArray, size: IntArray, n: int) -> tuple[IntArray, IntArray]:
+    """The smallest and the largest of the sizes that are asked for in each of n rows; both (n,)."""
+    first, last = np.full(n, np.iinfo(np.int64).max), np.zeros(n, np.int64)
+    np.minimum.at(first, row, size)
+    np.maximum.at(last, row, size)
+    return first, last
 
 
 def groups_by_size(size: IntArray) -> list[IntArray]:

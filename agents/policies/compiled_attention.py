@@ -151,30 +151,32 @@ def padded(size):
 
 
 @compiled
-def causal(projected, heads):
-    """Attention of each token to itself and the tokens before it.
+def causal(projected, heads, first, last):
+    """Attention of tokens to themselves and the tokens before them.
 
     Args:
         projected: query, key and value of each token, next to each other (n, k, 3 * width).
         heads: number of heads.
+        first, last: the tokens of each row whose attention is asked for (n,).
 
     Returns:
-        The attention (n, k, width), and the logarithm of the sum of exponentials of each query (n, heads, k).
+        The attention (n, k, width), 0 for the other tokens, and the logarithm of the sum of exponentials of each query
+        (n, heads, k).
     """
     n, k, width = projected.shape[0], projected.shape[1], projected.shape[2] // 3
     wide = width // heads
     scale = np.float32(1 / np.sqrt(wide))
-    out, log_sums = np.empty((n, k, width), np.float32), np.empty((n, heads, k), np.float32)
+    out, log_sums = np.zeros((n, k, width), np.float32), np.empty((n, heads, k), np.float32)
     keys, values = np.zeros((wide, padded(k)), np.float32), np.zeros((wide, padded(k)), np.float32)
     queries, found = np.empty((k, wide), np.float32), np.empty((k, wide), np.float32)
     weights, bits = np.empty(padded(k), np.float32), np.empty(padded(k), np.int32)
     for i in range(n):
         for h in range(heads):
-            first, last = h * wide, (h + 1) * wide
-            copy(projected[i, :, first:last], queries)
-            transpose(projected[i, :, width + first : width + last], keys)
-            transpose(projected[i, :, 2 * width + first : 2 * width + last], values)
-            for t in range(k):
+            begin, end = h * wide, (h + 1) * wide
+            copy(projected[i, :, begin:end], queries)
+            transpose(projected[i, :, width + begin : width + end], keys)
+            transpose(projected[i, :, 2 * width + begin : 2 * width + end], values)
+            for t in range(first[i], last[i] + 1):
                 size = padded(t + 1)
                 scores_of(queries, t, keys, size, scale, weights)
                 for u in range(t + 1, size):
@@ -183,33 +185,33 @@ def causal(projected, heads):
                 total = softmax(weights, size, highest, bits)
                 mean_of(weights, size, 1 / total, values, found, t)
                 log_sums[i, h, t] = highest + np.log(total)
-            copy(found, out[i, :, first:last])
+            copy(found[first[i] : last[i] + 1], out[i, first[i] : last[i] + 1, begin:end])
     return out, log_sums
 
 
 @compiled
-def causal_gradient(projected, heads, out, log_sums, gradient):
-    """Gradient of ``projected`` in :func:`causal`, from its results and the gradient of its attention."""
+def causal_gradient(projected, heads, first, last, out, log_sums, gradient):
+    """Gradient of ``projected`` in :func:`causal`, from its arguments and results and the gradient of its attention."""
     n, k, width = out.shape
     wide, capacity = width // heads, padded(k)
     scale = np.float32(1 / np.sqrt(wide))
-    result, room = np.empty_like(projected), np.zeros((4, wide, capacity), np.float32)
+    result, room = np.zeros(projected.shape, np.float32), np.zeros((4, wide, capacity), np.float32)
     keys, values, d_keys, d_values = room[0], room[1], room[2], room[3]
     rows = np.empty((3, k, wide), np.float32)
     queries, d_out, found = rows[0], rows[1], rows[2]
     weights, slopes, bits = np.empty(capacity, np.float32), np.empty(capacity, np.float32), np.empty(capacity, np.int32)
     for i in range(n):
         for h in range(heads):
-            first, last = h * wide, (h + 1) * wide
-            key, value = slice(width + first, width + last), slice(2 * width + first, 2 * width + last)
-            copy(projected[i, :, first:last], queries)
-            copy(gradient[i, :, first:last], d_out)
+            begin, end = h * wide, (h + 1) * wide
+            key, value = slice(width + begin, width + end), slice(2 * width + begin, 2 * width + end)
+            copy(projected[i, :, begin:end], queries)
+            copy(gradient[i, :, begin:end], d_out)
             transpose(projected[i, :, key], keys)
             transpose(projected[i, :, value], values)
             for j in range(wide):
                 for t in range(capacity):
                     d_keys[j, t] = d_values[j, t] = 0
-            for t in range(k):
+            for t in range(first[i], last[i] + 1):
                 size = padded(t + 1)
                 scores_of(queries, t, keys, size, scale, weights)
                 for u in range(t + 1, size):
@@ -218,13 +220,13 @@ def causal_gradient(projected, heads, out, log_sums, gradient):
                 scores_of(d_out, t, values, size, scale, slopes)
                 mean = np.float32(0)
                 for j in range(wide):
-                    mean += d_out[t, j] * out[i, t, first + j] * scale
+                    mean += d_out[t, j] * out[i, t, begin + j] * scale
                 for u in range(size):
                     slopes[u] = weights[u] * (slopes[u] - mean)
                 mean_of(slopes, size, np.float32(1), keys, found, t)
                 add_products(slopes, size, queries, t, d_keys)
                 add_products(weights, size, d_out, t, d_values)
-            copy(found, result[i, :, first:last])
+            copy(found[first[i] : last[i] + 1], result[i, first[i] : last[i] + 1, begin:end])
             transpose(d_keys[:, :k], result[i, :, key])
             transpose(d_values[:, :k], result[i, :, value])
     return result

@@ -49,11 +49,11 @@ class Claim:
         if not all(runs_of):
             return "not measured yet"
         if any(len(each) < of for each, of in zip(found, runs_of, strict=True)):
-            told = (
+            present = (
                 f"{len(each)} of {of} seeds of {row}" + (f" ({number(*metrics.mean_and_error(each))})" if each else "")
                 for row, each, of in zip(rows, found, runs_of, strict=True)
             )
-            return f"not decided, {self.metric} exists for {' and '.join(told)}"
+            return f"not decided, {self.metric} exists for {' and '.join(present)}"
         (a, ea), (b, eb) = (metrics.mean_and_error(each) for each in found)
         error = 2 * float(np.hypot(ea or 0.0, eb or 0.0))
         gap = (b - a) if self.lower else (a - b)
@@ -175,21 +175,21 @@ def collect(study: Study, directory: Path, file: Path) -> dict[str, Results]:
 
 def state(part: Part, results: Results, seeds: Sequence[int]) -> dict[tuple[str, int], str]:
     """ "done", "missing", "N of M rounds", or why a row is stale, of every row and seed that is asked for or there."""
-    told: dict[tuple[str, int], str] = {}
+    status: dict[tuple[str, int], str] = {}
     described: dict[str, Results] = {}
     for row in part.names:
         asked = part.seeds_of(row, seeds)
         for seed in (seed for seed in seeds if seed in asked or key(row, seed) in results):
             entry = results.get(key(row, seed))
             if entry is None:
-                told[row, seed] = "missing"
+                status[row, seed] = "missing"
             elif entry["rounds"] < part.length:
-                told[row, seed] = f"{entry['rounds']:,} of {part.length:,} rounds"
+                status[row, seed] = f"{entry['rounds']:,} of {part.length:,} rounds"
             else:
                 if row not in described:
                     described[row] = configuration(part, row)
-                told[row, seed] = difference(entry["config"], described[row])
-    return told
+                status[row, seed] = difference(entry["config"], described[row])
+    return status
 
 
 def configuration(part: Part, row: str) -> Results:

@@ -137,12 +137,12 @@ def train(
 ) -> None:
     """Train the rows that neither the runs nor the repository hold. A part without its data is left out: one line."""
     for part in parts:
-        told = state(part, results.get(part.key, {}), seeds)
+        status = state(part, results.get(part.key, {}), seeds)
         out = directory / study.name / part.key
         for name in (name for name in part.names if rows is None or name in rows):
-            for seed in (seed for seed in part.seeds_of(name, seeds) if told[name, seed] == "done"):
+            for seed in (seed for seed in part.seeds_of(name, seeds) if status[name, seed] == "done"):
                 print(f"{part.key}: {key(name, seed)}: already there")
-            if not (asked := [seed for seed in part.seeds_of(name, seeds) if told[name, seed] != "done"]):
+            if not (asked := [seed for seed in part.seeds_of(name, seeds) if status[name, seed] != "done"]):
                 continue
             try:
                 run(part.experiment, [name], asked, part.length, minutes, out, {}, part.settings)

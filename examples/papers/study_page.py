@@ -39,8 +39,8 @@ def section(
     study: Study, part: Part, results: Results, seeds: Sequence[int], figures: Path, hours: float | None
 ) -> Iterator[str]:
     """Heading, table, claims, figure and missing rows of a part."""
-    told = state(part, results, seeds)
-    shown = {key(*label): results[key(*label)] for label, text in told.items() if text == "done"}
+    status = state(part, results, seeds)
+    shown = {key(*label): results[key(*label)] for label, text in status.items() if text == "done"}
     yield f"## {part.title}"
     whole = "" if hours is None else f" All rows and seeds take about {hours:.2g} CPU hours."
     command = f"python -m examples.papers.{study.name} --only {part.key}"
@@ -69,9 +69,9 @@ def section(
         file.parent.mkdir(parents=True, exist_ok=True)
         comparison({part.title: found}, part.metric.replace("_", " "), "round", file)
         yield f"![{part.title}: {part.metric} over rounds](figures/{file.name})"
-    rest = [f"{row}, seed {seed}: {text}" for (row, seed), text in told.items() if text != "done"]
-    if len(rest) == len(told) and not results:
-        yield f"No run yet: all {len(told)} rows and seeds are missing."
+    rest = [f"{row}, seed {seed}: {text}" for (row, seed), text in status.items() if text != "done"]
+    if len(rest) == len(status) and not results:
+        yield f"No run yet: all {len(status)} rows and seeds are missing."
     elif rest:
         yield "Not shown: " + "; ".join(rest) + "."
 

@@ -84,8 +84,8 @@ def _parts(value: Any) -> Iterable[Any]:
     if inspect.isfunction(value):
         cells = [cell.cell_contents for cell in value.__closure__ or ()]
         # Several lambdas may share a line of source.
-        told = source_hash(value) if value.__name__ != "<lambda>" else None
-        return value.__qualname__, told or value.__code__, cells, value.__defaults__, value.__kwdefaults__
+        source = source_hash(value) if value.__name__ != "<lambda>" else None
+        return value.__qualname__, source or value.__code__, cells, value.__defaults__, value.__kwdefaults__
     if isinstance(value, type | types.ModuleType | types.BuiltinFunctionType):
         return value.__module__ if isinstance(value, type) else "", value.__name__, source_hash(value)
     kept = value.__reduce_ex__(4)

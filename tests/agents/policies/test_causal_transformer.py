@@ -100,14 +100,20 @@ def test_compiled_attention_and_its_gradient_are_those_of_torch(n, tokens, heads
     torch.manual_seed(1)
     projected = (2 * torch.randn(n, tokens, 3 * heads * wide)).requires_grad_()
     weight = torch.randn(n, tokens, heads * wide)
-    found = CompiledAttention.apply(projected, heads)
-    (gradient,) = torch.autograd.grad((found * weight).sum(), projected)
-    exact = projected.detach().double().requires_grad_()
-    split = exact.view(n, tokens, 3, heads, wide).permute(2, 0, 3, 1, 4)
-    expected = attend_to_earlier(*split).transpose(1, 2).flatten(2)
-    (expected_gradient,) = torch.autograd.grad((expected * weight).sum(), exact)
-    torch.testing.assert_close(found.double(), expected, rtol=1e-5, atol=2e-6)
-    torch.testing.assert_close(gradient.double(), expected_gradient, rtol=1e-5, atol=2e-5)
+    ranges = np.sort(np.random.default_rng(2).integers(tokens, size=(2, n)), axis=0)
+    for first, last in (((0,) * n, (tokens - 1,) * n), ranges):
+        first, last = np.array(first), np.array(last)
+        asked = torch.from_numpy((np.arange(tokens) >= first[:, None]) & (np.arange(tokens) <= last[:, None]))[
+            ..., None
+        ]
+        found = CompiledAttention.apply(projected, heads, first, last)
+        (gradient,) = torch.autograd.grad((found * weight).sum(), projected)
+        exact = projected.detach().double().requires_grad_()
+        split = exact.view(n, tokens, 3, heads, wide).permute(2, 0, 3, 1, 4)
+        expected = attend_to_earlier(*split).transpose(1, 2).flatten(2) * asked
+        (expected_gradient,) = torch.autograd.grad((expected * weight).sum(), exact)
+        torch.testing.assert_close(found.double(), expected, rtol=1e-5, atol=2e-6)
+        torch.testing.assert_close(gradient.double(), expected_gradient, rtol=1e-5, atol=2e-5)
 
 
 def test_compiled_attention_of_large_scores_is_exact_and_of_nan_is_nan():
@@ -119,7 +125,7 @@ def test_compiled_attention_of_large_scores_is_exact_and_of_nan_is_nan():
         torch.tensor([1.0, 2, 4]),
     )
     projected[1, 1, 1] = torch.nan
-    found = CompiledAttention.apply(projected, 1)[..., 0].tolist()
+    found = CompiledAttention.apply(projected, 1, np.zeros(2, int), np.full(2, 2))[..., 0].tolist()
     assert found[0] == [1, 2, 4]
     assert found[1][0] == 1
     assert np.isnan(found[1][1:]).all()
