@@ -80,14 +80,19 @@ BREAKS = [
     # The numba engine.
     Break("agents/engines/numba/balance.py", "behind += d_u[j] + d_end[j]", "behind += d_u[j]", NUMBA),
     Break("agents/engines/numba/balance.py", "weight * (slope - pull)", "weight * slope", NUMBA),
-    Break("agents/engines/numba/balance.py", "total *= np.count_nonzero(total)", "pass", NUMBA),
+    Break("agents/engines/numba/balance.py", "else total[i] * count", "else total[i]", NUMBA),
     Break(
         "agents/engines/numba/balance.py", "residual * residual, 2 * residual", "residual * residual, residual", NUMBA
     ),
     Break("agents/engines/numba/kernels.py", "gradient[i, a] -= forward[i] * np.exp(outputs[i, a])", "pass", NUMBA),
     Break("agents/engines/numba/kernels.py", "gradient[source, num_actions - 1] -= d_log_flow[j]", "pass", NUMBA),
     Break("agents/engines/numba/kernels.py", "place[s], seen[k] = k, s", "place[s], seen[k] = 0, s", NUMBA),
-    Break("agents/engines/numba/engine.py", "or known.weights != fingerprint(weights)", "", NUMBA),
+    Break(
+        "agents/engines/numba/engine.py",
+        "known[0].weights != fingerprint(self.arrays(self.learner.policy)[0])",
+        "False",
+        NUMBA,
+    ),
     Break("agents/engines/numba/kernels.py", "if explore[t, row] < epsilon:", "if explore[t, row] < 0:", NUMBA),
     Break("agents/engines/numba/kernels.py", "u[t, row], temperature)", "u[t, row], np.float32(1))", NUMBA),
     Break("agents/engines/numba/adam.py", "np.sqrt(1 - beta2**step)", "np.sqrt(1 - beta2)", NUMBA),
