@@ -113,7 +113,7 @@ class AttentionLayer(nn.Module):
 
         Args:
             x: (n, k, width).
-            first, last: the tokens of each row whose attention is asked for (n,). That of others is not determined.
+            first, last: the tokens of each row whose attention is requested (n,). That of others is not determined.
 
         Returns:
             The attention (n, k, width), and keys and values (2, n, heads, width per head, k) for :meth:`append`.

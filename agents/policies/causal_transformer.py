@@ -61,7 +61,7 @@ class CausalTransformer(nn.Module):
     def forward(self, tokens: Tensor) -> Tensor:
         """tokens, int64 (n, num_positions) -> (n, outputs)."""
         longest, row, size = find_prefixes(self.in_order(tokens), self.empty)
-        first, total = asked(row, size, len(longest))
+        first, total = requested(row, size, len(longest))
         start, parts, count = np.zeros(len(longest), np.int64), [], 0
         for group in groups_by_size(total):
             x, attended, _ = self.through(longest[group, : total[group].max(initial=0)], first[group], total[group])
@@ -93,7 +93,7 @@ class CausalTransformer(nn.Module):
             :meth:`AttentionLayer.append` takes them.
         """
         longest, row, size = find_prefixes(rows, self.empty)
-        x, attended, past = self.through(longest[:, : int(size.max(initial=0))], *asked(row, size, len(longest)))
+        x, attended, past = self.through(longest[:, : int(size.max(initial=0))], *requested(row, size, len(longest)))
         place = row * x.shape[1] + size
         return self.finish(x.flatten(0, 1), attended.flatten(0, 1), place), longest, past
 
@@ -102,7 +102,7 @@ class CausalTransformer(nn.Module):
 
         Args:
             rows: tokens.
-            first, last: the tokens of each row whose embedding is asked for (n,); 0 is the start.
+            first, last: the tokens of each row whose embedding is requested (n,); 0 is the start.
 
         Returns:
             ``(x, attended, past)``: what :meth:`AttentionLayer.finish` of the last layer takes, both
@@ -129,8 +129,8 @@ class CausalTransformer(nn.Module):
         return self.norm(self.attention_layers[-1].finish(x.index_select(0, index), attended.index_select(0, index)))
 
 
-def asked(row: IntArray, size: IntArray, n: int) -> tuple[IntArray, IntArray]:
-    """The smallest and the largest of the sizes that are asked for in each of n rows; both (n,)."""
+def requested(row: IntArray, size: IntArray, n: int) -> tuple[IntArray, IntArray]:
+    """The smallest and the largest of the sizes that are requested in each of n rows; both (n,)."""
     first, last = np.full(n, np.iinfo(np.int64).max), np.zeros(n, np.int64)
     np.minimum.at(first, row, size)
     np.maximum.at(last, row, size)

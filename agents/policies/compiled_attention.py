@@ -157,7 +157,7 @@ def causal(projected, heads, first, last):
     Args:
         projected: query, key and value of each token, next to each other (n, k, 3 * width).
         heads: number of heads.
-        first, last: the tokens of each row whose attention is asked for (n,).
+        first, last: the tokens of each row whose attention is requested (n,).
 
     Returns:
         The attention (n, k, width), 0 for the other tokens, and the logarithm of the sum of exponentials of each query

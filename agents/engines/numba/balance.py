@@ -118,13 +118,13 @@ def balance_loss(log_pf, log_pb, log_flow, end_flow, offsets, rule, penalty):
     """
     from_source, shortest, longest, left_out, decay, _, centered = rule
     reference, max_edges = references(offsets, rule)
-    powers, room = np.zeros(max_edges + 1), np.zeros((4, max_edges + 2))
+    powers, scratch = np.zeros(max_edges + 1), np.zeros((4, max_edges + 2))
     for gap in range(max_edges + 1):
         powers[gap] = np.exp(-abs(np.log(decay)) * gap)
     total = totals(offsets, rule, reference, powers)
     d_log_pf, d_log_flow = np.zeros(len(log_pf), np.float32), np.zeros(len(log_flow), np.float32)
     d_end_flow = np.zeros(len(log_flow), np.float32)
-    u, u_end, d_u, d_end = room[0], room[1], room[2], room[3]
+    u, u_end, d_u, d_end = scratch[0], scratch[1], scratch[2], scratch[3]
     loss, mean, pull = 0.0, 0.0, 0.0
     # A centered residual depends on all others: find their mean, then the mean slope, then the gradient.
     for stage in range(0 if centered else 2, 3):
