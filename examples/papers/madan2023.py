@@ -82,13 +82,16 @@ STUDY = Study(
             )
             for size in (1, 2, 4, 6, 8, 10)
         ),
-        Part(
-            key="molecules",
-            title="Figure 5, molecules for sEH",
-            experiment=madan2023_molecules.EXPERIMENT,
-            rounds=10_000,
-            metric="mean_reward",
-            claims=better_than_both("pearson", lower=False),
+        *(
+            Part(
+                key=f"molecules-{exponent}",
+                title=f"Figure 5, molecules for sEH, reward exponent {exponent}",
+                experiment=on(madan2023_molecules.EXPERIMENT, exponent=exponent),
+                rounds=2_500,
+                metric="mean_reward",
+                claims=better_than_both("pearson", lower=False),
+            )
+            for exponent in (4, 8, 10, 16)
         ),
         Part(
             key="amp",

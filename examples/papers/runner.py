@@ -27,6 +27,8 @@ from gfn_envs.dag import Dag
 LOOK_EVERY, LOOK_SIZE, LOOKS = 10, 128, 50
 #: A row stays at the target if no later mean of 500 rounds is below this share of it.
 STAYS = 0.98
+#: Number of best distinct objects of all looks that a run keeps.
+BEST = 100
 #: Seconds between checkpoints.
 CHECKPOINT_SECONDS = 30.0
 
@@ -66,6 +68,7 @@ class Experiment:
         target_mean: sum R^2 / sum R, if the environment is too large to enumerate.
         published_target: the mean reward that the paper calls 100%, if it is not sum R^2 / sum R.
         extra_metrics: returns more metrics of a trained agent, name -> value.
+        metrics_of_best: returns metrics of the BEST distinct objects of all looks, (m, state_width), name -> value.
         samples: number of objects sampled for the metrics of a trained agent, normally and with --quick.
         draw: saves figures of a trained agent in its directory and returns a line that says what they are.
     """
@@ -83,6 +86,7 @@ class Experiment:
     target_mean: Callable[[Dag], float | None] | None = None
     published_target: Callable[[Dag], float] | None = None
     extra_metrics: Callable[[agents.Agent], dict[str, Any]] | None = None
+    metrics_of_best: Callable[[Dag, IntArray], dict[str, Any]] | None = None
     draw: Callable[[agents.Agent, Path], str] | None = None
     samples: tuple[int, int] = (2000, 2000)
 
@@ -98,6 +102,8 @@ class Watch:
     """One entry per look: mean reward of 128 new objects and modes found so far. Some entries hold an exact TV."""
     modes: list[int] = field(default_factory=list)
     """Indices of the modes found in all looks."""
+    best: list[tuple[float, list[int]]] = field(default_factory=list)
+    """log R and state of the BEST distinct objects of all looks with the most reward, best first."""
 
 
 def run_row(
@@ -160,6 +166,7 @@ def look(agent: agents.Agent, watch: Watch, evaluated: bool) -> None:
     sampled = agent.sample_trajectories(LOOK_SIZE, rng=np.random.default_rng([agent.seed, agent.iteration]))
     found = agent.dag.mode_index(sampled.terminal_states)
     watch.modes = sorted({*watch.modes, *found[found >= 0].tolist()})
+    watch.best = best_of(watch.best, sampled.terminal_states, sampled.log_reward)
     entry = {
         "round": agent.iteration,
         "seconds": watch.seconds,
@@ -171,6 +178,16 @@ def look(agent: agents.Agent, watch: Watch, evaluated: bool) -> None:
     if evaluated and (tv := evaluate(agent, num_samples=2)["tv"]) is not None:
         entry["tv"] = tv
     watch.looks.append(entry)
+
+
+def best_of(
+    known: list[tuple[float, list[int]]], states: IntArray, log_reward: np.ndarray
+) -> list[tuple[float, list[int]]]:
+    """The BEST distinct objects with the most reward, of those ``known`` and new ones, best first."""
+    found = {tuple(state): value for value, state in known}
+    found |= dict(zip(map(tuple, states.tolist()), log_reward.tolist(), strict=True))
+    ranked = sorted(found.items(), key=lambda item: (-item[1], item[0]))[:BEST]
+    return [(value, list(state)) for state, value in ranked]
 
 
 def measure(experiment: Experiment, agent: agents.Agent, watch: Watch) -> dict[str, Any]:
@@ -193,6 +210,10 @@ def measure(experiment: Experiment, agent: agents.Agent, watch: Watch) -> dict[s
     recent, error = metrics.mean_and_error(100 * rewards[-LOOKS:] / target) if target else (None, None)
     rounds = [entry["round"] for entry in watch.looks]
     theirs = None if experiment.published_target is None else experiment.published_target(dag)
+    if experiment.extra_metrics is not None:
+        found |= experiment.extra_metrics(agent)
+    if experiment.metrics_of_best is not None:
+        found |= experiment.metrics_of_best(dag, np.array([state for _, state in watch.best], dag.state_dtype))
     return {
         "percent_of_target": recent,
         "percent_of_target_se": error,
@@ -204,7 +225,7 @@ def measure(experiment: Experiment, agent: agents.Agent, watch: Watch) -> dict[s
         "target_mean": target,
         "looks": watch.looks,
         "l1": None if found["tv"] is None else 2 * found["tv"],
-        "evaluation": found | (experiment.extra_metrics(agent) if experiment.extra_metrics else {}),
+        "evaluation": found,
     }
 
 

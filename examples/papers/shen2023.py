@@ -70,9 +70,14 @@ STUDY = Study(
             experiment=shen2023_sehstr.EXPERIMENT,
             rounds=10_000,
             single=("tb+prt+ssr", "sub+prt+ssr"),
-            note="The paper counts modes and diversity at round 10,000, so this is where the rows end.",
+            note="The paper counts modes and diversity at round 10,000, so this is where the rows end. Its values: 140 "
+            "modes with TB and 867 with all three changes; diversity of the 100 best 0.55 and 0.517.",
             metric="mean_reward",
-            claims=claims("rounds_to_target", lower=True)[:3],
+            claims=(
+                *claims("percent_of_target", lower=False)[:3],
+                Claim("All three changes find more modes than TB", "modes", "sub+prt+ssr", "tb", lower=False),
+                Claim("Their 100 best are a little less diverse", "tanimoto_diversity", "sub+prt+ssr", "tb"),
+            ),
         ),
         Part(
             key="tfbind8-append",

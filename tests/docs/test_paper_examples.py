@@ -299,6 +299,20 @@ def test_task_option(load: Any, capsys: pytest.CaptureFixture[str]) -> None:
         assert "argument --task: " in capsys.readouterr().err
 
 
+def test_the_best_objects_of_all_looks_are_kept(load: Any) -> None:
+    runner = load("runner")
+    rng, seen, best = np.random.default_rng(0), {}, []
+    for _ in range(5):
+        states = rng.integers(12, size=(60, 2))
+        log_reward = np.sin(states @ [1.0, 2.0])  # Has ties.
+        best = runner.best_of(best, states, log_reward)
+        seen |= dict(zip(map(tuple, states.tolist()), log_reward.tolist(), strict=True))
+    assert len(best) == runner.BEST < len(seen)
+    assert [value for value, _ in best] == sorted(seen.values(), reverse=True)[: runner.BEST]
+    assert len({tuple(state) for _, state in best}) == runner.BEST
+    assert all(seen[tuple(state)] == value for value, state in best)
+
+
 def test_sehstr_target_covers_all_strings(load: Any) -> None:
     """Sums over parts of all strings, on an environment small enough to enumerate."""
     import gfn_envs

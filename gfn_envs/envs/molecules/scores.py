@@ -220,15 +220,15 @@ def _product(
 
 
 @functools.cache
-def _fingerprint_generator() -> Any:
+def _fingerprint_generator(bits: int) -> Any:
     from rdkit.Chem import rdFingerprintGenerator
 
-    return rdFingerprintGenerator.GetMorganGenerator(radius=2, fpSize=2048)
+    return rdFingerprintGenerator.GetMorganGenerator(radius=2, fpSize=bits)
 
 
-def fingerprint(mol: Any) -> Any:
-    """Morgan fingerprint, radius 2, 2048 bits."""
-    return _fingerprint_generator().GetFingerprint(mol)
+def fingerprint(mol: Any, bits: int = 2048) -> Any:
+    """Morgan fingerprint, radius 2."""
+    return _fingerprint_generator(bits).GetFingerprint(mol)
 
 
 def similarities(prints: Sequence[Any], others: Sequence[Any]) -> FloatArray:

@@ -9,6 +9,7 @@ import numpy as np
 from gfn_envs.arrays import FloatArray
 from gfn_envs.data import registry as datasets
 from gfn_envs.data.safe_pickle import read_pickle
+from gfn_envs.envs.molecules.block_chains import BlockChains, published
 from gfn_envs.envs.strings.reward_table import table_values
 from gfn_envs.envs.strings.tabulated import Table, TabulatedSequence
 
@@ -20,7 +21,8 @@ class QM9Str(TabulatedSequence):
 
     ## Description
     Strings of 5 letters 0..9, a. They stand for 11 building blocks with two attachment points each (C, O, N, C-F, C=O,
-    C=C, C#C, benzene, cyclohexane, pyrrolidine, CCC), which are bonded in a line.
+    C=C, C#C, benzene, cyclohexane, pyrrolidine, CCC), which are bonded in a line. ``block_chains`` turns strings into
+    molecules; it needs RDKit and the data set qm9str-blocks.
 
     ## Action Space
     As in :class:`gfn_envs.Sequence`: 22 actions for prepend_append, 11 for append, 55 for insert and fill.
@@ -76,6 +78,16 @@ class QM9Str(TabulatedSequence):
         length: int = 5,
     ):
         super().__init__(construction, exponent, scale, floor, mode_fraction, table, length)
+
+    @functools.cached_property
+    def block_chains(self) -> BlockChains:
+        """The molecules: ``block_chains.mols(states[:, :-1])`` are RDKit's, and ``smiles`` and ``distances`` as well.
+
+        Raises:
+            DatasetError: the data set qm9str-blocks is not available.
+            ImportError: RDKit is not installed.
+        """
+        return published("qm9str-blocks", datasets.dataset("qm9str-blocks").checksum)
 
     @functools.cached_property
     def reward_table(self) -> FloatArray:

@@ -8,6 +8,7 @@ import numpy as np
 
 from gfn_envs.arrays import FloatArray, IntArray
 from gfn_envs.data import registry as datasets
+from gfn_envs.envs.molecules.block_chains import BlockChains, published
 from gfn_envs.envs.strings.boosted_trees import BoostedTrees, arrays_from_pickle
 from gfn_envs.envs.strings.modes import fraction_count, top
 from gfn_envs.envs.strings.string_trees import StringTrees
@@ -23,7 +24,8 @@ class SEHStr(TabulatedSequence):
 
     ## Description
     Strings of 6 letters 0..9, a..h. They stand for 18 building blocks with two attachment points each, which are bonded
-    in a line. The target sEH is soluble epoxide hydrolase.
+    in a line. The target sEH is soluble epoxide hydrolase. ``block_chains`` turns strings into molecules; it needs
+    RDKit and the data set sehstr-blocks.
 
     ## Action Space
     As in :class:`gfn_envs.Sequence`: 36 actions for prepend_append, 18 for append, 108 for insert and fill.
@@ -92,6 +94,16 @@ class SEHStr(TabulatedSequence):
             return None
         y = self._floored(given)
         return self._scaled(y, y.max())
+
+    @functools.cached_property
+    def block_chains(self) -> BlockChains:
+        """The molecules: ``block_chains.mols(states[:, :-1])`` are RDKit's, and ``smiles`` and ``distances`` as well.
+
+        Raises:
+            DatasetError: the data set sehstr-blocks is not available.
+            ImportError: RDKit is not installed.
+        """
+        return published("sehstr-blocks", datasets.dataset("sehstr-blocks").checksum)
 
     @functools.cached_property
     def trees(self) -> StringTrees:
