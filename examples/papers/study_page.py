@@ -13,36 +13,60 @@ from agents.evaluation import metrics
 from agents.plots.figures import comparison
 from agents.runs.compare import Curve
 
+#: "done", or what is missing, of each row and seed.
+Status = dict[tuple[str, int], str]
+
 
 def page(study: Study, results: dict[str, Results], seeds: Sequence[int], figures: Path, timing: Results) -> str:
     """The paper's page, as Markdown. Figures are drawn on the way."""
     texts = [f"# {study.title}", f"Written by `python -m examples.papers.{study.name} --figures`; do not edit by hand."]
-    spent = sum(seconds_shown(part, results.get(part.key, {}), seeds) for part in study.parts) / 3600
-    texts.append(f"Mean ± standard error over seeds. Training of the rows shown took {spent:.1f} hours on one core.")
-    if timing:
-        texts[-1] += (
-            f" All rows and seeds take about {sum(timing.values()):.0f} CPU hours at the speed of their first rounds "
-            "(`--time`), without evaluations, and longer where trajectories get longer."
-        )
+    found = {part.key: results.get(part.key, {}) for part in study.parts}
+    status = {part.key: state(part, found[part.key], seeds) for part in study.parts}
+    spent = sum(seconds_shown(found[key], status[key]) for key in found) / 3600
+    measured = {part.key: measured_hours(part, found[part.key], status[part.key], seeds) for part in study.parts}
+    complete = sum(hours or 0.0 for hours in measured.values())
+    rest = sum(hours for name, hours in timing.items() if name in measured and measured[name] is None)
+    texts.append(
+        f"Mean ± standard error over seeds. Training of the rows shown took {spent:.1f} hours on one core. All rows and "
+        f"seeds of the complete parts take {complete:.1f} CPU hours"
+        + (f", and the other parts at least {rest:.1f}, at the speed of their first rounds (`--time`)" if rest else "")
+        + ". Evaluations are not included."
+    )
     for part in study.parts:
-        texts += section(study, part, results.get(part.key, {}), seeds, figures, timing.get(part.key))
+        hours = measured[part.key]
+        whole = f" All rows and seeds took {hours:.2g} CPU hours." if hours is not None else ""
+        if hours is None and part.key in timing:
+            whole = f" All rows and seeds take at least {timing[part.key]:.2g} CPU hours."
+        texts += section(study, part, found[part.key], status[part.key], seeds, figures, whole)
     return "\n\n".join(texts) + "\n"
 
 
-def seconds_shown(part: Part, results: Results, seeds: Sequence[int]) -> float:
-    """Seconds of training of the rows and seeds that the part's table shows."""
-    done = [results[key(*label)] for label, text in state(part, results, seeds).items() if text == "done"]
+def seconds_shown(results: Results, status: Status) -> float:
+    """Seconds of training of the rows and seeds that a part's table shows."""
+    done = [results[key(*label)] for label, text in status.items() if text == "done"]
     return float(sum(entry["metrics"].get("seconds") or 0 for entry in done))
 
 
+def measured_hours(part: Part, results: Results, status: Status, seeds: Sequence[int]) -> float | None:
+    """CPU hours of training of all rows and seeds that are asked for; None if a row has no result yet.
+
+    A seed that is missing counts as much as the others of its row.
+    """
+    total = 0.0
+    for row in part.names:
+        done = [results[key(row, seed)] for seed in seeds if status.get((row, seed)) == "done"]
+        if not done:
+            return None
+        total += float(np.mean([entry["metrics"]["seconds"] for entry in done])) * len(part.seeds_of(row, seeds))
+    return total / 3600
+
+
 def section(
-    study: Study, part: Part, results: Results, seeds: Sequence[int], figures: Path, hours: float | None
+    study: Study, part: Part, results: Results, status: Status, seeds: Sequence[int], figures: Path, whole: str
 ) -> Iterator[str]:
-    """Heading, table, claims, figure and missing rows of a part."""
-    status = state(part, results, seeds)
+    """Heading, table, claims, figure and missing rows of a part. ``whole`` says how long all of it takes."""
     shown = {key(*label): results[key(*label)] for label, text in status.items() if text == "done"}
     yield f"## {part.title}"
-    whole = "" if hours is None else f" All rows and seeds take about {hours:.2g} CPU hours."
     command = f"python -m examples.papers.{study.name} --only {part.key}"
     scaled = part.length < part.experiment.rounds
     rounds = f"{part.length:,} rounds" + (f", scaled down from {part.experiment.rounds:,}" if scaled else "")

@@ -179,11 +179,7 @@ def test_published_values_are_shown_only_if_they_measure_the_same(load: Any, tmp
     for comparable in (False, True):
         part = dataclasses.replace(amp, comparable=comparable)
         told = {("subtb", seed): "done" for seed in (0, 1)}
-        state, page.state = page.state, lambda *_, told=told: told
-        try:
-            text = "\n".join(page.section(study, part, results, (0, 1), tmp_path, None))
-        finally:
-            page.state = state
+        text = "\n".join(page.section(study, part, results, told, (0, 1), tmp_path, ""))
         assert ("0.96 ± 0.02, 42.23 ± 3.4" in text) == comparable
 
 
@@ -244,4 +240,14 @@ def test_hours_are_those_of_the_rows_shown(load: Any, tmp_path: Path) -> None:
             entry["rounds"] = 3
     file.write_text(json.dumps(found))
     command(load, study, tmp_path, "--figures")
-    assert "Training of the rows shown took 3.0 hours" in (tmp_path / "docs" / "small.md").read_text()
+    written = (tmp_path / "docs" / "small.md").read_text()
+    assert "Training of the rows shown took 3.0 hours" in written
+    assert "complete parts take 4.0 CPU hours. Evaluations" in written  # The missing seed counts like the other one.
+    assert "All rows and seeds took 4 CPU hours." in written
+    (tmp_path / "results" / "small_hours.json").write_text('{"tiny": 7.0}')
+    file.write_text(json.dumps({name: entry for name, entry in found.items() if "subtb" in name}))
+    (tmp_path / "results" / "small.json").unlink()
+    command(load, study, tmp_path, "--figures")
+    written = (tmp_path / "docs" / "small.md").read_text()
+    assert "complete parts take 0.0 CPU hours, and the other parts at least 7.0," in written
+    assert "All rows and seeds take at least 7 CPU hours." in written
