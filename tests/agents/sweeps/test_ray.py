@@ -22,13 +22,20 @@ from tests import forks
 pytestmark = pytest.mark.slow
 
 GRID = "GFN/HyperGrid-v0"
-#: A reward that waits as an expensive one does, and takes no processor time.
+#: A reward that waits as an expensive one does, and takes no processor time. After 25 calls, it waits as long as there
+#: is a file named hold, so that a test can act in the middle of runs, however slowly they begin.
 REWARD = """
+import itertools
 import os
 import time
 
+CALLS = itertools.count()
+
 def reward(cells):
     time.sleep(float(os.environ.get("SLEEP", "0")))
+    late = next(CALLS) >= 25
+    while late and os.path.exists(os.path.join(os.path.dirname(__file__), "hold")):
+        time.sleep(0.02)
     return 1.0 + cells.sum(1)
 """
 FLAGS = ["--env.ndim", "2", "--env.side", "4", "--env.reward", "slow:reward", "--agent.hidden", "8"]
@@ -95,11 +102,14 @@ def cluster(monkeypatch):
 
 def test_a_node_is_killed_in_the_middle_of_a_sweep(cluster, folder, monkeypatch):
     nodes, second = cluster
+    hold = folder / "hold"
+    hold.touch()
     sweep = start(folder, "tb", GRID, "--seeds", "0:3", "--address", nodes.address)
     names = [f"tb-s{seed}" for seed in range(3)]
     wait_until(lambda: sum(iterations(folder / "all" / name) >= 20 for name in names) == 2, 180, "two runs begin")
     nodes.remove_node(second, allow_graceful=False)
-    output, _ = sweep.communicate(timeout=90)
+    hold.unlink()
+    output, _ = sweep.communicate(timeout=180)
     assert sweep.returncode == 0, output
     attempts = [len(runs.read_config(folder / "all" / name)["provenance"]) for name in names]
     assert sorted(attempts) == [1, 1, 2], output  # The run of the killed node went on elsewhere.
