@@ -9,7 +9,7 @@ sampler; and the first round at which the mean of the preceding 500 rounds reach
 objects. The mean of the exact sampler therefore requires one pass over all of them (about two minutes on one core; the
 result is cached), and exact total variation is not computed. The table shows the correlation of log p(x) with log R(x)
 on 500 random strings instead. Modes, and the diversity of the 100 best distinct molecules, the mean of their Tanimoto
-distances, are counted over 128 samples every 10 rounds; the paper counts all 16 objects of each round. Errors are
+distances, are counted over 128 samples every 10 rounds, as in the code of the authors. Errors are
 standard errors over seeds, or over samples if there is only one seed. The published values come from a secondary
 source.
 
