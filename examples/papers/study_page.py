@@ -27,8 +27,8 @@ def page(study: Study, results: dict[str, Results], seeds: Sequence[int], figure
     complete = sum(hours or 0.0 for hours in measured.values())
     rest = sum(hours for name, hours in timing.items() if name in measured and measured[name] is None)
     texts.append(
-        f"Mean ± standard error over seeds. Training of the rows shown took {spent:.1f} hours on one core. All rows and "
-        f"seeds of the complete parts take {complete:.1f} CPU hours"
+        f"Mean ± standard error over seeds. Training of the rows shown took {spent:.1f} hours on one core. All rows "
+        f"and seeds of the complete parts take {complete:.1f} CPU hours"
         + (f", and the other parts at least {rest:.1f}, at the speed of their first rounds (`--time`)" if rest else "")
         + ". Evaluations are not included."
     )
