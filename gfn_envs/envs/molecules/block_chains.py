@@ -23,13 +23,15 @@ class BlockChains:
     Args:
         blocks: the SMILES of each block and the indices of its two attachment points among its atoms. Both may be the
             same atom.
+        length: number of positions of a row; None: any.
 
     Raises:
         ValueError: a SMILES is invalid, or a block has no such atoms.
         ImportError: RDKit is not installed.
     """
 
-    def __init__(self, blocks: Iterable[tuple[str, Sequence[int]]]):
+    def __init__(self, blocks: Iterable[tuple[str, Sequence[int]]], length: int | None = None):
+        self.length = length
         self._blocks: list[tuple[Any, int, int]] = []
         for smiles, points in blocks:
             mol = parsed(smiles)
@@ -42,8 +44,14 @@ class BlockChains:
 
         Open attachment points carry hydrogens. Numbers that are no block, which stand for empty positions, are left
         out.
+
+        Raises:
+            ValueError: the rows have another length, as whole states have.
         """
-        return [self._mol([k for k in row if 0 <= k < len(self._blocks)]) for row in np.asarray(tokens).tolist()]
+        tokens = np.asarray(tokens)
+        if tokens.ndim != 2 or (self.length is not None and tokens.shape[1] != self.length):
+            raise ValueError(f"expected blocks of shape (n, {self.length or 'length'}), got {tokens.shape}")
+        return [self._mol([k for k in row if 0 <= k < len(self._blocks)]) for row in tokens.tolist()]
 
     def smiles(self, tokens: IntArray) -> list[str]:
         """Canonical SMILES of :meth:`mols`."""
@@ -74,16 +82,17 @@ class BlockChains:
 
 
 @functools.lru_cache(maxsize=4)
-def published(name: str, checksum: str) -> BlockChains:
+def published(name: str, checksum: str, length: int) -> BlockChains:
     """The blocks of a data set: a JSON object with ``block_smi`` and ``block_r``, by number.
 
     Args:
         name: "qm9str-blocks" or "sehstr-blocks".
         checksum: that of the data set, so that a replaced file is read again.
+        length: number of positions of a row.
 
     Raises:
         DatasetError: the data set is not available.
     """
     table = json.loads(datasets.read(name))
     numbers = sorted(table["block_smi"], key=int)
-    return BlockChains((table["block_smi"][i], table["block_r"][i]) for i in numbers)
+    return BlockChains(((table["block_smi"][i], table["block_r"][i]) for i in numbers), length)

@@ -87,7 +87,7 @@ class QM9Str(TabulatedSequence):
             DatasetError: the data set qm9str-blocks is not available.
             ImportError: RDKit is not installed.
         """
-        return published("qm9str-blocks", datasets.dataset("qm9str-blocks").checksum)
+        return published("qm9str-blocks", datasets.dataset("qm9str-blocks").checksum, self.length)
 
     @functools.cached_property
     def reward_table(self) -> FloatArray:

@@ -103,7 +103,7 @@ class SEHStr(TabulatedSequence):
             DatasetError: the data set sehstr-blocks is not available.
             ImportError: RDKit is not installed.
         """
-        return published("sehstr-blocks", datasets.dataset("sehstr-blocks").checksum)
+        return published("sehstr-blocks", datasets.dataset("sehstr-blocks").checksum, self.length)
 
     @functools.cached_property
     def trees(self) -> StringTrees:

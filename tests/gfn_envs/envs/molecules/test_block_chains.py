@@ -36,11 +36,17 @@ def test_known_molecules(row: list[int], smiles: str) -> None:
 @pytest.mark.parametrize("make", [SEHStr, QM9Str])
 def test_each_bond_takes_two_hydrogens(make: type[SEHStr | QM9Str]) -> None:
     dag = make()
-    one = dag.block_chains.mols(np.arange(dag.num_letters)[:, None])
+    alone = np.full((dag.num_letters, dag.length), dag.num_letters)  # One block, and empty positions.
+    alone[:, 0] = np.arange(dag.num_letters)
+    one = dag.block_chains.mols(alone)
     weights = np.array([Descriptors.MolWt(mol) for mol in one])
     tokens = np.random.default_rng(0).integers(dag.num_letters, size=(200, dag.length))
     found = [Descriptors.MolWt(mol) for mol in dag.block_chains.mols(tokens)]
     assert found == pytest.approx(weights[tokens].sum(1) - 2 * HYDROGEN * (dag.length - 1), abs=1e-6)
+    with pytest.raises(ValueError, match=r"expected blocks of shape"):  # Whole states have one number more.
+        dag.block_chains.mols(np.column_stack([tokens, tokens[:, 0]]))
+    with pytest.raises(ValueError, match=r"expected blocks of shape"):
+        dag.block_chains.mols(tokens[0])
     smiles = dag.block_chains.smiles(tokens)
     assert [Chem.CanonSmiles(text) for text in smiles] == smiles  # RDKit reads each of them again.
 
